@@ -1,0 +1,43 @@
+# make demo   a virtual environment, the package, and a contact sheet from the embedded weights
+# make test   the whole fast suite          make test-slow   the opt-in tests as well
+# make lint   ruff and pyright              make clean       remove what make created
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q -c constraints.txt
+SYSTEM := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri
+
+.PHONY: demo test test-slow lint clean system
+demo: $(VENV)/.core
+	HF_HUB_OFFLINE=1 $(BIN)/mien demo -o demo
+
+# Everything the tests and linters need, in one environment; the core install alone is enough for the demo.
+$(VENV)/.core: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) torch -e .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.core
+	$(PIP) -e '.[test]'
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.test
+	$(PIP) -e '.[lint]'
+	touch $@
+
+# Software OpenGL for the tests that render; installed when we may, and the tests say so when they skip.
+system:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! ldconfig -p | grep -q libEGL.so.1; then \
+	  apt-get update -q >/dev/null && apt-get install -y -q $(SYSTEM) >/dev/null || echo "could not install $(SYSTEM)"; fi
+
+test: $(VENV)/.test system
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2
+
+test-slow: $(VENV)/.test system
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 -m 'not gpu and not net'
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .ruff_cache

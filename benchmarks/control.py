@@ -1,0 +1,80 @@
+"""Does each control arrive, and does the person stay? Held-out studio people x other people's expressions and poses.
+
+    python benchmarks/control.py --facekit KIT --model studio --people 100 --targets 20 --steps 25 \
+        -o benchmarks/results/control.json
+
+Writes the report as JSON, and its tables beside it as Markdown. The same command goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.progress import bar
+from mien.errors import MienError
+from mien.evaluation.control.report import markdown
+from mien.evaluation.control.run import run_control
+from mien.evaluation.control.settings import DEFAULT_CONDITIONS, ControlSettings
+from mien.evaluation.control.tools import load_tools
+from mien.io import cache_folder, write_json
+
+
+def numbers(text: str) -> dict[str, float]:
+    """``landmarks=1.5,emotion=0.8`` as {"landmarks": 1.5, "emotion": 0.8}."""
+    parts = [part.partition("=") for part in text.split(",") if part]
+    try:
+        return {name: float(value) for name, _, value in parts}
+    except ValueError as error:
+        raise typer.BadParameter(f"write NAME=NUMBER,NAME=NUMBER, not {text!r}") from error
+
+
+def main(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The report.")] = Path("control.json"),
+    facekit: Annotated[Path | None, typer.Option(help="The face kit's file; MIEN_FACEKIT if not given.")] = None,
+    model: Annotated[str, typer.Option(help="studio, or the folder of a base with its judges.")] = "studio",
+    people: int = 100,
+    targets: int = 20,
+    steps: int = 25,
+    pairs_per_person: Annotated[int | None, typer.Option(help="Targets of each person; all if not given.")] = None,
+    conditions: Annotated[str, typer.Option(help="Which are used, of these and prompt.")] = ",".join(
+        DEFAULT_CONDITIONS
+    ),
+    pictures: Annotated[Path | None, typer.Option(help="Where pictures are kept; the cache if not given.")] = None,
+    batch: Annotated[int, typer.Option(help="Pictures drawn at once.")] = 20,
+    seed: int = 0,
+    retarget: Annotated[bool, typer.Option("--retarget", help="Put the identity's bones into the landmarks.")] = False,
+    scales: Annotated[str, typer.Option(help="Such as landmarks=1.2,expression=0.8.")] = "",
+    guidance: Annotated[str, typer.Option(help="Such as identity=2.5,landmarks=2.")] = "",
+    look_alikes: Annotated[int, typer.Option(help="Decoys a person; 0 leaves them out.")] = 4,
+    draws: Annotated[int, typer.Option(help="Resamples of the bootstrap.")] = 1000,
+    cross_talk_people: Annotated[int, typer.Option(help="People of the cross-talk matrix; 0 leaves it out.")] = 24,
+    threads: Annotated[int | None, typer.Option(help="Threads of the model; torch decides if not given.")] = None,
+) -> None:
+    """Run the control benchmark."""
+    try:
+        settings = ControlSettings(
+            people, targets, pairs_per_person, tuple(conditions.split(",")), steps, batch, seed, retarget,
+            numbers(scales), numbers(guidance), look_alikes, draws, cross_talk_people,
+        )  # fmt: skip
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
+        folder = pictures or cache_folder() / "benchmarks" / "control"
+        report = run_control(settings, load_tools(model, facekit), folder, bar)
+        write_json(output, report)
+        output.with_suffix(".md").write_text(markdown(report), encoding="utf-8")
+    except MienError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt as error:
+        typer.echo("Interrupted; the same command goes on from the pictures that are there.", err=True)
+        raise typer.Exit(130) from error
+    typer.echo(output.with_suffix(".md").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,60 @@
+"""A condition is a branch: tokens that enter the attention of a frozen UNet through their own keys and values.
+
+Names are resolved when first used, so that importing this package is cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_EXPORTS = {
+    "BlockSpec": "blocks",
+    "Branch": "branch",
+    "BranchPreset": "presets",
+    "BranchedAttnProcessor": "attention",
+    "Injection": "injection",
+    "Plan": "plan",
+    "Tap": "plan",
+    "Term": "plan",
+    "branch_preset": "presets",
+    "counts": "presets",
+    "describe_unet": "blocks",
+    "load_adapter": "files",
+    "save_adapter": "files",
+    "select_blocks": "blocks",
+    "unet_config": "presets",
+}
+
+__all__ = [
+    "BlockSpec",
+    "Branch",
+    "BranchPreset",
+    "BranchedAttnProcessor",
+    "Injection",
+    "Plan",
+    "Tap",
+    "Term",
+    "branch_preset",
+    "counts",
+    "describe_unet",
+    "load_adapter",
+    "save_adapter",
+    "select_blocks",
+    "unet_config",
+]
+
+if TYPE_CHECKING:
+    from mien.adapters.attention import BranchedAttnProcessor
+    from mien.adapters.blocks import BlockSpec, describe_unet, select_blocks
+    from mien.adapters.branch import Branch
+    from mien.adapters.files import load_adapter, save_adapter
+    from mien.adapters.injection import Injection
+    from mien.adapters.plan import Plan, Tap, Term
+    from mien.adapters.presets import BranchPreset, branch_preset, counts, unet_config
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'mien.adapters' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"mien.adapters.{_EXPORTS[name]}"), name)

@@ -1,0 +1,32 @@
+"""Expression: features of a face crop from an image encoder to tokens, in the layout of IP-Adapter."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from mien.adapters.encoders.base import ConditionEncoder
+
+
+class ExpressionProjection(ConditionEncoder):
+    """Image features -> Linear -> LayerNorm (IP-Adapter's ``ImageProjModel``: keys proj, norm).
+
+    Args:
+        token_dim: D, width of a token.
+        feature_dim: F, width of the encoder's features (CLIP ViT-H 1024, ViT-bigG 1280).
+        tokens: N. With pooled features the tokens made of each vector; token-wise, the tokens the encoder gives
+            (0: any number).
+        pooled: True for features [B, F] (IP-Adapter), False for features [B, N, F], projected token by token.
+    """
+
+    def __init__(self, token_dim: int, feature_dim: int = 1024, tokens: int = 4, pooled: bool = True) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.pooled = pooled
+        self.condition_shape = (feature_dim,) if pooled else (tokens or 1, feature_dim)
+        self.proj = nn.Linear(feature_dim, token_dim * tokens if pooled else token_dim)
+        self.norm = nn.LayerNorm(token_dim)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features [B, F] or [B, N, F] -> tokens [B, N, D]."""
+        tokens = self.proj(features)
+        return self.norm(tokens.unflatten(1, (self.tokens, -1)) if self.pooled else tokens)

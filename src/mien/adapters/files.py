@@ -1,0 +1,125 @@
+"""Adapter files: one safetensors file that needs nothing beside it.
+
+Tensors are named ``<branch>.<parameter>``; the header's metadata holds ``format``, ``version`` and ``config``, a JSON
+object of branch name -> configuration. Reading refuses what it does not know: an adapter that is half understood gives
+wrong pictures in silence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from mien.adapters.branch import Branch
+from mien.errors import ConfigError, MienError, MissingAsset
+from mien.io import atomic_path
+
+FORMAT = "mien-adapter"
+VERSION = "1"
+CONFIG_KEYS = frozenset({"kind", "blocks", "token_dim", "name", "null", "site", "encoder_config"})
+
+
+def save_adapter(
+    path: Path | str,
+    branches: Mapping[str, Branch],
+    *,
+    dtype: torch.dtype | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> None:
+    """Write branches to one file, atomically.
+
+    Args:
+        path: the file, ``*.safetensors``.
+        branches: name -> branch; a name holds no dot.
+        dtype: dtype to store, e.g. ``torch.float16``; as they are when None.
+        notes: further metadata for people (licence, base, training); never read back into the model.
+
+    Raises:
+        ConfigError: for no branch, or a name with a dot.
+    """
+    if not branches or any("." in name or not name for name in branches):
+        raise ConfigError("An adapter file needs at least one branch, and names without a dot.")
+    tensors = {
+        f"{name}.{key}": value.detach().to("cpu", dtype or value.dtype).contiguous()
+        for name, branch in branches.items()
+        for key, value in branch.state_dict().items()
+    }
+    config = {name: {key: branch.config[key] for key in sorted(CONFIG_KEYS)} for name, branch in branches.items()}
+    metadata = {**(notes or {}), "format": FORMAT, "version": VERSION, "config": json.dumps(config)}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def load_adapter(path: Path | str, *, dtype: torch.dtype | None = torch.float32) -> dict[str, Branch]:
+    """Read the branches of one file, in evaluation mode.
+
+    Args:
+        path: a file of :func:`save_adapter`.
+        dtype: dtype of the parameters; as stored when None.
+
+    Returns:
+        name -> branch.
+
+    Raises:
+        MissingAsset: if the file is absent.
+        ConfigError: if it is no adapter file, of a later version, or holds settings or tensors that are unknown.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingAsset(f"There is no adapter file {path}; check the path.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise ConfigError(f"{path} is not a safetensors file ({error}); fetch it again.") from error
+    config = _read_config(path, metadata)
+    branches = {}
+    for name, settings in config.items():
+        prefix = f"{name}."
+        own = {key.removeprefix(prefix): tensors.pop(key) for key in list(tensors) if key.startswith(prefix)}
+        branches[name] = _build(path, name, settings, own, dtype)
+    if tensors:
+        raise ConfigError(f"{path} holds tensors that no branch owns, such as {min(tensors)}; update mien to read it.")
+    return branches
+
+
+def _read_config(path: Path, metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    if metadata.get("format") != FORMAT:
+        raise ConfigError(f"{path} is not an adapter of mien; convert it or choose another file.")
+    if metadata.get("version") != VERSION:
+        raise ConfigError(
+            f"{path} has format version {metadata.get('version')}, this mien reads {VERSION}; update mien."
+        )
+    try:
+        config = json.loads(metadata["config"])
+    except (KeyError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{path} carries no readable configuration; fetch it again.") from error
+    for name, settings in config.items():
+        unknown = set(settings) - CONFIG_KEYS
+        if unknown:
+            raise ConfigError(
+                f"{path}: the branch {name!r} has unknown settings {sorted(unknown)}; update mien to read it."
+            )
+    return config
+
+
+def _build(
+    path: Path, name: str, settings: dict[str, Any], tensors: dict[str, torch.Tensor], dtype: torch.dtype | None
+) -> Branch:
+    try:
+        branch = Branch(**settings)
+        branch.load_state_dict(tensors)
+    except (TypeError, RuntimeError) as error:
+        raise ConfigError(f"{path}: the branch {name!r} does not fit its settings ({error}).") from error
+    except MienError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    # diffusers 0.42 warns at every ModelMixin.to(dtype), so the plain method is called
+    torch.nn.Module.to(branch, dtype or next(iter(tensors.values())).dtype)
+    return branch.eval()

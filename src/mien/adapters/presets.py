@@ -1,0 +1,104 @@
+"""Sizes of the branches for each base model, and how many parameters that makes."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any, Literal, NamedTuple, cast, get_args
+
+from mien.errors import ConfigError
+
+Base = Literal["studio", "sd15", "sdxl"]
+BASES: tuple[Base, ...] = get_args(Base)
+
+
+class BranchPreset(NamedTuple):
+    """Settings of one branch: D, the encoder's settings, and what a missing condition means."""
+
+    token_dim: int
+    encoder: dict[str, Any]
+    null: Literal["cut", "zeros"] = "cut"
+
+
+# SD at 512 pixels: 16 x 16 = 256 landmark tokens. D = 256 is *inferred*: the keys and values of SD1.5's 16
+# cross-attentions cost 24,960 D, and FaceCrafter Table 1 has 11.7 M in all for landmarks, 18 M with emotion.
+_LANDMARKS_512 = {"size": 512, "unshuffle": 4, "channels": [64, 128, 256, 256], "residuals": [1, 2, 1, 2]}
+
+PRESETS: dict[Base, dict[str, BranchPreset]] = {
+    "studio": {
+        "landmarks": BranchPreset(128, {"size": 128, "unshuffle": 4, "channels": [48, 64, 96], "residuals": [0, 1, 1]}),
+        "emotion": BranchPreset(128, {"hidden": 128, "tokens": 4}),
+        "expression": BranchPreset(128, {"feature_dim": 192, "tokens": 0, "pooled": False}, "zeros"),
+        "identity": BranchPreset(128, {"embedding_dim": 512, "hidden": 512, "tokens": 4}, "zeros"),
+    },
+    "sd15": {
+        "landmarks": BranchPreset(256, _LANDMARKS_512),
+        "emotion": BranchPreset(256, {"hidden": 256, "tokens": 4}),
+        "expression": BranchPreset(768, {"feature_dim": 1024, "tokens": 4, "pooled": True}, "zeros"),
+        "identity": BranchPreset(768, {"embedding_dim": 512, "hidden": 1024, "tokens": 4}, "zeros"),
+    },
+    "sdxl": {
+        "landmarks": BranchPreset(256, _LANDMARKS_512),
+        "emotion": BranchPreset(256, {"hidden": 256, "tokens": 4}),
+        "expression": BranchPreset(2048, {"feature_dim": 1280, "tokens": 4, "pooled": True}, "zeros"),
+        "identity": BranchPreset(2048, {"embedding_dim": 512, "hidden": 1024, "tokens": 4}, "zeros"),
+    },
+}
+
+
+def branch_preset(base: str, kind: str) -> BranchPreset:
+    """Settings of a branch for a base model.
+
+    To be used as ``Branch.for_unet(unet, kind, p.token_dim, encoder=p.encoder, null=p.null)``.
+
+    Raises:
+        ConfigError: for an unknown base or kind.
+    """
+    _check(base)
+    presets = PRESETS[cast(Base, base)]
+    if kind not in presets:
+        raise ConfigError(f"A branch of kind {kind!r} is unknown; choose among {', '.join(presets)}.")
+    return presets[kind]
+
+
+def unet_config(base: str) -> dict[str, Any]:
+    """Configuration of a base's ``UNet2DConditionModel``, embedded as data.
+
+    Raises:
+        ConfigError: for an unknown base.
+    """
+    _check(base)
+    return json.loads(resources.files("mien.adapters").joinpath(f"configs/{base}.json").read_text(encoding="utf-8"))
+
+
+def counts(base: str) -> dict[str, int]:
+    """Number of parameters of each part for a base model; no weights are loaded or allocated (meta device).
+
+    Args:
+        base: ``studio``, ``sd15`` or ``sdxl``.
+
+    Returns:
+        ``unet``, ``landmarks``, ``emotion``, ``expression``, ``identity`` (each branch in all: encoder, keys and
+        values) and ``controlnet`` (diffusers' ControlNet of that UNet, the papers' comparison).
+
+    Raises:
+        ConfigError: for an unknown base.
+    """
+    import torch
+    from diffusers import ControlNetModel, UNet2DConditionModel
+
+    from mien.adapters.branch import Branch
+
+    with torch.device("meta"):
+        unet = cast(UNet2DConditionModel, UNet2DConditionModel.from_config(unet_config(base)))
+        parts: dict[str, torch.nn.Module] = {"unet": unet}
+        for kind in ("landmarks", "emotion", "expression", "identity"):
+            preset = branch_preset(base, kind)
+            parts[kind] = Branch.for_unet(unet, kind, preset.token_dim, encoder=preset.encoder, null=preset.null)
+        parts["controlnet"] = ControlNetModel.from_unet(unet, load_weights_from_unet=False)
+    return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
+
+
+def _check(base: str) -> None:
+    if base not in BASES:
+        raise ConfigError(f"A base model {base!r} is unknown; choose among {', '.join(BASES)}.")

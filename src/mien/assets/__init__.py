@@ -1,0 +1,29 @@
+"""The weights that ship inside the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mien.errors import MissingAsset
+
+_HERE = Path(__file__).parent
+
+
+def embedded_or_none(name: str) -> Path | None:
+    """Folder of an embedded model, or None while it is not there."""
+    folder = _HERE / name
+    return folder if (folder / "model_index.json").exists() else None
+
+
+def embedded(name: str) -> Path:
+    """Folder of an embedded model, e.g. ``"studio"``.
+
+    Raises:
+        MissingAsset: if the package was installed without it.
+    """
+    folder = embedded_or_none(name)
+    if folder is None:
+        raise MissingAsset(
+            f"The embedded model '{name}' is missing from {_HERE}: install mien again, or train it (docs)."
+        )
+    return folder

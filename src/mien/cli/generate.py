@@ -1,0 +1,157 @@
+"""``mien generate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.grouped import GroupedCommand
+
+app = typer.Typer(add_completion=False)
+
+WHO, LOOK, WORDS, HOW, FILES = "Who", "Expression, pose, feeling", "Words", "How", "Files"
+KEEP_WITH_LIKE = {"like", "identity", "expression", "pose", "base", "output"}
+
+
+@app.command(cls=GroupedCommand)
+def generate(
+    context: typer.Context,
+    identity: Annotated[
+        Path | None, typer.Option(metavar="PHOTO", help="Picture of the person to draw.", rich_help_panel=WHO)
+    ] = None,
+    expression: Annotated[
+        Path | None,
+        typer.Option(metavar="PHOTO", help="Picture of any face whose expression is wanted.", rich_help_panel=LOOK),
+    ] = None,
+    pose: Annotated[
+        Path | None, typer.Option(metavar="PHOTO", help="Picture whose head pose is wanted.", rich_help_panel=LOOK)
+    ] = None,
+    yaw: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DEGREES", help="Head turned to the subject's left (+) or right (-).", rich_help_panel=LOOK
+        ),
+    ] = None,
+    pitch: Annotated[
+        float | None, typer.Option(metavar="DEGREES", help="Head looking up (+) or down (-).", rich_help_panel=LOOK)
+    ] = None,
+    roll: Annotated[
+        float | None,
+        typer.Option(metavar="DEGREES", help="Head tilted to the subject's left shoulder (+).", rich_help_panel=LOOK),
+    ] = None,
+    blendshape: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=0..1", help="Move one part of the face, e.g. jawOpen=0.6; repeat.", rich_help_panel=LOOK
+        ),
+    ] = None,
+    emotion: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME:0..1", help="A feeling, e.g. happy:0.8 or happy:0.5,surprise:0.5.", rich_help_panel=LOOK
+        ),
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(help="What the words say; without it the identity picture is described.", rich_help_panel=WORDS),
+    ] = None,
+    count: Annotated[int, typer.Option("-n", "--count", help="Number of pictures.", rich_help_panel=HOW)] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the first picture; the next has the next.", rich_help_panel=HOW)
+    ] = 0,
+    steps: Annotated[int, typer.Option(help="Denoising steps.", rich_help_panel=HOW)] = 25,
+    scale: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BRANCH=NUMBER",
+            help="Strength of landmarks, expression, emotion or identity, e.g. landmarks=1.0; 0 is off; repeat.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    guidance: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DIAL=NUMBER",
+            help="Guidance weight of text, identity, landmarks, expression or emotion; repeat.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    base: Annotated[
+        str, typer.Option(metavar="NAME|FOLDER", help="studio, sd15, sdxl, arc2face, or a folder.", rich_help_panel=HOW)
+    ] = "studio",
+    reader: Annotated[
+        str, typer.Option(metavar="NAME", help="Who reads faces: auto, mediapipe or studio.", rich_help_panel=HOW)
+    ] = "auto",
+    retarget: Annotated[
+        bool,
+        typer.Option(
+            "--retarget", help="Draw the landmarks with the identity's bones, not the donor's.", rich_help_panel=HOW
+        ),
+    ] = False,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PNG", help="Repeat this picture bit for bit, from the same inputs.", rich_help_panel=FILES
+        ),
+    ] = None,
+    no_provenance: Annotated[
+        bool,
+        typer.Option("--no-provenance", help="Write neither metadata nor the invisible mark.", rich_help_panel=FILES),
+    ] = False,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the PNG files go.", rich_help_panel=FILES)
+    ] = Path("out"),
+) -> None:
+    """Make portraits: this person, that expression, this pose.
+
+    Example: mien generate --identity me.jpg --expression friend.jpg --yaw 20 -n 4 -o out
+    """
+    from mien.errors import BadInput
+    from mien.request import GenerateRequest, pairs
+
+    inputs = {"identity": identity, "expression": expression, "pose": pose}
+    if like is not None:
+        for name in context.params:
+            source = context.get_parameter_source(name)
+            if name not in KEEP_WITH_LIKE and source is not None and source.name != "DEFAULT":
+                option = "-n" if name == "count" else "--" + name.replace("_", "-")
+                raise BadInput(f"--like repeats the recorded settings: leave out {option}, or leave out --like.")
+        from mien.generate import repeat
+
+        given = context.get_parameter_source("base")
+        chosen = base if given is not None and given.name != "DEFAULT" else None
+        _report(repeat(like, inputs, output, base=chosen))
+        return
+    request = GenerateRequest.checked(
+        **inputs,
+        yaw=yaw,
+        pitch=pitch,
+        roll=roll,
+        blendshapes=pairs(blendshape or [], "--blendshape"),
+        emotion=emotion,
+        prompt=prompt,
+        count=count,
+        seed=seed,
+        steps=steps,
+        scales=pairs(scale or [], "--scale"),
+        guidance=pairs(guidance or [], "--guidance"),
+        base=base,
+        reader=reader,
+        retarget=retarget,
+        provenance=not no_provenance,
+        output=output,
+    )
+    from mien.cli.progress import bar
+    from mien.generate import generate as draw
+
+    with bar(request.count * request.steps, "drawing") as advance:
+        files = draw(request, progress=lambda picture, step: advance(1))
+    _report(files)
+
+
+def _report(files: list[Path]) -> None:
+    """The files written, one a line, on the output stream, so that a script can use them."""
+    for file in files:
+        typer.echo(str(file))

@@ -1,0 +1,135 @@
+"""The command ``mien``: finds the subcommand, imports only that one, and turns errors into one sentence."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+import warnings
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from mien import __version__
+from mien.errors import MienError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "generate": ("mien.cli.generate", "Make portraits: this person, that expression, this pose."),
+    "demo": ("mien.cli.demo", "Make a contact sheet and a page of measured results."),
+    "show": ("mien.cli.show", "Say where a picture comes from: settings, hashes, mark."),
+    "read": ("mien.cli.read", "Print what the face reader sees in a picture."),
+    "model": ("mien.cli.model", "Facts about the models."),
+    "train": ("mien.cli.train", "Train one of the presets; the same command continues."),
+    "studio": ("mien.cli.studio", "Render synthetic portraits with exact labels."),
+    "facekit": ("mien.cli.facekit", "Convert the morphable model that the studio uses."),
+}
+"""Subcommand -> (module with a typer ``app``, one line of help)."""
+
+EPILOG = "mien COMMAND --help explains a command. Documentation: docs/index.md"
+
+
+class LazyGroup(TyperGroup):
+    """A group that knows its subcommands' names and imports a subcommand's module only to run it or show its help."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A placeholder with the line of help; nothing is imported."""
+        if cmd_name not in COMMANDS:
+            return None
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1], callback=lambda: None)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The subcommand itself, imported now."""
+        self.commands = {name: self.get_command(ctx, name) for name in COMMANDS}  # for "did you mean"
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None:
+            sub = importlib.import_module(COMMANDS[name][0]).app
+            sub.rich_markup_mode = None  # plain help: boxes would cost a third of the half second
+            command = typer.main.get_command(sub)
+            command.name = name
+        return name, command, rest
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, epilog=EPILOG, rich_markup_mode=None)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mien {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and stop.", callback=_version, is_eager=True
+    ),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more on the error stream."),
+) -> None:
+    """Portraits with one dial each for who, which expression, which way, what feeling and what the text says."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", force=True)
+    if not verbose:
+        # libraries' chatter is theirs; ours is raised as UserWarning from the package and shown as one line
+        for name in ("transformers", "diffusers", "absl", "mediapipe"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Warnings meant for the user, as one line; the others are for developers and stay silent."""
+    if category is UserWarning and "mien" in sys.modules:
+        typer.echo(f"mien: note: {message}", err=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit code: 0 done, 2 something the user can mend (one sentence on the error stream), 130 interrupted.
+    """
+    # C++ libraries read these when they are loaded
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=arguments, prog_name="mien", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except MienError as error:
+        return _fail(str(error))
+    except BrokenPipeError:
+        # the reader of our output went away (mien show | head); what is left must not raise again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        return _fail(f"Cannot read or write{where}: {error.strerror or error}.")
+    except MemoryError:
+        return _fail("Not enough memory: ask for fewer pictures at once (-n) or close other programs.")
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        # usage errors of the command-line library know their own sentence and exit code
+        if not hasattr(error, "format_message"):
+            if type(error).__name__ == "Abort":
+                return 130
+            raise
+        context = getattr(error, "ctx", None)
+        sentence = error.format_message()  # type: ignore[attr-defined]
+        if type(error).__name__ == "NoArgsIsHelpError":
+            if sentence:  # older releases hand the help over, newer ones have printed it
+                typer.echo(sentence)
+            return 0
+        end = "" if sentence.endswith((".", "?")) else "."
+        hint = f" Try: {context.command_path} --help" if context is not None else ""
+        return _fail(f"{sentence}{end}{hint}")
+
+
+def _fail(sentence: str) -> int:
+    typer.echo("mien: " + " ".join(sentence.split()), err=True)
+    return 2

@@ -1,0 +1,48 @@
+"""``mien model``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@app.callback()
+def model() -> None:
+    """Facts about the models."""
+
+
+@app.command()
+def info(
+    base: Annotated[str, typer.Option(metavar="NAME", help="studio, sd15 or sdxl.")] = "studio",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Parameters of each part, counted from its configuration: no weights are loaded."""
+    from mien.adapters import counts
+
+    parameters = counts(base)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps({"parameters": parameters}, indent=2))
+        return
+    for part, number in parameters.items():
+        typer.echo(f"{part:<12}{number:>15,}")
+
+
+@app.command()
+def publish(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder of the model.")],
+    runs: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of runs; else in the user's cache folder.")
+    ] = None,
+) -> None:
+    """Collect what `mien train` made into one model that --base takes; at most 60 MB."""
+    from mien.training.publish import publish as collect
+    from mien.training.run import runs_folder
+
+    for name, entry in collect(runs or runs_folder(), output).items():
+        typer.echo(f"{name:<26}{entry['pictures']:>10,} pictures")

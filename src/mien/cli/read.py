@@ -1,0 +1,55 @@
+"""``mien read``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def read(
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A picture with a face.")],
+    reader: Annotated[str, typer.Option(metavar="NAME", help="Who reads faces: auto, mediapipe or studio.")] = "auto",
+    landmarks: Annotated[bool, typer.Option("--landmarks", help="Print the 478 points as well.")] = False,
+) -> None:
+    """Print, as JSON, what the face reader sees in a picture: pose, blendshapes, emotion, attributes."""
+    import json
+
+    from mien.faces.pictures import open_picture
+    from mien.toolbox import open_reader
+
+    image = open_picture(photo)
+    reading = open_reader(reader).read(image, str(photo))
+    largest = reading.face()
+    found = describe(largest, landmarks) | {"faces": len(reading.faces), "size": list(image.size)}
+    typer.echo(json.dumps(found, indent=2))
+
+
+def describe(face: Any, with_landmarks: bool) -> dict[str, Any]:
+    """A face as JSON values. The identity embedding is left out: it is biometric data and of no use to a reader."""
+    from mien.conditions import EMOTIONS
+    from mien.studio.arkit import BLENDSHAPE_NAMES
+
+    found: dict[str, Any] = {"reader": face.reader, "score": round(face.score, 4), "box": _rounded(face.box, 1)}
+    if face.pose is not None:
+        found["pose"] = dict(zip(("yaw", "pitch", "roll"), _rounded(face.pose, 1), strict=True))
+    if face.gaze is not None:
+        found["gaze"] = dict(zip(("yaw", "pitch"), _rounded(face.gaze, 1), strict=True))
+    if face.blendshapes is not None:
+        found["blendshapes"] = dict(zip(BLENDSHAPE_NAMES, _rounded(face.blendshapes, 3), strict=True))
+    if face.emotion is not None:
+        valence, arousal, *probabilities = _rounded(face.emotion, 3)
+        found["emotion"] = {"valence": valence, "arousal": arousal, **dict(zip(EMOTIONS, probabilities, strict=True))}
+    if face.attributes is not None:
+        found["attributes"] = face.attributes
+    if with_landmarks and face.landmarks is not None:
+        found["landmarks"] = [_rounded(point, 2) for point in face.landmarks]
+    return found
+
+
+def _rounded(values: Any, digits: int) -> list[float]:
+    return [round(float(value), digits) for value in values]

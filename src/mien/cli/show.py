@@ -1,0 +1,64 @@
+"""``mien show``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mien.provenance.png import Found
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say where a picture comes from: its settings, the hashes of its inputs and models, and the mark in its pixels."""
+    from mien.provenance.png import examine
+
+    found = examine(file)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(summary(found), indent=2, ensure_ascii=False))
+        return
+    for line in lines(found):
+        typer.echo(line)
+
+
+def summary(found: Found) -> dict[str, Any]:
+    """What was found, as JSON values; keys are stable."""
+    return {
+        "record": found.record.model_dump() if found.record else None,
+        "digital_source_type": found.digital_source_type,
+        "mark": {"id": found.mark.id, "strength": found.mark.strength} if found.mark else None,
+        "mark_fits_record": found.mark_fits,
+    }
+
+
+def lines(found: Found) -> list[str]:
+    """What was found, for people."""
+    out = []
+    if found.record:
+        record = found.record
+        seed = int(record.settings.get("seed", 0)) + record.index
+        out += [f"made by      mien {record.mien}, seed {seed}"]
+        shown = {name: value for name, value in record.settings.items() if value not in (None, {}, False)}
+        out += [f"setting      {name} = {value}" for name, value in shown.items()]
+        out += [f"input        {role}  sha256 {digest}" for role, digest in record.inputs.items()]
+        out += [f"model        {name}  sha256 {digest[:16]}..." for name, digest in record.models.items()]
+        out += [f"environment  {name} {value}" for name, value in record.environment.items()]
+    else:
+        out += ["record       none"]
+    out += [f"source type  {found.digital_source_type or 'not declared'}"]
+    if found.mark is None:
+        out += ["mark         none found"]
+    else:
+        fits = {True: ", belongs to the record", False: ", does NOT belong to the record", None: ""}[found.mark_fits]
+        out += [f"mark         {found.mark.id} (strength {found.mark.strength:.2f}){fits}"]
+    return out

@@ -1,0 +1,64 @@
+"""``mien train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def train(
+    preset: Annotated[str, typer.Argument(metavar="PRESET", help="Name of a preset.")],
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A rendered set, made by: mien studio render.")
+    ] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A rendered set of people not trained on, for validation.")
+    ] = None,
+    runs: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where runs are kept; else in the user's cache folder.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after this long; the same command continues later.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the preset; repeat.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the settings as JSON and stop.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Train one of the presets. The same command continues where it stopped."""
+    from mien.errors import BadInput
+    from mien.training.run import resolve
+    from mien.training.run import train as run
+
+    overrides = dict(setting(word) for word in settings or [])
+    if dry_run:
+        typer.echo(resolve(preset, overrides).model_dump_json(indent=2))
+        return
+    if data is None:
+        raise BadInput(
+            "Training needs a rendered set: make one with  mien studio render -o FOLDER  and give --data FOLDER."
+        )
+    result = run(preset, data=data, held_out=held_out, runs=runs, minutes=minutes, overrides=overrides, quiet=quiet)
+    for name, value in result.items():
+        typer.echo(f"{name:<16}{value}")
+
+
+def setting(word: str) -> tuple[str, Any]:
+    """(key, value) of ``key=value``; the value is JSON where it parses as such, else the words themselves."""
+    import json
+
+    from mien.errors import BadInput
+
+    key, equals, text = word.partition("=")
+    if not equals or not key.strip():
+        raise BadInput(f"Write --set as KEY=VALUE, not {word!r}.")
+    try:
+        return key.strip(), json.loads(text)
+    except json.JSONDecodeError:
+        return key.strip(), text

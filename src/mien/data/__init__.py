@@ -1,0 +1,1 @@
+"""Portrait datasets: schema, shards, and the arrays that training reads."""

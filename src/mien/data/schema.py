@@ -1,0 +1,123 @@
+"""The record of one portrait: what a shard's JSON holds, typed and checked."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mien.errors import BadInput
+
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+Signed = Annotated[float, Field(ge=-1.0, le=1.0)]
+Point = tuple[float, float, float]
+Landmarks = Annotated[list[Point], Field(min_length=478, max_length=478)]
+Blendshapes = Annotated[list[Unit], Field(min_length=52, max_length=52)]
+Coefficients = Annotated[list[Unit], Field(min_length=53, max_length=53)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class EmotionRecord(_Record):
+    """Emotion label: 8 probabilities (order of `mien.conditions.EMOTIONS`), valence and arousal in [-1, 1]."""
+
+    probabilities: Annotated[list[Unit], Field(min_length=8, max_length=8)]
+    valence: Signed
+    arousal: Signed
+
+
+class Attributes(_Record):
+    """What is to be seen of a person and a picture, as words and numbers.
+
+    `skin_tone` 0 (palest) to 1; `skin_band` 0..3; `age` years; `gender` -1 (masculine) to 1 (feminine). `glasses` is a
+    style or "none". The last five are known for studio pictures only.
+    """
+
+    skin_tone: Unit
+    skin_band: Annotated[int, Field(ge=0, le=3)]
+    age: Annotated[float, Field(ge=0.0, le=120.0)]
+    gender: Signed
+    hair_style: str
+    hair_color: str
+    hair_length: str
+    beard: str
+    glasses: str
+    background: str
+    clothing: str
+    light: str
+    glasses_color: str = "none"
+    eye_color: str | None = None
+    freckles: bool = False
+    lipstick: str = "none"
+    eyeshadow: str = "none"
+
+
+class Sample(_Record):
+    """One portrait without its pixels.
+
+    Attributes:
+        person: seed of the person. picture: number of the picture among theirs.
+        caption: what is visible, in words.
+        coefficients: [53] driven coefficients in the kit's order. gaze: (yaw, pitch) degrees. flush: 0..1.
+        pose: (yaw, pitch, roll) degrees of the head.
+        landmarks: [478, 3] px of the picture, projected from the geometry.
+        landmarks_mediapipe, blendshapes_mediapipe [52], pose_mediapipe: MediaPipe's own reading; None where it was
+            not asked or found no face.
+        emotion, attributes: labels.
+    """
+
+    person: Annotated[int, Field(ge=0)]
+    picture: Annotated[int, Field(ge=0)]
+    caption: str
+    coefficients: Coefficients
+    gaze: tuple[float, float]
+    flush: Unit
+    pose: Point
+    landmarks: Landmarks
+    landmarks_mediapipe: Landmarks | None = None
+    blendshapes_mediapipe: Blendshapes | None = None
+    pose_mediapipe: Point | None = None
+    emotion: EmotionRecord
+    attributes: Attributes
+
+    @property
+    def key(self) -> str:
+        """Name of the sample in its shard: `0000042-003` is picture 3 of person 42."""
+        return sample_key(self.person, self.picture)
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read a record.
+
+        Raises:
+            BadInput: where a key is unknown or missing, or a value has the wrong type, length or range.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise BadInput(f"This is not the record of a portrait: {_first(error)}.") from error
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Build a record from plain values; raises as `from_json` does."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise BadInput(f"This is not the record of a portrait: {_first(error)}.") from error
+
+
+def sample_key(person: int, picture: int) -> str:
+    """Name of a sample in its shard."""
+    return f"{person:07d}-{picture:03d}"
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "the whole"
+    return f"{where}: {problem['msg']}"

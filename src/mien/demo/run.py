@@ -1,0 +1,196 @@
+"""``run``: draws the demo in batches, reads the results back, and writes page, sheet and numbers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien import __version__
+from mien.demo.examples import FOLDER, Examples
+from mien.demo.measure import Metric, Outcome, cell_numbers, table
+from mien.demo.plan import Cell, plan
+from mien.errors import NoFaceFound
+from mien.io import atomic_path, sha256_of, write_json
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from mien.provenance.record import Record
+    from mien.toolbox import Tools
+
+BATCH = 8
+"""Pictures that go through the model together."""
+
+
+def run(
+    output: Path,
+    *,
+    base: str = "studio",
+    reader: str = "auto",
+    steps: int = 25,
+    seed: int = 1,
+    examples: Path = FOLDER,
+    pipeline: Any = None,
+    tools: Tools | None = None,
+    on_picture: Callable[[int], None] | None = None,
+) -> Path:
+    """Draw and measure the demo.
+
+    Args:
+        output: folder for ``index.html``, ``sheet.png`` and ``metrics.json``.
+        base: as for `mien.request.GenerateRequest`.
+        reader: who reads the inputs and measures the outputs.
+        steps: denoising steps.
+        seed: seed of every picture.
+        examples: folder of the example pictures.
+        pipeline: a loaded pipeline; the base's if None.
+        tools: readers; those of the base if None.
+        on_picture: told how many pictures a finished batch had.
+
+    Returns:
+        The page.
+    """
+    from mien.demo.page import page
+    from mien.demo.sheet import sheet
+    from mien.generate import load_pipeline
+    from mien.provenance.png import write_picture
+    from mien.toolbox import Tools
+
+    started = time.perf_counter()
+    inputs = Examples.load(examples)
+    cells = plan(inputs, base=base, reader=reader, steps=steps, seed=seed)
+    tools = tools or Tools.load(cells[0].request)
+    pipeline = pipeline if pipeline is not None else load_pipeline(base)
+    images, targets, people = _draw_all(cells, inputs, pipeline, tools, on_picture)
+    drawn = time.perf_counter()
+    outcomes = [_look(image, target, tools) for image, target in zip(images, targets, strict=True)]
+    names = [person.name for person in inputs.people]
+    metrics = table(cells, outcomes, people, names)
+    record = _record(cells[0], inputs, pipeline, tools)
+    numbers = [
+        cell_numbers(cell, outcome, people[names.index(cell.person.name)])
+        for cell, outcome in zip(cells, outcomes, strict=True)
+    ]
+    facts = {
+        "mien": __version__,
+        "base": base,
+        "reader": tools.reader_name,
+        "steps": steps,
+        "seed": seed,
+        "pictures": len(cells),
+        "seconds": {"drawing": round(drawn - started, 1), "all": round(time.perf_counter() - started, 1)},
+    }
+    write_picture(output / "sheet.png", sheet(cells, images, inputs), record)
+    write_json(output / "metrics.json", {**facts, "metrics": _by_name(metrics), "cells": _listed(cells, numbers)})
+    html = page(cells, images, inputs, metrics, numbers, facts, record)
+    with atomic_path(output / "index.html") as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return output / "index.html"
+
+
+def size_of(examples: Path = FOLDER) -> int:
+    """Number of pictures of the demo."""
+    return len(plan(Examples.load(examples)))
+
+
+def batches(cells: Sequence[Cell]) -> list[list[int]]:
+    """Indices of cells in groups of at most `BATCH` that share a section and so a set of conditions."""
+    groups: list[list[int]] = []
+    for index, cell in enumerate(cells):
+        last = groups[-1] if groups else []
+        if not last or len(last) == BATCH or cells[last[0]].section != cell.section:
+            groups.append(last := [])
+        last.append(index)
+    return groups
+
+
+def _draw_all(
+    cells: Sequence[Cell], examples: Examples, pipeline: Any, tools: Tools, on_picture: Callable[[int], None] | None
+) -> tuple[list[Image.Image], list[Any], Any]:
+    """The pictures, the faces of their templates (None elsewhere), and the people's embeddings [P, 512]."""
+    import numpy as np
+    import torch
+
+    from mien.generate import branch_kinds, picture_size
+    from mien.steering import arguments, open_inputs, steer
+
+    size, kinds = picture_size(pipeline), branch_kinds(pipeline)
+    tools = _remembering(tools)
+    steerings = [steer(cell.request, open_inputs(cell.request), tools, size, kinds) for cell in cells]
+    images: list[Image.Image] = []
+    for group in batches(cells):
+        request = cells[group[0]].request
+        images += pipeline(
+            **arguments([steerings[index] for index in group]),
+            num_inference_steps=request.steps,
+            generator=[torch.Generator("cpu").manual_seed(request.seed) for _ in group],
+        ).images
+        if on_picture:
+            on_picture(len(group))
+    targets = [
+        steering.seen["expression"].face if cell.template else None
+        for cell, steering in zip(cells, steerings, strict=True)
+    ]
+    rows = zip(cells, steerings, strict=True)
+    own = {cell.person.name: steering.identity for cell, steering in rows if steering.identity is not None}
+    return images, targets, np.stack([own[person.name] for person in examples.people])
+
+
+def _remembering(tools: Tools) -> Tools:
+    """The same tools, reading each input file once: every example stands in many cells."""
+    faces: dict[str, Any] = {}
+    embeddings: dict[int, Any] = {}
+
+    def read(image: Any, source: str) -> Any:
+        if source not in faces:
+            faces[source] = tools.read(image, source)
+        return faces[source]
+
+    def embed(seen: Any) -> Any:
+        if id(seen.face) not in embeddings:  # the faces stay alive in ``faces``, so an id is not used twice
+            embeddings[id(seen.face)] = tools.embed(seen)
+        return embeddings[id(seen.face)]
+
+    return replace(tools, read=read, embed=embed)
+
+
+def _look(image: Image.Image, target: Any, tools: Tools) -> Outcome:
+    from mien.toolbox import Seen
+
+    try:
+        face = tools.read(image, "an output")
+    except NoFaceFound:
+        return Outcome(None, None, target)
+    return Outcome(face, tools.embed(Seen(image, face))[0], target)
+
+
+def _record(cell: Cell, examples: Examples, pipeline: Any, tools: Tools) -> Record:
+    """One record for the sheet and every picture on the page: they come from one run."""
+    from mien.generate import hashes
+    from mien.provenance.fingerprint import environment
+    from mien.provenance.record import Record
+
+    inputs = {example.path.stem: sha256_of(example.path) for example in (*examples.people, *examples.templates)}
+    settings = {"demo": True, "base": cell.request.base, "steps": cell.request.steps, "seed": cell.request.seed}
+    return Record(
+        mien=__version__,
+        settings=settings | {"reader": tools.reader_name},
+        index=0,
+        inputs=inputs,
+        models=hashes(pipeline, tools),
+        environment=environment(str(pipeline.device)),
+    )
+
+
+def _by_name(metrics: Sequence[Metric]) -> dict[str, Any]:
+    return {metric.name: {key: value for key, value in asdict(metric).items() if key != "name"} for metric in metrics}
+
+
+def _listed(cells: Sequence[Cell], numbers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"section": cell.section, "person": cell.person.name, "setting": cell.label, **found}
+        for cell, found in zip(cells, numbers, strict=True)
+    ]

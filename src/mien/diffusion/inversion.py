@@ -1,0 +1,62 @@
+"""Adaptive Noise Inversion (EmojiDiff suppl. Eq. 8): a usable estimate of the clean latent in one step.
+
+    x0_hat = Decode(z0 + f(t) (eps - eps_theta(z_t, t, C)))
+    f(t) = sqrt((1 - alpha_bar_t) / alpha_bar_t)  for t <= R_tmax, else f(R_tmax)
+
+R_tmax = 600 belongs to Stable Diffusion's scaled-linear schedule, where f is 2.28; on another schedule the same
+timestep means another noise level (6.17 on the linear one), so the bound is kept as ``f_max``, not as a timestep.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from mien.diffusion.prediction import to_epsilon
+
+SD_R_TMAX = 600
+"""R_tmax of EmojiDiff suppl. A.1, a timestep of SD's schedule (1000 steps, scaled-linear 0.00085 to 0.012)."""
+
+SD_F_MAX = 2.28465
+"""f(R_tmax) on SD's schedule: the bound that carries over to any schedule."""
+
+
+def f_of_timestep(scheduler: Any, timesteps: Tensor) -> Tensor:
+    """f(t) = sqrt((1 - alpha_bar_t) / alpha_bar_t), the noise-to-signal ratio; float32, shape of ``timesteps``."""
+    alpha_bar = scheduler.alphas_cumprod.to(timesteps.device).float()[timesteps.long()]
+    return ((1 - alpha_bar) / alpha_bar).sqrt()
+
+
+def timestep_of_f(scheduler: Any, f_max: float = SD_F_MAX) -> int:
+    """R_tmax of a schedule: its last timestep with f(t) <= ``f_max`` (600 for SD's schedule); 0 if there is none."""
+    alpha_bar = scheduler.alphas_cumprod.double()
+    inside = ((1 - alpha_bar) / alpha_bar).sqrt() <= f_max
+    return max(int(inside.sum()) - 1, 0)
+
+
+def adaptive_noise_inversion(
+    clean: Tensor,
+    noise: Tensor,
+    output: Tensor,
+    noisy: Tensor,
+    timesteps: Tensor,
+    scheduler: Any,
+    f_max: float = SD_F_MAX,
+) -> Tensor:
+    """z0_hat of Eq. 8, before decoding; gradients flow through the UNet's output.
+
+    Args:
+        clean: z0 [B, C, h, w].
+        noise: the noise eps that was added [B, C, h, w].
+        output: the UNet's output [B, C, h, w], of the scheduler's prediction type.
+        noisy: z_t [B, C, h, w].
+        timesteps: int [B].
+        scheduler: gives alpha_bar and the prediction type.
+        f_max: bound of f; ``float("inf")`` gives plain single-step inversion (Eq. 6).
+
+    Returns:
+        z0_hat [B, C, h, w] float32.
+    """
+    f = f_of_timestep(scheduler, timesteps.to(output.device)).clamp(max=f_max)[:, None, None, None]
+    return clean.float() + f * (noise.float() - to_epsilon(output, noisy, timesteps, scheduler))

@@ -1,0 +1,96 @@
+"""What a UNet predicts: noise, the clean latent or a velocity, and how each follows from another.
+
+For a variance-preserving latent z_t = a x0 + s eps with a = sqrt(alpha_bar_t) and s = sqrt(1 - alpha_bar_t):
+
+    v = a eps - s x0        x0 = a z_t - s v        eps = a v + s z_t
+
+Everything is computed in float32: at large t the conversions divide by small numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast, get_args
+
+from torch import Tensor
+
+from mien.errors import ConfigError
+
+Prediction = Literal["epsilon", "sample", "v_prediction"]
+PREDICTIONS: tuple[Prediction, ...] = get_args(Prediction)
+
+
+def prediction_type(scheduler: Any) -> Prediction:
+    """The scheduler's ``prediction_type``.
+
+    Raises:
+        ConfigError: if it is none of epsilon, sample, v_prediction.
+    """
+    kind = scheduler.config.prediction_type
+    if kind not in PREDICTIONS:
+        raise ConfigError(f"The prediction type {kind!r} is not supported; use one of {', '.join(PREDICTIONS)}.")
+    return cast(Prediction, kind)
+
+
+def signal_and_noise(scheduler: Any, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+    """A = sqrt(alpha_bar_t) and s = sqrt(1 - alpha_bar_t), each float32 [B, 1, 1, 1].
+
+    Args:
+        scheduler: any diffusers scheduler with ``alphas_cumprod``.
+        timesteps: int [B] or a scalar (then B = 1).
+    """
+    alpha_bar = scheduler.alphas_cumprod.to(timesteps.device).float()[timesteps.long().reshape(-1)]
+    return alpha_bar.sqrt()[:, None, None, None], (1 - alpha_bar).sqrt()[:, None, None, None]
+
+
+def convert(output: Tensor, noisy: Tensor, a: Tensor, s: Tensor, source: Prediction, target: Prediction) -> Tensor:
+    """Turn one prediction into another.
+
+    Args:
+        output: the prediction [B, C, h, w] of type ``source``.
+        noisy: z_t [B, C, h, w], variance-preserving. With schedulers that scale their latents (Euler) this is what
+            ``scheduler.scale_model_input`` returns.
+        a: sqrt(alpha_bar_t), broadcastable.
+        s: sqrt(1 - alpha_bar_t), broadcastable.
+        source: what ``output`` is.
+        target: what is wanted.
+
+    Returns:
+        [B, C, h, w] float32.
+    """
+    output, noisy = output.float(), noisy.float()
+    if source == target:
+        return output
+    if source == "epsilon":
+        x0 = (noisy - s * output) / a
+        return x0 if target == "sample" else a * output - s * x0
+    if source == "sample":
+        epsilon = (noisy - a * output) / s
+        return epsilon if target == "epsilon" else a * epsilon - s * output
+    return a * noisy - s * output if target == "sample" else a * output + s * noisy
+
+
+def _to(output: Tensor, noisy: Tensor, timesteps: Tensor, scheduler: Any, target: Prediction) -> Tensor:
+    a, s = signal_and_noise(scheduler, timesteps.to(output.device))
+    return convert(output, noisy, a, s, prediction_type(scheduler), target)
+
+
+def to_epsilon(output: Tensor, noisy: Tensor, timesteps: Tensor, scheduler: Any) -> Tensor:
+    """The noise that a UNet output stands for, by ``scheduler.config.prediction_type``; float32.
+
+    Args:
+        output: UNet output [B, C, h, w].
+        noisy: z_t [B, C, h, w].
+        timesteps: int [B] or a scalar.
+        scheduler: gives alpha_bar and the prediction type.
+    """
+    return _to(output, noisy, timesteps, scheduler, "epsilon")
+
+
+def to_x0(output: Tensor, noisy: Tensor, timesteps: Tensor, scheduler: Any) -> Tensor:
+    """The clean latent that a UNet output stands for; arguments as :func:`to_epsilon`."""
+    return _to(output, noisy, timesteps, scheduler, "sample")
+
+
+def to_v(output: Tensor, noisy: Tensor, timesteps: Tensor, scheduler: Any) -> Tensor:
+    """The velocity that a UNet output stands for; arguments as :func:`to_epsilon`."""
+    return _to(output, noisy, timesteps, scheduler, "v_prediction")

@@ -1,0 +1,27 @@
+"""Errors that a user can act on: each message is one sentence that says what to do."""
+
+from __future__ import annotations
+
+
+class MienError(Exception):
+    """Base of all errors mien raises on purpose; the command line prints it and exits with code 2."""
+
+
+class BadInput(MienError):
+    """A picture, number or file given by the user cannot be used."""
+
+
+class NoFaceFound(BadInput):
+    """No face was found where one is needed."""
+
+
+class MissingDependency(MienError):
+    """An optional package is not installed; the message carries the exact pip line."""
+
+
+class MissingAsset(MienError):
+    """Weights or data files are absent; the message says where they were looked for and how to get them."""
+
+
+class ConfigError(MienError):
+    """A configuration has an unknown key, a wrong type or a value out of range."""

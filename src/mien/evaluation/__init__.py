@@ -1,0 +1,1 @@
+"""Measuring: metrics, protocols, reports."""

@@ -1,0 +1,1 @@
+"""The control benchmark: held-out studio people under other people's expressions and poses, against exact renders."""

@@ -1,0 +1,125 @@
+"""The cross-talk matrix: turn one dial, measure everything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.evaluation.bootstrap import cluster_weights, weighted_means
+from mien.evaluation.control.dials import base_settings, dials
+from mien.evaluation.control.observe import Readings, observe
+from mien.evaluation.control.pictures import draw_pairs, read_png
+from mien.evaluation.control.scene import Pair, identity_subjects, target_subjects
+from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.steer import look_at
+from mien.evaluation.control.summary import estimate
+from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.metrics.identity import cosine
+from mien.evaluation.metrics.pose import pose_error
+from mien.steering import Steering
+
+NOISE = "noise (nothing turned)"
+Floats = NDArray[np.float64]
+
+
+def cross_talk(settings: ControlSettings, tools: ControlTools, folder: Path, bar: Any) -> dict[str, Any]:
+    """Draw a base picture of each person, then one for each dial turned with the same noise, and compare.
+
+    Args:
+        settings: ``cross_talk_people`` and how to draw.
+        tools: see `ControlTools`.
+        folder: pictures go into ``cross-talk-PEOPLE/DIAL/`` in it.
+        bar: makes progress bars.
+
+    Returns:
+        ``spread``: the mean difference of each readout between renders of two random people in random pictures;
+        ``dials``: dial -> readout -> {value, low, high, n}, the mean change in units of that spread. The row
+        ``NOISE`` is what another noise alone changes.
+    """
+    count = settings.cross_talk_people
+    sized = replace(settings, people=max(count, 2), targets=max(count, 2), pairs_per_person=None)
+    looks = [look_at(tools, tools.renderer.render(one.person, one.picture)) for one in identity_subjects(sized)]
+    base = base_settings(tools, settings, looks, target_subjects(sized, 0))
+    turned: dict[str, list[Steering]] = {"base": base.steerings}
+    turned |= {name: [dial(tools, base, row) for row in range(len(looks))] for name, dial in dials(base).items()}
+    turned[NOISE] = base.steerings
+    pairs = [Pair(row, 0) for row in range(len(looks))]
+    seen: dict[str, tuple[Readings, Floats]] = {}
+    with bar(len(turned) * len(looks), "cross-talk") as told:
+        for name, rows in turned.items():
+            one = replace(settings, seed=settings.seed + 1) if name == NOISE else settings
+            where = folder / f"cross-talk-{count}" / name.replace(" ", "-").replace("'", "")
+            files = draw_pairs(
+                tools.pipeline, one, pairs, lambda part, all_=rows: [all_[pair.person] for pair in part], where, told
+            )
+            pictures = [read_png(file) for file in files]
+            seen[name] = (observe(tools, pictures), backgrounds(pictures))
+    spread = _spread(sized, tools)
+    rng = np.random.default_rng(0x7475726E)
+    rows = np.arange(len(looks))
+    weights = np.concatenate([np.ones((1, len(rows))), cluster_weights([rows], settings.draws, rng)])
+    matrix = {}
+    for name, after in seen.items():
+        if name != "base":
+            changes = readouts(tools.first_reader, *seen["base"], *after)
+            matrix[name] = {
+                readout: estimate(weighted_means(values / spread[readout], weights))
+                | {"n": int(np.isfinite(values).sum())}
+                for readout, values in changes.items()
+                if spread[readout] > 0
+            }
+    return {
+        "people": len(looks),
+        "spread": {name: round(value, 5) for name, value in spread.items()},
+        "dials": matrix,
+    }
+
+
+def readouts(
+    reader: str, before: Readings, colour_before: Floats, after: Readings, colour_after: Floats
+) -> dict[str, Floats]:
+    """How much each readout changed, [N]; NaN where a face is missing.
+
+    ``yaw`` in degrees (face judge), ``exp`` as the mean change of the reader's blendshapes, ``coefficients`` as that of
+    the judge's, ``identity`` as 1 - cosine (identity judge), ``valence`` (face judge), ``background`` as the mean
+    change of the upper corners' colour, 0..255.
+    """
+    found = {
+        "yaw": np.abs(pose_error(before["judge.pose"], after["judge.pose"])[:, 0]),
+        "exp": _mean_change(before, after, f"{reader}.blendshapes"),
+        "coefficients": _mean_change(before, after, "judge.coefficients"),
+        "identity": 1.0 - cosine(before["identity"], after["identity"]),
+        "valence": np.abs(after["judge.emotion"] - before["judge.emotion"])[:, 0].astype(np.float64),
+        "background": np.abs(colour_after - colour_before).mean(-1),
+    }
+    return {name: np.asarray(values, np.float64) for name, values in found.items()}
+
+
+def backgrounds(pictures: Sequence[NDArray[np.uint8]]) -> Floats:
+    """Mean colour of the upper corners (an eighth of the side each), [N, 3]."""
+    found = []
+    for picture in pictures:
+        side = max(1, len(picture) // 8)
+        corners = np.concatenate([picture[:side, :side], picture[:side, -side:]], 1)
+        found.append(corners.reshape(-1, 3).mean(0))
+    return np.array(found)
+
+
+def _spread(settings: ControlSettings, tools: ControlTools) -> dict[str, float]:
+    """Mean difference of each readout between random pictures of different people."""
+    subjects = target_subjects(settings)
+    pictures = [np.asarray(tools.renderer.render(one.person, one.picture).image) for one in subjects]
+    order = np.roll(np.arange(len(pictures)), 1)
+    seen, colours = observe(tools, pictures), backgrounds(pictures)
+    other = Readings({name: values[order] for name, values in seen.values.items()})
+    changes = readouts(tools.first_reader, seen, colours, other, colours[order])
+    return {name: float(np.nanmean(values)) if np.isfinite(values).any() else 0.0 for name, values in changes.items()}
+
+
+def _mean_change(before: Readings, after: Readings, part: str) -> Floats:
+    return np.abs(np.asarray(after[part], np.float64) - before[part]).mean(-1)

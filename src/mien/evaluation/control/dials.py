@@ -1,0 +1,125 @@
+"""The dials of the cross-talk matrix: each turns one condition of a base setting and leaves all others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.conditions import EMOTIONS, Emotion
+from mien.evaluation.control.scene import Subject
+from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.steer import Look, active, crop_of, embed, look_at
+from mien.evaluation.control.tools import ControlTools
+from mien.steering import Steering
+from mien.studio.expression_state import ExpressionState
+from mien.studio.expressions import preset_expression
+
+TURN = 25.0
+"""Degrees by which the pose dial turns the head, to either side."""
+
+PROMPTS = ("photo of a id person, blue background", "photo of a id person, orange background")
+"""Base and turned prompt; without the condition identity, ``id`` is left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """The base settings of M people and all that the dials need.
+
+    Attributes:
+        steerings: neutral, frontal, base prompt; a row a person.
+        looks: the people's pictures.
+        donors: [M] plans of other people, who lend their expression pictures.
+    """
+
+    steerings: list[Steering]
+    looks: list[Look]
+    donors: Sequence[Subject]
+
+
+Dial = Callable[[ControlTools, Base, int], Steering]
+
+
+def feeling(row: int) -> str:
+    """The emotion that a row's expression and emotion dials turn to: all seven in turn."""
+    return EMOTIONS[1 + row % (len(EMOTIONS) - 1)]
+
+
+def base_settings(tools: ControlTools, settings: ControlSettings, looks: list[Look], donors: Sequence[Subject]) -> Base:
+    """Every condition the model has and the settings ask for, at its base."""
+    used = active(settings, tools.kinds)
+    words = PROMPTS[0] if "identity" in used else PROMPTS[0].replace(" id", "")
+    rows = []
+    for row, look in enumerate(looks):
+        rows.append(
+            Steering(
+                prompt=words,
+                identity=embed(tools, look) if "identity" in used else None,
+                landmark_picture=_landmarks(tools, look, ExpressionState(), 0.0) if "landmarks" in used else None,
+                expression=_crop(tools, donors[row], ExpressionState()) if "expression" in used else None,
+                emotion=Emotion.of("neutral") if "emotion" in used else None,
+            )
+        )
+    return Base(rows, looks, donors)
+
+
+def dials(base: Base) -> dict[str, Dial]:
+    """The dials that this base has."""
+    first = base.steerings[0]
+    found: dict[str, Dial] = {}
+    if first.landmark_picture is not None:
+        found |= {"landmark pose": _turn_pose, "landmark expression": _turn_landmarks}
+    if first.identity is not None:
+        found["identity"] = _turn_identity
+    if first.emotion is not None:
+        found["emotion"] = _turn_emotion
+    if first.expression is not None:
+        found["expression picture"] = _turn_expression
+    return found | {"prompt's background": _turn_background}
+
+
+def _turn_pose(tools: ControlTools, base: Base, row: int) -> Steering:
+    picture = _landmarks(tools, base.looks[row], ExpressionState(), TURN if row % 2 else -TURN)
+    return replace(base.steerings[row], landmark_picture=picture)
+
+
+def _turn_landmarks(tools: ControlTools, base: Base, row: int) -> Steering:
+    picture = _landmarks(tools, base.looks[row], preset_expression(feeling(row)), 0.0)
+    return replace(base.steerings[row], landmark_picture=picture)
+
+
+def _turn_identity(tools: ControlTools, base: Base, row: int) -> Steering:
+    return replace(base.steerings[row], identity=base.steerings[row - 1].identity)
+
+
+def _turn_emotion(tools: ControlTools, base: Base, row: int) -> Steering:
+    return replace(base.steerings[row], emotion=Emotion.of(feeling(row)))
+
+
+def _turn_expression(tools: ControlTools, base: Base, row: int) -> Steering:
+    return replace(base.steerings[row], expression=_crop(tools, base.donors[row], preset_expression(feeling(row))))
+
+
+def _turn_background(tools: ControlTools, base: Base, row: int) -> Steering:
+    prompt = base.steerings[row].prompt or ""
+    return replace(base.steerings[row], prompt=prompt.replace("blue", "orange"))
+
+
+def _landmarks(tools: ControlTools, look: Look, state: ExpressionState, yaw: float) -> NDArray[np.uint8]:
+    """A landmark picture of the linear face with the person's bones."""
+    from mien.faces.drawing import draw_landmarks
+    from mien.studio.linear_face import LinearFace
+
+    points = LinearFace.load().landmarks(
+        state.coefficients, pose=(yaw, 0.0, 0.0), gaze=state.gaze, shape=look.bones, size=tools.size
+    )
+    return draw_landmarks(points, tools.size)
+
+
+def _crop(tools: ControlTools, donor: Subject, state: ExpressionState) -> Any:
+    """The donor's face, frontal, with an expression."""
+    picture = replace(donor.picture, expression=state, pose=(0.0, 0.0, 0.0))
+    return crop_of(look_at(tools, tools.renderer.render(donor.person, picture)))

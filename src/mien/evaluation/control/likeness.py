@@ -1,0 +1,127 @@
+"""Is it the right person? The identity judge against galleries, and how much of the donor shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.evaluation.bootstrap import weighted_means
+from mien.evaluation.control.measures import Distances
+from mien.evaluation.control.observe import whole_rows
+from mien.evaluation.control.scene import Pair
+from mien.evaluation.control.summary import Weights, estimate, summarise
+
+Floats = NDArray[Any]
+
+
+def likeness(
+    outputs: Floats, exact: Floats, gallery: Floats, owners: Sequence[int], weights: Weights
+) -> dict[str, Any]:
+    """Cosine to the right person, and how often that person comes first.
+
+    Args:
+        outputs: embeddings [N, D] of the model's pictures; NaN rows where no face was found.
+        exact: embeddings [N, D] of the exact renders.
+        gallery: [P, D], one a person.
+        owners: [N] row of the gallery that each output should be nearest to.
+        weights: see `summary.pair_weights`.
+
+    Returns:
+        ``cosine``: as `summarise`, with ``shuffled`` the mean cosine to all other people (the impostor's floor);
+        ``top1``: model, oracle, chance, and ``of_oracle`` = model / oracle. A picture without a face, and a tie,
+        count as not first.
+    """
+    own = np.asarray(owners)
+    first = {name: _first(rows, gallery, own) for name, rows in (("model", outputs), ("oracle", exact))}
+    shares = {name: weighted_means(values, weights) for name, values in first.items()}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = shares["model"] / shares["oracle"]
+    return {
+        "cosine": summarise(_rows(outputs, exact, gallery, own), weights),
+        "top1": {
+            **{name: estimate(values) for name, values in shares.items()},
+            "of_oracle": estimate(ratio),
+            "chance": round(1 / len(gallery), 5),
+            "n": len(own),
+            "n_failed": int(np.isnan(outputs[:, 0]).sum()),
+            "oracle_failed": int(np.isnan(exact[:, 0]).sum()),
+        },
+    }
+
+
+def look_alike_top1(
+    outputs: Floats, exact: Floats, gallery: Floats, decoys: Floats, owners: Sequence[int], weights: Weights
+) -> dict[str, Any]:
+    """How often the right person is nearer than all of their look-alikes.
+
+    Args:
+        outputs: as in `likeness`.
+        exact: as in `likeness`.
+        gallery: [P, D].
+        decoys: [P, K, D], same skin, hair and glasses, other bones.
+        owners: as in `likeness`.
+        weights: as in `likeness`.
+    """
+    own = np.asarray(owners)
+    shares = {}
+    for name, rows in (("model", outputs), ("oracle", exact)):
+        right = np.einsum("nd,nd->n", rows, gallery[own])
+        others = np.einsum("nd,nkd->nk", rows, decoys[own])
+        with np.errstate(invalid="ignore"):
+            shares[name] = weighted_means((right[:, None] > others).all(1).astype(np.float64), weights)
+    return {
+        **{name: estimate(values) for name, values in shares.items()},
+        "chance": round(1 / (decoys.shape[1] + 1), 5),
+        "decoys": decoys.shape[1],
+        "n": len(own),
+    }
+
+
+def donor_leak(
+    outputs: Floats, exact: Floats, donors: Floats, gallery: Floats, pairs: Sequence[Pair], weights: Weights
+) -> dict[str, Any]:
+    """How much outputs look like the person whose expression they took.
+
+    Args:
+        outputs: as in `likeness`.
+        exact: as in `likeness`.
+        donors: [T, D], the targets' people.
+        gallery: as in `likeness`.
+        pairs: N pairs.
+        weights: as in `likeness`.
+
+    Returns:
+        Cosines to the own donor (``model``, ``oracle``) and to all other donors (``shuffled``), and ``leak`` =
+        (model - shuffled) / (an exact render's cosine to its own person - shuffled): 0 is none, 1 is the donor.
+    """
+    rows = _rows(outputs, exact, donors, np.array([pair.target for pair in pairs]))
+    own = np.einsum("nd,nd->n", exact, gallery[[pair.person for pair in pairs]])
+    model, none, ceiling = (weighted_means(values, weights) for values in (rows.model, rows.shuffled, own))
+    summary = summarise(rows, weights)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        leak = estimate((model - none) / (ceiling - none))
+    kept = ("model", "oracle", "shuffled", "n", "n_failed", "oracle_failed")
+    return {name: summary[name] for name in kept} | {"leak": leak}
+
+
+def _rows(outputs: Floats, exact: Floats, gallery: Floats, own: NDArray[Any]) -> Distances:
+    """Cosines in the place of distances: the formula of transfer is the same with both signs turned."""
+    table = np.asarray(outputs @ gallery.T, np.float64)
+    rows = np.arange(len(own))
+    model = table[rows, own]
+    others = (table.sum(1) - model) / (len(gallery) - 1)
+    return Distances(model, np.einsum("nd,nd->n", exact, gallery[own]).astype(np.float64), others)
+
+
+def _first(probes: Floats, gallery: Floats, own: NDArray[Any]) -> NDArray[np.float64]:
+    """1 where the right person is nearest, else 0; [N]."""
+    from mien.evaluation.metrics.identity import ranks
+
+    there = whole_rows(probes)
+    found = np.zeros(len(own))
+    if there.any():
+        found[there] = ranks(probes[there], own[there], gallery) == 0
+    return found

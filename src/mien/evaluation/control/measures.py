@@ -1,0 +1,146 @@
+"""What is measured about expression, pose and emotion: each a distance between an output and a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.evaluation.control.observe import Readings, whole_rows
+from mien.evaluation.control.scene import Pair, Subject
+from mien.evaluation.metrics.expression import coefficient_distance, exp_distance, lms_distance
+from mien.evaluation.metrics.pose import pose_error
+from mien.studio.emotions import emotion_of
+
+Distance = Callable[[Any, Any], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A distance.
+
+    Attributes:
+        name: its name in the report.
+        part: what it compares, a name in `Readings`.
+        distance: (target [...], outputs [N, ...]) -> [N]; lower is better.
+        meaning: one sentence.
+        driven: compared with the renderer's own values instead of the same reader's reading of the target.
+        squared: the level is the root of the mean square.
+    """
+
+    name: str
+    part: str
+    distance: Distance
+    meaning: str
+    driven: bool = False
+    squared: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Distances:
+    """A measure's rows, one a pair; NaN where no face was found.
+
+    Attributes:
+        model: the output against its own target.
+        oracle: the exact render against the same target.
+        shuffled: the output against every other target, on average: what permuted targets give.
+    """
+
+    model: NDArray[np.float64]
+    oracle: NDArray[np.float64]
+    shuffled: NDArray[np.float64]
+
+
+def measures(readers: Sequence[str], told: Readings) -> list[Measure]:
+    """All measures for which there is a reading.
+
+    Args:
+        readers: names of readers.
+        told: readings of the targets.
+    """
+    found = []
+    for reader in readers:
+        found += [
+            Measure(f"{reader}.exp", f"{reader}.blendshapes", exp_distance,
+                    f"Mean difference of 52 blendshapes, read by {reader} (EmojiDiff's Exp)."),
+            Measure(f"{reader}.lms", f"{reader}.landmarks", lms_distance,
+                    f"Difference of five ratios of eyes, pupils and mouth, read by {reader} (EmojiDiff's LMS)."),
+            *(Measure(f"{reader}.{name}", f"{reader}.pose", _angle(axis),
+                      f"Root mean square error of {name} in degrees, both pictures read by {reader}.", squared=True)
+              for axis, name in enumerate(("yaw", "pitch", "roll"))),
+        ]  # fmt: skip
+    found += [
+        Measure("judge.coefficients", "judge.coefficients", coefficient_distance,
+                "Mean difference of the 53 driven coefficients, regressed by the face judge.", driven=True),
+        *(Measure(f"judge.{name}", "judge.pose", _angle(axis),
+                  f"Root mean square error in degrees of the judge's {name} against the driven one.",
+                  driven=True, squared=True)
+          for axis, name in enumerate(("yaw", "pitch", "roll"))),
+        Measure("judge.valence", "judge.emotion", _entry(0), "Error of the judge's valence.", driven=True),
+        Measure("judge.arousal", "judge.emotion", _entry(1), "Error of the judge's arousal.", driven=True),
+        Measure("judge.emotion_class", "judge.emotion", other_class,
+                "Share of outputs in which the judge sees another of the eight emotions.", driven=True),
+    ]  # fmt: skip
+    return [one for one in found if one.driven or np.isfinite(told[one.part]).any()]
+
+
+def driven_values(subjects: Sequence[Subject]) -> dict[str, NDArray[np.float64]]:
+    """What the renderer was told, under the names of the judge's readings, [T, ...]."""
+    pictures = [subject.picture for subject in subjects]
+    return {
+        "judge.coefficients": np.array([picture.expression.coefficients for picture in pictures], np.float64),
+        "judge.pose": np.array([picture.pose for picture in pictures], np.float64),
+        "judge.emotion": np.array([emotion_of(picture.expression).vector() for picture in pictures], np.float64),
+    }
+
+
+def distances(
+    measure: Measure, outputs: Readings, exact: Readings, targets: NDArray[Any], pairs: Sequence[Pair]
+) -> Distances:
+    """Score outputs [N] and exact renders [N] against targets [T].
+
+    Args:
+        measure: what to score.
+        outputs: readings of the model's pictures, a row a pair.
+        exact: readings of the exact renders, a row a pair.
+        targets: the value each target should have, [T, ...]; NaN where it could not be read.
+        pairs: N pairs.
+    """
+    own = np.array([pair.target for pair in pairs])
+    rows = np.arange(len(pairs))
+    table = np.stack([_distance(measure, target, outputs[measure.part]) for target in targets], 1)
+    model = table[rows, own].copy()
+    table[rows, own] = np.nan
+    oracle = np.concatenate(
+        [_distance(measure, targets[pair.target], exact[measure.part][row : row + 1]) for row, pair in enumerate(pairs)]
+    )
+    there = np.isfinite(table)
+    with np.errstate(invalid="ignore"):
+        shuffled = np.where(there, table, 0.0).sum(1) / there.sum(1)
+    return Distances(model, oracle, shuffled)
+
+
+def _distance(measure: Measure, target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:
+    """Distances [N], squared where the level is a root; NaN for NaN on either side."""
+    there = whole_rows(seen) & bool(np.isfinite(target).all())
+    found = np.full(len(seen), np.nan)
+    if there.any():
+        values = np.asarray(measure.distance(target, seen[there]), np.float64)
+        found[there] = values**2 if measure.squared else values
+    return found
+
+
+def _angle(axis: int) -> Distance:
+    return lambda target, seen: np.abs(pose_error(target, seen)[..., axis])
+
+
+def _entry(index: int) -> Distance:
+    return lambda target, seen: np.abs(seen[..., index] - target[..., index])
+
+
+def other_class(target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:
+    """1 where the most likely of the eight emotions of [..., 10] differs, else 0."""
+    return (seen[..., 2:].argmax(-1) != target[..., 2:].argmax(-1)).astype(np.float64)

@@ -1,0 +1,124 @@
+"""What readers and judges see in pictures: arrays with one row a picture, NaN where no face was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.evaluation.control.tools import ControlTools
+
+if TYPE_CHECKING:
+    from mien.faces.types import Face
+
+Floats = NDArray[np.float32]
+Told = Callable[[int], Any]
+
+READ = {"blendshapes": (52,), "landmarks": (478, 3), "pose": (3,)}
+"""What readers tell, and its shape."""
+
+JUDGED = {"coefficients": (53,), "pose": (3,), "emotion": (10,)}
+"""What the face judge tells; ``emotion`` is valence, arousal and eight probabilities."""
+
+_BATCH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """Readings of N pictures.
+
+    Attributes:
+        values: such as ``"mediapipe.blendshapes"`` [N, 52], ``"judge.coefficients"`` [N, 53] and ``"identity"``
+            [N, D]; NaN in rows without a face, and where a reader does not tell this.
+    """
+
+    values: dict[str, NDArray[Any]]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.values[name]
+
+    def found(self, reader: str) -> NDArray[np.bool_]:
+        """In which pictures a reader found a face, [N]."""
+        return whole_rows(self.values[f"{reader}.landmarks"])
+
+
+def observe(tools: ControlTools, pictures: Sequence[Any], told: Told = lambda _: None) -> Readings:
+    """Read and judge pictures.
+
+    Args:
+        tools: readers and judges.
+        pictures: N pictures, PIL or uint8 [S, S, 3].
+        told: called with the number of pictures done.
+    """
+    count = len(pictures)
+    values = {
+        f"{reader}.{part}": np.full((count, *shape), np.nan, np.float32)
+        for reader in tools.readers
+        for part, shape in READ.items()
+    }
+    values |= {f"judge.{part}": np.full((count, *shape), np.nan, np.float32) for part, shape in JUDGED.items()}
+    identities: list[Floats] = []
+    for start in range(0, count, _BATCH):
+        rows = range(start, min(start + _BATCH, count))
+        for row in rows:
+            for name, reader in tools.readers.items():
+                _store(values, name, row, largest_face(reader, pictures[row]))
+        points = values[f"{tools.first_reader}.landmarks"][rows.start : rows.stop]
+        judged = judge(tools, [pictures[row] for row in rows], points)
+        identities.append(judged.pop("identity"))
+        for name, part in judged.items():
+            values[f"judge.{name}"][rows.start : rows.stop] = part
+        told(len(rows))
+    return Readings(values | {"identity": np.concatenate(identities)})
+
+
+def whole_rows(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which rows of [N, ...] have no NaN, [N]."""
+    return np.asarray(np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+
+
+def largest_face(reader: Any, picture: Any) -> Face | None:
+    """The largest face in a picture, or None."""
+    faces: Iterable[Face] = reader.read(picture).faces
+    return next(iter(faces), None)
+
+
+def as_tensor(pictures: Sequence[Any]) -> Any:
+    """Pictures as float tensor [B, 3, S, S] in [-1, 1]."""
+    import torch
+
+    pixels = np.stack([np.asarray(picture) for picture in pictures])
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _store(values: dict[str, Floats], reader: str, row: int, face: Face | None) -> None:
+    for part in READ if face is not None else ():
+        told = getattr(face, part)
+        if told is not None:
+            values[f"{reader}.{part}"][row] = told
+
+
+def judge(tools: ControlTools, pictures: Sequence[Any], points: Floats) -> dict[str, Floats]:
+    """Judges' outputs for pictures with landmarks [B, 478, 3]; NaN for rows whose landmarks are NaN."""
+    import torch
+
+    from mien.faces.alignment import CROP, judge_face_matrix, judge_identity_matrix, warp
+
+    there = whole_rows(points)
+    # a picture without a face goes through with somebody's landmarks, so that batches keep their shape
+    filled = torch.from_numpy(np.where(there[:, None, None], points, _anybody(points.shape[1:])))
+    images = as_tensor(pictures)
+    with torch.no_grad():
+        told = tools.judge_face.predict(warp(images, judge_face_matrix(filled), CROP))
+        told = {name: told[name] for name in JUDGED}
+        told["identity"] = tools.judge_identity(warp(images, judge_identity_matrix(filled), CROP))
+    return {name: np.where(there[:, None], part.numpy(), np.nan).astype(np.float32) for name, part in told.items()}
+
+
+def _anybody(shape: tuple[int, ...]) -> Floats:
+    """Landmarks that are no face but can be aligned: points on a circle."""
+    angle = np.linspace(0, 2 * np.pi, shape[0], endpoint=False)
+    return np.stack([64 + 32 * np.cos(angle), 64 + 32 * np.sin(angle), 0 * angle], 1).astype(np.float32)

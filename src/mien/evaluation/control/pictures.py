@@ -1,0 +1,109 @@
+"""Drawing and keeping pictures: what is there already is not drawn again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.evaluation.control.observe import Told
+from mien.evaluation.control.scene import Pair
+from mien.evaluation.control.settings import ControlSettings
+from mien.io import atomic_path, write_json
+from mien.steering import Steering, arguments
+
+Pixels = NDArray[np.uint8]
+SETTINGS_FILE = "made-with.json"
+SEEDS = 100_000_000
+"""Seeds of one value of the setting ``seed``; a pair's own seed is below it."""
+
+
+def open_folder(root: Path, made_with: dict[str, Any]) -> Path:
+    """The folder for pictures made with these settings and models; others get other folders.
+
+    Args:
+        root: where all such folders are.
+        made_with: everything the pixels depend on, as JSON.
+    """
+    digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:16]
+    folder = root / digest
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / SETTINGS_FILE, made_with)
+    return folder
+
+
+def write_png(path: Path, pixels: Any) -> None:
+    """Write a picture atomically: a file of this name is always whole."""
+    with atomic_path(path) as temporary:
+        Image.fromarray(np.asarray(pixels)).save(temporary, "PNG", compress_level=1)
+
+
+def read_png(path: Path) -> Pixels:
+    """Pixels [S, S, 3] of a picture."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def kept(path: Path, draw: Callable[[], Pixels]) -> Pixels:
+    """The picture in a file, drawn and written first if it is not there."""
+    if not path.exists():
+        write_png(path, draw())
+    return read_png(path)
+
+
+def batches(pairs: Sequence[Pair], size: int) -> Iterator[Sequence[Pair]]:
+    """The fixed partition of the pairs."""
+    for start in range(0, len(pairs), size):
+        yield pairs[start : start + size]
+
+
+def draw_pairs(
+    pipeline: Any,
+    settings: ControlSettings,
+    pairs: Sequence[Pair],
+    steering: Callable[[Sequence[Pair]], list[Steering]],
+    folder: Path,
+    told: Told = lambda _: None,
+) -> list[Path]:
+    """Draw every pair whose picture is not in the folder; a batch of which one is missing is drawn as a whole.
+
+    Args:
+        pipeline: see `ControlTools`.
+        settings: steps, scales, guidance, batch.
+        pairs: what to draw.
+        steering: the conditions of a batch.
+        folder: ``PERSON-TARGET.png``.
+        told: called with the number of pictures done.
+
+    Returns:
+        A file for each pair, in order.
+    """
+    files = []
+    for batch in batches(pairs, settings.batch):
+        paths = [folder / f"{pair.name}.png" for pair in batch]
+        if not all(path.exists() for path in paths):
+            images = draw(pipeline, settings, steering(batch), [settings.seed * SEEDS + pair.seed for pair in batch])
+            for path, image in zip(paths, images, strict=True):
+                write_png(path, image)
+        files += paths
+        told(len(batch))
+    return files
+
+
+def draw(pipeline: Any, settings: ControlSettings, rows: Sequence[Steering], seeds: Sequence[int]) -> list[Any]:
+    """One picture (PIL) of each row; each picture's noise comes from its own seed alone."""
+    import torch
+
+    return pipeline(
+        **arguments(rows),
+        scales=dict(settings.scales),
+        guidance=dict(settings.guidance),
+        num_inference_steps=settings.steps,
+        generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+    ).images

@@ -1,0 +1,79 @@
+"""The report as Markdown tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def number(told: Mapping[str, Any] | None, digits: int = 3) -> str:
+    """Such as ``0.412 (0.380 to 0.441)``; a dash where there is none."""
+    if told is None or told["value"] is None:
+        return "-"
+    bounds = (told["low"], told["high"])
+    text = f"{told['value']:.{digits}f}"
+    return text if None in bounds else f"{text} ({bounds[0]:.{digits}f} to {bounds[1]:.{digits}f})"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The whole report, for the docs."""
+    settings = report["settings"]
+    parts = [
+        f"{settings['people']} held-out studio people x {settings['targets']} targets, {report['pairs']} pictures, "
+        f"{settings['steps']} steps, conditions: {', '.join(report['conditions'])}. "
+        "In parentheses: 95 % interval, two-way cluster bootstrap over people and targets.",
+        _faces(report["faces"]),
+        _control(report["control"]),
+        _identity(report["identity"]),
+    ]
+    if "cross_talk" in report:
+        parts.append(_cross_talk(report["cross_talk"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _faces(faces: Mapping[str, Any]) -> str:
+    rows = [
+        [name, number(one["model"]), number(one["oracle"]), str(one["n"]), str(one["n_failed"])]
+        for name, one in faces.items()
+    ]
+    return table(["Face found by", "model", "exact render", "N", "no face"], rows)
+
+
+def _control(measured: Mapping[str, Any]) -> str:
+    levels = ("model", "oracle", "shuffled", "transfer")
+    rows = [
+        [name, *(number(one[level]) for level in levels), str(one["n"]), str(one["n_failed"])]
+        for name, one in measured.items()
+    ]
+    return table(["Measure", "model", "exact render", "shuffled", "transfer", "N", "failed"], rows)
+
+
+def _identity(measured: Mapping[str, Any]) -> str:
+    rows = []
+    for name, title in (("look", "the shown picture"), ("face", "another picture")):
+        similar, first = measured[name]["cosine"], measured[name]["top1"]
+        levels = [number(similar[level]) for level in ("model", "oracle", "shuffled", "transfer")]
+        rows.append([f"cosine to {title}", *levels, str(similar["n"]), str(similar["n_failed"])])
+        shares = [number(first["model"]), number(first["oracle"]), f"{first['chance']:.3f}", number(first["of_oracle"])]
+        rows.append([f"right person first, {title}", *shares, str(first["n"]), str(first["n_failed"])])
+    if "look_alikes" in measured:
+        one = measured["look_alikes"]
+        shares = [number(one["model"]), number(one["oracle"]), f"{one['chance']:.3f}", "-"]
+        rows.append([f"before {one['decoys']} look-alikes", *shares, str(one["n"]), "-"])
+    donor = measured["donor"]
+    levels = [number(donor[level]) for level in ("model", "oracle", "shuffled", "leak")]
+    rows.append(["cosine to the donor (last: leak)", *levels, str(donor["n"]), str(donor["n_failed"])])
+    return table(["Identity", "model", "exact render", "floor", "transfer or share of exact", "N", "no face"], rows)
+
+
+def _cross_talk(told: Mapping[str, Any]) -> str:
+    names = list(told["spread"])
+    rows = [[dial, *(number(changes.get(name), 2) for name in names)] for dial, changes in told["dials"].items()]
+    title = f"Cross-talk, {told['people']} people; 1.00 is the difference between two random pictures of two people."
+    return title + "\n\n" + table(["Dial turned", *names], rows)

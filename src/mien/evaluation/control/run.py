@@ -1,0 +1,202 @@
+"""The benchmark from settings to a report."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mien.evaluation.control.crosstalk import cross_talk
+from mien.evaluation.control.likeness import donor_leak, likeness, look_alike_top1
+from mien.evaluation.control.measures import distances, driven_values, measures
+from mien.evaluation.control.observe import Floats, Readings, Told, judge, observe
+from mien.evaluation.control.pictures import draw_pairs, kept, open_folder, read_png
+from mien.evaluation.control.scene import (
+    Pair,
+    Subject,
+    identity_subjects,
+    lay_out,
+    look_alikes,
+    oracle,
+    target_subjects,
+)
+from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.steer import Look, active, gather_inputs, look_at
+from mien.evaluation.control.summary import Weights, estimate, pair_weights, summarise
+from mien.evaluation.control.tools import ControlTools
+
+Bar = Callable[[int, str], AbstractContextManager[Told]]
+"""(total, label) -> a context whose value is told the number of pictures done."""
+
+
+def silent(total: int, label: str) -> AbstractContextManager[Told]:
+    """No progress."""
+    return nullcontext(lambda done: None)
+
+
+def run_control(settings: ControlSettings, tools: ControlTools, folder: Path, bar: Bar = silent) -> dict[str, Any]:
+    """Run the benchmark; an interrupted run goes on from the pictures that are there.
+
+    Args:
+        settings: what to run.
+        tools: model, renderer, readers, judges.
+        folder: where pictures are kept, each combination of settings and models in a folder of its own.
+        bar: makes progress bars.
+
+    Returns:
+        The report, as JSON.
+    """
+    identities, targets, pairs = identity_subjects(settings), target_subjects(settings), lay_out(settings)
+    people = _looks(tools, identities, bar, "identities")
+    wanted = _looks(tools, targets, bar, "targets")
+    made_with = _made_with(settings, tools, people[0], wanted[0])
+    drawn = open_folder(folder, made_with)
+    exact = open_folder(folder, {name: made_with[name] for name in ("mien", "kit", "inputs")} | {"what": "exact"})
+    inputs = gather_inputs(tools, settings, people, wanted, targets)
+    with bar(len(pairs), "drawing") as told:
+        files = draw_pairs(tools.pipeline, settings, pairs, inputs.rows, drawn, told)
+    with bar(len(pairs), "exact renders") as told:
+        answers = _answers(tools, identities, targets, pairs, exact, told)
+    with bar(len(pairs) * 2 + len(targets), "reading") as told:
+        outputs = observe(tools, [read_png(file) for file in files], told)
+        best = observe(tools, [read_png(file) for file in answers], told)
+        goals = observe(tools, [look.image for look in wanted], told)
+    weights = pair_weights(pairs, settings.draws)
+    report = {
+        "benchmark": "control",
+        "settings": settings.as_json(),
+        "conditions": list(active(settings, tools.kinds)),
+        "made_with": made_with,
+        "judges": dict(tools.judges),
+        "readers": list(tools.readers),
+        "pairs": len(pairs),
+        "unread_targets": sum(not look.read for look in wanted),
+        "unread_identities": sum(not look.read for look in people),
+        "faces": {name: _found(outputs, best, name, weights) for name in tools.readers},
+        "control": _control(tools, outputs, best, goals, targets, pairs, weights),
+        "identity": _identity(settings, tools, outputs, best, (identities, people), pairs, weights, bar),
+        "meanings": {one.name: one.meaning for one in measures(list(tools.readers), goals)},
+    }
+    if settings.cross_talk_people:
+        report["cross_talk"] = cross_talk(settings, tools, drawn, bar)
+    return report
+
+
+def _looks(tools: ControlTools, subjects: Sequence[Subject], bar: Bar, label: str) -> list[Look]:
+    """Rendered and read."""
+    found = []
+    with bar(len(subjects), label) as told:
+        for one in subjects:
+            found.append(look_at(tools, tools.renderer.render(one.person, one.picture)))
+            told(1)
+    return found
+
+
+def _made_with(settings: ControlSettings, tools: ControlTools, identity: Look, target: Look) -> dict[str, Any]:
+    """Everything that the pictures depend on; the first inputs' pixels stand for the renderer's version."""
+    from mien import __version__
+    from mien.provenance.fingerprint import environment
+
+    pixels = hashlib.sha256(identity.image.tobytes() + target.image.tobytes()).hexdigest()
+    around = environment(str(getattr(tools.pipeline, "device", "cpu")))
+    return {
+        "mien": __version__,
+        "settings": settings.of_pictures(),
+        "conditions": list(active(settings, tools.kinds)),
+        "models": dict(tools.models),
+        "kit": tools.kit,
+        "inputs": pixels,
+        # threads change the last bits only, and a run may go on with more of them
+        "environment": {name: value for name, value in around.items() if name != "threads"},
+    }
+
+
+def _answers(
+    tools: ControlTools,
+    identities: Sequence[Subject],
+    targets: Sequence[Subject],
+    pairs: Sequence[Pair],
+    folder: Path,
+    told: Told,
+) -> list[Path]:
+    """The exact renders' files, drawn where they are not there."""
+    files = []
+    for pair in pairs:
+        answer = oracle(identities[pair.person], targets[pair.target])
+        path = folder / f"{pair.name}.png"
+        kept(path, lambda one=answer: tools.renderer.render(one.person, one.picture).image)
+        files.append(path)
+        told(1)
+    return files
+
+
+def _found(outputs: Readings, best: Readings, reader: str, weights: Weights) -> dict[str, Any]:
+    """In what share of outputs and exact renders a reader finds a face."""
+    shares = {
+        name: weights @ readings.found(reader).astype(np.float64) / np.maximum(weights.sum(1), 1.0)
+        for name, readings in (("model", outputs), ("oracle", best))
+    }
+    found = outputs.found(reader)
+    told = {name: estimate(values) for name, values in shares.items()}
+    return told | {"n": len(found), "n_failed": int((~found).sum())}
+
+
+def _control(
+    tools: ControlTools,
+    outputs: Readings,
+    best: Readings,
+    goals: Readings,
+    targets: Sequence[Subject],
+    pairs: Sequence[Pair],
+    weights: Weights,
+) -> dict[str, Any]:
+    driven = driven_values(targets)
+    found = {}
+    for measure in measures(list(tools.readers), goals):
+        values = driven[measure.part] if measure.driven else goals[measure.part]
+        rows = distances(measure, outputs, best, values, pairs)
+        found[measure.name] = summarise(rows, weights, measure.squared)
+    return found
+
+
+def _identity(
+    settings: ControlSettings,
+    tools: ControlTools,
+    outputs: Readings,
+    best: Readings,
+    people: tuple[Sequence[Subject], Sequence[Look]],
+    pairs: Sequence[Pair],
+    weights: Weights,
+    bar: Bar,
+) -> dict[str, Any]:
+    """Identity against four galleries: the pictures shown, other pictures, look-alikes, donors."""
+    subjects, looks = people
+    seen, true = outputs["identity"], best["identity"]
+    owners = [pair.person for pair in pairs]
+    shown = gallery(tools, looks)
+    others = gallery(tools, _looks(tools, identity_subjects(settings, 1), bar, "other pictures"))
+    donors = gallery(tools, _looks(tools, target_subjects(settings, 0), bar, "donors"))
+    found = {
+        "look": likeness(seen, true, shown, owners, weights),
+        "face": likeness(seen, true, others, owners, weights),
+        "donor": donor_leak(seen, true, donors, shown, pairs, weights),
+    }
+    if settings.look_alikes:
+        decoys = [one for subject in subjects for one in look_alikes(subject, settings.look_alikes)]
+        rows = gallery(tools, _looks(tools, decoys, bar, "look-alikes"))
+        by_person = rows.reshape(len(subjects), settings.look_alikes, -1)
+        found["look_alikes"] = look_alike_top1(seen, true, shown, by_person, owners, weights)
+    return found
+
+
+def gallery(tools: ControlTools, looks: Sequence[Look]) -> Floats:
+    """Identity judge's embeddings [N, D] of renders."""
+    parts = [
+        judge(tools, [look.image for look in part], np.stack([look.landmarks for look in part]))["identity"]
+        for part in (looks[start : start + 32] for start in range(0, len(looks), 32))
+    ]
+    return np.concatenate(parts)

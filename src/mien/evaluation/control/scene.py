@@ -1,0 +1,85 @@
+"""Who is drawn with whose expression: identities, targets, pairs, exact renders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from mien.evaluation.control.settings import FIRST_PERSON, FIRST_TARGET, TARGET_PICTURE, ControlSettings
+from mien.studio.dataset import plan_picture
+from mien.studio.person import Person, sample_person
+from mien.studio.picture import Picture
+
+_SEEDS_A_PERSON = 1000
+
+
+class Draws(Protocol):
+    """What is needed of `mien.studio.renderer.Renderer`; a render has ``image`` and exact ``landmarks``."""
+
+    size: int
+
+    def render(self, person: Person, picture: Picture, /) -> Any: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One picture to draw: whose face (row of the people) with which target's expression and pose (row of those)."""
+
+    person: int
+    target: int
+
+    @property
+    def seed(self) -> int:
+        """Seed of its noise; the same however many people and targets there are."""
+        return self.person * _SEEDS_A_PERSON + self.target
+
+    @property
+    def name(self) -> str:
+        """Its file name without the ending."""
+        return f"{self.person:04d}-{self.target:03d}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A planned picture of a person."""
+
+    person: Person
+    picture: Picture
+
+
+def lay_out(settings: ControlSettings) -> list[Pair]:
+    """All pairs, one person's after the other; with fewer than all targets each target is used equally often."""
+    count = settings.pairs_per_person or settings.targets
+    return [
+        Pair(person, target)
+        for person in range(settings.people)
+        for target in sorted((person * count + k) % settings.targets for k in range(count))
+    ]
+
+
+def identity_subjects(settings: ControlSettings, number: int = 0) -> list[Subject]:
+    """A picture of each identity that looks like a photograph; number 0 is the one the model is shown."""
+    people = [sample_person(FIRST_PERSON + row) for row in range(settings.people)]
+    return [Subject(person, plan_picture(person, number)) for person in people]
+
+
+def target_subjects(settings: ControlSettings, number: int = TARGET_PICTURE) -> list[Subject]:
+    """A picture of each target's person; ``TARGET_PICTURE`` is the target itself, any expression and pose."""
+    people = [sample_person(FIRST_TARGET + row) for row in range(settings.targets)]
+    return [Subject(person, plan_picture(person, number)) for person in people]
+
+
+def oracle(identity: Subject, target: Subject) -> Subject:
+    """The exact answer: the identity's own picture with the target's expression and pose."""
+    picture = replace(identity.picture, expression=target.picture.expression, pose=target.picture.pose)
+    return Subject(identity.person, picture)
+
+
+def look_alikes(identity: Subject, count: int) -> list[Subject]:
+    """Pictures of people with the same skin, hair, brows and glasses, but other bones.
+
+    Whatever of a person is not the face's shape stays; so only somebody who looks at the bones tells them apart.
+    """
+    first = identity.person.seed * 7 + 1_000_003  # beyond all seeds that are trained on
+    shapes = [sample_person(first + k).shape for k in range(count)]
+    return [Subject(replace(identity.person, shape=shape), identity.picture) for shape in shapes]

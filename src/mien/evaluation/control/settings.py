@@ -1,0 +1,81 @@
+"""What a run of the control benchmark is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from mien.errors import BadInput
+
+CONDITIONS = ("identity", "landmarks", "emotion", "expression", "prompt")
+"""What a picture can be asked for with: ``prompt`` says in words what the reader saw on the identity picture."""
+
+DEFAULT_CONDITIONS = ("identity", "landmarks", "emotion", "expression")
+FIRST_PERSON = 900_000
+FIRST_TARGET = 950_000
+TARGET_PICTURE = 3
+"""Number of the target's picture: the first that may show any expression and pose."""
+
+
+@dataclass(frozen=True)
+class ControlSettings:
+    """Settings of a run.
+
+    Attributes:
+        people: number P of identities, persons 900000 and up (never trained on).
+        targets: number T of targets, each a picture of another person, 950000 and up.
+        pairs_per_person: targets of each person, spread evenly over all; None is every one.
+        conditions: which of `CONDITIONS` are used.
+        steps: denoising steps.
+        batch: pictures drawn at once; a fixed partition of the pairs, so part of what the bits depend on.
+        seed: added to each pair's own seed.
+        retarget: put the identity's bones into the target's landmarks (ours) instead of drawing them as read (the
+            paper's way).
+        scales: branch -> scale.
+        guidance: condition -> guidance weight.
+        look_alikes: decoys a person, with the same skin, hair and glasses but other bones; 0 leaves that gallery out.
+        draws: resamples of the bootstrap.
+        cross_talk_people: people of the cross-talk matrix; 0 leaves it out.
+    """
+
+    people: int = 100
+    targets: int = 20
+    pairs_per_person: int | None = None
+    conditions: tuple[str, ...] = DEFAULT_CONDITIONS
+    steps: int = 25
+    batch: int = 20
+    seed: int = 0
+    retarget: bool = False
+    scales: Mapping[str, float] = field(default_factory=dict)
+    guidance: Mapping[str, float] = field(default_factory=dict)
+    look_alikes: int = 4
+    draws: int = 1000
+    cross_talk_people: int = 24
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.conditions if name not in CONDITIONS]
+        if unknown or not self.conditions:
+            raise BadInput(
+                f"Conditions must be some of {', '.join(CONDITIONS)}, not {', '.join(self.conditions) or 'none'}."
+            )
+        if self.people < 2 or self.targets < 2:
+            raise BadInput("The benchmark needs at least 2 people and 2 targets: a single one cannot be shuffled.")
+        if self.people > FIRST_TARGET - FIRST_PERSON:
+            raise BadInput(f"There are {FIRST_TARGET - FIRST_PERSON} held-out people at most.")
+        if self.pairs_per_person is not None and not 1 <= self.pairs_per_person <= self.targets:
+            raise BadInput(f"Pairs per person must lie between 1 and the number of targets ({self.targets}).")
+        if self.steps < 1 or self.batch < 1 or self.draws < 1 or self.look_alikes < 0:
+            raise BadInput("Steps, batch and draws must be at least 1, look-alikes at least 0.")
+
+    def as_json(self) -> dict[str, Any]:
+        """All settings."""
+        return asdict(self) | {"conditions": list(self.conditions)}
+
+    def of_pictures(self) -> dict[str, Any]:
+        """The settings that a drawn picture's pixels depend on; the number of people and targets is not among them."""
+        parts = ("conditions", "steps", "batch", "seed", "retarget", "scales", "guidance", "pairs_per_person")
+        return {name: value for name, value in self.as_json().items() if name in parts} | {
+            # batches are cut from the list of pairs, which these two lay out
+            "layout": [self.targets],
+        }

@@ -1,0 +1,194 @@
+"""From identities and targets to what the pipeline takes, read from pictures as a user's would be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.conditions import Emotion
+from mien.errors import BadInput
+from mien.evaluation.control.observe import as_tensor, largest_face
+from mien.evaluation.control.scene import Pair, Subject
+from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.tools import ControlTools
+from mien.faces.types import Face
+from mien.steering import Steering
+from mien.studio.emotions import emotion_of
+
+if TYPE_CHECKING:
+    from mien.toolbox import Seen
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A render with the landmarks that steer the model.
+
+    Attributes:
+        image: uint8 [S, S, 3].
+        landmarks: [478, 3] as the first reader reads them; the exact ones where it finds no face.
+        read: whether the reader found it.
+    """
+
+    image: NDArray[np.uint8]
+    landmarks: Floats
+    read: bool
+
+    @property
+    def seen(self) -> Seen:
+        """As the product's own tools take it."""
+        from PIL import Image
+
+        from mien.toolbox import Seen
+
+        return Seen(Image.fromarray(self.image), Face("benchmark", (0.0, 0.0, 0.0, 0.0), landmarks=self.landmarks))
+
+    def framed(self, size: int) -> Floats:
+        """The landmarks in the studio's framing of ``size`` pixels a side."""
+        import torch
+
+        from mien.faces.alignment import studio_matrix, transform_points
+
+        points = torch.from_numpy(self.landmarks)
+        return transform_points(studio_matrix(points[None], size)[0], points).numpy()
+
+    @cached_property
+    def bones(self) -> NDArray[np.float64]:
+        """Identity coefficients of the linear face fitted to the landmarks."""
+        from mien.studio.linear_fit import fit_face
+
+        return fit_face(self.landmarks).shape
+
+
+def look_at(tools: ControlTools, render: Any) -> Look:
+    """Read a render, as a `mien.studio.renderer.Renderer` gives it."""
+    face = largest_face(tools.readers[tools.first_reader], render.image)
+    points = None if face is None else face.landmarks
+    exact = np.asarray(render.landmarks, np.float32)
+    return Look(render.image, exact if points is None else np.asarray(points, np.float32), points is not None)
+
+
+def embed(tools: ControlTools, look: Look) -> Floats:
+    """The model's identity embedding [512] of a render."""
+    import torch
+
+    from mien.faces.alignment import arcface_matrix, warp
+
+    size = int(tools.embedder.config["size"])
+    points = torch.from_numpy(look.landmarks)[None]
+    with torch.no_grad():
+        return tools.embedder(warp(as_tensor([look.image]), arcface_matrix(points, size), size))[0].numpy()
+
+
+def describe(tools: ControlTools, look: Look) -> str:
+    """What the studio's reader would say of a picture.
+
+    Raises:
+        BadInput: if that reader is not there.
+    """
+    from mien.studio.captions import describe as in_words
+
+    if "studio" not in tools.readers:
+        raise BadInput("The condition prompt needs the studio's reader: train it, or leave prompt out of --conditions.")
+    face = largest_face(tools.readers["studio"], look.image)
+    return in_words((face.attributes if face else None) or {})
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """All conditions, one of each person or target; None where a condition is not used.
+
+    Attributes:
+        identity: embeddings [512] of the people.
+        words: of the people.
+        landmark_pictures: of the targets, as read (the paper's way).
+        crops, emotions: of the targets.
+        bones: (people, targets) where landmarks are put onto the person's bones.
+        size: side of the pictures in pixels.
+    """
+
+    identity: list[Floats | None]
+    words: list[str | None]
+    landmark_pictures: list[NDArray[np.uint8] | None]
+    crops: list[Any]
+    emotions: list[Emotion | None]
+    bones: tuple[Sequence[Look], Sequence[Look]] | None
+    size: int
+
+    def rows(self, pairs: Sequence[Pair]) -> list[Steering]:
+        """The conditions of some pairs."""
+        return [
+            Steering(
+                prompt=self.words[pair.person],
+                identity=self.identity[pair.person],
+                landmark_picture=self._landmarks(pair),
+                expression=self.crops[pair.target],
+                emotion=self.emotions[pair.target],
+            )
+            for pair in pairs
+        ]
+
+    def _landmarks(self, pair: Pair) -> NDArray[np.uint8] | None:
+        if self.bones is None:
+            return self.landmark_pictures[pair.target]
+        from mien.studio.linear_fit import retarget
+
+        people, targets = self.bones
+        points = retarget(targets[pair.target].framed(self.size), people[pair.person].bones)
+        return _drawn(points, self.size)
+
+
+def gather_inputs(
+    tools: ControlTools,
+    settings: ControlSettings,
+    people: Sequence[Look],
+    targets: Sequence[Look],
+    subjects: Sequence[Subject],
+) -> Inputs:
+    """Read every condition that is used.
+
+    Args:
+        tools: readers and networks.
+        settings: which conditions.
+        people: identity pictures.
+        targets: target pictures.
+        subjects: the targets' plans, for their emotion.
+    """
+    used = active(settings, tools.kinds)
+    by_landmarks = "landmarks" in used
+    return Inputs(
+        identity=[embed(tools, look) if "identity" in used else None for look in people],
+        words=[describe(tools, look) if "prompt" in used else None for look in people],
+        landmark_pictures=[_drawn(look.framed(tools.size), tools.size) if by_landmarks else None for look in targets],
+        crops=[crop_of(look) if "expression" in used else None for look in targets],
+        emotions=[emotion_of(one.picture.expression) if "emotion" in used else None for one in subjects],
+        bones=(people, targets) if by_landmarks and settings.retarget else None,
+        size=tools.size,
+    )
+
+
+def active(settings: ControlSettings, kinds: frozenset[str]) -> tuple[str, ...]:
+    """The conditions that are asked for and that the model has.
+
+    Identity and prompt go through the text encoder and need no branch.
+    """
+    return tuple(name for name in settings.conditions if name in ("identity", "prompt") or name in kinds)
+
+
+def crop_of(look: Look) -> Any:
+    """The expression encoder's input, [1, 3, 96, 96]."""
+    from mien.toolbox import expression_crop
+
+    return expression_crop(look.seen)
+
+
+def _drawn(landmarks: Floats, size: int) -> NDArray[np.uint8]:
+    from mien.faces.drawing import draw_landmarks
+
+    return draw_landmarks(landmarks, size)

@@ -1,0 +1,76 @@
+"""From rows to numbers with intervals: levels and transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.evaluation.bootstrap import cluster_weights, interval, weighted_means
+from mien.evaluation.control.measures import Distances
+from mien.evaluation.control.scene import Pair
+from mien.evaluation.metrics.transfer import transfer
+
+Weights = NDArray[np.float64]
+_DIGITS = 5
+
+
+def pair_weights(pairs: Sequence[Pair], draws: int, seed: int = 0) -> Weights:
+    """Weights [1 + draws, N] of the pairs: the first row is all ones (the data themselves), the others resamples."""
+    labels = [[pair.person for pair in pairs], [pair.target for pair in pairs]]
+    drawn = cluster_weights(labels, draws, np.random.default_rng([seed, 0x626F6F74]))
+    return np.concatenate([np.ones((1, len(pairs))), drawn])
+
+
+def estimate(samples: NDArray[np.float64]) -> dict[str, Any]:
+    """{value, low, high} of a statistic [1 + draws]; None where it is not finite."""
+    bounds = interval(samples[1:])
+    return {
+        "value": _rounded(samples[0]),
+        "low": None if bounds is None else _rounded(bounds[0]),
+        "high": None if bounds is None else _rounded(bounds[1]),
+    }
+
+
+def summarise(rows: Distances, weights: Weights, squared: bool = False) -> dict[str, Any]:
+    """Levels of model, oracle and shuffled, and the transfer, each with its 95 % interval.
+
+    Args:
+        rows: one a pair; NaN where no face was found.
+        weights: see `pair_weights`.
+        squared: rows are squares, levels their root.
+
+    Returns:
+        ``n`` rows that count, ``n_failed`` rows without a face in the output (or without a reading of the target),
+        ``oracle_failed`` the same among the exact renders; ``transfer`` over the rows that count, and
+        ``transfer_all`` with each failed row as one without any control.
+    """
+    levels = {name: weighted_means(getattr(rows, name), weights) for name in ("model", "oracle", "shuffled")}
+    if squared:
+        levels = {name: np.sqrt(values) for name, values in levels.items()}
+    failed = np.isnan(rows.model)
+    carried = _transfers(levels)
+    found = weights @ (~failed).astype(np.float64) / np.maximum(weights.sum(1), 1.0)
+    return {
+        **{name: estimate(values) for name, values in levels.items()},
+        "transfer": estimate(carried),
+        "transfer_all": estimate(carried * found),
+        "n": int((~failed).sum()),
+        "n_failed": int(failed.sum()),
+        "oracle_failed": int(np.isnan(rows.oracle).sum()),
+    }
+
+
+def _transfers(levels: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Transfer of every draw; NaN where the measure does not see the control, or nothing was found."""
+    found = np.full(len(levels["model"]), np.nan)
+    for draw, (model, oracle, none) in enumerate(zip(*levels.values(), strict=True)):
+        if np.isfinite([model, oracle, none]).all() and none != oracle:
+            found[draw] = transfer(model, none, oracle)
+    return found
+
+
+def _rounded(value: float) -> float | None:
+    return round(float(value), _DIGITS) if np.isfinite(value) else None

@@ -1,0 +1,136 @@
+"""What the benchmark works with: the model, the renderer, readers and judges."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import MissingAsset, MissingDependency
+from mien.evaluation.control.scene import Draws
+
+if TYPE_CHECKING:
+    from mien.faces.reader import FaceReader
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class ControlTools:
+    """Everything the benchmark calls.
+
+    Attributes:
+        pipeline: a `mien.pipelines.PortraitPipeline`, or what behaves like one.
+        kinds: its branches.
+        size: side of its pictures in pixels.
+        renderer: draws identities, targets and exact answers.
+        readers: name -> reader; the first one's landmarks steer the model and place the judges' crops.
+        embedder: aligned crops [B, 3, S, S] -> identity embeddings [B, 512], the model's own.
+        judge_face: crops -> {"coefficients", "pose", "emotion"}; its method ``predict``.
+        judge_identity: crops [B, 3, 96, 96] -> embeddings of L2 norm 1.
+        models: file -> sha256 of what the pictures depend on.
+        judges: file -> sha256 of what the numbers depend on besides.
+        kit: sha256 of the face kit.
+    """
+
+    pipeline: Any
+    kinds: frozenset[str]
+    size: int
+    renderer: Draws
+    readers: Mapping[str, FaceReader]
+    embedder: Any
+    judge_face: Any
+    judge_identity: Any
+    models: Mapping[str, str] = field(default_factory=dict)
+    judges: Mapping[str, str] = field(default_factory=dict)
+    kit: str = ""
+
+    @property
+    def first_reader(self) -> str:
+        """Name of the reader whose landmarks are used."""
+        return next(iter(self.readers))
+
+
+def load_tools(model: str, kit: Path | None) -> ControlTools:
+    """Load a model with its judges, and whatever readers are at hand.
+
+    Args:
+        model: ``studio`` or the folder of a base.
+        kit: the face kit's file; None takes ``MIEN_FACEKIT``.
+
+    Raises:
+        MienError: if the model, a judge, the kit or every reader is missing.
+    """
+    from mien.assets import embedded
+    from mien.generate import branch_kinds, load_pipeline, picture_size
+    from mien.io import sha256_of
+    from mien.provenance.fingerprint import model_hashes
+    from mien.studio.kit import FaceKit
+    from mien.studio.renderer import Renderer
+
+    face_kit = FaceKit.load(kit)
+    pipeline = load_pipeline(model)
+    folder = embedded(model) if model == "studio" else Path(model)
+    readers = _readers(folder)
+    hashes = model_hashes(folder, {})
+    judging = {name: digest for name, digest in hashes.items() if name.startswith(("judges/", "reader/"))}
+    used = {name: digest for name, digest in hashes.items() if name not in judging}
+    first = next(iter(readers.values()))
+    if (task := getattr(first, "model", None)) is not None:
+        used[Path(task).name] = sha256_of(task)
+    else:
+        used |= {name: digest for name, digest in judging.items() if name.startswith("reader/")}
+    size = picture_size(pipeline)
+    return ControlTools(
+        pipeline=pipeline,
+        kinds=branch_kinds(pipeline),
+        size=size,
+        renderer=Renderer(face_kit, size=size),
+        readers=readers,
+        embedder=_network("IdentityEmbedder", folder / "identity"),
+        judge_face=_network("JudgeFace", folder / "judges" / "face"),
+        judge_identity=_network("JudgeIdentity", folder / "judges" / "identity"),
+        models=used,
+        judges=judging,
+        kit=face_kit.sha256,
+    )
+
+
+def _readers(folder: Path) -> dict[str, FaceReader]:
+    """MediaPipe and the studio's reader, as far as they are there.
+
+    Raises:
+        MissingAsset: if neither is.
+    """
+    from mien.faces.mediapipe import MediaPipeReader
+    from mien.faces.studio import StudioReader
+
+    found: dict[str, FaceReader] = {}
+    for name, load in {
+        "mediapipe": lambda: MediaPipeReader(),
+        "studio": lambda: StudioReader.from_pretrained(folder),
+    }.items():
+        try:
+            found[name] = load()
+        except (MissingAsset, MissingDependency) as error:
+            log.warning("without the reader %s: %s", name, error)
+    if not found:
+        raise MissingAsset(
+            f"No face reader is at hand: put MediaPipe's model into MIEN_ASSETS, or train {folder}/reader."
+        )
+    return found
+
+
+def _network(name: str, folder: Path) -> Any:
+    """One of `mien.faces.networks`, in float32 and evaluation mode.
+
+    Raises:
+        MissingAsset: if it is not there.
+    """
+    from mien.faces import networks
+
+    if not (folder / "config.json").is_file():
+        raise MissingAsset(f"There is no {name} in {folder}: train it (mien train) and publish it beside the model.")
+    return getattr(networks, name).from_pretrained(folder).float().eval()

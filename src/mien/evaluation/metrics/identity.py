@@ -1,0 +1,53 @@
+"""Is it the same person? Cosine similarity of embeddings, and finding a person among many."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def cosine(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
+    """Cosine similarity of embeddings [..., D] -> [...]; higher is better, 1 is the same."""
+    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    return np.sum(a * b, axis=-1) / np.maximum(norms, 1e-12)
+
+
+def ranks(probes: ArrayLike, owners: ArrayLike, gallery: ArrayLike) -> NDArray[np.intp]:
+    """Place (0 is first) of the right person in the gallery for each probe.
+
+    Args:
+        probes: [N, D] embeddings.
+        owners: [N] row of the gallery each probe should find.
+        gallery: [P, D] embeddings, one a person.
+    """
+    p, g = (np.asarray(x, np.float64) for x in (probes, gallery))
+    p, g = (x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12) for x in (p, g))
+    scores = p @ g.T
+    own = np.take_along_axis(scores, np.asarray(owners)[:, None], axis=1)
+    # a tie counts against the probe, so that constant embeddings score nothing
+    return (scores >= own).sum(axis=1) - 1
+
+
+def top1(probes: ArrayLike, owners: ArrayLike, gallery: ArrayLike) -> float:
+    """Share of probes whose nearest neighbour in the gallery is the right person; arguments as ``ranks``."""
+    return float((ranks(probes, owners, gallery) == 0).mean())
+
+
+def top1_accuracy(embeddings: ArrayLike, people: ArrayLike) -> float:
+    """``top1`` with the first picture of each person as gallery and all their others as probes.
+
+    Args:
+        embeddings: [N, D].
+        people: [N] any labels; each person needs at least two pictures to count as probe.
+    """
+    vectors = np.asarray(embeddings)
+    _, first, index = np.unique(np.asarray(people), return_index=True, return_inverse=True)
+    probe = np.ones(len(vectors), bool)
+    probe[first] = False
+    return top1(vectors[probe], index[probe], vectors[first])
+
+
+def restored(similarity: float, impostor: float, oracle: float) -> float:
+    """(similarity - impostor) / (oracle - impostor): 0 is a stranger, 1 the exact render of the wanted person."""
+    return (similarity - impostor) / (oracle - impostor)

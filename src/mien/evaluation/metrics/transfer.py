@@ -1,0 +1,33 @@
+"""How much of a control arrives: a distance put between no control and the exact render."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def transfer(model: ArrayLike, shuffled: ArrayLike, oracle: ArrayLike) -> float:
+    """(shuffled - model) / (shuffled - oracle) of mean distances: 0 is no control, 1 is the oracle; higher is better.
+
+    Args:
+        model: distances of the outputs to their own targets.
+        shuffled: distances of the same outputs to permuted targets.
+        oracle: distances of the exact renders (wanted person, target's coefficients and pose) to their targets.
+
+    Raises:
+        ValueError: if shuffled and oracle are equal: the measure cannot tell control from none.
+    """
+    level, none, best = (float(np.mean(np.asarray(x, np.float64))) for x in (model, shuffled, oracle))
+    if none == best:
+        raise ValueError("shuffled and oracle distances are equal: this measure does not see the control")
+    return (none - level) / (none - best)
+
+
+def derangement(count: int, rng: np.random.Generator) -> np.ndarray:
+    """A permutation [count] that leaves nothing in its place, for shuffled targets (``count`` of at least 2)."""
+    if count < 2:
+        raise ValueError("a single target cannot be shuffled")
+    order = rng.permutation(count)
+    result = np.empty(count, np.int64)
+    result[order] = np.roll(order, 1)  # one cycle through all of them
+    return result

@@ -1,0 +1,52 @@
+"""Reading faces from pictures: types, back-ends, alignment, landmark pictures."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_EXPORTS = {
+    "Face": "types",
+    "FaceReader": "reader",
+    "MediaPipeReader": "mediapipe",
+    "NoFace": "types",
+    "OneFace": "types",
+    "Reading": "types",
+    "SeveralFaces": "types",
+    "StudioReader": "studio",
+    "default_reader": "reader",
+    "draw_landmarks": "drawing",
+    "open_picture": "pictures",
+}
+
+__all__ = [
+    "Face",
+    "FaceReader",
+    "MediaPipeReader",
+    "NoFace",
+    "OneFace",
+    "Reading",
+    "SeveralFaces",
+    "StudioReader",
+    "default_reader",
+    "draw_landmarks",
+    "open_picture",
+]
+
+if TYPE_CHECKING:
+    from mien.faces.drawing import draw_landmarks
+    from mien.faces.mediapipe import MediaPipeReader
+    from mien.faces.pictures import open_picture
+    from mien.faces.reader import FaceReader, default_reader
+    from mien.faces.studio import StudioReader
+    from mien.faces.types import Face, NoFace, OneFace, Reading, SeveralFaces
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'mien.faces' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"mien.faces.{_EXPORTS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,156 @@
+"""Reading faces with the studio's own networks: no package but torch, no download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from mien.errors import MissingAsset
+from mien.faces.alignment import (
+    STUDIO_CENTRE,
+    STUDIO_RADIUS,
+    arcface_matrix,
+    crop_picture,
+    invert,
+    scale_and_shift,
+    studio_matrix,
+    transform_points,
+    warp,
+)
+from mien.faces.networks import Detector, IdentityEmbedder, StudioFaceNet
+from mien.faces.reader import Picture, rgb_array
+from mien.faces.types import Face, Reading, reading_of
+
+EMBEDDED = Path(__file__).resolve().parents[1] / "assets" / "studio"
+"""The weights that ship with the package."""
+
+
+def _tensor(image: Image.Image) -> Tensor:
+    """PIL picture -> [1, 3, H, W] in [-1, 1]."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+class StudioReader:
+    """Find faces, frame each as the studio does, look once to frame it better, then read it.
+
+    Args:
+        detector, face, embedder: the three networks, in float32 and eval mode.
+        threshold: least score of a detection and least presence of a face in its frame.
+    """
+
+    name = "studio"
+
+    def __init__(
+        self, detector: Detector, face: StudioFaceNet, embedder: IdentityEmbedder, threshold: float = 0.4
+    ) -> None:
+        self.detector, self.face, self.embedder = detector.eval(), face.eval(), embedder.eval()
+        self.threshold = threshold
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str | None = None, **options: Any) -> Self:
+        """Load ``reader/detector``, ``reader/face`` and ``identity`` below ``folder`` (the embedded weights if None).
+
+        Raises:
+            MissingAsset: if one of them is not there.
+        """
+        folder = Path(folder) if folder is not None else EMBEDDED
+        parts = {"detector": Detector, "face": StudioFaceNet, "identity": IdentityEmbedder}
+        paths = {name: folder / ("identity" if name == "identity" else f"reader/{name}") for name in parts}
+        for path in paths.values():
+            if not (path / "config.json").is_file():
+                raise MissingAsset(
+                    f"The studio's face reader is not in {folder}: install mien again, or train it (mien train)."
+                )
+        nets = [net.from_pretrained(paths[name]).float() for name, net in parts.items()]
+        return cls(*nets, **options)
+
+    def read(self, image: Picture, source: str = "the picture") -> Reading:
+        """Read one RGB picture (PIL, or uint8 [H, W, 3])."""
+        picture = Image.fromarray(rgb_array(image))
+        faces = [self._read_face(picture, row) for row in self._detect(picture)]
+        return reading_of(_without_doubles([face for face in faces if face is not None]), source)
+
+    def read_batch(self, images: Iterable[Picture]) -> list[Reading]:
+        """Read several pictures in order."""
+        return [self.read(image) for image in images]
+
+    def _detect(self, picture: Image.Image) -> list[list[float]]:
+        """Rows (x, y, radius, score) in pixels of the picture, from the whole of it on a grey square."""
+        size = self.detector.config["size"]
+        scale = size / max(picture.size)
+        matrix = torch.tensor([[scale, 0.0, 0.0], [0.0, scale, 0.0]])
+        matrix[:, 2] = torch.tensor([(size - side * scale) / 2 for side in picture.size])
+        # a low threshold here: whether it is a face is decided from the crop, which shows more of it
+        rows = self.detector.detect(_tensor(crop_picture(picture, matrix, size)), self.threshold * 0.5)[0]
+        back = invert(matrix)
+        places = transform_points(back, rows[:, :2])
+        return torch.cat([places, rows[:, 2:3] / scale, rows[:, 3:]], 1).tolist()
+
+    @torch.no_grad()
+    def _read_face(self, picture: Image.Image, row: list[float]) -> Face | None:
+        size = self.face.config["size"]
+        x, y, radius, score = row
+        scale = torch.tensor(STUDIO_RADIUS * size / max(radius, 1e-3))
+        matrix = scale_and_shift(scale, torch.tensor(STUDIO_CENTRE) * size - scale * torch.tensor([x, y]))
+        rough = self.face.predict(_tensor(crop_picture(picture, matrix, size)))
+        if rough["presence"].item() < self.threshold:
+            return None
+        matrix = studio_matrix(transform_points(invert(matrix), rough["landmarks"][0])[None], size)[0]
+        read = self.face.predict(_tensor(crop_picture(picture, matrix, size)))
+        presence = read["presence"].item()
+        if presence < self.threshold:
+            return None
+        points = transform_points(invert(matrix), read["landmarks"][0])
+        aligned = _tensor(crop_picture(picture, arcface_matrix(points[None])[0], self.embedder.config["size"]))
+        (x0, y0), (x1, y1) = points[:, :2].amin(0).tolist(), points[:, :2].amax(0).tolist()
+        vector = {name: value[0].numpy() for name, value in read.items()}
+        return Face(
+            reader=self.name,
+            box=(x0, y0, x1, y1),
+            score=min(1.0, (score * presence) ** 0.5),
+            landmarks=points.numpy(),
+            blendshapes=vector["blendshapes"],
+            coefficients=vector["coefficients"],
+            pose=tuple(float(v) for v in vector["pose"]),  # type: ignore[arg-type]
+            gaze=tuple(float(v) for v in vector["gaze"]),  # type: ignore[arg-type]
+            emotion=vector["emotion"],
+            identity=self.embedder(aligned)[0].numpy(),
+            mask=_mask_of_picture(read["mask"], matrix, size, picture.size),
+            attributes=self._attributes(vector),
+        )
+
+    def _attributes(self, vector: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
+        words = {name: values[int(vector[name].argmax())] for name, values in self.face.classes.items()}
+        return words | {name: float(vector[name][0]) for name in ("skin_tone", "age", "gender")}
+
+
+def _mask_of_picture(mask: Tensor, matrix: Tensor, size: int, picture: tuple[int, int]) -> NDArray[np.uint8]:
+    """A mask [1, h, h] of a crop as uint8 [H, W] of the picture; 0 outside the crop."""
+    small = matrix * (mask.shape[-1] / size)
+    side = max(picture)
+    whole = warp(mask[None], invert(small)[None], side, padding="zeros")[0, 0, : picture[1], : picture[0]]
+    return (whole * 255).round().clamp(0, 255).byte().numpy()
+
+
+def _without_doubles(faces: list[Face]) -> list[Face]:
+    """Two detections may be framed onto the same face: keep the better of any two whose boxes overlap by half."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda one: -one.score):
+        if all(_overlap(face, other) < 0.4 for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _overlap(one: Face, other: Face) -> float:
+    """Intersection over union of two boxes."""
+    width = min(one.box[2], other.box[2]) - max(one.box[0], other.box[0])
+    height = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
+    shared = max(width, 0.0) * max(height, 0.0)
+    return shared / max(one.area + other.area - shared, 1e-9)

@@ -1,0 +1,123 @@
+"""What a reader says about a picture: typed outcomes instead of index errors."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import NoFaceFound
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """One face as read from one picture; what a back-end cannot tell is ``None``.
+
+    Convention:
+        Pixels of the picture that was read, x right, y down; left and right are the subject's; angles in degrees.
+
+    Attributes:
+        reader: name of the back-end ("mediapipe" or "studio").
+        box: (x0, y0, x1, y1) around the landmarks, pixels.
+        score: confidence in [0, 1]; 1 where the back-end gives none.
+        landmarks: [478, 3] float32 pixels, MediaPipe topology, z on the scale of x (smaller is nearer).
+        blendshapes: [52] float32 in [0, 1], MediaPipe order, index 0 ``_neutral``.
+        coefficients: [53] float32, the morphable model's driven coefficients.
+        pose: (yaw, pitch, roll); yaw + turns to the subject's left, pitch + up, roll + to the subject's left shoulder.
+        gaze: (yaw, pitch) of the eyes against the head.
+        emotion: [10] float32, (valence, arousal, 8 probabilities in EmoNet's order).
+        identity: [512] float32, L2 norm 1.
+        mask: [H, W] uint8, 255 on facial skin, the size of the picture.
+        attributes: skin tone, age, gender, hair and so on, as words and numbers.
+    """
+
+    reader: str
+    box: tuple[float, float, float, float]
+    score: float = 1.0
+    landmarks: NDArray[np.float32] | None = None
+    blendshapes: NDArray[np.float32] | None = None
+    coefficients: NDArray[np.float32] | None = None
+    pose: tuple[float, float, float] | None = None
+    gaze: tuple[float, float] | None = None
+    emotion: NDArray[np.float32] | None = None
+    identity: NDArray[np.float32] | None = None
+    mask: NDArray[np.uint8] | None = None
+    attributes: dict[str, Any] | None = field(default=None)
+
+    @property
+    def area(self) -> float:
+        """Area of the box, square pixels."""
+        x0, y0, x1, y1 = self.box
+        return max(x1 - x0, 0.0) * max(y1 - y0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class NoFace:
+    """No face was found."""
+
+    source: str = "the picture"
+    faces: tuple[Face, ...] = ()
+
+    def face(self) -> Face:
+        """Raise, since there is none.
+
+        Raises:
+            NoFaceFound: always.
+        """
+        raise NoFaceFound(
+            f"no face found in {self.source}; use a picture where one face is large, lit and unobstructed"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OneFace:
+    """Exactly one face was found."""
+
+    only: Face
+    source: str = "the picture"
+
+    @property
+    def faces(self) -> tuple[Face, ...]:
+        """The one face, as a tuple."""
+        return (self.only,)
+
+    def face(self) -> Face:
+        """The face."""
+        return self.only
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeveralFaces:
+    """Several faces were found, largest first."""
+
+    faces: tuple[Face, ...]
+    source: str = "the picture"
+
+    @property
+    def largest(self) -> Face:
+        """The face with the largest box."""
+        return self.faces[0]
+
+    def face(self) -> Face:
+        """The largest face, with a ``UserWarning`` that there are others."""
+        message = (
+            f"{len(self.faces)} faces found in {self.source}: the largest is used; crop the picture to choose another"
+        )
+        warnings.warn(message, stacklevel=2)
+        return self.largest
+
+
+Reading: TypeAlias = NoFace | OneFace | SeveralFaces
+
+
+def reading_of(faces: list[Face], source: str = "the picture") -> Reading:
+    """Sort faces by area and wrap them in the outcome that fits their number."""
+    ordered = sorted(faces, key=lambda face: -face.area)
+    if not ordered:
+        return NoFace(source)
+    if len(ordered) == 1:
+        return OneFace(ordered[0], source)
+    return SeveralFaces(tuple(ordered), source)

@@ -1,0 +1,226 @@
+"""``generate`` draws what a request asks for; ``repeat`` draws a recorded picture again, bit for bit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mien import __version__
+from mien.errors import BadInput, MissingAsset
+from mien.io import sha256_of
+from mien.provenance.png import read_record, write_picture
+from mien.provenance.record import Record
+from mien.request import LOCAL, ROLES, GenerateRequest
+from mien.steering import Steering, arguments, open_inputs, steer
+from mien.toolbox import Tools
+
+Progress = Callable[[int, int], None]
+"""Told after each denoising step: (picture, step), both from 0."""
+
+UNTRAINED = ("sd15", "sdxl", "arc2face")
+"""Bases whose sizes are known (``mien model info``) but for which no adapter has been trained."""
+
+
+def generate(
+    request: GenerateRequest,
+    *,
+    pipeline: Any = None,
+    tools: Tools | None = None,
+    only: int | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Draw the pictures of a request and write them as PNG files.
+
+    One picture goes through the model at a time, so its bits do not depend on how many others were asked for.
+
+    Args:
+        request: what to draw.
+        pipeline: a loaded `mien.pipelines.PortraitPipeline`; ``request.base`` is loaded if None.
+        tools: readers and helpers; those of the request are loaded if None.
+        only: draw only this picture of the request, counted from 0.
+        progress: told after each step.
+
+    Returns:
+        The files, in order of their seeds: ``output/portrait-SEED.png``.
+
+    Raises:
+        MienError: if an input cannot be used, weights are missing, or the folder cannot be written.
+    """
+    pictures = open_inputs(request)  # before the seconds of loading: a mistyped path should answer at once
+    tools = tools or Tools.load(request)
+    pipeline = pipeline if pipeline is not None else load_pipeline(request.base)
+    steering = steer(request, pictures, tools, picture_size(pipeline), branch_kinds(pipeline))
+    records = _record_maker(request, pipeline, tools) if request.provenance else None
+    files = []
+    for index in range(request.count) if only is None else [only]:
+        image = draw(
+            pipeline, request, steering, request.seed + index, lambda step, i=index: progress and progress(i, step)
+        )
+        path = request.output / f"portrait-{request.seed + index:04d}.png"
+        write_picture(path, image, records(index) if records else None)
+        files.append(path)
+    return files
+
+
+def repeat(
+    file: Path, inputs: Mapping[str, Path | None], output: Path, *, base: str | None = None, **options: Any
+) -> list[Path]:
+    """Draw the picture in ``file`` again from the same inputs.
+
+    Args:
+        file: a picture with a record.
+        inputs: role -> file, for the roles that the picture was made with.
+        output: folder for the new file.
+        base: where the models are, if they came from a folder.
+        options: as for `generate`.
+
+    Returns:
+        The one file written.
+
+    Raises:
+        BadInput: if ``file`` has no record, an input is missing, superfluous or not the recorded one, or the models
+            differ.
+    """
+    record = read_record(file)
+    check_inputs(record, inputs, file)
+    if record.settings.get("base") == LOCAL and base is None:
+        raise BadInput(f"{file} was made with models from a folder: give that folder with --base.")
+    chosen = {} if base is None else {"base": base}
+    wanted = GenerateRequest.checked(**{**record.settings, **inputs, **chosen, "output": output})
+    if record.mien != __version__:
+        warnings.warn(f"{file} was made by mien {record.mien}, this is {__version__}: bits may differ", stacklevel=2)
+    threads = record.environment.get("threads", "")
+    if threads.isdigit():
+        import torch
+
+        torch.set_num_threads(int(threads))  # sums of floats depend on how they are split
+    pipeline = options.pop("pipeline", None) or load_pipeline(wanted.base)
+    tools = options.pop("tools", None) or Tools.load(wanted)
+    check_models(record, hashes(pipeline, tools), file)
+    files = generate(wanted, pipeline=pipeline, tools=tools, only=record.index, **options)
+    if sha256_of(files[0]) != sha256_of(file):
+        warnings.warn(f"{files[0]} is not bit-equal to {file}: the libraries or the machine differ", stacklevel=2)
+    return files
+
+
+def check_inputs(record: Record, inputs: Mapping[str, Path | None], file: Path) -> None:
+    """Refuse inputs that are not the recorded ones, naming the one that differs."""
+    for role in ROLES:
+        given, expected = inputs.get(role), record.inputs.get(role)
+        if given is None and expected is not None:
+            raise BadInput(f"{file} was made with --{role}: give the same picture again.")
+        if given is not None and expected is None:
+            raise BadInput(f"{file} was made without --{role}: leave it out.")
+        if given is None or expected is None:
+            continue
+        if not given.is_file():
+            raise BadInput(f"There is no picture file at {given}; check the path.")
+        if sha256_of(given) != expected:
+            raise BadInput(
+                f"{given} is not the {role} picture of {file}: its sha256 is not {expected[:12]}... as recorded."
+            )
+
+
+def check_models(record: Record, present: dict[str, str], file: Path) -> None:
+    """Refuse models that are not the recorded ones, naming the first that differs."""
+    for name in sorted(record.models.keys() | present.keys()):
+        if record.models.get(name) != present.get(name):
+            how = (
+                "is not there now"
+                if name not in present
+                else "was not there"
+                if name not in record.models
+                else "differs"
+            )
+            raise BadInput(f"{file} was made with other models ({name} {how}): install the version that made it.")
+
+
+def load_pipeline(base: str) -> Any:
+    """The pipeline of a base, on the GPU if there is one.
+
+    Raises:
+        MissingAsset: if there is no such base, or nothing that steers it.
+    """
+    import torch
+
+    from mien.pipelines import PortraitPipeline
+
+    if base in UNTRAINED:
+        raise MissingAsset(
+            f"mien has no trained adapters for {base} yet: give a folder with the base and its adapters."
+        )
+    if base != "studio" and not Path(base).is_dir():
+        raise MissingAsset(f"There is no base {base!r}: use studio, or a folder with a base and its adapters.")
+    silence_loading()
+    pipeline = PortraitPipeline.from_pretrained(base)
+    pipeline.set_progress_bar_config(disable=True)  # one bar for the whole request, not one a picture
+    return pipeline.to("cuda") if torch.cuda.is_available() else pipeline
+
+
+def silence_loading() -> None:
+    """No bars for the loading of weights that takes a second."""
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+
+
+def picture_size(pipeline: Any) -> int:
+    """Side of the pictures that a pipeline draws, in pixels."""
+    return int(pipeline.unet.config.sample_size * pipeline.vae_scale_factor)
+
+
+def branch_kinds(pipeline: Any) -> frozenset[str]:
+    """Kinds of branches that a pipeline has; "expression" only together with its image encoder."""
+    kinds = {branch.kind for branch in pipeline.adapters.values()}
+    return frozenset(kinds - {"expression"} if pipeline.expression_encoder is None else kinds)
+
+
+def draw(
+    pipeline: Any, request: GenerateRequest, steering: Steering, seed: int, on_step: Callable[[int], Any] | None = None
+) -> Any:
+    """One picture (PIL) for one seed."""
+    import torch
+
+    def told(_pipeline: Any, step: int, _timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
+        if on_step:
+            on_step(step)
+        return values
+
+    return pipeline(
+        **arguments([steering]),
+        scales=dict(request.scales),
+        guidance=dict(request.guidance),
+        num_inference_steps=request.steps,
+        generator=[torch.Generator("cpu").manual_seed(seed)],
+        callback_on_step_end=told,
+    ).images[0]
+
+
+def hashes(pipeline: Any, tools: Tools) -> dict[str, str]:
+    """sha256 of the weights that a picture depends on, by file."""
+    from mien.provenance.fingerprint import model_hashes
+
+    folder = pipeline.folder or Path(pipeline.config._name_or_path)  # a folder that diffusers filled from the hub
+    return model_hashes(Path(folder), tools.files)
+
+
+def _record_maker(request: GenerateRequest, pipeline: Any, tools: Tools) -> Callable[[int], Record]:
+    """A function that gives the record of picture i; hashing is done once."""
+    from mien.provenance.fingerprint import environment
+
+    inputs = {role: sha256_of(path) for role, path in request.inputs.items()}
+    models = hashes(pipeline, tools)
+    # "auto" is resolved, so that a repeat elsewhere does not read the face with another reader
+    settings = request.settings() | {"reader": tools.reader_name}
+    around = environment(str(pipeline.device))
+
+    def record(index: int) -> Record:
+        return Record(
+            mien=__version__, settings=settings, index=index, inputs=inputs, models=models, environment=around
+        )
+
+    return record

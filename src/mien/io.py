@@ -1,0 +1,95 @@
+"""Files: atomic writes, hashes, the cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mien.errors import MienError
+
+T = TypeVar("T")
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for mien (``MIEN_CACHE``, else ``~/.cache/mien``); not created here."""
+    return Path(os.environ.get("MIEN_CACHE") or Path.home() / ".cache" / "mien")
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends without an error.
+
+    A reader sees the old file or the whole new one, never a half; on any error the temporary file is removed.
+
+    Raises:
+        MienError: if the folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise MienError(f"Cannot write to {path.parent}: {error.strerror}; choose another folder.") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; what we write is an ordinary file
+        temporary.replace(path)
+    except OSError as error:
+        raise MienError(f"Cannot write {path}: {error.strerror or error}; free some space and try again.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write JSON atomically, indented by 2, keys in the order given."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        MienError: if it is absent or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MienError(f"Cannot read {path}: {error.strerror}; check the path.") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise MienError(f"{path} is not a JSON file ({error}); write it again.") from error
+
+
+def sha256_of(path: Path | str) -> str:
+    """Hex sha256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def in_processes(function: Callable[..., T], *arguments: Sequence[Any]) -> list[T]:
+    """``[function(a, b, ...) for a, b, ... in zip(*arguments)]``, one process a core where that is worth it.
+
+    Processes are spawned, not forked: a fork of a process with OpenMP threads can hang.
+    """
+    cores = min(
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, len(arguments[0])
+    )
+    if cores < 2:
+        return [function(*row) for row in zip(*arguments, strict=True)]
+    with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(function, *arguments))

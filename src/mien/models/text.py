@@ -1,0 +1,146 @@
+"""Text encoder, tokenizer and identity prompts.
+
+Arc2Face puts a face into the prompt "photo of a id person": the token embedding of ``id`` is replaced by the face
+embedding, zero-padded to the text encoder's width. Here this works for any width: the padded embedding is cut into
+as many consecutive tokens as it needs (one at 768, as upstream; two at 256: *inferred*). The replacement is a hook on
+the token embedding, so it is batch-safe and does not depend on how a transformers release spells CLIP's forward.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mien.errors import BadInput
+
+ID_PROMPT = "photo of a id person"
+ID_TOKEN = "id"
+
+
+def identity_tokens(hidden_size: int, identity_size: int = 512) -> int:
+    """How many token embeddings of ``hidden_size`` a face embedding of ``identity_size`` needs."""
+    return -(-identity_size // hidden_size)
+
+
+def encode_prompt(
+    tokenizer: Any, text_encoder: nn.Module, prompts: list[str], identity: Tensor | None = None
+) -> Tensor:
+    """Encode prompts, with the ``id`` token of each replaced by a face embedding.
+
+    Args:
+        tokenizer: transformers tokenizer in which ``id`` is one token.
+        text_encoder: CLIP text model.
+        prompts: B strings; a prompt without the word ``id`` ignores its identity row.
+        identity: [B, 512] face embeddings, L2 norm 1, or None.
+
+    Returns:
+        Last hidden states [B, L, D], L the tokenizer's ``model_max_length``.
+
+    Raises:
+        BadInput: if the numbers of prompts and identities differ.
+    """
+    weight = text_encoder.get_input_embeddings().weight  # type: ignore[operator]
+    count = identity_tokens(weight.shape[1]) if identity is not None else 1
+    ids = tokenize(tokenizer, prompts, count).to(weight.device)
+    return encode_ids(text_encoder, ids, identity, tokenizer.convert_tokens_to_ids(_id_token(tokenizer)))
+
+
+def tokenize(tokenizer: Any, prompts: Iterable[str], id_count: int) -> Tensor:
+    """Token ids [B, L], padded and truncated to ``model_max_length``; the first ``id`` becomes ``id_count`` tokens."""
+    repeated = " ".join([ID_TOKEN] * id_count)
+    texts = [re.sub(rf"\b{ID_TOKEN}\b", repeated, prompt, count=1) for prompt in prompts]
+    return tokenizer(
+        texts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length, return_tensors="pt"
+    ).input_ids
+
+
+def encode_ids(text_encoder: nn.Module, ids: Tensor, identity: Tensor | None, id_token: int) -> Tensor:
+    """Last hidden states [B, L, D] for token ids [B, L]; see :func:`encode_prompt`."""
+    if identity is None:
+        return text_encoder(ids).last_hidden_state
+    if len(identity) != len(ids):
+        raise BadInput(f"{len(ids)} prompts but {len(identity)} identities; give one identity for each prompt.")
+
+    def put_identity(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        return _replace(output, ids, identity, id_token)
+
+    handle = text_encoder.get_input_embeddings().register_forward_hook(put_identity)  # type: ignore[operator]
+    try:
+        return text_encoder(ids).last_hidden_state
+    finally:
+        handle.remove()
+
+
+def _replace(embeddings: Tensor, ids: Tensor, identity: Tensor, id_token: int) -> Tensor:
+    """Rows of ``embeddings`` [B, L, D] at the first ``id`` tokens become pieces of ``identity`` [B, 512]."""
+    width = embeddings.shape[-1]
+    count = identity_tokens(width, identity.shape[-1])
+    padded = nn.functional.pad(identity, (0, count * width - identity.shape[-1])).to(embeddings.dtype)
+    pieces = padded.reshape(-1, count, width)
+    found = ids == id_token
+    order = found.cumsum(1) - 1  # 0, 1, ... along the id tokens of each row
+    chosen = found & (order < count)
+    index = order.clamp(0, count - 1).unsqueeze(-1).expand(-1, -1, width)
+    return torch.where(chosen.unsqueeze(-1), pieces.gather(1, index), embeddings)
+
+
+def _id_token(tokenizer: Any) -> str:
+    """CLIP's vocabulary writes a whole word with an end-of-word mark; the studio's does not."""
+    marked = f"{ID_TOKEN}</w>"
+    return marked if tokenizer.convert_tokens_to_ids(marked) not in (None, tokenizer.unk_token_id) else ID_TOKEN
+
+
+def id_token_of(tokenizer: Any) -> int:
+    """The number of the token that a face embedding replaces."""
+    return tokenizer.convert_tokens_to_ids(_id_token(tokenizer))
+
+
+def train_tokenizer(captions: Iterable[str], vocabulary: int = 1024, length: int = 48) -> Any:
+    """Train a lower-case byte-pair tokenizer on captions; ``id`` is always one token.
+
+    Returns:
+        ``transformers.PreTrainedTokenizerFast`` with bos, eos, pad and unk tokens.
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<pad>", "<bos>", "<eos>", "<unk>"]
+    core = Tokenizer(models.BPE(unk_token="<unk>"))
+    core.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])  # type: ignore[assignment]
+    core.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    alphabet = [chr(code) for code in range(33, 127)]
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=special, initial_alphabet=alphabet)
+    core.train_from_iterator([*captions, *[ID_PROMPT] * 100], trainer)
+    core.post_processor = processors.TemplateProcessing(  # type: ignore[assignment]
+        single="<bos> $A <eos>", special_tokens=[("<bos>", 1), ("<eos>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, model_max_length=length, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>",
+        unk_token="<unk>", clean_up_tokenization_spaces=False,
+    )  # fmt: skip
+
+
+def load_or_train_tokenizer(folder: Path, captions: Iterable[str]) -> Any:
+    """The tokenizer kept in ``folder``, trained on the captions the first time."""
+    from transformers import PreTrainedTokenizerFast
+
+    if not (folder / "tokenizer.json").exists():
+        train_tokenizer(captions).save_pretrained(folder)
+    return PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+def build_text_encoder(tokenizer: Any, hidden: int = 256, layers: int = 3, intermediate: int = 512) -> Any:
+    """A small CLIP text model (about 1.9 M parameters) for the studio."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer), hidden_size=hidden, intermediate_size=intermediate, num_hidden_layers=layers,
+        num_attention_heads=hidden // 32, max_position_embeddings=tokenizer.model_max_length,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2, projection_dim=hidden,
+    )  # fmt: skip
+    return CLIPTextModel(config)

@@ -1,0 +1,23 @@
+"""What differs between the autoencoders of diffusers and the studio's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from mien.models.autoencoder import PATCH, StudioAutoencoder
+
+
+def vae_scale_factor(vae: Any) -> int:
+    """Pixels a side for each latent position, e.g. 8."""
+    if isinstance(vae, StudioAutoencoder):
+        return PATCH
+    return 2 ** (len(vae.config.block_out_channels) - 1)
+
+
+def decode_latents(vae: Any, latents: Tensor) -> Tensor:
+    """Latents as the UNet sees them [P, C, h, w] -> pictures [P, 3, H, W], about [-1, 1], float32."""
+    config = vae.config
+    latents = latents / config.scaling_factor + (config.get("shift_factor") or 0.0)
+    return vae.decode(latents.to(vae.dtype)).sample.float()

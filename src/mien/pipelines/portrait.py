@@ -1,0 +1,314 @@
+"""The portrait pipeline: identity, landmarks, expression, emotion and text, any of them together."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from diffusers import DiffusionPipeline, UNet2DConditionModel
+from diffusers.image_processor import VaeImageProcessor
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor, nn
+
+from mien.adapters.branch import Branch
+from mien.adapters.injection import Injection
+from mien.adapters.plan import Plan
+from mien.assets import embedded
+from mien.diffusion.guidance import Guidance
+from mien.errors import BadInput
+from mien.models.text import encode_prompt
+from mien.pipelines.adapters_folder import adapter_for, load_adapters, save_adapters
+from mien.pipelines.autoencoders import decode_latents, vae_scale_factor
+from mien.pipelines.features import expression_features
+from mien.pipelines.output import PortraitPipelineOutput
+from mien.pipelines.request import CONDITIONS, Conditions, IdentityMode, build_guidance, check_names, gather
+
+EMBEDDED = ("studio",)
+Generators = torch.Generator | Sequence[torch.Generator] | None
+
+
+class PortraitPipeline(DiffusionPipeline):
+    """Portraits under any subset of conditions, on a base shaped like Stable Diffusion 1.5.
+
+    Args:
+        vae: the studio's autoencoder or an ``AutoencoderKL``.
+        text_encoder: a CLIP text model.
+        tokenizer: its tokenizer.
+        unet: the base model.
+        scheduler: any diffusers scheduler; its ``prediction_type`` is that of the UNet.
+        expression_encoder: face crops -> features for the expression branch; not needed when features are given.
+        adapters: name -> branch.
+    """
+
+    model_cpu_offload_seq = "text_encoder->expression_encoder->unet->vae"
+    _optional_components = ["expression_encoder"]  # noqa: RUF012 (diffusers declares a plain list)
+    _callback_tensor_inputs = ("latents",)
+
+    def __init__(
+        self,
+        vae: ModelMixin,
+        text_encoder: nn.Module,
+        tokenizer: Any,
+        unet: UNet2DConditionModel,
+        scheduler: SchedulerMixin,
+        expression_encoder: nn.Module | None = None,
+        adapters: dict[str, Branch] | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            unet=unet,
+            scheduler=scheduler,
+            expression_encoder=expression_encoder,
+        )
+        if self.config["tokenizer"][1] == "TokenizersBackend":  # transformers 5's name; the older one loads under both
+            self.register_to_config(tokenizer=("transformers", "PreTrainedTokenizerFast"))
+        self.adapters: dict[str, Branch] = dict(adapters or {})
+        self.folder: Path | None = None
+        self.vae_scale_factor = vae_scale_factor(vae)
+        self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
+        self._null_prompts: dict[str, Tensor] = {}
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Self:
+        """Load a pipeline, with the adapters in its ``adapters/`` folder.
+
+        Args:
+            pretrained_model_name_or_path: ``"studio"`` for the embedded weights, a folder, or a name on the hub.
+            **kwargs: as for ``DiffusionPipeline.from_pretrained``; ``adapters`` replaces those of the folder;
+                ``torch_dtype`` is float32 unless given.
+
+        Raises:
+            MissingAsset: if the embedded weights are not installed.
+        """
+        name = str(pretrained_model_name_or_path)
+        folder = embedded(name) if name in EMBEDDED else Path(name)
+        adapters = kwargs.pop("adapters", None)
+        # transformers keeps the precision of the file and diffusers does not: half-precision files would mix the two
+        kwargs.setdefault("torch_dtype", torch.float32)
+        pipeline = super().from_pretrained(folder if folder.is_dir() else name, **kwargs)
+        if folder.is_dir():
+            pipeline.folder = folder
+            pipeline.adapters = load_adapters(folder, pipeline.unet.dtype)
+        if adapters is not None:
+            pipeline.adapters = dict(adapters)
+        return pipeline
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
+        """Save all components, and each adapter to ``adapters/<name>.safetensors``."""
+        super().save_pretrained(save_directory, **kwargs)
+        save_adapters(Path(save_directory), self.adapters)
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Move the components and the adapters; arguments as for ``DiffusionPipeline.to``."""
+        pipeline = super().to(*args, **kwargs)
+        for branch in pipeline.adapters.values():
+            nn.Module.to(branch, pipeline.unet.device, pipeline.unet.dtype)
+        return pipeline
+
+    def encode_null(self, prompt: str = "") -> Tensor:
+        """Text states [1, L, D] of e(0), the empty prompt; computed once and kept.
+
+        FaceCrafter's e(0) comes from the text encoder before it was trained (*inferred*): call this before loading
+        trained text weights, and the kept states stay.
+        """
+        if prompt not in self._null_prompts:
+            self._null_prompts[prompt] = encode_prompt(self.tokenizer, self.text_encoder, [prompt])
+        return self._null_prompts[prompt]
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt: str | Sequence[str] | None = None,
+        identity: Tensor | None = None,
+        landmarks: Tensor | None = None,
+        expression: Tensor | None = None,
+        emotion: Tensor | None = None,
+        *,
+        identity_mode: IdentityMode = "prompt",
+        scales: Mapping[str, float | Tensor | Sequence[float]] | None = None,
+        guidance: Mapping[str, float] | Guidance | None = None,
+        guidance_rescale: float = 0.0,
+        negative_prompt: str = "",
+        masks: Mapping[str, Tensor] | None = None,
+        steps: Mapping[str, tuple[float, float]] | None = None,
+        num_inference_steps: int = 25,
+        num_images_per_prompt: int = 1,
+        generator: Generators = None,
+        latents: Tensor | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        output_type: str = "pil",
+        return_dict: bool = True,
+        callback_on_step_end: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+    ) -> PortraitPipelineOutput | tuple[Any]:
+        """Draw portraits. Each condition has one row, or one a picture; rows may be different people.
+
+        Args:
+            prompt: what the text says; with ``identity_mode="prompt"`` it may hold the word ``id`` where the face goes.
+            identity: face embeddings [P, 512].
+            landmarks: landmark pictures [P, 3, H, W] in [-1, 1].
+            expression: face crops [P, 3, H, W] in [-1, 1], or features [P, N, F].
+            emotion: [P, 10] = valence, arousal, eight probabilities.
+            identity_mode: ``"prompt"`` (Arc2Face) or ``"branch"`` (IP-Adapter-FaceID).
+            scales: condition -> scale of its branch, one number or one a picture; 1 by default, 0 leaves it out.
+            guidance: condition or ``"text"`` -> guidance weight (2.5 for text and identity, 2.0 for the rest by
+                default), or a whole :class:`Guidance`.
+            guidance_rescale: 0 to 1, against over-saturation.
+            negative_prompt: prompt of the unconditional evaluation.
+            masks: condition -> region [P, H, W] in [0, 1] in which its branch acts.
+            steps: condition -> (start, end) fractions of the sampling during which its branch acts.
+            num_inference_steps: denoising steps.
+            num_images_per_prompt: pictures of each row.
+            generator: one a picture (then a picture's noise depends on its own generator alone), or one for all.
+            latents: initial noise [P, C, h, w] instead of drawn noise.
+            height: of the pictures in pixels; the base's own when None.
+            width: as ``height``.
+            output_type: ``pil``, ``pt``, ``np`` or ``latent``.
+            return_dict: False for a plain tuple.
+            callback_on_step_end: called after each step with (pipeline, step, timestep, tensors).
+            callback_on_step_end_tensor_inputs: which tensors it is given; only ``latents``.
+
+        Returns:
+            The pictures, all of the first row first.
+
+        Raises:
+            BadInput: if a condition does not fit, or this base has no adapter for it.
+        """
+        given = {"identity": identity, "landmarks": landmarks, "expression": expression, "emotion": emotion}
+        scales, masks, steps = dict(scales or {}), dict(masks or {}), dict(steps or {})
+        for option, names in {"scales": scales, "masks": masks, "steps": steps}.items():
+            check_names(option, names, CONDITIONS)
+        if set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs):
+            raise BadInput(f"A callback is given {', '.join(self._callback_tensor_inputs)} only.")
+        conditions = gather(prompt, given, identity_mode, num_images_per_prompt)
+        for name in [name for name in conditions.branches if not _acts(scales.get(name, 1.0))]:
+            del conditions.branches[name]
+        plan_of = guidance if isinstance(guidance, Guidance) else None
+        guide = plan_of or build_guidance(conditions, guidance or {}, guidance_rescale)  # type: ignore[arg-type]
+        names = {kind: adapter_for(self.adapters, kind) for kind in conditions.branches}
+        device = self._execution_device
+        size = self._latent_size(height, width)
+        latents = self._initial_latents(conditions.count, size, latents, generator, device)
+        text = self._text_states(conditions, guide, negative_prompt)
+        injection = Injection(self.unet, {kind: self.adapters[name] for kind, name in names.items()})
+        plan: Plan = injection.condition(
+            {kind: self._tokens(self.adapters[name], conditions.branches[kind], kind) for kind, name in names.items()},
+            {kind: _per_picture(scales.get(kind, 1.0), num_images_per_prompt) for kind in names},
+            masks={kind: _per_row(mask, conditions.count, device) for kind, mask in masks.items() if kind in names},
+            evaluations=guide.evaluations(),
+            steps={kind: span for kind, span in steps.items() if kind in names},
+            grid=size,
+        )["mien"]
+        with injection:
+            latents = self._denoise(latents, text, plan, guide, num_inference_steps, generator, callback_on_step_end)
+        images = self._finish(latents, output_type)
+        self.maybe_free_model_hooks()
+        return PortraitPipelineOutput(images=images) if return_dict else (images,)
+
+    def _denoise(
+        self,
+        latents: Tensor,
+        text: Tensor,
+        plan: Plan,
+        guide: Guidance,
+        count: int,
+        generator: Generators,
+        callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None,
+    ) -> Tensor:
+        """The sampling loop: one UNet call a step, all evaluations of all pictures in one batch."""
+        scheduler: Any = self.scheduler
+        scheduler.set_timesteps(count, device=latents.device)
+        latents = latents * scheduler.init_noise_sigma
+        takes_generator = "generator" in inspect.signature(scheduler.step).parameters
+        extra = {"generator": _as_list(generator)} if takes_generator else {}
+        evaluations = len(guide.evaluations())
+        timesteps = scheduler.timesteps
+        with self.progress_bar(total=len(timesteps)) as bar:  # pyright: ignore[reportCallIssue]
+            for index, timestep in enumerate(timesteps):
+                now = plan.at(index / max(len(timesteps) - 1, 1))
+                inputs = scheduler.scale_model_input(torch.cat([latents] * evaluations), timestep)
+                output = self.unet(
+                    inputs.to(self.unet.dtype), timestep, text, cross_attention_kwargs={"mien": now}
+                ).sample
+                guided = guide.combine(output.float())
+                latents = scheduler.step(guided, timestep, latents, **extra).prev_sample
+                if callback is not None:
+                    latents = callback(self, index, timestep, {"latents": latents}).pop("latents", latents)
+                bar.update()
+        return latents
+
+    def _text_states(self, conditions: Conditions, guide: Guidance, negative_prompt: str) -> Tensor:
+        """Text states of all evaluations [E P, L, D]: the prompt where a set holds ``text``, else e(0)."""
+        place = {"device": self._execution_device, "dtype": self.unet.dtype}
+        null = self.encode_null(negative_prompt).to(**place).expand(conditions.count, -1, -1)
+        said = null
+        if conditions.has_text:
+            identity = conditions.identity_in_prompt
+            where = None if identity is None else identity.to(self._execution_device)
+            said = encode_prompt(self.tokenizer, self.text_encoder, conditions.prompts, where).to(**place)
+        return torch.cat([said if "text" in names else null for names in guide.evaluations()])
+
+    def _tokens(self, branch: Branch, condition: Tensor, kind: str) -> Tensor:
+        if kind == "expression":
+            condition = expression_features(self.expression_encoder, condition)
+        return branch.encode(condition).to(self._execution_device)
+
+    def _latent_size(self, height: int | None, width: int | None) -> tuple[int, int]:
+        own = self.unet.config.sample_size
+        own_h, own_w = (own, own) if isinstance(own, int) else own
+        factor = self.vae_scale_factor
+        if any(side is not None and (side < factor or side % factor) for side in (height, width)):
+            raise BadInput(f"Height and width must be multiples of {factor}, not {height} x {width}.")
+        return (height or own_h * factor) // factor, (width or own_w * factor) // factor
+
+    def _initial_latents(
+        self, count: int, size: tuple[int, int], latents: Tensor | None, generator: Generators, device: torch.device
+    ) -> Tensor:
+        """Unit noise [P, C, h, w] float32; with one generator a picture, each row comes from its own alone."""
+        shape = (count, self.unet.config.in_channels, *size)
+        if latents is not None:
+            if tuple(latents.shape) != shape:
+                raise BadInput(f"latents must have the shape {shape}, not {tuple(latents.shape)}.")
+            return latents.to(device, torch.float32)
+        generators = _as_list(generator)
+        if isinstance(generators, list) and len(generators) != count:
+            raise BadInput(
+                f"{len(generators)} generators were given for {count} pictures; give one for each, or one in all."
+            )
+        return randn_tensor(shape, generator=generators, device=device, dtype=torch.float32)
+
+    def _finish(self, latents: Tensor, output_type: str) -> Any:
+        if output_type == "latent":
+            return latents
+        pictures = decode_latents(self.vae, latents).clamp(-1, 1)
+        return self.image_processor.postprocess(pictures, output_type=output_type)
+
+
+def _as_list(generator: Generators) -> torch.Generator | list[torch.Generator] | None:
+    """Generators as diffusers takes them; a list of one stays a list (randn_tensor then treats it as one)."""
+    return generator if generator is None or isinstance(generator, torch.Generator) else list(generator)
+
+
+def _acts(scale: float | Tensor | Sequence[float]) -> bool:
+    return bool((torch.as_tensor(scale) != 0).any())
+
+
+def _per_picture(scale: float | Tensor | Sequence[float], repeats: int) -> Tensor:
+    scale = torch.as_tensor(scale, dtype=torch.float32)
+    return scale if scale.ndim == 0 else scale.repeat_interleave(repeats)
+
+
+def _per_row(mask: Tensor, count: int, device: torch.device) -> Tensor:
+    mask = mask[None] if mask.ndim == 2 else mask
+    if count % len(mask):
+        raise BadInput(f"{len(mask)} region masks do not fit {count} pictures; give one for each, or one in all.")
+    return mask.repeat_interleave(count // len(mask), 0).to(device)

@@ -1,0 +1,150 @@
+"""The conditions of one call, checked and brought to one batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mien.diffusion.guidance import Guidance
+from mien.errors import BadInput
+from mien.models.text import ID_PROMPT, ID_TOKEN
+
+IdentityMode = Literal["prompt", "branch"]
+CONDITIONS = ("identity", "landmarks", "expression", "emotion")
+
+# FaceCrafter sec. 4.1 gives 2.5 and 2.0; text takes identity's value and expression that of the others (*inferred*).
+DEFAULT_GUIDANCE = {"text": 2.5, "identity": 2.5, "landmarks": 2.0, "expression": 2.0, "emotion": 2.0}
+
+_AXES = {"identity": (2,), "landmarks": (4,), "expression": (2, 3, 4), "emotion": (2,)}
+
+
+@dataclass
+class Conditions:
+    """One row for each picture.
+
+    Attributes:
+        prompts: P prompts; empty strings where nothing is said.
+        identity_in_prompt: face embeddings [P, 512] that replace the ``id`` token, or None.
+        branches: condition -> its tensor [P, ...], for those that enter through a branch.
+    """
+
+    prompts: list[str]
+    identity_in_prompt: Tensor | None
+    branches: dict[str, Tensor]
+
+    @property
+    def count(self) -> int:
+        """P, the number of pictures."""
+        return len(self.prompts)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether any prompt says something."""
+        return any(self.prompts)
+
+
+def gather(
+    prompt: str | Sequence[str] | None,
+    given: Mapping[str, Tensor | None],
+    identity_mode: IdentityMode,
+    images_per_prompt: int,
+) -> Conditions:
+    """Check the conditions and repeat them to one batch.
+
+    Args:
+        prompt: one prompt, or one a picture.
+        given: condition -> tensor with or without the batch axis, or None.
+        identity_mode: ``"prompt"``: the face embedding replaces the ``id`` token of the prompt; a prompt without it is
+            put behind "photo of a id person, ". ``"branch"``: it goes through the identity branch.
+        images_per_prompt: pictures of each row.
+
+    Raises:
+        BadInput: if nothing is given, batch sizes do not fit, or a tensor has a wrong shape or is not finite.
+    """
+    if identity_mode not in get_args(IdentityMode):
+        raise BadInput(f"identity_mode={identity_mode!r} is unknown; choose prompt or branch.")
+    if images_per_prompt < 1:
+        raise BadInput("num_images_per_prompt must be at least 1.")
+    tensors = {name: _checked(name, value) for name, value in given.items() if value is not None}
+    prompts = [] if prompt is None else [prompt] if isinstance(prompt, str) else list(prompt)
+    sizes = {name: len(value) for name, value in tensors.items()} | ({"prompt": len(prompts)} if prompts else {})
+    if not sizes:
+        raise BadInput("Nothing to draw: give a prompt, an identity or another condition.")
+    rows = max(sizes.values())
+    if any(size not in (1, rows) for size in sizes.values()):
+        told = ", ".join(f"{size} for {name}" for name, size in sizes.items())
+        raise BadInput(f"The conditions have different numbers of rows ({told}); give one row or {rows} for each.")
+    count = rows * images_per_prompt
+    prompts = [prompts[index // images_per_prompt % len(prompts)] if prompts else "" for index in range(count)]
+    tensors = {
+        name: value.expand(rows, *value.shape[1:]).repeat_interleave(images_per_prompt, 0)
+        for name, value in tensors.items()
+    }
+    in_prompt = tensors.pop("identity", None) if identity_mode == "prompt" else None
+    if in_prompt is not None:
+        prompts = [_with_identity(text) for text in prompts]
+    return Conditions(prompts, in_prompt, tensors)
+
+
+def _checked(name: str, value: Tensor) -> Tensor:
+    value = torch.as_tensor(value)
+    if not value.is_floating_point():
+        value = value.float()
+    axes = _AXES[name]
+    if value.ndim + 1 == axes[0]:
+        value = value[None]
+    if value.ndim not in axes or len(value) == 0:
+        raise BadInput(f"{name} must have {axes[-1]} axes, batch first, not the shape {tuple(value.shape)}.")
+    if not bool(torch.isfinite(value).all()):
+        raise BadInput(f"{name} holds values that are not finite; compute it again.")
+    return F.normalize(value.float(), dim=-1) if name == "identity" else value
+
+
+def _with_identity(text: str) -> str:
+    if ID_TOKEN in text.replace(",", " ").split():
+        return text
+    return f"{ID_PROMPT}, {text}" if text else ID_PROMPT
+
+
+def check_names(option: str, names: Mapping[str, Any], allowed: Sequence[str]) -> None:
+    """Refuse names in an option that stand for nothing.
+
+    Raises:
+        BadInput: for the first unknown name.
+    """
+    unknown = [name for name in names if name not in allowed]
+    if unknown:
+        raise BadInput(f"{option} names {unknown[0]!r}, which is unknown; choose among {', '.join(allowed)}.")
+
+
+def build_guidance(conditions: Conditions, weights: Mapping[str, float], rescale: float) -> Guidance:
+    """The sum of differences of a call (Eq. 6): text and identity first, each other condition on top of them.
+
+    With the identity in the prompt, text and identity are one: the weight ``identity`` goes first, then ``text``. An
+    identity branch goes together with the text, as in IP-Adapter (the weight ``text``, else ``identity``), unless both
+    weights are given: then identity comes on top of the text.
+
+    Args:
+        conditions: what is present.
+        weights: condition or ``"text"`` -> weight, over :data:`DEFAULT_GUIDANCE`.
+        rescale: see :class:`Guidance`.
+
+    Raises:
+        BadInput: for an unknown name.
+    """
+    check_names("guidance", weights, tuple(DEFAULT_GUIDANCE))
+    present = {name: weights.get(name, DEFAULT_GUIDANCE[name]) for name in CONDITIONS if name in conditions.branches}
+    by_branch = "identity" in conditions.branches
+    if not conditions.has_text:
+        return Guidance.around(present, [["identity"]] if by_branch else [], rescale)
+    apart = by_branch and "text" in weights and "identity" in weights
+    first, second = ("identity", "text") if conditions.identity_in_prompt is not None else ("text", "identity")
+    present["text"] = weights.get(first, weights.get(second, DEFAULT_GUIDANCE["text"]))
+    if not by_branch:
+        return Guidance.around(present, [["text"]], rescale)
+    return Guidance.around(present, [["text"], ["identity"]] if apart else [["text", "identity"]], rescale)

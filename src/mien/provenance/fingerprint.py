@@ -1,0 +1,38 @@
+"""What a picture's bits depend on besides its settings: model files, library versions, threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from mien.io import sha256_of
+
+WEIGHTS = (".safetensors", ".task")
+LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow")
+
+
+def model_hashes(folder: Path, extra: Mapping[str, Path]) -> dict[str, str]:
+    """sha256 of every weight file below ``folder`` (by its path inside it) and of the ``extra`` files (by name)."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.suffix in WEIGHTS}
+    return {name: _hash(path) for name, path in sorted({**files, **extra}.items())}
+
+
+def _hash(path: Path) -> str:
+    """sha256 of a weight file; the hub's cache names its blobs by it, which spares reading gigabytes again."""
+    name = path.resolve().name
+    is_blob = path.is_symlink() and len(name) == 64 and all(digit in "0123456789abcdef" for digit in name)
+    return name if is_blob else sha256_of(path)
+
+
+def environment(device: str) -> dict[str, str]:
+    """Library versions, the number of threads and the device."""
+    import torch
+
+    found = {"device": device, "threads": str(torch.get_num_threads())}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:  # a library on the path without its metadata
+            found[library] = "unknown"
+    return found

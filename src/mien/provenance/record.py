@@ -1,0 +1,66 @@
+"""The record of a picture: everything needed to make it again, and nothing of the face itself.
+
+A record holds settings, sha256 of the input pictures and of the models, and the versions of the libraries. It holds no
+embedding, no landmark, no description of a person and no file name, since a file name is often somebody's name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mien.errors import BadInput
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FORMAT = 1
+"""Version of the layout; raised when a reader of the old one would misunderstand the new one."""
+
+
+class Record(BaseModel):
+    """What stands in the ``mien`` text chunk of a picture.
+
+    Attributes:
+        format: version of this layout.
+        mien: version of the package that made the picture.
+        settings: the request, without its input files and output folder.
+        index: which picture of the request this is, from 0; its seed is ``settings["seed"] + index``.
+        inputs: role ("identity", "expression", "pose") -> sha256 of the file's bytes.
+        models: file inside the model folder -> sha256.
+        environment: what the bits depend on besides: library versions, threads, device.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int = FORMAT
+    mien: str
+    settings: dict[str, Any]
+    index: int = Field(ge=0)
+    inputs: dict[str, Sha256]
+    models: dict[str, Sha256]
+    environment: dict[str, str]
+
+    def text(self) -> str:
+        """JSON with sorted keys: the same record is the same text."""
+        return json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=False)
+
+    @property
+    def mark_id(self) -> str:
+        """The 8 hex digits that the invisible mark carries: the beginning of the sha256 of `text`."""
+        return hashlib.sha256(self.text().encode("utf-8")).hexdigest()[:8]
+
+    @classmethod
+    def parse(cls, text: str, source: str) -> Record:
+        """The record of a text chunk.
+
+        Raises:
+            BadInput: if it is not a record of this format; ``source`` names the file in the message.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise BadInput(
+                f"The record in {source} cannot be read: it was changed, or a newer mien wrote it."
+            ) from error

@@ -1,0 +1,142 @@
+"""What ``mien generate`` is asked for: a checked, JSON-able request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from mien.conditions import MAX_POSE, Emotion
+from mien.errors import BadInput
+
+Role = Literal["identity", "expression", "pose"]
+ROLES: tuple[Role, ...] = get_args(Role)
+"""What an input picture can be given for."""
+
+Branch = Literal["landmarks", "expression", "emotion", "identity"]
+"""Branches with a scale."""
+Dial = Literal["text", "identity", "landmarks", "expression", "emotion"]
+"""Names of guidance differences (FaceCrafter Eq. 6, generalised)."""
+LOCAL = "folder"
+"""What a record says of a base that was a folder of the user's."""
+
+
+class GenerateRequest(BaseModel):
+    """One call of ``mien generate``.
+
+    Attributes:
+        identity: picture of the person to draw.
+        expression: picture whose expression (and, without `pose` and angles, head pose) is wanted.
+        pose: picture whose head pose is wanted.
+        yaw: degrees, + to the subject's left; an angle not given comes from `pose`, else `expression`, else 0.
+        pitch: degrees, + up.
+        roll: degrees, + tilts to the subject's left shoulder.
+        blendshapes: name -> [0, 1], over the expression's own (ARKit, MediaPipe or kit spelling).
+        emotion: as `mien.conditions.Emotion.parse` reads it, e.g. ``happy:0.8``.
+        prompt: words; without them the identity picture is described.
+        count: number of pictures; picture i has seed ``seed + i``.
+        seed: seed of the first picture.
+        steps: denoising steps.
+        scales: branch -> factor of its attention output (s_b of DESIGN section 1); 0 switches it off.
+        guidance: dial -> weight of its guidance difference (FaceCrafter Eq. 6).
+        base: ``studio``, ``sd15``, ``sdxl``, ``arc2face`` or a folder.
+        reader: who reads faces; ``auto`` is MediaPipe where it is installed, else the studio's own.
+        retarget: put the identity's bones into the donor's landmarks; always so when a pose, an angle or a blendshape
+            is given, since then there is no one donor to copy.
+        provenance: write the record, the XMP packet and the invisible mark.
+        output: folder for the PNG files.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    identity: Path | None = None
+    expression: Path | None = None
+    pose: Path | None = None
+    yaw: Annotated[float, Field(ge=-MAX_POSE[0], le=MAX_POSE[0])] | None = None
+    pitch: Annotated[float, Field(ge=-MAX_POSE[1], le=MAX_POSE[1])] | None = None
+    roll: Annotated[float, Field(ge=-MAX_POSE[2], le=MAX_POSE[2])] | None = None
+    blendshapes: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    emotion: str | None = None
+    prompt: str | None = None
+    count: Annotated[int, Field(ge=1, le=1000)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**63 - 1000)] = 0
+    steps: Annotated[int, Field(ge=1, le=1000)] = 25
+    scales: dict[Branch, Annotated[float, Field(ge=0, le=10)]] = {}
+    guidance: dict[Dial, Annotated[float, Field(ge=0, le=50)]] = {}
+    base: str = "studio"
+    reader: Literal["auto", "mediapipe", "studio"] = "auto"
+    retarget: bool = False
+    provenance: bool = True
+    output: Path = Path()
+
+    @field_validator("emotion")
+    @classmethod
+    def _emotion_is_known(cls, value: str | None) -> str | None:
+        if value is not None:
+            Emotion.parse(value)
+        return value
+
+    @field_validator("blendshapes")
+    @classmethod
+    def _blendshapes_are_known(cls, value: dict[str, float]) -> dict[str, float]:
+        from mien.studio.arkit import kit_indices
+
+        for name in value:
+            if not kit_indices(name):
+                raise BadInput(
+                    f"There is no blendshape called {name!r}; use ARKit's names, such as jawOpen or mouthSmileLeft."
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _something_is_asked(self) -> GenerateRequest:
+        if not (self.inputs or self.prompt or self.emotion or self.builds_landmarks):
+            raise BadInput("Nothing to draw: give --identity PHOTO, --prompt WORDS, or another condition.")
+        return self
+
+    @classmethod
+    def checked(cls, **values: Any) -> GenerateRequest:
+        """Build a request, with pydantic's findings as one sentence.
+
+        Raises:
+            BadInput: for an unknown key or a value out of range.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"] if part != "[key]")
+            raise BadInput(f"{where}: {first['msg'].lower()}, not {first['input']!r}.") from error
+
+    @property
+    def inputs(self) -> dict[Role, Path]:
+        """The input pictures that were given, by role."""
+        return {role: path for role in ROLES if (path := getattr(self, role)) is not None}
+
+    @property
+    def builds_landmarks(self) -> bool:
+        """Whether the landmark picture has to be built, since no one picture shows the pose and expression wanted."""
+        angles = (self.yaw, self.pitch, self.roll)
+        return self.pose is not None or bool(self.blendshapes) or any(angle is not None for angle in angles)
+
+    def settings(self) -> dict[str, Any]:
+        """What the record keeps: everything but the paths, which name files and so, often, people."""
+        settings = self.model_dump(mode="json", exclude={*ROLES, "output", "provenance"})
+        return settings | ({"base": LOCAL} if Path(self.base).is_dir() else {})
+
+
+def pairs(words: list[str], option: str) -> dict[str, float]:
+    """{name: number} of words such as ``jawOpen=0.6``.
+
+    Raises:
+        BadInput: naming ``option`` if a word does not look so.
+    """
+    found: dict[str, float] = {}
+    for word in words:
+        name, equals, number = word.partition("=")
+        try:
+            found[name.strip()] = float(number if equals else "")
+        except ValueError:
+            raise BadInput(f"Write {option} as NAME=NUMBER, not {word!r}.") from None
+    return found

@@ -1,0 +1,169 @@
+"""From pictures and words to what the pipeline takes: identity, landmark picture, expression crop, emotion, prompt.
+
+The landmark picture (FaceCrafter's condition) is made in one of three ways. *Raw*: the expression picture's own
+landmarks, moved and scaled into the studio's framing; the paper's way, which also carries the donor's bones.
+*Retargeted*: the same with the identity's bones put in (``--retarget``). *Built*: as soon as a pose, an angle or a
+blendshape is named, a linear face with the identity's shape, the expression's coefficients and the wanted pose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mien.conditions import Emotion
+from mien.request import GenerateRequest, Role
+from mien.toolbox import Seen, Tools, landmarks_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+
+@dataclass(frozen=True, eq=False)
+class Steering:
+    """What the pipeline is given; None leaves a condition out.
+
+    Attributes:
+        prompt: words.
+        identity: [512], L2 norm 1.
+        landmarks: [478, 3] pixels of the picture to be drawn.
+        landmark_picture: uint8 [S, S, 3].
+        expression: float [1, 3, H, W] in [-1, 1].
+        emotion: what was asked for.
+        seen: the input pictures with their faces, by role.
+    """
+
+    prompt: str | None = None
+    identity: NDArray[np.float32] | None = None
+    landmarks: NDArray[np.float32] | None = None
+    landmark_picture: NDArray[np.uint8] | None = None
+    expression: Any = None
+    emotion: Emotion | None = None
+    seen: dict[Role, Seen] = field(default_factory=dict)
+
+
+def arguments(steerings: Sequence[Steering]) -> dict[str, Any]:
+    """Keyword arguments of `PortraitPipeline.__call__` for one picture of each steering.
+
+    Raises:
+        ValueError: if they do not all have the same conditions.
+    """
+    import torch
+
+    first = steerings[0]
+    for name in ("prompt", "identity", "landmark_picture", "expression", "emotion"):
+        if len({getattr(one, name) is None for one in steerings}) > 1:
+            raise ValueError(f"some rows have {name} and some have not")
+    found: dict[str, Any] = {"prompt": None if first.prompt is None else [one.prompt for one in steerings]}
+    if first.identity is not None:
+        found["identity"] = torch.stack([torch.from_numpy(one.identity) for one in steerings])
+    if first.landmark_picture is not None:
+        pictures = torch.stack([torch.from_numpy(one.landmark_picture) for one in steerings])
+        found["landmarks"] = pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
+    if first.expression is not None:
+        found["expression"] = torch.cat([one.expression for one in steerings])
+    if first.emotion is not None:
+        found["emotion"] = torch.tensor([one.emotion.vector() for one in steerings if one.emotion is not None])
+    return found
+
+
+def open_inputs(request: GenerateRequest) -> dict[Role, Image.Image]:
+    """The input pictures, opened and checked."""
+    from mien.faces.pictures import open_picture
+
+    return {role: open_picture(path) for role, path in request.inputs.items()}
+
+
+def steer(
+    request: GenerateRequest, pictures: dict[Role, Image.Image], tools: Tools, size: int, kinds: frozenset[str]
+) -> Steering:
+    """Read the faces and build every condition of a request.
+
+    Args:
+        request: what is asked for.
+        pictures: opened inputs by role.
+        tools: readers.
+        size: side of the pictures to be drawn, pixels.
+        kinds: branches that the base has; an expression picture steers through those of "landmarks" and "expression"
+            that are among them.
+
+    Raises:
+        NoFaceFound: if a picture has no face.
+    """
+    seen: dict[Role, Seen] = {
+        role: Seen(image, tools.read(image, str(request.inputs[role]))) for role, image in pictures.items()
+    }
+    identity, prompt = None, request.prompt
+    if "identity" in seen:
+        identity, attributes = tools.embed(seen["identity"])
+        prompt = prompt if prompt is not None else tools.describe(attributes)
+    landmarks = wanted_landmarks(request, seen, size)
+    landmark_picture = None
+    if landmarks is not None:
+        from mien.faces.drawing import draw_landmarks
+
+        landmark_picture = draw_landmarks(landmarks, size)
+    return Steering(
+        prompt=prompt,
+        identity=identity,
+        landmarks=landmarks,
+        landmark_picture=landmark_picture,
+        expression=tools.crop(seen["expression"]) if "expression" in seen and "expression" in kinds else None,
+        emotion=Emotion.parse(request.emotion) if request.emotion else None,
+        seen=seen,
+    )
+
+
+def wanted_landmarks(request: GenerateRequest, seen: dict[Role, Seen], size: int) -> NDArray[np.float32] | None:
+    """Landmarks [478, 3] in pixels of the picture to be drawn; None if nothing asks for an expression or a pose."""
+    if request.builds_landmarks:
+        return _built(request, seen, size)
+    if "expression" not in seen:
+        return None
+    points = _framed(seen["expression"], size)
+    if request.retarget and "identity" in seen:
+        from mien.studio.linear_fit import fit_face, retarget
+
+        points = retarget(points, fit_face(_framed(seen["identity"], size)).shape)
+    return points
+
+
+def _framed(seen: Seen, size: int) -> NDArray[np.float32]:
+    """A face's landmarks, moved and scaled but not turned, in the studio's framing of ``size`` pixels a side."""
+    import torch
+
+    from mien.faces.alignment import studio_matrix, transform_points
+
+    points = torch.from_numpy(landmarks_of(seen))
+    return transform_points(studio_matrix(points[None], size)[0], points).numpy()
+
+
+def _built(request: GenerateRequest, seen: dict[Role, Seen], size: int) -> NDArray[np.float32]:
+    """The linear face with the identity's shape, the expression's coefficients and gaze, and the wanted pose."""
+    import numpy as np
+
+    from mien.studio.arkit import kit_indices
+    from mien.studio.linear_face import LinearFace
+    from mien.studio.linear_fit import fit_face
+
+    fits = {role: fit_face(_framed(one, size)) for role, one in seen.items()}
+    expression = fits.get("expression")
+    coefficients = np.zeros(53) if expression is None else expression.coefficients.copy()
+    for name, value in request.blendshapes.items():
+        coefficients[list(kit_indices(name))] = value
+    donor = fits.get("pose", expression)
+    own = (0.0, 0.0, 0.0) if donor is None else donor.pose
+    yaw, pitch, roll = (
+        kept if angle is None else angle
+        for kept, angle in zip(own, (request.yaw, request.pitch, request.roll), strict=True)
+    )
+    return LinearFace.load().landmarks(
+        coefficients,
+        pose=(yaw, pitch, roll),
+        gaze=(0.0, 0.0) if expression is None else expression.gaze,
+        shape=fits["identity"].shape if "identity" in fits else None,
+        size=size,
+    )

@@ -1,0 +1,107 @@
+"""Captions of studio pictures: what is visible, in varied sentences of a small closed vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mien.conditions import Emotion
+from mien.studio import caption_words as words
+from mien.studio.emotions import emotion_of
+from mien.studio.expression_state import ExpressionState
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+    from mien.studio.person import Person
+    from mien.studio.picture import Picture
+
+_OPENINGS = ("portrait of {}", "photo of {}", "close-up portrait of {}", "headshot of {}", "{}")
+
+Keep = Callable[[float], bool]
+
+
+def _everything(probability: float) -> bool:
+    return probability > 0.0
+
+
+def _join(parts: list[str]) -> str:
+    """a, b and c."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _subject(attributes: Mapping[str, Any], keep: Keep, years: bool) -> str:
+    who = words.noun(attributes) if keep(0.85) else "person"
+    phrase = f"a {who}"
+    if keep(0.7):
+        decade, age = words.decade(attributes), words.age_word(attributes)
+        if years and decade:
+            phrase = f"{phrase} in {words.possessive(who)} {decade}"
+        elif age:
+            phrase = f"{'an' if age[0] in 'aeiou' else 'a'} {age} {who}"
+    features = [
+        words.skin(attributes) if keep(0.5) else "",
+        words.hair(attributes) if keep(0.85) else "",
+        words.beard(attributes) if keep(0.85) else "",
+        "freckles" if attributes.get("freckles") and keep(0.7) else "",
+        words.make_up(attributes) if keep(0.5) else "",
+        words.glasses(attributes, keep(0.5)) if keep(0.9) else "",
+    ]
+    features = [feature for feature in features if feature]
+    return f"{phrase} with {_join(features)}" if features else phrase
+
+
+def _surroundings(attributes: Mapping[str, Any], keep: Keep) -> list[str]:
+    garment = words.clothing(attributes)
+    return [
+        f"wearing {garment}" if garment and keep(0.6) else "",
+        words.background(attributes) if keep(0.7) else "",
+        str(attributes.get("light", "")) if keep(0.5) else "",
+    ]
+
+
+def compose(
+    attributes: Mapping[str, Any],
+    state: ExpressionState,
+    emotion: Emotion,
+    pose: tuple[float, float, float],
+    rng: Generator,
+) -> str:
+    """A caption with random parts left out; see `caption`."""
+
+    def keep(probability: float) -> bool:
+        return bool(rng.random() < probability)
+
+    opening = _OPENINGS[int(rng.integers(len(_OPENINGS)))]
+    subject = opening.format(_subject(attributes, keep, years=keep(0.5)))
+    face = [
+        words.feeling(state, emotion) if keep(0.85) else "",
+        words.eyes(state) if keep(0.75) else "",
+        words.turning(pose) if keep(0.7) else "",
+    ]
+    around = _surroundings(attributes, keep)
+    if keep(0.2):
+        around.reverse()
+    rest = [*around, *face] if keep(0.15) else [*face, *around]
+    return ", ".join(part for part in (subject, *rest) if part)
+
+
+def caption(person: Person, picture: Picture, rng: Generator) -> str:
+    """What is visible in a picture of a person, such as "portrait of a woman in her thirties with short ginger hair".
+
+    The words come from a small closed vocabulary; parts are left out at random, so that a model learns to work from
+    any subset of them. The same state of `rng` gives the same caption.
+    """
+    from mien.studio.picture import attributes
+
+    return compose(attributes(person, picture), picture.expression, emotion_of(picture.expression), picture.pose, rng)
+
+
+def describe(attributes: Mapping[str, Any]) -> str:
+    """A caption of who is visible, without pose or expression, from as many attributes as there are.
+
+    Keys are those of `mien.data.schema.Attributes`; missing ones are not mentioned. Used to put into words what a
+    reader saw on a photograph.
+    """
+    parts = [_subject(attributes, _everything, years=True), *_surroundings(attributes, _everything)]
+    return "portrait of " + ", ".join(part for part in parts if part)

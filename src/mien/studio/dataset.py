@@ -1,0 +1,200 @@
+"""Rendering a data set: people x pictures into shards, one process a core, resumable by the same command."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.data.schema import Sample
+from mien.data.shards import ShardWriter, shard_name
+from mien.studio.captions import caption
+from mien.studio.dataset_request import DatasetRequest, claim_folder
+from mien.studio.emotions import emotion_of
+from mien.studio.expressions import photo_like_expression
+from mien.studio.person import Person, sample_person
+from mien.studio.picture import Picture, attributes, sample_picture
+
+if TYPE_CHECKING:
+    from mien.faces.mediapipe import MediaPipeReader
+    from mien.studio.renderer import Render, Renderer
+
+log = logging.getLogger(__name__)
+
+PHOTO_LIKE = 3
+"""The first pictures of each person look like photographs: nearly frontal, neutral, mild or happy."""
+
+_CAPTION_SALT = 0x63617074
+_PHOTO_SALT = 0x70686F74
+
+
+def plan_picture(person: Person, number: int) -> Picture:
+    """Picture `number` of a person as data sets hold it.
+
+    Numbers 0, 1 and 2 look like photographs (|yaw| < 15 degrees; number 0 nearly frontal, nearly neutral, eyes open
+    and into the camera); the others are `sample_picture` as it comes.
+    """
+    picture = sample_picture(number, person)
+    if number >= PHOTO_LIKE:
+        return picture
+    rng = np.random.default_rng([number, _PHOTO_SALT, person.seed])
+    spread = 0.4 if number == 0 else 1.0
+    deviation, limit = np.array([6.0, 4.0, 3.0]) * spread, np.array([14.0, 9.0, 8.0]) * spread
+    yaw, pitch, roll = (float(v) for v in np.clip(rng.normal(size=3) * deviation, -limit, limit))
+    return replace(picture, pose=(yaw, pitch, roll), expression=photo_like_expression(rng, calm=number == 0))
+
+
+@dataclass
+class Tools:
+    """What one process renders with."""
+
+    renderer: Renderer
+    reader: MediaPipeReader | None
+
+
+def open_tools(request: DatasetRequest, kit: Path | None) -> Tools:
+    """Open the renderer and, where the request reads, MediaPipe."""
+    from mien.studio.kit import FaceKit
+    from mien.studio.renderer import Renderer
+
+    reader = None
+    if request.read:
+        from mien.faces.mediapipe import MediaPipeReader
+
+        reader = MediaPipeReader(max_faces=1)
+    return Tools(Renderer(FaceKit.load(kit), size=request.size), reader)
+
+
+def _rounded(values: Any, digits: int) -> list[Any]:
+    return np.round(np.asarray(values, np.float64), digits).tolist()
+
+
+def _reading(reader: MediaPipeReader | None, image: np.ndarray) -> dict[str, Any]:
+    faces = reader.read(image).faces if reader else ()
+    if not faces:
+        return {"landmarks_mediapipe": None, "blendshapes_mediapipe": None, "pose_mediapipe": None}
+    face = faces[0]
+    return {
+        "landmarks_mediapipe": _rounded(face.landmarks, 2),
+        "blendshapes_mediapipe": _rounded(face.blendshapes, 4),
+        "pose_mediapipe": _rounded(face.pose, 2),
+    }
+
+
+def make_sample(
+    person: Person, number: int, picture: Picture, render: Render, reader: MediaPipeReader | None
+) -> Sample:
+    """The record of a render."""
+    emotion = emotion_of(picture.expression)
+    rng = np.random.default_rng([number, _CAPTION_SALT, person.seed])
+    return Sample.from_dict(
+        {
+            "person": person.seed,
+            "picture": number,
+            "caption": caption(person, picture, rng),
+            "coefficients": list(picture.expression.coefficients),
+            "gaze": picture.expression.gaze,
+            "flush": picture.expression.flush,
+            "pose": _rounded(picture.pose, 3),
+            "landmarks": _rounded(render.landmarks, 2),
+            **_reading(reader, render.image),
+            "emotion": {
+                "probabilities": list(emotion.probabilities),
+                "valence": emotion.valence,
+                "arousal": emotion.arousal,
+            },
+            "attributes": attributes(person, picture),
+        }
+    )
+
+
+def render_shard(
+    request: DatasetRequest, shard: int, folder: Path, tools: Tools, on_picture: Callable[[int], None] = lambda _: None
+) -> None:
+    """Render one shard to its final name; `on_picture(n)` is told of every n pictures done (one person's)."""
+    with ShardWriter(folder / shard_name(shard)) as writer:
+        for seed in request.seeds(shard):
+            person = sample_person(seed)
+            for number in range(request.per_person):
+                picture = plan_picture(person, number)
+                render = tools.renderer.render(person, picture)
+                writer.write(render.image, render.mask, make_sample(person, number, picture, render, tools.reader))
+            on_picture(request.per_person)
+
+
+def can_read() -> bool:
+    """Whether MediaPipe and its model are at hand."""
+    from importlib.util import find_spec
+
+    from mien.errors import MissingAsset
+    from mien.faces.mediapipe import find_model
+
+    try:
+        find_model()
+    except MissingAsset:
+        return False
+    return find_spec("mediapipe") is not None
+
+
+def render_dataset(
+    people: int,
+    per_person: int,
+    out: Path | str,
+    first_seed: int = 0,
+    workers: int | None = None,
+    read: bool | None = None,
+    kit: Path | str | None = None,
+    size: int = 128,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> DatasetRequest:
+    """Render a data set into a folder; the same command continues an interrupted one.
+
+    A shard is finished when it has its final name. The partition into shards follows from the request alone, so any
+    number of workers gives the same files.
+
+    Args:
+        people: number of people.
+        per_person: pictures of each.
+        first_seed: seed of the first person; see `DatasetRequest`.
+        out: folder for `shard-00000.tar` ... and `dataset.json`.
+        workers: processes; None is one a core.
+        read: let MediaPipe read every picture; None reads if its model is at hand.
+        kit: the face kit's file; None takes `MIEN_FACEKIT`.
+        size: side of the pictures in px.
+        progress: told (pictures done, pictures in all), finished shards included.
+
+    Raises:
+        ConfigError: if `out` holds another data set.
+        MienError: if the kit, MediaPipe's model or a package is missing, or a process fails.
+    """
+    from mien.studio.dataset_workers import run_workers
+    from mien.studio.kit import FaceKit
+
+    path = Path(kit) if kit else None
+    digest = FaceKit.load(path).sha256
+    request = DatasetRequest(people, per_person, first_seed, size, can_read() if read is None else read, digest)
+    folder = Path(out)
+    claim_folder(folder, request)
+    todo = [i for i in range(request.shards) if not (folder / shard_name(i)).exists()]
+    done = request.pictures - sum(len(request.seeds(i)) for i in todo) * per_person
+    progress(done, request.pictures)
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done, request.pictures)
+
+    count = min(len(todo), workers or len(os.sched_getaffinity(0)))
+    if count == 1:
+        tools = open_tools(request, path)
+        for shard in todo:
+            render_shard(request, shard, folder, tools, advance)
+    elif count > 1:
+        run_workers(request, todo, folder, path, count, advance)
+    log.info("%d pictures in %d shards in %s", request.pictures, request.shards, folder)
+    return request

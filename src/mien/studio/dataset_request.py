@@ -1,0 +1,96 @@
+"""What a rendered data set consists of, and the file that says so (`dataset.json`)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from mien.errors import BadInput, ConfigError
+from mien.io import read_json, write_json
+
+SETTINGS_FILE = "dataset.json"
+SHARD_PICTURES = 512
+"""About how many pictures a shard holds."""
+
+
+@dataclass(frozen=True)
+class DatasetRequest:
+    """Everything the bytes of a data set depend on.
+
+    Attributes:
+        people: number of people, with seeds `first_seed` and up.
+        per_person: pictures of each; numbers 0, 1 and 2 look like photographs, the others cover everything.
+        first_seed: seed of the first person.
+        size: side of the pictures in px.
+        read: whether MediaPipe reads every picture.
+        kit_sha256: hash of the face kit's file.
+    """
+
+    people: int
+    per_person: int
+    first_seed: int
+    size: int
+    read: bool
+    kit_sha256: str
+
+    def __post_init__(self) -> None:
+        if self.people < 1 or self.per_person < 1:
+            raise BadInput("Ask for at least one person and one picture of each.")
+        if self.first_seed < 0 or self.size < 16:
+            raise BadInput("The first seed must not be negative, and pictures need at least 16 px.")
+        if self.per_person > 1000 or self.first_seed + self.people > 10_000_000:
+            raise BadInput("At most 1000 pictures a person and seeds below 10,000,000: keys have that many digits.")
+
+    @property
+    def people_per_shard(self) -> int:
+        """People whose pictures share a shard."""
+        return max(1, SHARD_PICTURES // self.per_person)
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-self.people // self.people_per_shard)
+
+    @property
+    def pictures(self) -> int:
+        """Number of pictures."""
+        return self.people * self.per_person
+
+    def seeds(self, shard: int) -> range:
+        """Seeds of the people in a shard: a matter of the request alone, never of the number of workers."""
+        first = self.first_seed + shard * self.people_per_shard
+        return range(first, min(first + self.people_per_shard, self.first_seed + self.people))
+
+
+def _versions() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for package in ("mien", "numpy", "moderngl", "mediapipe"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def claim_folder(folder: Path, request: DatasetRequest) -> None:
+    """Write `dataset.json`, or check that the one in the folder asks for the same pictures.
+
+    Raises:
+        ConfigError: if the folder belongs to another request.
+    """
+    path = folder / SETTINGS_FILE
+    wanted = asdict(request)
+    if not path.exists():
+        record: dict[str, Any] = {"format": 1, "request": wanted, "shards": request.shards, "versions": _versions()}
+        write_json(path, record)
+        return
+    stored = read_json(path).get("request", {})
+    different = [
+        f"{key} {stored.get(key)} instead of {value}" for key, value in wanted.items() if stored.get(key) != value
+    ]
+    if different:
+        raise ConfigError(
+            f"{folder} holds another data set ({', '.join(different)}): repeat its command, or choose another folder."
+        )

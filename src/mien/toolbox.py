@@ -1,0 +1,154 @@
+"""The readers and helpers a request needs, in one place, so that tests and other bases can bring their own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import BadInput, MissingAsset, MissingDependency
+from mien.request import GenerateRequest
+
+log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from mien.faces.types import Face
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A picture and the face that was read in it."""
+
+    image: Image.Image
+    face: Face
+
+
+@dataclass(frozen=True, eq=False)
+class Tools:
+    """Everything that reads faces.
+
+    Attributes:
+        reader_name: resolved name of the reader ("mediapipe" or "studio").
+        read: (picture, its name for messages) -> the face; raises `NoFaceFound`.
+        embed: seen -> (identity embedding [512], attributes for `describe`).
+        crop: seen -> the expression encoder's input, float [1, 3, H, W] in [-1, 1].
+        describe: attributes -> the prompt used when none is given.
+        files: name -> model file outside the base's folder that the result depends on.
+    """
+
+    reader_name: str
+    read: Callable[[Any, str], Face]
+    embed: Callable[[Seen], tuple[NDArray[np.float32], dict[str, Any]]]
+    crop: Callable[[Seen], Any]
+    describe: Callable[[dict[str, Any]], str]
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, request: GenerateRequest) -> Tools:
+        """The tools of a request: its reader, and the studio's own networks for the rest.
+
+        Raises:
+            MissingDependency, MissingAsset: if the reader or the networks are not installed.
+        """
+        from mien.faces.studio import EMBEDDED, StudioReader
+        from mien.studio.captions import describe
+
+        # identity tokens mean what the base was trained with: its own folder goes first
+        folder = Path(request.base)
+        own = folder if (folder / "identity").is_dir() else None
+        studio = StudioReader.from_pretrained(own)
+        reader = open_reader(request.reader, studio)
+        model = getattr(reader, "model", None)
+        files = {} if model is None else {Path(model).name: Path(model)}
+        if own is None and request.base != "studio":
+            files |= {f"studio/{path.relative_to(EMBEDDED)}": path for path in EMBEDDED.glob("reader/*/*.safetensors")}
+            files |= {f"studio/{path.relative_to(EMBEDDED)}": path for path in EMBEDDED.glob("identity/*.safetensors")}
+        return cls(
+            reader_name=reader.name,
+            read=lambda image, source: reader.read(image, source).face(),
+            embed=lambda seen: identity_of(seen, studio),
+            crop=expression_crop,
+            describe=describe,
+            files=files,
+        )
+
+
+def identity_of(seen: Seen, studio: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """Embedding [512] and attributes of a face, whoever found it.
+
+    Args:
+        seen: a picture with landmarks.
+        studio: a `mien.faces.StudioReader`.
+    """
+    if seen.face.identity is not None:
+        return seen.face.identity, seen.face.attributes or {}
+    import torch
+
+    from mien.faces.alignment import arcface_matrix, crop_picture, studio_crop
+
+    points = torch.from_numpy(landmarks_of(seen))
+    aligned = crop_picture(seen.image, arcface_matrix(points[None])[0], studio.embedder.config["size"])
+    with torch.no_grad():
+        embedding = studio.embedder(_pixels(aligned))[0].numpy()
+    # twice the networks' own size, so that the reader can frame the face once more without losing detail
+    faces = studio.read(studio_crop(seen.image, landmarks_of(seen), 256)[0]).faces
+    return embedding, (faces[0].attributes or {}) if faces else {}
+
+
+def expression_crop(seen: Seen) -> Any:
+    """The face as the expression encoder wants it: float tensor [1, 3, 96, 96] in [-1, 1]."""
+    import torch
+
+    from mien.faces.alignment import CROP, crop_picture, expression_matrix
+
+    points = torch.from_numpy(landmarks_of(seen))
+    return _pixels(crop_picture(seen.image, expression_matrix(points[None])[0], CROP))
+
+
+def landmarks_of(seen: Seen) -> NDArray[np.float32]:
+    """The face's landmarks [478, 3].
+
+    Raises:
+        BadInput: if its reader gives none.
+    """
+    if seen.face.landmarks is None:
+        raise BadInput(f"The reader {seen.face.reader} gives no landmarks; choose another with --reader.")
+    return seen.face.landmarks
+
+
+def _pixels(image: Image.Image) -> Any:
+    import numpy as np
+    import torch
+
+    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+def open_reader(name: str, studio: Any = None) -> Any:
+    """A face reader.
+
+    Args:
+        name: "mediapipe", "studio", or "auto" (MediaPipe where it is installed, else the studio's own).
+        studio: a `mien.faces.StudioReader` that is already loaded.
+
+    Raises:
+        BadInput: for another name.
+        MissingDependency, MissingAsset: if that reader is not installed.
+    """
+    from mien.faces import MediaPipeReader, StudioReader
+
+    if name in ("auto", "mediapipe"):
+        try:
+            return MediaPipeReader()
+        except (MissingAsset, MissingDependency) as error:
+            if name == "mediapipe":
+                raise
+            log.info("reading faces with the studio's own network: %s", error)
+    if name in ("auto", "studio"):
+        return studio or StudioReader.from_pretrained()
+    raise BadInput(f"There is no reader called {name!r}; choose auto, mediapipe or studio.")

@@ -1,0 +1,27 @@
+"""Writing trained models in half precision, in the layout that ``from_pretrained`` reads."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def save_half(model: Any, folder: Path) -> None:
+    """``model.save_pretrained`` in fp16 into ``folder``, replacing it as a whole once everything is written."""
+    half = torch.nn.Module.to(copy.deepcopy(model), "cpu", torch.float16)  # not ModelMixin.to: it warns about nothing
+    half = half.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        half.save_pretrained(temporary, safe_serialization=True)
+        temporary.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,161 @@
+"""The one training loop.
+
+Top to bottom: objective -> optimizer -> continue -> loop(batch, step, average, log, checkpoint) -> export.
+The same command continues a run; ``minutes`` bounds one sitting. Ctrl-C (or SIGTERM) saves before it leaves.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from mien.io import write_json
+from mien.training.config import TrainConfig, learning_rate
+from mien.training.state import PowerEMA, load_state, save_state
+
+if TYPE_CHECKING:
+    from mien.data.corpus import Corpus
+    from mien.training.objective import Objective
+
+log = logging.getLogger(__name__)
+
+
+def fit(
+    config: TrainConfig,
+    objective: Objective,
+    corpus: Corpus,
+    folder: Path,
+    *,
+    minutes: float | None = None,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Train ``objective`` for ``config.pictures`` pictures, or until ``minutes`` of this sitting have passed.
+
+    Args:
+        config: the preset.
+        objective: what to train; moved to the accelerator's device.
+        corpus: training data.
+        folder: run folder: ``checkpoint.safetensors``, ``log.jsonl``, ``config.json``, ``export/``.
+        minutes: wall-clock limit of this call; the run can be continued later.
+        quiet: no progress bar.
+
+    Returns:
+        {"seen": pictures, "finished": bool, "logs": last logged values}.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    AcceleratorState._reset_state()  # the precision is this run's, not that of an earlier run in the same process
+    accelerator = Accelerator(mixed_precision=config.precision, cpu=not torch.cuda.is_available())
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", config.model_dump(mode="json"))
+    torch.manual_seed(config.seed)
+    objective.to(accelerator.device)
+    objective.prepare(corpus, folder)
+    parameters = objective.trained()
+    factors = objective.learning_rates()
+    groups = [
+        {"params": [p], "factor": next((f for prefix, f in factors.items() if name.startswith(prefix)), 1.0)}
+        for name, p in parameters.items()
+    ]  # one group a parameter keeps the order of names, on which the state on disk relies
+    plain = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True)
+    ema = PowerEMA(parameters, config.ema)
+    counters = load_state(folder, parameters, ema, plain) or {"seen": 0, "step": 0, "seconds": 0.0}
+    module = accelerator.prepare_model(objective)  # one process: the objective itself; several: wrapped for DDP
+    optimizer = accelerator.prepare_optimizer(plain)
+    start, last_save, running = time.monotonic(), time.monotonic(), {}
+    base_seconds, world, rank = counters["seconds"], accelerator.num_processes, accelerator.process_index
+
+    def checkpoint() -> None:
+        counters["seconds"] = base_seconds + time.monotonic() - start
+        if accelerator.is_main_process:
+            save_state(folder, parameters, ema, plain, counters)
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with interruptible(), Progress(*columns, disable=quiet or not accelerator.is_main_process) as progress:
+        task = progress.add_task(config.name, total=config.pictures, completed=counters["seen"], note="")
+        try:
+            while counters["seen"] < config.pictures:
+                if minutes is not None and time.monotonic() - start > minutes * 60:
+                    break
+                for group in optimizer.param_groups:
+                    group["lr"] = group["factor"] * learning_rate(config, counters["seen"])
+                rng = np.random.default_rng([config.seed, counters["step"], rank])
+                generator = torch.Generator(accelerator.device).manual_seed(int(rng.integers(2**62)))
+                batch = {k: v.to(accelerator.device) for k, v in objective.batch(corpus, rng, config.batch).items()}
+                with accelerator.autocast():
+                    loss, logs = module(batch, generator)
+                accelerator.backward(loss)
+                torch.nn.utils.clip_grad_norm_(parameters.values(), config.clip)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                ema.update(parameters)
+                counters["step"] += 1
+                counters["seen"] += config.batch * world
+                for key, value in {"loss": loss.detach(), **logs}.items():
+                    running[key] = value if key not in running else 0.98 * running[key] + 0.02 * value
+                if counters["step"] % config.log_every == 0:
+                    values = {key: round(float(value), 5) for key, value in running.items()}
+                    seconds = base_seconds + time.monotonic() - start
+                    _append(folder / "log.jsonl", {"seen": counters["seen"], "seconds": round(seconds, 1), **values})
+                    progress.update(task, completed=counters["seen"], note=f"loss {values['loss']:.4f}")
+                if time.monotonic() - last_save > config.checkpoint_minutes * 60:
+                    checkpoint()
+                    last_save = time.monotonic()
+        except KeyboardInterrupt:
+            checkpoint()
+            raise
+    checkpoint()
+    values = {key: round(float(value), 5) for key, value in running.items()}
+    if accelerator.is_main_process:
+        ema.swap(parameters)
+        objective.eval()
+        with torch.no_grad():
+            values |= objective.validate(corpus)
+            objective.export(folder / "export")
+        _append(
+            folder / "log.jsonl",
+            {"seen": counters["seen"], "seconds": round(counters["seconds"], 1), "validation": values},
+        )
+        ema.swap(parameters)
+    return {"seen": counters["seen"], "finished": counters["seen"] >= config.pictures, "logs": values}
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM raise KeyboardInterrupt inside, also where a shell started us with SIGINT ignored."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
+        yield
+        return
+    kept = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def _append(path: Path, record: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(record) + "\n")

@@ -1,0 +1,84 @@
+"""Train the autoencoder: L1 on pixels and on their differences, from a PCA start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from mien.models import StudioAutoencoder
+from mien.training.batches import pictures_to_tensor, spread
+from mien.training.objective import Logs, Objective
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mien.data.corpus import Corpus
+
+
+class AutoencoderObjective(Objective):
+    """Mean absolute error of pixels plus that of their horizontal and vertical differences (sharp edges; *inferred*).
+
+    Args:
+        noise: standard deviation of noise added to raw latents in training, so that the decoder forgives the diffusion
+            model's small errors.
+        range_weight: weight of the penalty that keeps the raw latents' mean square below 1.
+    """
+
+    def __init__(self, latent_channels: int = 16, noise: float = 0.02, range_weight: float = 0.01) -> None:
+        super().__init__()
+        self.vae = StudioAutoencoder(latent_channels=latent_channels).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.noise = noise
+        self.range_weight = range_weight
+
+    def prepare(self, corpus: Corpus, folder: Path) -> None:
+        """Start from the PCA of the patches (a continued run then loads its own weights over it)."""
+        rows = spread(len(corpus), 400)
+        self.vae.init_from_pca(pictures_to_tensor(corpus["images"][rows]))
+
+    def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        """Random pictures, half of them mirrored."""
+        pictures = pictures_to_tensor(corpus["images"][rng.integers(0, len(corpus), size)])
+        mirrored = torch.from_numpy(rng.random(size) < 0.5)
+        return {"pictures": torch.where(mirrored[:, None, None, None], pictures.flip(3), pictures)}
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
+        """See the class."""
+        pictures = batch["pictures"].contiguous(memory_format=torch.channels_last)
+        latents = self.vae.raw_encode(pictures)
+        noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+        output = self.vae.raw_decode(latents + self.noise * noise).float()
+        difference = output - pictures
+        pixels = difference.abs().mean()
+        edges = difference.diff(dim=3).abs().mean() + difference.diff(dim=2).abs().mean()
+        loss = pixels + edges + self.range_weight * nn.functional.relu(latents.float().pow(2).mean() - 1)
+        return loss, {"l1": pixels.detach()}  # type: ignore[dict-item]
+
+    def validate(self, corpus: Corpus) -> Logs:
+        """PSNR (dB) on pictures of held-out people, and the normalisation of the latents on training pictures."""
+        latents = self._latents(corpus, spread(len(corpus), 1024))
+        self.vae.fit_normalisation(latents)
+        held_out = corpus.held_out or corpus
+        return {"psnr": psnr(self.vae, held_out["images"][spread(len(held_out), 512)])}
+
+    def _latents(self, corpus: Corpus, rows: np.ndarray) -> Tensor:
+        pictures = pictures_to_tensor(corpus["images"][rows])
+        return torch.cat([self.vae.raw_encode(part.to(self.vae.device)).float() for part in pictures.split(64)])
+
+    def export(self, folder: Path) -> None:
+        """``vae/`` in fp16."""
+        from mien.training.export import save_half
+
+        save_half(self.vae, folder / "vae")
+
+
+@torch.no_grad()
+def psnr(vae: StudioAutoencoder, images: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB (peak 1 on [0, 1] pictures), mean squared error over all pictures."""
+    total = 0.0
+    for part in pictures_to_tensor(images).split(64):
+        part = part.to(vae.device)
+        total += ((vae(part).sample.clamp(-1, 1) - part) / 2).double().pow(2).mean().item() * len(part)
+    return -10 * float(torch.tensor(total / len(images)).log10())

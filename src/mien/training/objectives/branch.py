@@ -1,0 +1,187 @@
+"""Train one branch on a frozen base: landmarks, emotion, identity or expression (pre-training stages)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+
+from mien.adapters import Branch, Injection, branch_preset, load_adapter, save_adapter
+from mien.models import ID_PROMPT, StudioAutoencoder
+from mien.models.text import encode_ids, id_token_of, identity_tokens, tokenize
+from mien.training.batches import pictures_to_tensor
+from mien.training.diffusion import noisy, snr_weights, studio_scheduler, target_of, weighted_mse
+from mien.training.features import expression_features, identity_embeddings, landmark_pictures, latents
+from mien.training.objective import Logs, Objective
+from mien.training.sources import Sources
+
+if TYPE_CHECKING:
+    from mien.data.corpus import Corpus
+
+IDENTITY, BOTH, CAPTION, EMPTY = range(4)
+
+
+class BranchObjective(Objective):
+    """The diffusion loss with one branch in place; only the branch (and ``train_companions``) is trained.
+
+    Pair sampling (FaceCrafter 3.2): the identity picture is another picture of the same person, so its pose and
+    expression differ; for emotion, ``same_pose`` picks the one nearest in pose among ``candidates``.
+
+    Args:
+        sources: where the base and earlier adapters are.
+        kind: ``landmarks``, ``emotion``, ``identity`` or ``expression``.
+        file: name of the adapter file that is written; the kind by default.
+        prompts: odds of an identity prompt, identity prompt with caption, caption, empty prompt.
+        same_pose: identity pictures of nearly the same pose.
+        drop: share of rows trained with the null of the branch (for branches whose null is ``zeros``).
+        init: adapter file the branch starts from.
+        companions: branch name -> adapter file of branches that are in place in the rows without identity prompt.
+        train_companions: train the encoder (projection) of the companions as well (EmojiDiff A.1), not their K/V.
+    """
+
+    candidates = 4
+
+    def __init__(
+        self,
+        sources: Sources,
+        kind: str,
+        file: str | None = None,
+        prompts: tuple[float, float, float, float] = (0.5, 0.3, 0.1, 0.1),
+        same_pose: bool = False,
+        drop: float = 0.0,
+        init: str | None = None,
+        companions: dict[str, str] | None = None,
+        train_companions: bool = True,
+    ) -> None:
+        super().__init__()
+        self.sources, self.kind, self.file = sources, kind, file or kind
+        self.odds, self.same_pose, self.drop = np.asarray(prompts), same_pose, drop
+        self.scheduler = studio_scheduler()
+        unet: Any = UNet2DConditionModel.from_pretrained(sources.path("unet"))
+        self.unet = unet.float().requires_grad_(False).to(memory_format=torch.channels_last)
+        if init is None:
+            preset = branch_preset("studio", kind)
+            branch = Branch.for_unet(self.unet, kind, preset.token_dim, encoder=preset.encoder, null=preset.null)
+        else:
+            branch = next(iter(load_adapter(sources.path(init)).values())).float()
+        branches = {kind: branch.requires_grad_(True)}
+        for name, path in (companions or {}).items():
+            branches[name] = next(iter(load_adapter(sources.path(path)).values())).float().requires_grad_(False)
+            branches[name].encoder.requires_grad_(train_companions)
+        self.branches = nn.ModuleDict(branches)
+        self.companions = [name for name in branches if name != kind]
+        self.injection = Injection(self.unet, branches, attention="explicit").inject()
+
+    def prepare(self, corpus: Corpus, folder: Path) -> None:
+        """Everything frozen is computed once."""
+        from transformers import CLIPTextModel, PreTrainedTokenizerFast
+
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(self.sources.path("tokenizer"))
+        device = self.unet.device
+        text_encoder = CLIPTextModel.from_pretrained(self.sources.path("text_encoder")).float().requires_grad_(False)
+        self.text_encoder = text_encoder.to(device)  # type: ignore[arg-type]
+        self._id_token = id_token_of(tokenizer)
+        count = identity_tokens(text_encoder.config.hidden_size)
+        texts = {CAPTION: corpus.captions, BOTH: [f"{ID_PROMPT}, {c}" for c in corpus.captions]}
+        self._ids = {kind: tokenize(tokenizer, prompts, count) for kind, prompts in texts.items()}
+        self._ids |= {IDENTITY: tokenize(tokenizer, [ID_PROMPT], count), EMPTY: tokenize(tokenizer, [""], count)}
+        self.arrays = self._arrays(corpus)
+
+    def _arrays(self, corpus: Corpus) -> dict[str, np.ndarray]:
+        vae = StudioAutoencoder.from_pretrained(self.sources.path("vae")).float()
+        arrays = {
+            "latents": latents(corpus, vae),
+            "identity": identity_embeddings(corpus, self.sources.path("identity")),
+        }
+        if self.kind == "landmarks":
+            arrays["condition"] = landmark_pictures(corpus)
+        elif self.kind == "emotion":
+            arrays["condition"] = corpus["emotion"]
+        elif self.kind == "expression":
+            arrays["condition"] = expression_features(corpus, self.sources.path("expression_encoder"))
+        return arrays
+
+    def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        """Random pictures; the identity comes from another picture of the same person."""
+        rows = rng.integers(0, len(corpus), size)
+        other = self._identity_rows(corpus, rows, rng)
+        kinds = rng.choice(4, size, p=self.odds)
+        return self._gather(rows, other, kinds, rng.random(size) >= self.drop)
+
+    def _identity_rows(self, corpus: Corpus, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if not self.same_pose:
+            return corpus.same_person(rows, rng)
+        options = np.stack([corpus.same_person(rows, rng) for _ in range(self.candidates)])
+        distance = np.linalg.norm(corpus["pose"][options] - corpus["pose"][rows], axis=-1)
+        return options[distance.argmin(0), np.arange(len(rows))]
+
+    def _gather(self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray, present: np.ndarray) -> dict[str, Tensor]:
+        ids = [self._ids[k][r if k in (CAPTION, BOTH) else 0] for k, r in zip(kinds, rows, strict=True)]
+        identity = torch.from_numpy(self.arrays["identity"][other]).float()
+        if self.kind == "identity":
+            condition = identity
+        elif self.kind == "landmarks":
+            condition = pictures_to_tensor(self.arrays["condition"][rows])
+        else:
+            condition = torch.from_numpy(self.arrays["condition"][rows]).float()
+        return {
+            "latents": torch.from_numpy(self.arrays["latents"][rows]).float(),
+            "identity": identity,
+            "ids": torch.stack(ids),
+            "condition": condition,
+            "present": torch.from_numpy(present),
+            "companion": torch.from_numpy((kinds == CAPTION) | (kinds == EMPTY)),
+        }
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
+        """See the class."""
+        with torch.no_grad():
+            hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self._id_token)
+        tokens = {self.kind: self._branch(self.kind).encode(batch["condition"])}
+        present = {self.kind: batch["present"]}
+        for name in self.companions:
+            tokens[name] = self._branch(name).encode(batch["identity"])
+            present[name] = batch["companion"]
+        plan = self.injection.condition(tokens, present=present)
+        noised, timesteps, noise = noisy(self.scheduler, batch["latents"], generator)
+        noised = noised.contiguous(memory_format=torch.channels_last)
+        prediction = self.unet(noised, timesteps, hidden, cross_attention_kwargs=plan).sample
+        target = target_of(self.scheduler, batch["latents"], noise, timesteps)
+        return weighted_mse(prediction, target, snr_weights(self.scheduler, timesteps)), {}
+
+    def _branch(self, name: str) -> Any:
+        return self.branches[name]
+
+    def validate(self, corpus: Corpus) -> Logs:
+        """Loss on held-out people with the right and with shuffled conditions, same noise: their gap is the control."""
+        held_out = corpus.held_out
+        if held_out is None:
+            return {}
+        kept, self.arrays = self.arrays, self._arrays(held_out)
+        rng = np.random.default_rng(0)
+        rows = np.linspace(0, len(held_out) - 1, 256).round().astype(np.int64)
+        kind = EMPTY if self.odds[IDENTITY] == 0 else IDENTITY
+        batch = self._gather(rows, held_out.same_person(rows, rng), np.full(256, kind), np.ones(256, bool))
+        batch = {key: value.to(self.unet.device) for key, value in batch.items()}
+        logs = {}
+        for name, order in (("right", np.arange(256)), ("shuffled", rng.permutation(256))):
+            generator = torch.Generator(self.unet.device).manual_seed(0)
+            shuffled = batch | {"condition": batch["condition"][torch.from_numpy(order)]}
+            logs[f"loss_{name}"] = float(self(shuffled, generator)[0])
+        self.arrays = kept
+        return logs
+
+    def export(self, folder: Path) -> None:
+        """``adapters/FILE.safetensors``, and companions whose projection was trained as ``FILE_COMPANION``."""
+        import copy
+
+        for name in self.branches:
+            branch = self._branch(name)
+            if any(p.requires_grad for p in branch.parameters()):
+                file = self.file if name == self.kind else f"{self.file}_{name}"
+                half = copy.deepcopy(branch).cpu().half()
+                save_adapter(folder / "adapters" / f"{file}.safetensors", {name: half})

@@ -1,0 +1,141 @@
+"""Train an identity embedding: additive angular margin (ArcFace, Deng et al. 2019) over the people of the corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mien.evaluation.metrics.identity import top1_accuracy
+from mien.faces.alignment import arcface_matrix, compose, full_precision, warp
+from mien.faces.networks import IdentityEmbedder
+from mien.training.augmentation import Dice, jitter_matrix, photograph
+from mien.training.batches import pictures_to_tensor
+from mien.training.features import training_landmarks
+from mien.training.normalisation import recalibrate
+from mien.training.objective import Logs, Objective
+
+if TYPE_CHECKING:
+    from mien.data.corpus import Corpus
+
+CropMatrix = Callable[[Tensor, int], Tensor]
+
+
+def arcface_logits(cosines: Tensor, target: Tensor, margin: float, scale: float) -> Tensor:
+    """Logits scale * cos(theta + margin) for each row's own class, scale * cos(theta) for the others (ArcFace, Eq. 3).
+
+    Where theta + margin would pass pi, the straight continuation cos(theta) - margin * sin(margin) is taken, as the
+    authors' code does, so that the logit stays monotonic.
+
+    Args:
+        cosines: [B, P].
+        target: [B] class numbers.
+        margin: radians.
+        scale: factor.
+    """
+    own = cosines.gather(1, target[:, None]).clamp(-1 + 1e-6, 1 - 1e-6)
+    pushed = (own.acos() + margin).cos()
+    pushed = torch.where(own > np.cos(np.pi - margin), pushed, own - margin * np.sin(margin))
+    return cosines.scatter(1, target[:, None], pushed) * scale
+
+
+class IdentityObjective(Objective):
+    """Cross-entropy over people with a margin that grows as the network learns to tell them apart.
+
+    The margin follows the smoothed accuracy of the batches instead of a step count (*inferred*): a continued run needs
+    no more than the weights to be where it was.
+
+    Args:
+        margin: radians at an accuracy of 0.8 and above.
+        scale: of the cosines.
+        augment: strength of the augmentation.
+        people: of the held-out corpus, used in validation.
+    """
+
+    part = "identity"
+
+    def __init__(self, margin: float = 0.35, scale: float = 32.0, augment: float = 0.8, people: int = 200) -> None:
+        super().__init__()
+        self.net = self.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.margin, self.scale, self.augment, self.held_out_people = margin, scale, augment, people
+        self.accuracy = 0.0
+        self.centres: nn.Parameter | None = None
+        self._landmarks: np.ndarray | None = None
+
+    def build(self) -> nn.Module:
+        """The network that is trained."""
+        return IdentityEmbedder()
+
+    def matrix(self, landmarks: Tensor, size: int) -> Tensor:
+        """The crop the network reads."""
+        return arcface_matrix(landmarks, size)
+
+    def prepare(self, corpus: Corpus, folder: Path) -> None:
+        """One centre a person."""
+        width = self.net.config["embedding"]
+        start = torch.randn(corpus.people, width, generator=torch.Generator().manual_seed(1))
+        self.centres = nn.Parameter(F.normalize(start, dim=1).to(self.net.device))
+        self._landmarks = training_landmarks(corpus)
+
+    def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        """Random pictures with their landmarks and the number of the person."""
+        if self._landmarks is None:
+            self._landmarks = training_landmarks(corpus)
+        rows = rng.integers(0, len(corpus), size)
+        return {
+            "images": torch.from_numpy(corpus["images"][rows]),
+            "landmarks": torch.from_numpy(self._landmarks[rows]),
+            "person": torch.from_numpy(corpus.person_index[rows]),
+        }
+
+    @full_precision
+    def crops(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+        """Aligned crops, moved and mirrored a little, as a camera may deliver them."""
+        images = batch["images"].permute(0, 3, 1, 2).float() / 127.5 - 1
+        dice = Dice(len(images), generator, images.device)
+        size = self.net.config.get("size", 96)
+        jitter = jitter_matrix(dice, size, scale=0.05, turn=4.0, shift=0.02, flip=dice.some(0.5))
+        crops = warp(images, compose(jitter, self.matrix(batch["landmarks"], size)), size)
+        return photograph(crops, generator, self.augment, 0.25)
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
+        """See the class."""
+        assert self.centres is not None, "prepare() comes first"
+        embeddings = self.net(self.crops(batch, generator))
+        cosines = (embeddings @ F.normalize(self.centres, dim=1).T).float()
+        hits = (cosines.detach().argmax(1) == batch["person"]).float().mean()
+        self.accuracy = 0.98 * self.accuracy + 0.02 * float(hits)
+        margin = self.margin * min(1.0, self.accuracy / 0.8)
+        logits = arcface_logits(cosines, batch["person"], margin, self.scale)
+        return F.cross_entropy(logits, batch["person"]), {"accuracy": hits, "margin": margin}  # type: ignore[dict-item]
+
+    def validate(self, corpus: Corpus) -> Logs:
+        """Top-1 among held-out people: one picture of each in the gallery, the others are looked up."""
+        recalibrate(self, self.net, corpus)
+        held_out = corpus.held_out or corpus
+        rows = np.flatnonzero(held_out.person_index < self.held_out_people)
+        embeddings = self.embed(held_out, rows)
+        return {"top1": top1_accuracy(embeddings.numpy(), held_out.person_index[rows])}
+
+    @torch.no_grad()
+    def embed(self, corpus: Corpus, rows: np.ndarray) -> Tensor:
+        """Embeddings [n, D] of pictures as they are."""
+        points = training_landmarks(corpus)
+        size = self.net.config.get("size", 96)
+        parts = []
+        for part in np.array_split(rows, max(1, len(rows) // 128)):
+            images = pictures_to_tensor(corpus["images"][part]).to(self.net.device)
+            landmarks = torch.from_numpy(points[part]).to(self.net.device)
+            parts.append(self.net(warp(images, self.matrix(landmarks, size), size)).cpu())
+        return torch.cat(parts)
+
+    def export(self, folder: Path) -> None:
+        """``identity/`` in fp16."""
+        from mien.training.export import save_half
+
+        save_half(self.net, folder / self.part)

@@ -1,0 +1,191 @@
+"""Train the studio's face reader on every label the renderer knows and MediaPipe's blendshapes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mien.evaluation.metrics.expression import exp_distance, lms_distance
+from mien.faces.alignment import compose, full_precision, studio_matrix, transform_points, warp
+from mien.faces.networks import StudioFaceNet
+from mien.faces.networks.reader_net import POSE_UNIT
+from mien.training.augmentation import Dice, jitter_parts, mirror_matrix, photograph, random_texture
+from mien.training.batches import spread
+from mien.training.face_labels import (
+    attribute_classes,
+    attribute_loss,
+    emotion_loss,
+    label_batch,
+    mirror_labels,
+    turn_pose,
+)
+from mien.training.features import training_landmarks
+from mien.training.normalisation import recalibrate
+from mien.training.objective import Logs, Objective
+
+if TYPE_CHECKING:
+    from mien.data.corpus import Corpus
+
+# Distances that carry an expression: lids, lips, mouth corners, iris to eye corner, brow to eye.
+EXPRESSIVE_PAIRS = (
+    (145, 159), (374, 386), (13, 14), (0, 17), (61, 291), (468, 133), (468, 33), (473, 263), (473, 362),
+    (468, 145), (473, 374), (105, 159), (334, 386), (107, 133), (336, 362), (61, 1), (291, 1),
+)  # fmt: skip
+FINE = (*range(468, 478), 33, 133, 145, 159, 160, 158, 144, 153, 263, 362, 374, 386, 385, 387, 380, 373,
+        0, 13, 14, 17, 61, 291, 78, 308, 82, 312, 87, 317, 39, 269, 181, 405)  # fmt: skip
+
+
+class ReaderObjective(Objective):
+    """A weighted sum of one loss for each output; crops without a face train the presence output only.
+
+    Args:
+        augment: strength of the augmentation.
+        absent: share of crops moved off the face.
+    """
+
+    def __init__(self, augment: float = 1.0, absent: float = 0.08) -> None:
+        super().__init__()
+        self.classes = attribute_classes()
+        self.net = StudioFaceNet(classes=self.classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.augment, self.absent = augment, absent
+        self._landmarks: dict[int, np.ndarray] = {}
+
+    def prepare(self, corpus: Corpus, folder: Path) -> None:
+        """Start the landmark head from the shapes of the corpus in the studio's frame."""
+        rows = spread(len(corpus), 4000)
+        points = torch.from_numpy(self._points(corpus)[rows])
+        self.net.init_landmarks(transform_points(studio_matrix(points), points).to(self.net.device))
+
+    def _points(self, corpus: Corpus) -> np.ndarray:
+        if id(corpus) not in self._landmarks:
+            self._landmarks = {id(corpus): training_landmarks(corpus)}
+        return self._landmarks[id(corpus)]
+
+    def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        """Random pictures with all their labels."""
+        return self.rows(corpus, rng.integers(0, len(corpus), size))
+
+    def rows(self, corpus: Corpus, rows: np.ndarray) -> dict[str, Tensor]:
+        """Pictures and labels of the given rows."""
+        return label_batch(corpus, rows, self.classes) | {
+            "images": torch.from_numpy(corpus["images"][rows]),
+            "masks": torch.from_numpy(corpus["masks"][rows]),
+            "landmarks": torch.from_numpy(self._points(corpus)[rows]),
+            "blendshapes": torch.from_numpy(corpus["blendshapes_mediapipe"][rows].astype(np.float32)),
+        }
+
+    @full_precision
+    def augmented(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        """Crops in the studio's frame, moved, turned, mirrored and damaged, with labels that follow.
+
+        Returns:
+            The batch with ``crops`` [B, 3, 128, 128] and ``present`` [B], in place of ``images``.
+        """
+        size = self.net.config["size"]
+        images = batch["images"].permute(0, 3, 1, 2).float() / 127.5 - 1
+        dice = Dice(len(images), generator, images.device)
+        jitter, degrees = jitter_parts(dice, size, scale=0.10, turn=8.0, shift=0.05)
+        flip = dice.some(0.5)
+        absent = dice.some(self.absent)
+        away = F.normalize(dice.normal(2), dim=1) * dice.uniform(0.6, 1.0, 1) * size
+        jitter[..., 2] += torch.where(absent[:, None], away, torch.zeros_like(away))
+        matrix = compose(mirror_matrix(flip, size), compose(jitter, studio_matrix(batch["landmarks"], size)))
+        layers = torch.cat([images, torch.ones_like(images[:, :1])], 1)
+        layers = warp(layers, matrix, size, padding="zeros")
+        crops = layers[:, :3] + (1 - layers[:, 3:]) * random_texture(dice, size)
+        small = matrix.clone()
+        small[..., 2] *= 64 / size
+        masks = warp(batch["masks"][:, None].float() / 255, small, 64, padding="zeros")[:, 0]
+        labels = {k: v for k, v in batch.items() if k not in ("images", "masks")}
+        labels["landmarks"] = transform_points(matrix, batch["landmarks"].float())
+        labels["pose"] = turn_pose(batch["pose"], degrees)
+        labels = mirror_labels(labels, flip)
+        crops = photograph(crops, generator, self.augment, 0.3)
+        return labels | {"crops": crops, "masks": masks, "present": (~absent).float()}
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
+        """See the class."""
+        labels = self.augmented(batch, generator)
+        outputs = self.net(labels["crops"])
+        present = labels["present"]
+        losses = self.losses(outputs, labels)
+        total = sum((loss * present).sum() / present.sum().clamp_min(1) for loss in losses.values())
+        presence = F.binary_cross_entropy_with_logits(outputs["presence"][:, 0], present)
+        logs = {name: (loss.detach() * present).sum() / present.sum().clamp_min(1) for name, loss in losses.items()}
+        return total + presence, logs | {"presence": presence.detach()}  # type: ignore[return-value]
+
+    def losses(self, outputs: dict[str, Tensor], labels: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weighted losses [B] by name (the weights bring them to about the same size; *inferred*)."""
+        difference = (outputs["landmarks"] - labels["landmarks"]).abs()
+        flat = difference[..., :2].sum(-1)
+        start, end = (list(column) for column in zip(*EXPRESSIVE_PAIRS, strict=True))
+        guess, truth = outputs["landmarks"][..., :2], labels["landmarks"][..., :2]
+        spans = ((guess[:, start] - guess[:, end]) - (truth[:, start] - truth[:, end])).abs().sum(-1).mean(1)
+        points = flat.mean(1) + flat[:, list(FINE)].mean(1) + 0.2 * difference[..., 2].mean(1) + spans
+        known = labels["blendshapes"].isfinite()
+        scores = torch.where(known, labels["blendshapes"], torch.zeros_like(labels["blendshapes"])).clamp(0, 1)
+        shapes = F.binary_cross_entropy_with_logits(outputs["blendshapes"], scores, reduction="none")
+        shapes = shapes + (outputs["blendshapes"].sigmoid() - scores).abs()
+        driven = F.binary_cross_entropy_with_logits(outputs["coefficients"], labels["coefficients"], reduction="none")
+        pose = (outputs["pose"] - labels["pose"] / POSE_UNIT).abs().sum(1)
+        gaze = (outputs["gaze"] - labels["gaze"] / POSE_UNIT).abs().sum(1)
+        classes, circumplex = emotion_loss(outputs["emotion"], outputs["circumplex"], labels["emotion"])
+        mask = F.binary_cross_entropy_with_logits(outputs["mask"], labels["masks"], reduction="none").mean((1, 2))
+        return {
+            "points": 0.15 * points,
+            "shapes": 4.0 * (shapes * known).mean(1),
+            "driven": 4.0 * driven.mean(1),
+            "pose": 2.0 * pose,
+            "gaze": gaze,
+            "emotion": 0.3 * (classes + circumplex),
+            "mask": mask,
+            "attributes": 0.3 * attribute_loss(outputs, labels, self.classes),
+        }
+
+    def validate(self, corpus: Corpus) -> Logs:
+        """Errors on held-out people, pictures as they are: pixels, Exp and LMS against the labels, degrees."""
+        device = self.net.device
+
+        recalibrate(self, self.net, corpus)
+        held_out = corpus.held_out or corpus
+        logs: dict[str, list[float]] = {}
+        for part in np.array_split(spread(len(held_out), 1024), 16):
+            batch = {k: v.to(device) for k, v in self.rows(held_out, part).items()}
+            for name, value in self._errors(batch).items():
+                logs.setdefault(name, []).append(value)
+        self._landmarks = {}
+        return {name: float(np.nanmean(values)) for name, values in logs.items()}
+
+    @torch.no_grad()
+    def _errors(self, batch: dict[str, Tensor]) -> dict[str, float]:
+        size = self.net.config["size"]
+        matrix = studio_matrix(batch["landmarks"], size)
+        images = batch["images"].permute(0, 3, 1, 2).float() / 127.5 - 1
+        read = self.net.predict(warp(images, matrix, size))
+        truth = transform_points(matrix, batch["landmarks"])
+        pose = (read["pose"] - batch["pose"]).abs().mean(0)
+        hits = read["emotion"][:, 2:].argmax(1) == batch["emotion"][:, 2:].argmax(1)
+        guessed, wanted = read["blendshapes"].cpu().numpy(), batch["blendshapes"].cpu().numpy()
+        return {
+            "pixels": (read["landmarks"] - truth)[..., :2].norm(dim=-1).mean().item(),
+            "exp": float(np.nanmean(exp_distance(wanted, guessed))),
+            "lms": float(lms_distance(truth.cpu().numpy(), read["landmarks"].cpu().numpy()).mean()),
+            "driven": (read["coefficients"] - batch["coefficients"]).abs().mean().item(),
+            "yaw": pose[0].item(),
+            "pitch": pose[1].item(),
+            "roll": pose[2].item(),
+            "gaze": (read["gaze"] - batch["gaze"]).abs().mean().item(),
+            "emotion": hits.float().mean().item(),
+            "presence": (read["presence"] > 0.5).float().mean().item(),
+        }
+
+    def export(self, folder: Path) -> None:
+        """``reader/face/`` in fp16."""
+        from mien.training.export import save_half
+
+        save_half(self.net, folder / "reader" / "face")

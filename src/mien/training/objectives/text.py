@@ -1,0 +1,116 @@
+"""Pre-train the text encoder as CLIP does: which caption, or which face embedding, belongs to which picture.
+
+Stable Diffusion and Arc2Face start from a CLIP that knows what words mean. Without that, the studio's base learned to
+draw and ignored what was asked for: the states of different prompts hardly differed (docs/studio-training.md).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mien.models import ID_PROMPT, StudioAutoencoder, build_text_encoder, load_or_train_tokenizer
+from mien.models.text import encode_ids, id_token_of, identity_tokens, tokenize
+from mien.training.export import save_half
+from mien.training.features import identity_embeddings, latents
+from mien.training.objective import Logs, Objective
+from mien.training.sources import Sources
+
+if TYPE_CHECKING:
+    from mien.data.corpus import Corpus
+
+CAPTION, IDENTITY, BOTH = range(3)
+
+
+class TextObjective(Objective):
+    """Symmetric cross-entropy over a batch of (prompt, latents) pairs (CLIP, Radford et al. 2021).
+
+    Args:
+        sources: where the autoencoder and the identity embedder are.
+        mixture: odds of a caption, an identity prompt, both in one prompt.
+        width: of the space in which prompts and pictures are compared.
+    """
+
+    def __init__(
+        self, sources: Sources, mixture: tuple[float, float, float] = (0.5, 0.25, 0.25), width: int = 256
+    ) -> None:
+        super().__init__()
+        self.sources, self.mixture, self.width = sources, np.asarray(mixture), width
+        self.picture_tower = nn.Sequential(
+            nn.Conv2d(16, 64, 3, 2, 1), nn.SiLU(), nn.Conv2d(64, 128, 3, 2, 1), nn.SiLU(),
+            nn.Flatten(), nn.Linear(128 * 16, 512), nn.SiLU(), nn.Linear(512, width),
+        )  # fmt: skip
+        self.log_scale = nn.Parameter(torch.tensor(2.6593))  # exp(2.66) = 1 / 0.07, as CLIP starts
+        self.tokenizer: Any = None
+
+    def prepare(self, corpus: Corpus, folder: Path) -> None:
+        """Tokenizer, cached latents and embeddings, tokenised prompts."""
+        self.tokenizer = load_or_train_tokenizer(folder / "tokenizer", corpus.captions)
+        self.text_encoder = build_text_encoder(self.tokenizer)
+        self.projection = nn.Linear(self.text_encoder.config.hidden_size, self.width, bias=False)
+        self._data = self._arrays(corpus)
+
+    def _arrays(self, corpus: Corpus) -> dict[str | int, Any]:
+        vae = StudioAutoencoder.from_pretrained(self.sources.path("vae")).float()
+        count = identity_tokens(self.text_encoder.config.hidden_size)
+        both = [f"{ID_PROMPT}, {caption}" for caption in corpus.captions]
+        return {
+            "latents": latents(corpus, vae),
+            "identity": identity_embeddings(corpus, self.sources.path("identity")),
+            CAPTION: tokenize(self.tokenizer, corpus.captions, count),
+            BOTH: tokenize(self.tokenizer, both, count),
+            IDENTITY: tokenize(self.tokenizer, [ID_PROMPT], count),
+        }
+
+    def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        """Pictures of different people where there are enough, each with a prompt of one kind."""
+        rows = rng.choice(len(corpus), size, replace=size > len(corpus))
+        return self._gather(rows, corpus.same_person(rows, rng), rng.choice(3, size, p=self.mixture))
+
+    def _gather(self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray) -> dict[str, Tensor]:
+        ids = [self._data[k][0 if k == IDENTITY else r] for k, r in zip(kinds.tolist(), rows, strict=True)]
+        return {
+            "latents": torch.from_numpy(self._data["latents"][rows]).float(),
+            "identity": torch.from_numpy(self._data["identity"][other]).float(),
+            "ids": torch.stack(ids),
+        }
+
+    def similarities(self, batch: dict[str, Tensor]) -> Tensor:
+        """Cosines [B, B], prompts by pictures; a prompt is read at its end-of-text token, as in CLIP."""
+        hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], id_token_of(self.tokenizer))
+        last = (batch["ids"] != self.tokenizer.pad_token_id).sum(1) - 1
+        told = self.projection(hidden[torch.arange(len(hidden)), last])
+        seen = self.picture_tower(batch["latents"])
+        return F.normalize(told.float(), dim=1) @ F.normalize(seen.float(), dim=1).T
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
+        """See the class."""
+        logits = self.similarities(batch) * self.log_scale.clamp(max=4.6).exp()
+        target = torch.arange(len(logits), device=logits.device)
+        loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+        return loss, {"top1": (logits.detach().argmax(1) == target).float().mean()}  # type: ignore[dict-item]
+
+    def validate(self, corpus: Corpus) -> Logs:
+        """How often the right one of 200 held-out pictures comes first, by kind of prompt."""
+        held_out = corpus.held_out
+        if held_out is None:
+            return {}
+        kept, self._data = self._data, self._arrays(held_out)
+        rng, logs = np.random.default_rng(0), {}
+        first = np.unique(held_out.person_index, return_index=True)[1][:200]  # one picture a person
+        other = held_out.same_person(first, rng)
+        for name, kind in (("caption", CAPTION), ("identity", IDENTITY), ("both", BOTH)):
+            cosines = self.similarities(self._gather(first, other, np.full(len(first), kind)))
+            logs[f"top1_{name}"] = float((cosines.argmax(1) == torch.arange(len(first))).float().mean())
+        self._data = kept
+        return logs
+
+    def export(self, folder: Path) -> None:
+        """``text_encoder/`` and ``tokenizer/``."""
+        save_half(self.text_encoder, folder / "text_encoder")
+        self.tokenizer.save_pretrained(folder / "tokenizer")

@@ -1,0 +1,62 @@
+"""One preset a stage of the embedded models, in the order in which they are trained.
+
+Budgets are in pictures. docs/studio-training.md says what each cost and reached.
+"""
+
+from __future__ import annotations
+
+from mien.errors import ConfigError
+from mien.training.config import TrainConfig
+
+_FACEID = {"identity": "adapters/faceid.safetensors"}
+_SEEN = ("studio-autoencoder", "studio-identity")
+_BASE_NEEDS = (*_SEEN, "studio-base")
+
+_ALL = [
+    TrainConfig(name="studio-autoencoder", objective="autoencoder:AutoencoderObjective", pictures=60_000, batch=24,
+                lr=1e-3, warmup=1200, decay=1.0, final_lr=0.02, weight_decay=0.0),
+    TrainConfig(name="studio-identity", objective="identity:IdentityObjective", pictures=400_000, batch=128, lr=2e-3,
+                decay=0.7),
+    TrainConfig(name="studio-text", objective="text:TextObjective", needs=("studio-autoencoder", "studio-identity"),
+                pictures=600_000, batch=256, lr=1e-3, warmup=10_000),
+    TrainConfig(name="studio-base", objective="base:BaseObjective", needs=(*_SEEN, "studio-text"),
+                pictures=1_500_000, batch=40, lr=7e-4, decay=0.25),
+    TrainConfig(name="studio-landmarks", objective="branch:BranchObjective", needs=_BASE_NEEDS, pictures=120_000,
+                lr=8e-4, options={"kind": "landmarks", "prompts": (0.5, 0.3, 0.1, 0.1)}),
+    TrainConfig(name="studio-emotion", objective="branch:BranchObjective", needs=_BASE_NEEDS, pictures=40_000, lr=8e-4,
+                options={"kind": "emotion", "prompts": (0.7, 0.2, 0.0, 0.1), "same_pose": True}),
+    TrainConfig(name="studio-faceid", objective="branch:BranchObjective", needs=_BASE_NEEDS, pictures=60_000, lr=8e-4,
+                options={"kind": "identity", "file": "faceid", "drop": 0.05, "prompts": (0.0, 0.0, 0.6, 0.4)}),
+    TrainConfig(name="studio-expression-encoder", objective="expression:ExpressionObjective", pictures=300_000,
+                batch=64, lr=1e-3),
+    TrainConfig(name="studio-image-prompt", objective="branch:BranchObjective",
+                needs=(*_BASE_NEEDS, "studio-expression-encoder"), pictures=60_000, lr=8e-4,
+                options={"kind": "expression", "file": "image_prompt", "drop": 0.05, "prompts": (0.0, 0.0, 0.5, 0.5)}),
+    TrainConfig(name="studio-e-adapter", objective="branch:BranchObjective",
+                needs=(*_BASE_NEEDS, "studio-expression-encoder", "studio-faceid", "studio-image-prompt"),
+                pictures=60_000, lr=4e-4,
+                options={"kind": "expression", "init": "adapters/image_prompt.safetensors", "companions": _FACEID,
+                         "drop": 0.05, "prompts": (0.4, 0.2, 0.2, 0.2)}),
+    TrainConfig(name="studio-reader", objective="reader:ReaderObjective", pictures=500_000,
+                batch=64, lr=1e-3),
+    TrainConfig(name="studio-detector", objective="detector:DetectorObjective", pictures=200_000, batch=64, lr=1e-3),
+    TrainConfig(name="studio-judge-identity", objective="judges:JudgeIdentityObjective", pictures=300_000, batch=128,
+                lr=2e-3, decay=0.7, seed=7001),
+    TrainConfig(name="studio-judge-face", objective="judges:JudgeFaceObjective", pictures=300_000, batch=64, lr=1e-3,
+                seed=7002),
+    TrainConfig(name="studio-judge-attributes", objective="judges:JudgeAttributesObjective", pictures=150_000, batch=64,
+                lr=1e-3, seed=7003),
+]  # fmt: skip
+
+PRESETS: dict[str, TrainConfig] = {config.name: config for config in _ALL}
+
+
+def preset(name: str) -> TrainConfig:
+    """A preset by name.
+
+    Raises:
+        ConfigError: if there is none of that name.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"There is no preset '{name}'; choose one of: {', '.join(PRESETS)}.")
+    return PRESETS[name]

@@ -1,0 +1,91 @@
+"""From runs to the embedded model: collect the exports, write ``model_index.json``, check the size."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mien.errors import MienError
+from mien.io import read_json, sha256_of, write_json
+from mien.training.presets import PRESETS
+
+LIMIT = 60_000_000
+# A library of ours must be the module that defines the class: diffusers looks for ModelMixin in it.
+_INDEX = {
+    "_class_name": "PortraitPipeline",
+    "vae": ["mien.models.autoencoder", "StudioAutoencoder"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "scheduler": ["diffusers", "DPMSolverMultistepScheduler"],
+    "expression_encoder": ["mien.faces.networks.expression", "ExpressionEncoder"],
+}
+_NOT_SHIPPED = ("image_prompt.safetensors",)  # the E-Adapter starts from it; nobody samples with it
+
+
+def publish(runs: Path, folder: Path, limit: int = LIMIT) -> dict[str, Any]:
+    """Copy what the presets' runs exported into ``folder`` (parts of runs that are absent stay as they are).
+
+    Args:
+        runs: folder of runs.
+        folder: the embedded model, ``src/mien/assets/studio``.
+        limit: largest size of all files in bytes.
+
+    Returns:
+        The ledger that is written to ``training.json``: for each preset its pictures, seconds, validation and settings.
+
+    Raises:
+        MienError: if the result is larger than ``limit``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    ledger_path = folder / "training.json"
+    ledger = read_json(ledger_path) if ledger_path.exists() else {}
+    for name in PRESETS:
+        export = runs / name / "export"
+        if export.is_dir():
+            _merge(export, folder)
+            ledger[name] = _entry(runs / name)
+    index = dict(_INDEX)
+    if not (folder / "expression_encoder").is_dir():
+        index["expression_encoder"] = [None, None]  # type: ignore[list-item]
+    write_json(folder / "model_index.json", index | {"_diffusers_version": version("diffusers")})
+    write_json(ledger_path, ledger)
+    write_json(folder / "hashes.json", hashes(folder))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if size > limit:
+        raise MienError(f"{folder} holds {size / 1e6:.1f} MB, more than {limit / 1e6:.0f}; make a part smaller.")
+    return ledger
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """sha256 of every weight file, by its path in the folder."""
+    return {str(path.relative_to(folder)): sha256_of(path) for path in sorted(folder.rglob("*.safetensors"))}
+
+
+def _merge(export: Path, folder: Path) -> None:
+    for path in sorted(export.rglob("*")):
+        if path.is_file() and path.name not in _NOT_SHIPPED:
+            target = folder / path.relative_to(export)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    scheduler = folder / "scheduler" / "scheduler_config.json"
+    if scheduler.exists():  # trained with DDPM's schedule, sampled with a faster solver of the same schedule
+        config = read_json(scheduler)
+        config |= {"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "dpmsolver++", "solver_order": 2}
+        write_json(scheduler, config)
+
+
+def _entry(run: Path) -> dict[str, Any]:
+    last, validation = {}, {}
+    for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        last, validation = record, record.get("validation", validation)
+    return {
+        "pictures": last["seen"],
+        "seconds": last["seconds"],
+        "validation": validation,
+        "config": read_json(run / "config.json"),
+    }

@@ -1,0 +1,101 @@
+"""The state of a run on disk: weights, their average and the optimizer in safetensors, counters in JSON.
+
+Random numbers are drawn from (seed, step), so no generator state needs saving and an interrupted run continues with
+the batches an unbroken one would have seen.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mien.errors import MienError
+from mien.io import atomic_path
+
+FILE = "checkpoint.safetensors"
+
+
+class PowerEMA:
+    """Average of weights whose memory is a fixed fraction of the run (power function, after EDM2's; *inferred* use).
+
+    Args:
+        parameters: trained parameters by name.
+        power: weight on the past after n steps is (1 - 1/(n+1))^(power+1); 0 keeps a plain copy.
+    """
+
+    def __init__(self, parameters: dict[str, nn.Parameter], power: float) -> None:
+        self.power = power
+        self.steps = 0
+        self.average = {name: parameter.detach().clone().float() for name, parameter in parameters.items()}
+
+    @torch.no_grad()
+    def update(self, parameters: dict[str, nn.Parameter]) -> None:
+        """Take one step of the average."""
+        self.steps += 1
+        keep = (1 - 1 / (self.steps + 1)) ** (self.power + 1) if self.power else 0.0
+        names = list(self.average)
+        torch._foreach_lerp_(
+            [self.average[name] for name in names], [parameters[name].detach().float() for name in names], 1 - keep
+        )
+
+    @torch.no_grad()
+    def swap(self, parameters: dict[str, nn.Parameter]) -> None:
+        """Exchange the average and the live weights (call again to undo)."""
+        for name, parameter in parameters.items():
+            live = parameter.detach().clone()
+            parameter.copy_(self.average[name])
+            self.average[name] = live.float()
+
+
+def save_state(
+    folder: Path,
+    parameters: dict[str, nn.Parameter],
+    ema: PowerEMA,
+    optimizer: torch.optim.Optimizer,
+    counters: dict[str, Any],
+) -> None:
+    """Write the whole state of a run atomically."""
+    tensors: dict[str, Tensor] = {f"model/{name}": p.detach().contiguous() for name, p in parameters.items()}
+    tensors |= {f"ema/{name}": value.contiguous() for name, value in ema.average.items()}
+    names = list(parameters)
+    for index, values in optimizer.state_dict()["state"].items():
+        for key, value in values.items():
+            tensors[f"optimizer/{names[index]}/{key}"] = torch.as_tensor(value).detach().clone().contiguous()
+    with atomic_path(folder / FILE) as temporary:
+        save_file(tensors, temporary, metadata={"counters": json.dumps(counters | {"ema_steps": ema.steps})})
+
+
+def load_state(
+    folder: Path, parameters: dict[str, nn.Parameter], ema: PowerEMA, optimizer: torch.optim.Optimizer
+) -> dict[str, Any] | None:
+    """Continue a run; returns its counters, or None when there is none.
+
+    Raises:
+        MienError: if the file is of another model.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    names = list(parameters)
+    state: dict[int, dict[str, Tensor]] = {index: {} for index in range(len(names))}
+    with safe_open(path, framework="pt") as stored, torch.no_grad():
+        counters = json.loads(stored.metadata()["counters"])
+        keys = set(stored.keys())
+        if {key.removeprefix("model/") for key in keys if key.startswith("model/")} != set(names):
+            raise MienError(f"{path} belongs to another model; move it away or give another run folder.")
+        for index, name in enumerate(names):
+            parameters[name].copy_(stored.get_tensor(f"model/{name}"))
+            ema.average[name] = stored.get_tensor(f"ema/{name}")
+            for key in ("step", "exp_avg", "exp_avg_sq"):
+                if f"optimizer/{name}/{key}" in keys:
+                    state[index][key] = stored.get_tensor(f"optimizer/{name}/{key}")
+    ema.steps = counters["ema_steps"]
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": {i: s for i, s in state.items() if s}, "param_groups": groups})
+    return counters

@@ -1,0 +1,69 @@
+"""`mien generate` from photographs to files, in processes of its own, with an untrained model of the right shape."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mien.faces.networks import Detector, IdentityEmbedder, StudioFaceNet
+from mien.provenance.png import read_record
+from tests.tiny import tiny_pipeline
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder laid out like the embedded one, with random weights."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("base")
+    tiny_pipeline().save_pretrained(folder)
+    for name, net in {"reader/detector": Detector, "reader/face": StudioFaceNet, "identity": IdentityEmbedder}.items():
+        net().save_pretrained(folder / name)
+    return folder
+
+
+def mien(*words: object, assets: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "MIEN_ASSETS": str(assets), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "mien", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+def test_from_photographs_to_a_file_and_back(shared: Path, assets_folder: Path, base: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mediapipe")
+    photos = ("--identity", shared / "photos" / "portrait_a.png", "--expression", shared / "photos" / "portrait_b.png")
+    first = mien(
+        "generate", *photos, "--yaw", 20, "--emotion", "happy:0.8", "--steps", 2, "-n", 2, "--seed", 3,
+        "--base", base, "-o", tmp_path / "a", assets=assets_folder,
+    )  # fmt: skip
+    assert first.returncode == 0, first.stderr
+    assert first.stderr == ""
+    files = [Path(line) for line in first.stdout.splitlines()]
+    assert [file.name for file in files] == ["portrait-0003.png", "portrait-0004.png"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [file.name for file in files]
+    record = read_record(files[1])
+    assert record.settings["reader"] == "mediapipe"
+    assert str(tmp_path) not in record.text()
+    assert {"face_landmarker.task", "identity/diffusion_pytorch_model.safetensors"} <= record.models.keys()
+
+    again = mien("generate", "--like", files[1], *photos, "--base", base, "-o", tmp_path / "b", assets=assets_folder)
+    assert again.returncode == 0, again.stderr
+    assert again.stderr == ""
+    assert (tmp_path / "b" / files[1].name).read_bytes() == files[1].read_bytes()
+
+    wrong = mien(
+        "generate",
+        "--like",
+        files[1],
+        *photos[:3],
+        photos[1],
+        "--base",
+        base,
+        "-o",
+        tmp_path / "c",
+        assets=assets_folder,
+    )
+    assert wrong.returncode == 2
+    assert "is not the expression picture" in wrong.stderr
+    assert not (tmp_path / "c").exists()

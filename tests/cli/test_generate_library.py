@@ -1,0 +1,136 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.errors import BadInput
+from mien.generate import generate, repeat
+from mien.provenance.png import examine, read_record
+from mien.request import GenerateRequest
+from tests.fakes import FakePipeline, fake_tools
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    path = tmp_path / "other.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (80, 64, 3), np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> FakePipeline:
+    return FakePipeline(tmp_path / "model")
+
+
+def test_a_request_refuses_what_it_does_not_know(photo: Path) -> None:
+    for bad in ({"sed": 1}, {"yaw": 91}, {"count": 0}, {"scales": {"landmark": 1}}, {"blendshapes": {"jawOpen": 2}}):
+        with pytest.raises(BadInput):
+            GenerateRequest.checked(identity=photo, **bad)
+    with pytest.raises(BadInput, match="Nothing to draw"):
+        GenerateRequest.checked()
+
+
+def test_one_file_a_seed_whatever_the_count(tmp_path: Path, photo: Path, pipeline: FakePipeline) -> None:
+    four = GenerateRequest(identity=photo, count=4, seed=5, steps=2, output=tmp_path / "four")
+    files = generate(four, pipeline=pipeline, tools=fake_tools())
+    assert [file.name for file in files] == [f"portrait-{seed:04d}.png" for seed in (5, 6, 7, 8)]
+    one = GenerateRequest(identity=photo, seed=7, steps=2, output=tmp_path / "one")
+    (single,) = generate(one, pipeline=pipeline, tools=fake_tools())
+    mark_free = [np.asarray(Image.open(file)).astype(int) for file in (files[2], single)]
+    assert np.abs(mark_free[0] - mark_free[1]).max() <= 12  # only the marks differ: other records
+    assert read_record(files[2]).index == 2
+
+
+def test_each_condition_reaches_the_pipeline(tmp_path: Path, photo: Path, other: Path, pipeline: FakePipeline) -> None:
+    request = GenerateRequest(
+        identity=photo, expression=other, emotion="happy:0.8", scales={"landmarks": 0.5}, guidance={"text": 3.0},
+        steps=2, output=tmp_path,
+    )  # fmt: skip
+    generate(request, pipeline=pipeline, tools=fake_tools())
+    (call,) = pipeline.calls
+    assert call["prompt"] == ["portrait of a person"]
+    assert call["identity"].shape == (1, 512)
+    assert call["landmarks"].shape == (1, 3, 128, 128)
+    assert -1 <= call["landmarks"].min() < call["landmarks"].max() <= 1
+    assert call["expression"].shape == (1, 3, 96, 96)
+    assert call["emotion"].shape == (1, 10)
+    assert (call["scales"], call["guidance"]) == ({"landmarks": 0.5}, {"text": 3.0})
+
+
+def test_conditions_that_were_not_asked_for_are_left_out(tmp_path: Path, photo: Path, pipeline: FakePipeline) -> None:
+    generate(
+        GenerateRequest(identity=photo, prompt="a knight", steps=1, output=tmp_path),
+        pipeline=pipeline,
+        tools=fake_tools(),
+    )
+    (call,) = pipeline.calls
+    assert call["prompt"] == ["a knight"]
+    assert not {"landmarks", "expression", "emotion"} & call.keys()
+
+
+def test_a_repeat_is_the_same_file(tmp_path: Path, photo: Path, other: Path, pipeline: FakePipeline) -> None:
+    request = GenerateRequest(identity=photo, expression=other, yaw=20, count=3, seed=1, steps=2, output=tmp_path / "a")
+    files = generate(request, pipeline=pipeline, tools=fake_tools())
+    inputs = {"identity": photo, "expression": other, "pose": None}
+    (again,) = repeat(files[1], inputs, tmp_path / "b", pipeline=pipeline, tools=fake_tools())
+    assert again.read_bytes() == files[1].read_bytes()
+
+
+def test_a_repeat_names_what_differs(tmp_path: Path, photo: Path, other: Path, pipeline: FakePipeline) -> None:
+    options = {"pipeline": pipeline, "tools": fake_tools()}
+    (file,) = generate(GenerateRequest(identity=photo, steps=1, output=tmp_path / "a"), **options)
+    with pytest.raises(BadInput, match="not the identity picture"):
+        repeat(file, {"identity": other}, tmp_path / "b", **options)
+    with pytest.raises(BadInput, match="made with --identity"):
+        repeat(file, {}, tmp_path / "b", **options)
+    with pytest.raises(BadInput, match="without --pose"):
+        repeat(file, {"identity": photo, "pose": other}, tmp_path / "b", **options)
+    (pipeline.folder / "unet.safetensors").write_bytes(b"other weights")
+    with pytest.raises(BadInput, match=r"unet\.safetensors differs"):
+        repeat(file, {"identity": photo}, tmp_path / "b", **options)
+
+
+def test_a_file_says_nothing_of_the_person(tmp_path: Path, photo: Path, pipeline: FakePipeline) -> None:
+    named = photo.rename(tmp_path / "erika-mustermann.png")
+    (file,) = generate(
+        GenerateRequest(identity=named, steps=1, output=tmp_path / "a"), pipeline=pipeline, tools=fake_tools()
+    )
+    text = read_record(file).text()
+    assert "mustermann" not in text
+    assert "portrait of a person" not in text  # the description a reader made of the face
+    assert "0.0441" not in text  # 1 / sqrt(512): no embedding
+
+
+def test_no_provenance_leaves_nothing(tmp_path: Path, photo: Path, pipeline: FakePipeline) -> None:
+    request = GenerateRequest(identity=photo, steps=1, provenance=False, output=tmp_path / "a")
+    (file,) = generate(request, pipeline=pipeline, tools=fake_tools())
+    found = examine(file)
+    assert (found.record, found.digital_source_type, found.mark) == (None, None, None)
+
+
+def test_progress_counts_every_step(tmp_path: Path, photo: Path, pipeline: FakePipeline) -> None:
+    seen: list[tuple[int, int]] = []
+    request = GenerateRequest(identity=photo, count=2, steps=3, output=tmp_path / "a")
+    generate(
+        request, pipeline=pipeline, tools=fake_tools(), progress=lambda picture, step: seen.append((picture, step))
+    )
+    assert seen == [(picture, step) for picture in range(2) for step in range(3)]
+
+
+def test_angles_and_blendshapes_need_no_picture(tmp_path: Path, photo: Path, pipeline: FakePipeline) -> None:
+    tools = fake_tools()
+    for name, extra in {"yaw": {"yaw": 20}, "jaw": {"blendshapes": {"jawOpen": 0.6}}, "pose": {"pose": photo}}.items():
+        generate(
+            GenerateRequest(identity=photo, steps=1, output=tmp_path / name, **extra), pipeline=pipeline, tools=tools
+        )
+    drawn = [call["landmarks"] for call in pipeline.calls]
+    assert all(picture.max() > 0 for picture in drawn)
+    assert not drawn[0].equal(drawn[1])

@@ -1,0 +1,92 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.data.schema import Sample
+from mien.data.shards import ShardWriter, read_shard, shard_paths
+from mien.errors import BadInput
+
+
+def record(person: int = 7, picture: int = 3, **changes: object) -> dict:
+    values: dict = {
+        "person": person,
+        "picture": picture,
+        "caption": "portrait of a person",
+        "coefficients": [0.25] * 53,
+        "gaze": [1.5, -2.0],
+        "flush": 0.1,
+        "pose": [10.0, -3.0, 1.0],
+        "landmarks": [[1.25, 2.5, -3.0]] * 478,
+        "emotion": {"probabilities": [1.0] + [0.0] * 7, "valence": 0.0, "arousal": 0.0},
+        "attributes": {
+            "skin_tone": 0.3, "skin_band": 1, "age": 40.0, "gender": -0.5, "hair_style": "short",
+            "hair_color": "brown", "hair_length": "short", "beard": "none", "glasses": "none", "background": "teal",
+            "clothing": "red hoodie", "light": "light from the left",
+        },
+    }  # fmt: skip
+    values.update(changes)
+    return values
+
+
+def test_record_survives_json() -> None:
+    sample = Sample.from_dict(record())
+    assert Sample.from_json(sample.to_json()) == sample
+    assert sample.key == "0000007-003" and sample.landmarks_mediapipe is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"smell": "nice"},
+        {"coefficients": [0.0] * 52},
+        {"coefficients": [2.0] * 53},
+        {"landmarks": [[0.0, 0.0, 0.0]] * 468},
+        {"landmarks": [[float("nan"), 0.0, 0.0]] * 478},
+        {"flush": None},
+        {"attributes": {"hair_style": "short"}},
+        {"attributes": {**record()["attributes"], "shoes": "red"}},
+    ],
+)
+def test_wrong_records_are_refused(changes: dict) -> None:
+    with pytest.raises(BadInput, match="not the record of a portrait"):
+        Sample.from_dict(record(**changes))
+    with pytest.raises(BadInput):
+        Sample.from_json(json.dumps(record(**changes)))
+
+
+def test_shard_round_trip_is_exact_and_repeatable(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (3, 16, 16, 3), np.uint8)
+    mask = np.full((16, 16), 255, np.uint8)
+    for name in ("shard-00000.tar", "shard-00001.tar"):
+        with ShardWriter(tmp_path / name) as writer:
+            for i, image in enumerate(images):
+                writer.write(image, None if i == 1 else mask, Sample.from_dict(record(picture=i)))
+    first, second = shard_paths(tmp_path)
+    assert first.read_bytes() == second.read_bytes()
+    entries = list(read_shard(first))
+    assert [e.sample.picture for e in entries] == [0, 1, 2]
+    assert all((e.image == image).all() for e, image in zip(entries, images, strict=True))
+    assert entries[1].mask is None and (entries[0].mask == mask).all()
+
+
+def test_failed_shard_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), ShardWriter(tmp_path / "shard-00000.tar") as writer:
+        writer.write(np.zeros((8, 8, 3), np.uint8), None, Sample.from_dict(record()))
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_broken_shards_are_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "shard-00000.tar"
+    with ShardWriter(path) as writer:
+        for i in range(3):
+            writer.write(np.zeros((8, 8, 3), np.uint8), None, Sample.from_dict(record(picture=i)))
+    path.write_bytes(path.read_bytes()[:9000])
+    with pytest.raises(BadInput):
+        list(read_shard(path))
+    path.write_bytes(b"no tar at all")
+    with pytest.raises(BadInput, match="render it again"):
+        list(read_shard(path))

@@ -1,0 +1,122 @@
+"""A benchmark without networks: a picture's upper half is the person's colour, its lower half the valence."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from mien.evaluation.control.tools import ControlTools
+from mien.faces.types import Face, NoFace, OneFace, Reading
+from mien.studio.emotions import emotion_of
+from mien.studio.linear_face import LinearFace
+from mien.studio.person import Person
+from mien.studio.picture import Picture
+
+SIZE = 64
+POINTS = LinearFace.load().landmarks(size=SIZE)
+WHO, WHAT = (20, 48), (84, 48)  # places in a judge's crop
+
+
+def picture(colour: np.ndarray, level: float) -> np.ndarray:
+    """uint8 [S, S, 3] of a colour and a level in 0..1."""
+    image = np.empty((SIZE, SIZE, 3), np.uint8)
+    image[: SIZE // 2], image[SIZE // 2 :] = np.round(colour * 255), round(level * 255)
+    return image
+
+
+class FakeRenderer:
+    """Draws such pictures of planned people."""
+
+    size = SIZE
+
+    def render(self, person: Person, picture_: Picture) -> Any:
+        colour = np.random.default_rng(person.seed).uniform(0.2, 1, 3)
+        level = (emotion_of(picture_.expression).valence + 1) / 2
+        return SimpleNamespace(image=picture(colour, level), landmarks=POINTS)
+
+
+class FakeModel:
+    """Draws what it is told, if it has been told; ``blank`` pictures have no face; remembers its calls."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, blank: int = 0, interrupted_at: int | None = None) -> None:
+        self.calls: list[int] = []
+        self.blank, self.interrupted_at = blank, interrupted_at
+
+    def __call__(self, *, generator: list[torch.Generator], **given: Any) -> Any:
+        if len(self.calls) == self.interrupted_at:
+            raise KeyboardInterrupt
+        self.calls.append(len(generator))
+        images = []
+        for row in range(len(generator)):
+            colour = given["identity"][row, :3].numpy() * 1.0 if given.get("identity") is not None else np.full(3, 0.5)
+            level = (float(given["emotion"][row, 0]) + 1) / 2 if given.get("emotion") is not None else 0.5
+            nobody = len(self.calls) == 1 and row < self.blank
+            images.append(Image.fromarray(picture(colour * (not nobody), level)))
+        return SimpleNamespace(images=images)
+
+
+class FakeReader:
+    """Sees everybody at one place, and nobody in a picture whose upper half is black."""
+
+    name = "fake"
+
+    def read(self, image: Any, source: str = "the picture") -> Reading:
+        pixels = np.asarray(image)
+        if pixels[: SIZE // 2].max() == 0:
+            return NoFace(source)
+        level = float(pixels[-1, 0, 0]) / 255
+        face = Face(
+            "fake", (0, 0, SIZE, SIZE), landmarks=POINTS, pose=(level * 30, 0.0, 0.0),
+            blendshapes=np.full(52, level, np.float32),
+        )  # fmt: skip
+        return OneFace(face, source)
+
+    def read_batch(self, images: Any) -> list[Reading]:
+        return [self.read(image) for image in images]
+
+
+class FakeEmbedder:
+    """The colour, 0..1, which the fake model can undo."""
+
+    config = {"size": 96}  # noqa: RUF012
+
+    def __call__(self, crops: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.pad((crops[:, :, WHO[0], WHO[1]] + 1) / 2, (0, 509))
+
+
+class FakeJudge:
+    """Coefficients all alike, no pose, and the valence."""
+
+    def predict(self, crops: torch.Tensor) -> dict[str, torch.Tensor]:
+        valence = crops[:, 0, WHAT[0], WHAT[1]]
+        emotion = torch.zeros(len(crops), 10)
+        emotion[:, 0] = valence
+        emotion[:, 2] = 1
+        coefficients = (valence[:, None] + 1).expand(-1, 53) / 2
+        return {"coefficients": coefficients, "pose": torch.zeros(len(crops), 3), "emotion": emotion}
+
+
+def judge_identity(crops: torch.Tensor) -> torch.Tensor:
+    """The direction of the colour from grey."""
+    return torch.nn.functional.normalize(crops[:, :, WHO[0], WHO[1]] - 0.2, dim=-1)
+
+
+def fake_control_tools(model: FakeModel) -> ControlTools:
+    return ControlTools(
+        pipeline=model,
+        kinds=frozenset({"landmarks", "emotion", "expression"}),
+        size=SIZE,
+        renderer=FakeRenderer(),
+        readers={"fake": FakeReader()},
+        embedder=FakeEmbedder(),
+        judge_face=FakeJudge(),
+        judge_identity=judge_identity,
+        models={"unet": "abc"},
+        kit="kit",
+    )

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mien.errors import BadInput
+from mien.evaluation.control.likeness import donor_leak, likeness, look_alike_top1
+from mien.evaluation.control.measures import Measure, distances, other_class
+from mien.evaluation.control.observe import Readings
+from mien.evaluation.control.scene import Pair, lay_out
+from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.summary import pair_weights, summarise
+from mien.evaluation.metrics.expression import coefficient_distance
+
+GAP = Measure("gap", "judge.coefficients", coefficient_distance, "")
+
+
+def _pairs(people: int = 3, targets: int = 4) -> list[Pair]:
+    return [Pair(person, target) for person in range(people) for target in range(targets)]
+
+
+def _goals(targets: int = 4) -> np.ndarray:
+    return np.random.default_rng(0).random((targets, 53))
+
+
+def _score(share: float, missing: tuple[int, ...] = ()) -> dict:
+    """A model that goes ``share`` of the way from the mean of all targets to the wanted one."""
+    pairs, goals = _pairs(), _goals()
+    exact = goals[[pair.target for pair in pairs]]
+    drawn = share * exact + (1 - share) * goals.mean(0)
+    drawn[list(missing)] = np.nan
+    part = GAP.part
+    rows = distances(GAP, Readings({part: drawn}), Readings({part: exact}), goals, pairs)
+    return summarise(rows, pair_weights(pairs, 50))
+
+
+def test_transfer_is_one_for_the_exact_render_and_grows_with_control() -> None:
+    perfect, half, none = _score(1.0), _score(0.5), _score(0.0)
+    assert perfect["transfer"]["value"] == pytest.approx(1)
+    assert perfect["model"]["value"] == perfect["oracle"]["value"] == 0
+    assert 0.3 < half["transfer"]["value"] < 0.9
+    assert abs(none["transfer"]["value"]) < 0.15
+    assert half["transfer"]["low"] <= half["transfer"]["value"] <= half["transfer"]["high"]
+
+
+def test_failures_are_counted_and_count_against() -> None:
+    told = _score(1.0, missing=(0, 5, 7))
+    assert (told["n"], told["n_failed"], told["oracle_failed"]) == (9, 3, 0)
+    assert told["transfer"]["value"] == pytest.approx(1)
+    assert told["transfer_all"]["value"] == pytest.approx(0.75)
+    nothing = _score(1.0, missing=tuple(range(12)))
+    assert nothing["n"] == 0
+    assert nothing["transfer"] == {"value": None, "low": None, "high": None}
+
+
+def test_squared_measures_give_the_root_of_the_mean() -> None:
+    yaw = Measure("yaw", "judge.pose", lambda target, seen: np.abs(seen - target)[..., 0], "", squared=True)
+    pairs = _pairs(2, 2)
+    goals = np.array([[0.0], [10.0]])
+    exact = goals[[pair.target for pair in pairs]]
+    drawn = exact + np.array([[3.0], [-4.0], [3.0], [-4.0]])
+    rows = distances(yaw, Readings({"judge.pose": drawn}), Readings({"judge.pose": exact}), goals, pairs)
+    told = summarise(rows, pair_weights(pairs, 5), squared=True)
+    assert told["model"]["value"] == pytest.approx(12.5**0.5, abs=1e-4)
+    assert told["shuffled"]["value"] == pytest.approx(((7**2 + 6**2) / 2) ** 0.5, abs=1e-4)
+
+
+def test_shuffled_is_the_mean_over_all_other_targets() -> None:
+    pairs, goals = _pairs(1, 3), np.array([[0.0] * 53, [1.0] * 53, [0.5] * 53])
+    seen = Readings({GAP.part: np.zeros((3, 53))})
+    rows = distances(GAP, seen, seen, goals, pairs)
+    assert rows.shuffled == pytest.approx([0.75, 0.25, 0.5])
+
+
+def test_other_class() -> None:
+    happy, sad = np.zeros(10), np.zeros(10)
+    happy[3] = sad[4] = 1
+    assert other_class(happy, np.stack([happy, sad])).tolist() == [0, 1]
+
+
+def test_likeness_of_the_right_person() -> None:
+    pairs = _pairs(4, 3)
+    owners = [pair.person for pair in pairs]
+    gallery = np.eye(4)
+    exact = gallery[owners]
+    drawn = exact.copy()
+    drawn[0] = gallery[1]  # the wrong person
+    drawn[1] = np.nan  # nobody
+    told = likeness(drawn, exact, gallery, owners, pair_weights(pairs, 20))
+    assert told["top1"]["model"]["value"] == pytest.approx(10 / 12, abs=1e-4)
+    assert told["top1"]["oracle"]["value"] == 1
+    assert told["top1"]["of_oracle"]["value"] == pytest.approx(10 / 12, abs=1e-4)
+    assert (told["top1"]["n"], told["top1"]["n_failed"]) == (12, 1)
+    assert told["cosine"]["model"]["value"] == pytest.approx(10 / 11, abs=1e-4)
+    assert told["cosine"]["oracle"]["value"] == 1
+
+
+def test_look_alikes_and_donors() -> None:
+    pairs = _pairs(2, 2)
+    gallery, donors = np.eye(4)[:2], np.eye(4)[2:]
+    exact = gallery[[pair.person for pair in pairs]]
+    weights = pair_weights(pairs, 20)
+    owners = [pair.person for pair in pairs]
+    decoys = np.stack([gallery * 0.5, donors], 1)
+    assert look_alike_top1(exact, exact, gallery, decoys, owners, weights)["model"]["value"] == 1
+    same = np.stack([gallery, donors], 1)  # a tie with a look-alike earns nothing
+    assert look_alike_top1(exact, exact, gallery, same, owners, weights)["model"]["value"] == 0
+    assert donor_leak(exact, exact, donors, gallery, pairs, weights)["leak"]["value"] == 0
+    copies = donors[[pair.target for pair in pairs]]
+    assert donor_leak(copies, exact, donors, gallery, pairs, weights)["leak"]["value"] == 1
+
+
+def test_pairs_are_spread_evenly_and_keep_their_seeds() -> None:
+    every = lay_out(ControlSettings(people=6, targets=4))
+    assert len(every) == len({pair.seed for pair in every}) == 24
+    few = lay_out(ControlSettings(people=6, targets=4, pairs_per_person=2))
+    assert np.bincount([pair.target for pair in few]).tolist() == [3, 3, 3, 3]
+    assert np.bincount([pair.person for pair in few]).tolist() == [2] * 6
+    assert set(few) <= set(every)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"people": 1},
+        {"targets": 1},
+        {"pairs_per_person": 21},
+        {"conditions": ("mood",)},
+        {"conditions": ()},
+        {"steps": 0},
+    ],
+)
+def test_settings_that_cannot_be_run(wrong: dict) -> None:
+    with pytest.raises(BadInput):
+        ControlSettings(**wrong)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from mien.evaluation.control.crosstalk import NOISE
+from mien.evaluation.control.report import markdown
+from mien.evaluation.control.run import run_control
+from mien.evaluation.control.settings import ControlSettings
+from tests.evaluation.fake_control import FakeModel, fake_control_tools
+
+
+def _settings(**changes: Any) -> ControlSettings:
+    small = {"people": 5, "targets": 4, "steps": 2, "batch": 8, "look_alikes": 1, "draws": 40, "cross_talk_people": 3}
+    return ControlSettings(**{**small, **changes})
+
+
+def _run(folder: Path, model: FakeModel, **changes: Any) -> dict[str, Any]:
+    return run_control(_settings(**changes), fake_control_tools(model), folder)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("pictures")
+    return folder, _run(folder, FakeModel(blank=1))
+
+
+def test_a_model_that_does_as_it_is_told(done: tuple[Path, dict[str, Any]]) -> None:
+    report = done[1]
+    assert report["pairs"] == 20
+    valence = report["control"]["judge.valence"]
+    assert valence["transfer"]["value"] == pytest.approx(1, abs=0.05)
+    assert valence["transfer_all"]["value"] == pytest.approx(0.95, abs=0.05)
+    assert (valence["n"], valence["n_failed"]) == (19, 1)
+    assert report["control"]["fake.exp"]["transfer"]["value"] == pytest.approx(1, abs=0.05)
+    # its readers see every face at one place: such a measure does not see the control and says so
+    assert report["control"]["fake.lms"]["transfer"]["value"] is None
+    assert report["faces"]["fake"]["model"]["value"] == pytest.approx(0.95)
+    assert report["faces"]["fake"]["oracle"]["value"] == 1
+    for gallery in ("look", "face"):
+        first = report["identity"][gallery]["top1"]
+        assert first["model"]["value"] == pytest.approx(0.95)
+        assert first["oracle"]["value"] == 1
+        assert report["identity"][gallery]["cosine"]["transfer"]["value"] == pytest.approx(1, abs=0.05)
+    assert report["identity"]["look_alikes"]["decoys"] == 1
+    assert abs(report["identity"]["donor"]["leak"]["value"]) < 0.2
+
+
+def test_cross_talk_of_independent_dials(done: tuple[Path, dict[str, Any]]) -> None:
+    matrix = done[1]["cross_talk"]["dials"]
+    assert list(matrix) == [
+        "landmark pose", "landmark expression", "identity", "emotion", "expression picture", "prompt's background",
+        NOISE,
+    ]  # fmt: skip
+    assert matrix["identity"]["identity"]["value"] > 0.2
+    assert matrix["identity"]["valence"]["value"] == 0
+    assert matrix["emotion"]["valence"]["value"] > 0.2
+    assert matrix["emotion"]["identity"]["value"] == pytest.approx(0, abs=1e-5)
+    assert all(one["value"] == pytest.approx(0, abs=1e-5) for one in matrix[NOISE].values())
+
+
+def test_the_report_is_json_and_markdown(done: tuple[Path, dict[str, Any]]) -> None:
+    assert json.loads(json.dumps(done[1], allow_nan=False)) == done[1]
+    text = markdown(done[1])
+    for words in ("5 held-out studio people x 4 targets", "| judge.valence |", "right person first", "| emotion |"):
+        assert words in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert all(len(line) < 400 for line in rows)
+
+
+def test_the_same_run_draws_nothing_again_and_others_draw_elsewhere(done: tuple[Path, dict[str, Any]]) -> None:
+    folder, report = done
+    model = FakeModel()
+    again = _run(folder, model, cross_talk_people=0)
+    assert model.calls == []
+    assert again["control"] == report["control"]
+    assert again["identity"] == report["identity"]
+    for copy in folder.glob("*/0002-001.png"):  # drawn and exact; of the second batch of eight
+        copy.unlink()
+    _run(folder, model, cross_talk_people=0, look_alikes=0)
+    assert model.calls == [8]
+    _run(folder, model, cross_talk_people=0, look_alikes=0, steps=3)
+    assert model.calls == [8, 8, 8, 4]
+
+
+def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _run(tmp_path, FakeModel(interrupted_at=2), cross_talk_people=0, look_alikes=0)
+    rest = FakeModel()
+    _run(tmp_path, rest, cross_talk_people=0, look_alikes=0)
+    assert rest.calls == [4]
+
+
+def test_conditions_can_be_left_out(tmp_path: Path) -> None:
+    report = _run(
+        tmp_path, FakeModel(), conditions=("identity",), cross_talk_people=2, pairs_per_person=2, look_alikes=0
+    )
+    assert report["conditions"] == ["identity"]
+    assert report["pairs"] == 10
+    assert abs(report["control"]["judge.valence"]["transfer"]["value"]) < 0.9
+    assert list(report["cross_talk"]["dials"]) == ["identity", "prompt's background", NOISE]
+
+
+def test_bones_of_the_identity_in_the_landmarks(tmp_path: Path) -> None:
+    report = _run(tmp_path, FakeModel(), people=2, targets=2, retarget=True, look_alikes=0, cross_talk_people=0)
+    assert report["settings"]["retarget"]
+    assert "look_alikes" not in report["identity"]
+    assert "cross_talk" not in report
+
+
+def _command() -> Any:
+    file = Path(__file__).resolve().parents[2] / "benchmarks" / "control.py"
+    spec = spec_from_file_location("benchmark_control", file)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_command_writes_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = _command()
+    app = typer.Typer()
+    app.command()(module.main)
+    monkeypatch.setattr(module, "load_tools", lambda model, kit: fake_control_tools(FakeModel()))
+    small = [
+        "--people",
+        "2",
+        "--targets",
+        "2",
+        "--steps",
+        "1",
+        "--look-alikes",
+        "0",
+        "--cross-talk-people",
+        "0",
+        "--draws",
+        "5",
+    ]
+    where = ["-o", str(tmp_path / "control.json"), "--pictures", str(tmp_path / "pictures")]
+    told = CliRunner().invoke(app, [*small, *where, "--scales", "landmarks=1.5"])
+    assert told.exit_code == 0, told.output
+    assert json.loads((tmp_path / "control.json").read_text())["settings"]["scales"] == {"landmarks": 1.5}
+    assert "| judge.valence |" in (tmp_path / "control.md").read_text()
+    wrong = CliRunner().invoke(app, [*small, *where, "--conditions", "mood"])
+    assert wrong.exit_code == 2
+    assert "mood" in wrong.output

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mien.errors import MissingAsset
+from mien.faces.alignment import STUDIO_CENTRE, STUDIO_RADIUS
+from mien.faces.networks import Detector, IdentityEmbedder, StudioFaceNet
+from mien.faces.reader import FaceReader
+from mien.faces.studio import StudioReader
+from mien.faces.types import NoFace, OneFace
+
+CLASSES = {"beard": ("none", "stubble")}
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> StudioReader:
+    """Untrained networks whose detection and landmarks are set by hand."""
+    torch.manual_seed(0)
+    built = StudioReader(Detector(), StudioFaceNet(classes=CLASSES), IdentityEmbedder())
+    points = torch.randn(478, 3) * 0.12 + torch.tensor([*STUDIO_CENTRE, 0.0])
+    with torch.no_grad():
+        built.face.points.weight.zero_()
+        built.face.points.bias.copy_(points.flatten())
+        built.face.numbers.bias.fill_(5.0)  # among others: a face is present
+    return built
+
+
+def test_a_face_is_read_in_pixels_of_the_picture(reader: StudioReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_detect", lambda picture: [[300.0, 200.0, 60.0, 0.9]])
+    picture = Image.effect_noise((500, 400), 60).convert("RGB")
+    reading = reader.read(picture)
+    assert isinstance(reading, OneFace)
+    face = reading.face()
+    assert face.landmarks is not None
+    assert face.mask is not None
+    assert face.identity is not None
+    assert face.attributes is not None
+    assert face.mask.shape == (400, 500)
+    assert np.linalg.norm(face.identity) == pytest.approx(1, abs=1e-5)
+    assert face.attributes["beard"] in CLASSES["beard"]
+    # the networks answer with one shape in the frame, so the picture's points are that shape, scaled by the framing
+    frame = reader.face.points.bias.detach().view(478, 3).numpy()
+    span = np.ptp(face.landmarks[:, 0]) / np.ptp(frame[:, 0])
+    assert 60 / STUDIO_RADIUS * 0.5 < span < 60 / STUDIO_RADIUS * 2.0
+
+
+def test_detections_are_in_pixels_of_a_picture_that_is_not_square(
+    reader: StudioReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader.detector, "detect", lambda x, threshold: [torch.tensor([[64.0, 64.0, 10.0, 0.8]])])
+    ((x, y, radius, score),) = reader._detect(Image.new("RGB", (640, 320)))
+    assert (x, y, radius, score) == pytest.approx((320, 160, 50, 0.8), abs=1e-3)
+
+
+def test_no_detection_and_doubles(reader: StudioReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = Image.new("RGB", (128, 128))
+    monkeypatch.setattr(reader, "_detect", lambda picture: [])
+    assert isinstance(reader.read(picture), NoFace)
+    monkeypatch.setattr(reader, "_detect", lambda picture: [[64.0, 50.0, 30.0, 0.9], [65.0, 51.0, 30.0, 0.5]])
+    assert isinstance(reader.read(picture), OneFace)
+
+
+def test_saved_reader_comes_back(reader: StudioReader, tmp_path: Path) -> None:
+    with pytest.raises(MissingAsset, match="mien train"):
+        StudioReader.from_pretrained(tmp_path)
+    reader.detector.save_pretrained(tmp_path / "reader" / "detector")
+    reader.face.save_pretrained(tmp_path / "reader" / "face")
+    reader.embedder.save_pretrained(tmp_path / "identity")
+    again = StudioReader.from_pretrained(tmp_path, threshold=0.1)
+    assert isinstance(again, FaceReader)
+    torch.testing.assert_close(again.face.points.bias, reader.face.points.bias)

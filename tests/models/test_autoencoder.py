@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mien.errors import BadInput
+from mien.models import StudioAutoencoder
+
+
+def smooth_pictures(count: int = 12, size: int = 32) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return F.interpolate(torch.rand(count, 3, 4, 4, generator=generator) * 2 - 1, size=size, mode="bicubic").clamp(
+        -1, 1
+    )
+
+
+def test_the_pca_start_reconstructs_before_any_training() -> None:
+    vae = StudioAutoencoder()
+    pictures = smooth_pictures(64)
+    vae.init_from_pca(pictures)
+    error = (vae(pictures).sample - pictures).pow(2).mean()
+    assert error < 0.1 * pictures.var()
+
+
+def test_normalisation_gives_unit_latents_and_changes_no_picture() -> None:
+    vae = StudioAutoencoder(latent_channels=8, block_out_channels=(8, 16, 24))
+    pictures = smooth_pictures()
+    vae.init_from_pca(pictures)
+    before = vae(pictures).sample
+    vae.fit_normalisation(vae.raw_encode(pictures).detach())
+    latents = vae.encode(pictures).latents  # type: ignore[union-attr]
+    assert latents.shape == (12, 8, 4, 4)
+    assert latents.mean().abs() < 1e-4 and latents.std().item() == pytest.approx(1.0, abs=1e-3)
+    torch.testing.assert_close(vae(pictures).sample, before, atol=1e-4, rtol=1e-4)
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    vae = StudioAutoencoder(latent_channels=3, block_out_channels=(8, 8, 16))
+    vae.fit_normalisation(torch.randn(4, 3, 2, 2))
+    vae.save_pretrained(tmp_path)
+    again = StudioAutoencoder.from_pretrained(tmp_path)
+    pictures = smooth_pictures(2)
+    assert torch.equal(again(pictures).sample, vae(pictures).sample)
+
+
+def test_odd_sizes_are_refused_in_one_sentence() -> None:
+    with pytest.raises(BadInput, match="multiples of 8"):
+        StudioAutoencoder(block_out_channels=(8, 8, 8)).encode(torch.zeros(1, 3, 30, 32))

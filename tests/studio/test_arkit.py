@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from mien.studio.arkit import (
+    BLENDSHAPE_NAMES,
+    KIT_NAMES,
+    KIT_TO_BLENDSHAPE,
+    blendshapes_from_kit,
+    kit_from_blendshapes,
+    kit_indices,
+    kit_to_blendshape,
+)
+
+
+def test_sizes_and_order() -> None:
+    assert len(KIT_NAMES) == 53 and len(BLENDSHAPE_NAMES) == 52
+    assert BLENDSHAPE_NAMES[0] == "_neutral"
+    assert BLENDSHAPE_NAMES[3] == "browInnerUp" and BLENDSHAPE_NAMES[25] == "jawOpen"
+    assert BLENDSHAPE_NAMES[51] == "noseSneerRight"
+    assert [BLENDSHAPE_NAMES[i] for i in KIT_TO_BLENDSHAPE] == [kit_to_blendshape(name) for name in KIT_NAMES]
+
+
+def test_names_are_the_kits(kit_path) -> None:
+    with np.load(kit_path, allow_pickle=False) as kit:
+        assert tuple(str(name) for name in kit["expr_names"]) == KIT_NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("mouthSmile_L", ["mouthSmile_L"]),
+        ("mouthSmileLeft", ["mouthSmile_L"]),
+        ("MOUTHSMILELEFT", ["mouthSmile_L"]),
+        ("mouthSmile", ["mouthSmile_L", "mouthSmile_R"]),
+        ("cheekPuff", ["cheekPuff_L", "cheekPuff_R"]),
+        ("jawOpen", ["jawOpen"]),
+        ("tongueOut", []),
+    ],
+)
+def test_spellings(name: str, meant: list[str]) -> None:
+    assert [KIT_NAMES[i] for i in kit_indices(name)] == meant
+
+
+def test_there_and_back() -> None:
+    scores = {name: round(0.01 * i, 2) for i, name in enumerate(BLENDSHAPE_NAMES[1:], start=1)}
+    back = blendshapes_from_kit(kit_from_blendshapes(scores))
+    assert back == pytest.approx(scores)
+    with pytest.raises(KeyError, match="tongueOut"):
+        kit_from_blendshapes({"tongueOut": 1.0})

@@ -1,0 +1,41 @@
+import numpy as np
+
+from mien.studio.caption_words import hair, turning
+from mien.studio.captions import caption, describe
+from mien.studio.dataset import plan_picture
+from mien.studio.person import HAIR_LENGTHS, sample_person
+from mien.studio.picture import attributes
+
+
+def test_captions_are_varied_repeatable_and_from_a_small_vocabulary() -> None:
+    texts, words = set(), set()
+    for seed in range(300):
+        person = sample_person(seed)
+        picture = plan_picture(person, seed % 8)
+        text = caption(person, picture, np.random.default_rng(seed))
+        assert text == caption(person, picture, np.random.default_rng(seed))
+        assert "  " not in text and " ," not in text and "{" not in text and not text.endswith(",")
+        texts.add(text)
+        words |= set(text.replace(",", "").split())
+    assert len(texts) > 285 and len(words) < 180
+
+
+def test_describe_mentions_what_is_known_only() -> None:
+    person = sample_person(3)
+    picture = plan_picture(person, 0)
+    text = describe(attributes(person, picture))
+    assert text.startswith("portrait of ") and picture.background in text and picture.hair_color in text
+    assert describe({"hair_color": "brown", "hair_length": "short"}) == "portrait of a person with short brown hair"
+    assert describe({}) == "portrait of a person"
+
+
+def test_every_hair_style_has_words() -> None:
+    for style in HAIR_LENGTHS:
+        phrase = hair({"hair_style": style, "hair_color": "auburn", "hair_length": HAIR_LENGTHS[style]})
+        assert phrase and (style == "bald" or "auburn" in phrase)
+        assert "a auburn" not in phrase
+
+
+def test_captions_speak_of_the_viewers_sides() -> None:
+    assert turning((25.0, 0.0, 0.0)) == "head turned to the right"
+    assert turning((-25.0, 0.0, 0.0)) == "head turned to the left"

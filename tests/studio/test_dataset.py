@@ -1,0 +1,126 @@
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.data.shards import read_shard, shard_paths
+from mien.errors import BadInput, ConfigError, MienError
+from mien.studio import dataset
+from mien.studio.dataset import Tools, plan_picture, render_dataset
+from mien.studio.dataset_request import DatasetRequest
+from mien.studio.person import sample_person
+
+
+@dataclass
+class FakeRender:
+    image: np.ndarray
+    mask: np.ndarray
+    landmarks: np.ndarray
+
+
+class FakeRenderer:
+    """A picture that depends on the seeds only."""
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        self.rendered: list[tuple[int, int]] = []
+        self.fail_at = fail_at
+
+    def render(self, person: Any, picture: Any) -> FakeRender:
+        if self.fail_at is not None and len(self.rendered) == self.fail_at:
+            raise KeyboardInterrupt
+        self.rendered.append((person.seed, picture.seed))
+        rng = np.random.default_rng([person.seed, picture.seed])
+        image = rng.integers(0, 256, (16, 16, 3), np.uint8)
+        return FakeRender(image, image[..., 0], rng.normal(size=(478, 3)).astype(np.float32))
+
+
+@pytest.fixture
+def renderer(monkeypatch: pytest.MonkeyPatch) -> FakeRenderer:
+    fake = FakeRenderer()
+    monkeypatch.setattr(dataset, "open_tools", lambda request, kit: Tools(fake, None))  # type: ignore[arg-type]
+    monkeypatch.setattr("mien.studio.dataset_request.SHARD_PICTURES", 12)
+    return fake
+
+
+def test_partition_follows_from_the_request() -> None:
+    request = DatasetRequest(1000, 8, 500, 128, False, "x")
+    assert request.people_per_shard == 64 and request.shards == 16 and request.pictures == 8000
+    seeds = [seed for shard in range(request.shards) for seed in request.seeds(shard)]
+    assert seeds == list(range(500, 1500))
+    assert DatasetRequest(3, 700, 0, 128, False, "x").shards == 3
+    for wrong in ({"people": 0}, {"per_person": 2000}, {"first_seed": -1}, {"size": 1}):
+        values = {"people": 1, "per_person": 1, "first_seed": 0, "size": 128, "read": False, "kit_sha256": "x"}
+        with pytest.raises(BadInput):
+            DatasetRequest(**{**values, **wrong})
+
+
+def test_first_pictures_look_like_photographs() -> None:
+    for seed in range(60):
+        person = sample_person(seed)
+        pictures = [plan_picture(person, number) for number in range(6)]
+        assert all(abs(p.pose[0]) < 15 for p in pictures[:3]) and abs(pictures[0].pose[0]) < 6
+        assert pictures[0].expression.gaze == (0.0, 0.0) and "eyeBlink_L" not in pictures[0].expression.named()
+        assert pictures == [plan_picture(person, number) for number in range(6)]
+
+
+def test_render_is_complete_and_resumes(renderer: FakeRenderer, kit_path: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    arguments: dict[str, Any] = {
+        "people": 5,
+        "per_person": 6,
+        "first_seed": 40,
+        "workers": 1,
+        "read": False,
+        "kit": kit_path,
+    }
+    render_dataset(out=tmp_path / "a", progress=lambda *p: seen.append(p), **arguments)
+    assert [p.name for p in shard_paths(tmp_path / "a")] == [f"shard-0000{i}.tar" for i in range(3)]
+    assert seen[0] == (0, 30) and seen[-1] == (30, 30)
+    entries = [e for p in shard_paths(tmp_path / "a") for e in read_shard(p)]
+    assert [e.sample.key for e in entries] == [f"{s:07d}-{k:03d}" for s in range(40, 45) for k in range(6)]
+    sample = entries[7].sample
+    assert sample.caption and sample.landmarks_mediapipe is None and len(sample.coefficients) == 53
+    settings = json.loads((tmp_path / "a" / "dataset.json").read_text())
+    assert settings["request"]["people"] == 5 and settings["shards"] == 3
+
+    renderer.rendered.clear()
+    renderer.fail_at = 14
+    with pytest.raises(KeyboardInterrupt):
+        render_dataset(out=tmp_path / "b", **arguments)
+    assert [p.name for p in (tmp_path / "b").iterdir() if p.suffix == ".tar"] == ["shard-00000.tar"]
+    renderer.fail_at = None
+    renderer.rendered.clear()
+    render_dataset(out=tmp_path / "b", **arguments)
+    assert len(renderer.rendered) == 18, "the finished shard is not rendered again"
+    for a, b in zip(shard_paths(tmp_path / "a"), shard_paths(tmp_path / "b"), strict=True):
+        assert a.read_bytes() == b.read_bytes()
+
+
+def test_another_request_is_refused(renderer: FakeRenderer, kit_path: Path, tmp_path: Path) -> None:
+    render_dataset(2, 3, tmp_path, workers=1, read=False, kit=kit_path)
+    with pytest.raises(ConfigError, match="people 2 instead of 4"):
+        render_dataset(4, 3, tmp_path, workers=1, read=False, kit=kit_path)
+    with pytest.raises(MienError, match="face kit"):
+        render_dataset(4, 3, tmp_path / "new", workers=1, kit=tmp_path / "absent.npz")
+
+
+@pytest.mark.slow
+def test_workers_give_the_same_bytes(kit_path: Path, tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"people": 2, "per_person": 257, "kit": kit_path, "read": False}
+    render_dataset(out=tmp_path / "one", workers=1, **arguments)
+    render_dataset(out=tmp_path / "two", workers=2, **arguments)
+    for a, b in zip(shard_paths(tmp_path / "one"), shard_paths(tmp_path / "two"), strict=True):
+        assert a.read_bytes() == b.read_bytes()
+
+
+def test_worker_errors_come_back_as_one_sentence(
+    kit_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIEN_ASSETS", str(tmp_path / "empty"))
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(MienError, match="MediaPipe's model is not"):
+        render_dataset(200, 4, tmp_path / "out", workers=2, read=True, kit=kit_path)
+    assert shard_paths(tmp_path / "out") == []

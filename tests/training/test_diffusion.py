@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mien.training.diffusion import PredictionType, noisy, snr_weights, studio_scheduler, target_of, weighted_mse
+
+
+def test_weights_are_min_snr() -> None:
+    scheduler = studio_scheduler()
+    timesteps = torch.tensor([0, 500, 999])
+    snr = scheduler.alphas_cumprod[timesteps] / (1 - scheduler.alphas_cumprod[timesteps])
+    expected = 2 * snr.clamp(max=5) / (snr + 1) + 0.1
+    torch.testing.assert_close(snr_weights(scheduler, timesteps), expected)
+    epsilon = studio_scheduler("epsilon")
+    torch.testing.assert_close(snr_weights(epsilon, timesteps), snr.clamp(max=5) / snr)
+
+
+@pytest.mark.parametrize("kind", ["v_prediction", "epsilon", "sample"])
+def test_targets_follow_the_prediction_type(kind: PredictionType) -> None:
+    scheduler = studio_scheduler(kind)
+    latents, noise, t = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8), torch.tensor([10, 900])
+    alpha = scheduler.alphas_cumprod[t].view(-1, 1, 1, 1)
+    expected = {
+        "v_prediction": alpha.sqrt() * noise - (1 - alpha).sqrt() * latents,
+        "epsilon": noise,
+        "sample": latents,
+    }
+    torch.testing.assert_close(target_of(scheduler, latents, noise, t), expected[kind])
+
+
+def test_noise_depends_on_the_generator_alone() -> None:
+    latents = torch.randn(3, 4, 8, 8)
+    scheduler = studio_scheduler()
+    one = noisy(scheduler, latents, torch.Generator().manual_seed(5))
+    two = noisy(scheduler, latents, torch.Generator().manual_seed(5))
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+def test_weighted_mse_weighs_samples() -> None:
+    prediction, target = torch.zeros(2, 1, 2, 2), torch.tensor([1.0, 2.0]).view(2, 1, 1, 1).expand(2, 1, 2, 2)
+    assert weighted_mse(prediction, target, torch.tensor([3.0, 0.5])).item() == pytest.approx((3 * 1 + 0.5 * 4) / 2)

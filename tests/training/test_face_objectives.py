@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mien.data.corpus import Corpus
+from mien.training.face_labels import attribute_classes
+from mien.training.objective import Objective
+from mien.training.objectives.detector import DetectorObjective, heat_targets
+from mien.training.objectives.expression import ExpressionObjective
+from mien.training.objectives.identity import IdentityObjective, arcface_logits
+from mien.training.objectives.judges import JudgeAttributesObjective, JudgeFaceObjective, JudgeIdentityObjective
+from mien.training.objectives.reader import ReaderObjective
+from mien.training.probes import probe_tokens
+
+
+def _corpus(people: int = 4, each: int = 3) -> Corpus:
+    rng = np.random.default_rng(0)
+    count = people * each
+    shape = rng.normal(size=(478, 3)) * [14, 18, 8] + [64, 55, 0]
+    landmarks = (shape + rng.normal(size=(count, 1, 3)) * 2 + rng.normal(size=(count, 478, 3)) * 0.5).astype(np.float32)
+    read = landmarks.copy()
+    read[0] = np.nan
+    blendshapes = rng.random((count, 52), np.float32)
+    blendshapes[0] = np.nan
+    emotion = np.concatenate([rng.uniform(-1, 1, (count, 2)), rng.dirichlet(np.ones(8), count)], 1)
+    arrays = {
+        "images": rng.integers(0, 256, (count, 128, 128, 3), np.uint8),
+        "masks": rng.integers(0, 2, (count, 64, 64), np.uint8) * 255,
+        "person": np.repeat(np.arange(people) + 50, each),
+        "coefficients": rng.random((count, 53), np.float32),
+        "gaze": rng.normal(size=(count, 2)).astype(np.float32) * 8,
+        "pose": rng.normal(size=(count, 3)).astype(np.float32) * 10,
+        "landmarks": landmarks,
+        "landmarks_mediapipe": read,
+        "blendshapes_mediapipe": blendshapes,
+        "emotion": emotion.astype(np.float32),
+        "skin_tone": rng.random(count, np.float32),
+        "age": rng.uniform(20, 70, count).astype(np.float32),
+        "gender": rng.uniform(-1, 1, count).astype(np.float32),
+    }
+    words = {name: [values[i % len(values)] for i in range(count)] for name, values in attribute_classes().items()}
+    return Corpus(Path("unused"), arrays, [""] * count, words)
+
+
+OBJECTIVES = {
+    "identity": (IdentityObjective, "identity"),
+    "reader": (ReaderObjective, "reader/face"),
+    "detector": (DetectorObjective, "reader/detector"),
+    "expression": (ExpressionObjective, "expression_encoder"),
+    "judge_identity": (JudgeIdentityObjective, "judges/identity"),
+    "judge_face": (JudgeFaceObjective, "judges/face"),
+    "judge_attributes": (JudgeAttributesObjective, "judges/attributes"),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_trained_weight_gets_a_gradient_and_the_step_repeats(name: str, tmp_path: Path) -> None:
+    kind, exported = OBJECTIVES[name]
+    torch.manual_seed(0)
+    objective: Objective = kind()
+    corpus = _corpus()
+    objective.prepare(corpus, tmp_path)
+    losses = []
+    for _ in range(2):
+        if isinstance(objective, IdentityObjective):
+            objective.accuracy = 0.0  # the margin follows it
+        batch = objective.batch(corpus, np.random.default_rng(3), 6)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss, logs = objective(batch, torch.Generator().manual_seed(1))
+        losses.append(float(loss.detach()))
+    loss.backward()
+    assert np.isfinite(losses).all()
+    assert losses[0] == losses[1]
+    assert all(np.isfinite(float(value)) for value in logs.values())
+    missing = [key for key, parameter in objective.trained().items() if parameter.grad is None]
+    assert missing == []
+    objective.export(tmp_path)
+    assert (tmp_path / exported / "config.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_validation_gives_numbers(name: str, tmp_path: Path) -> None:
+    objective: Objective = OBJECTIVES[name][0]()
+    corpus = _corpus(12, 4)
+    objective.prepare(corpus, tmp_path)
+    objective.eval()
+    with torch.no_grad():
+        logs = objective.validate(corpus)
+    assert logs
+    assert not any(module.training for module in objective.modules() if isinstance(module, torch.nn.BatchNorm2d))
+
+
+def test_margin_moves_only_the_own_class_and_by_the_angle() -> None:
+    angle = 0.7
+    cosines = torch.tensor([[np.cos(angle), 0.3], [0.2, -0.999]], dtype=torch.float64)
+    logits = arcface_logits(cosines, torch.tensor([0, 1]), 0.4, 10.0)
+    assert float(logits[0, 0]) == pytest.approx(10 * np.cos(angle + 0.4))
+    assert float(logits[0, 1]) == pytest.approx(3)
+    assert float(logits[1, 1]) == pytest.approx(10 * (-0.999 - 0.4 * np.sin(0.4)))  # past pi: the straight continuation
+
+
+def test_heat_is_one_at_a_face_and_nothing_where_none_is_seen() -> None:
+    faces = torch.tensor([[[20.0, 44.0, 12.0], [100.0, 100.0, 8.0]]])
+    heat, cell, offset = heat_targets(faces, torch.tensor([[True, False]]), 16)
+    assert heat[0, 5, 2] == 1
+    assert heat[0, 12, 12] < 1e-3
+    assert cell[0, 0] == 5 * 16 + 2
+    assert offset[0, 0].tolist() == [0, 0]
+
+
+def test_collage_places_are_those_of_the_faces() -> None:
+    objective = DetectorObjective(augment=0.0)
+    batch = objective.batch(_corpus(), np.random.default_rng(0), 8)
+    batch["images"] = torch.zeros_like(batch["images"])
+    for image, (x, y, _) in zip(batch["images"], batch["place"].tolist(), strict=True):
+        image[int(y) - 6 : int(y) + 6, int(x) - 6 : int(x) + 6] = 255
+    pictures, faces, seen = objective.collage(batch, torch.Generator().manual_seed(0))
+    values = [
+        pictures[i, :, int(y), int(x)].mean()
+        for i in range(8)
+        for (x, y, r), visible in zip(faces[i].tolist(), seen[i].tolist(), strict=True)
+        if visible and r > 8
+    ]
+    assert len(values) >= 3
+    assert torch.stack(values).median() > 0.8
+
+
+def test_probes_find_what_is_there() -> None:
+    rng = np.random.default_rng(0)
+    people = np.repeat(np.arange(20), 5)
+    who, how = rng.normal(size=(20, 8))[people], rng.normal(size=(100, 53))
+    features = np.concatenate([who * 3, how @ rng.normal(size=(53, 60))], 1)
+    found = probe_tokens(features, people, how)
+    assert found["probe_expression"] > 0.6
+    assert probe_tokens(rng.normal(size=(100, 8)), people, how)["probe_expression"] < 0.1
+    assert probe_tokens(who, people, how)["probe_identity"] > 0.8

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from mien.errors import MienError
+from mien.training.config import TrainConfig, learning_rate
+from mien.training.loop import fit
+from mien.training.objective import Logs, Objective
+from mien.training.state import PowerEMA
+
+
+class Line(Objective):
+    """Fits y = 3x - 1; the smallest objective there is."""
+
+    def __init__(self, width: int = 1) -> None:
+        super().__init__()
+        self.layer = nn.Linear(1, width)
+
+    def batch(self, corpus: Any, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        return {"x": torch.from_numpy(rng.normal(size=(size, 1))).float()}
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
+        noise = 0.01 * torch.randn(batch["x"].shape, generator=generator)
+        return (self.layer(batch["x"]).float() - (3 * batch["x"] - 1 + noise)).pow(2).mean(), {}
+
+    def validate(self, corpus: Any) -> Logs:
+        return {"weight": float(self.layer.weight.mean())}
+
+    def export(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def config(pictures: int = 400) -> TrainConfig:
+    return TrainConfig(
+        name="line", objective="none:none", pictures=pictures, batch=10, lr=0.1, warmup=50, weight_decay=0.0,
+        precision="no", log_every=1,
+    )  # fmt: skip
+
+
+def test_it_learns_and_reports(tmp_path: Path) -> None:
+    result = fit(config(2000), Line(), None, tmp_path, quiet=True)  # type: ignore[arg-type]
+    assert result["finished"] and result["seen"] == 2000
+    assert result["logs"]["weight"] == pytest.approx(3.0, abs=0.05)
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 201
+
+
+def test_interrupted_and_continued_equals_unbroken(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    start = Line().state_dict()
+    one, two, three = Line(), Line(), Line()
+    for model in (one, two, three):
+        model.load_state_dict(start)
+    fit(config(), one, None, tmp_path / "whole", quiet=True)  # type: ignore[arg-type]
+
+    calls = 0
+    original = two.batch
+
+    def interrupted(*args: Any) -> dict[str, Tensor]:
+        nonlocal calls
+        calls += 1
+        if calls == 14:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    two.batch = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        fit(config(), two, None, tmp_path / "broken", quiet=True)  # type: ignore[arg-type]
+    fit(config(), three, None, tmp_path / "broken", quiet=True)  # type: ignore[arg-type]
+    whole = load_file(tmp_path / "whole" / "checkpoint.safetensors")
+    broken = load_file(tmp_path / "broken" / "checkpoint.safetensors")
+    assert whole.keys() == broken.keys()
+    for key in whole:
+        assert torch.equal(whole[key], broken[key]), key
+
+
+def test_a_terminated_run_saves_first(tmp_path: Path) -> None:
+    model = Line()
+    original, calls = model.batch, 0
+
+    def terminated(*args: Any) -> dict[str, Tensor]:
+        nonlocal calls
+        calls += 1
+        if calls == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(*args)
+
+    model.batch = terminated  # type: ignore[method-assign]
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        fit(config(), model, None, tmp_path, quiet=True)  # type: ignore[arg-type]
+    assert (tmp_path / "checkpoint.safetensors").exists()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
+    fit(config(20), Line(), None, tmp_path, quiet=True)  # type: ignore[arg-type]
+
+    class Other(Line):
+        def __init__(self) -> None:
+            super().__init__()
+            self.more = nn.Linear(1, 1)
+
+    with pytest.raises(MienError, match="another model"):
+        fit(config(20), Other(), None, tmp_path, quiet=True)  # type: ignore[arg-type]
+
+
+def test_minutes_bound_a_sitting(tmp_path: Path) -> None:
+    result = fit(config(10**7), Line(), None, tmp_path, minutes=0.005, quiet=True)  # type: ignore[arg-type]
+    assert not result["finished"] and 0 < result["seen"] < 10**7
+
+
+def test_learning_rate_has_three_parts() -> None:
+    c = config(1000)
+    assert learning_rate(c, 0) == pytest.approx(0.1 * 10 / 50)
+    assert learning_rate(c, 300) == pytest.approx(0.1)
+    assert learning_rate(c, 800) == pytest.approx(0.05)
+    assert learning_rate(c, 1000) == pytest.approx(0.003)
+
+
+def test_power_ema_forgets_the_start_and_keeps_the_last_tenth() -> None:
+    parameter = nn.Parameter(torch.zeros(1))
+    ema = PowerEMA({"p": parameter}, power=7.0)
+    for step in range(1000):
+        parameter.data.fill_(1.0 if step >= 500 else -1.0)
+        ema.update({"p": parameter})
+    assert ema.average["p"].item() == pytest.approx(1.0, abs=0.02)
+    ema.swap({"p": parameter})
+    assert parameter.item() == pytest.approx(1.0, abs=0.02) and ema.average["p"].item() == 1.0

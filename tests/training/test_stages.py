@@ -1,0 +1,80 @@
+"""From a data set to a model that draws: every stage for two steps, published and loaded as a user would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mien.errors import MienError
+from mien.faces.networks import ExpressionEncoder, IdentityEmbedder
+from mien.models import StudioAutoencoder
+from mien.pipelines import PortraitPipeline
+from mien.training.export import save_half
+from mien.training.publish import publish
+from mien.training.run import train
+from tests.synthetic import write_corpus
+
+BRANCHES = ("studio-landmarks", "studio-emotion", "studio-faceid", "studio-image-prompt", "studio-e-adapter")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stages")
+    data = write_corpus(folder / "data", people=4, per_person=3)
+    held_out = write_corpus(folder / "held-out", people=3, per_person=2, first=900_000)
+    runs = folder / "runs"
+    torch.manual_seed(0)
+    save_half(IdentityEmbedder(), runs / "studio-identity" / "export" / "identity")
+    save_half(ExpressionEncoder(), runs / "studio-expression-encoder" / "export" / "expression_encoder")
+    for name in ("studio-autoencoder", "studio-text", "studio-base", *BRANCHES):
+        config = {"pictures": 4, "batch": 2, "log_every": 1}
+        train(name, data=data, held_out=held_out, runs=runs, overrides=config, quiet=True)
+    return runs
+
+
+def test_a_branch_starts_as_nothing_and_learns(trained: Path) -> None:
+    from mien.adapters import load_adapter
+
+    branch = load_adapter(trained / "studio-landmarks" / "export" / "adapters" / "landmarks.safetensors")["landmarks"]
+    values = [p for name, p in branch.named_parameters() if "to_v" in name]
+    assert values and all(v.abs().max() > 0 for v in values)
+
+
+def test_the_e_adapter_trains_the_identity_projection_and_not_its_keys(trained: Path) -> None:
+    from mien.adapters import load_adapter
+
+    adapters = {
+        name: next(
+            iter(load_adapter(trained / f"studio-{run}" / "export" / "adapters" / f"{name}.safetensors").values())
+        )
+        for run, name in (("faceid", "faceid"), ("e-adapter", "expression_identity"))
+    }
+    before, after = adapters["faceid"].state_dict(), adapters["expression_identity"].state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all(name.startswith("encoder.") for name in changed)
+
+
+def test_published_models_draw(trained: Path, tmp_path: Path) -> None:
+    # the ledger reads the logs of runs that were trained; the two networks saved by hand above have none
+    for name in ("studio-identity", "studio-expression-encoder"):
+        (trained / name / "log.jsonl").write_text('{"seen": 0, "seconds": 0}\n')
+        (trained / name / "config.json").write_text("{}")
+    ledger = publish(trained, tmp_path / "studio")
+    assert ledger["studio-base"]["pictures"] == 4
+    assert {"loss_caption", "loss_identity"} <= ledger["studio-base"]["validation"].keys()
+    pipeline = PortraitPipeline.from_pretrained(tmp_path / "studio")
+    assert isinstance(pipeline.vae, StudioAutoencoder)
+    assert {part.dtype for part in (pipeline.unet, pipeline.text_encoder, pipeline.vae)} == {torch.float32}
+    assert {"landmarks", "emotion", "expression", "faceid"} <= pipeline.adapters.keys()
+    identity = torch.nn.functional.normalize(torch.randn(1, 512), dim=1)
+    drawn: Any = pipeline(identity=identity, landmarks=torch.zeros(1, 3, 128, 128), num_inference_steps=2)
+    picture = drawn.images[0]
+    assert picture.size == (128, 128)
+
+
+def test_too_large_a_model_is_refused(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(MienError, match="make a part smaller"):
+        publish(trained, tmp_path / "studio", limit=1000)
