@@ -18,6 +18,7 @@ _EXPORTS = {
     "Tap": "plan",
     "Term": "plan",
     "branch_preset": "presets",
+    "preset_branch": "presets",
     "counts": "presets",
     "describe_unet": "blocks",
     "load_adapter": "files",
@@ -39,6 +40,7 @@ __all__ = [
     "counts",
     "describe_unet",
     "load_adapter",
+    "preset_branch",
     "save_adapter",
     "select_blocks",
     "unet_config",
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from mien.adapters.files import load_adapter, save_adapter
     from mien.adapters.injection import Injection
     from mien.adapters.plan import Plan, Tap, Term
-    from mien.adapters.presets import BranchPreset, branch_preset, counts, unet_config
+    from mien.adapters.presets import BranchPreset, branch_preset, counts, preset_branch, unet_config
 
 
 def __getattr__(name: str) -> Any:

@@ -52,7 +52,7 @@ def attend(attn: Attention, query: Tensor, key: Tensor, value: Tensor, mask: Ten
         query: [B, S, hidden].
         key: [B, N, hidden].
         value: [B, N, hidden].
-        mask: additive mask as ``attn.prepare_attention_mask`` gives it, [B heads, 1, N], or None.
+        mask: added to the scores, [B heads, 1, N] (as ``attn.prepare_attention_mask`` gives it) or [B heads, S, N].
         explicit: written-out softmax, else ``scaled_dot_product_attention``.
 
     Returns:
@@ -89,7 +89,10 @@ def branch_output(attn: Attention, query: Tensor, term: Term, block: str, explic
     """
     if term.rows is not None:
         query = query.index_select(0, term.rows)
-    out = attend(attn, query, term.keys[block].to(query.dtype), term.values[block].to(query.dtype), None, explicit)
+    bias = None
+    if term.places is not None:
+        bias = term.places.bias(block, query.shape[1]).to(query.dtype).repeat(len(query), 1, 1)
+    out = attend(attn, query, term.keys[block].to(query.dtype), term.values[block].to(query.dtype), bias, explicit)
     weight = term.scale[:, None, None]
     if term.regions is not None:
         if query.shape[1] not in term.regions:

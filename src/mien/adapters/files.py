@@ -22,7 +22,7 @@ from mien.io import atomic_path
 
 FORMAT = "mien-adapter"
 VERSION = "1"
-CONFIG_KEYS = frozenset({"kind", "blocks", "token_dim", "name", "null", "site", "encoder_config"})
+CONFIG_KEYS = frozenset({"kind", "blocks", "token_dim", "name", "null", "site", "encoder_config", "local"})
 
 
 def save_adapter(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mien.adapters.attention import AttentionKind, BranchedAttnProcessor, ResidualTap, base_processor
 from mien.adapters.blocks import attention_modules, describe_unet, select_blocks
 from mien.adapters.branch import Branch
-from mien.adapters.plan import Plan, Term, resize_masks
+from mien.adapters.plan import Places, Plan, Term, resize_masks
 from mien.errors import BadInput, ConfigError
 
 Scale = float | Tensor | Sequence[float]
@@ -162,7 +162,7 @@ class Injection:
                 everything when None.
             blocks: branch name -> shell patterns of the blocks it enters, fewer than it has projections for.
             steps: branch name -> (start, end) fractions of the sampling; applied by ``Plan.at``.
-            grid: (h, w) of the latent, needed with masks and taps; the UNet's ``sample_size`` when None.
+            grid: (h, w) of the latent, for masks, taps and local branches; the UNet's ``sample_size`` when None.
             taps: record attention outputs by block in ``plan.taps``.
 
         Returns:
@@ -209,6 +209,7 @@ class Injection:
                 here if given is None else here & given.cpu().bool().repeat(len(sets)),
                 None if masks is None or name not in masks else resize_masks(masks[name], grid),
                 (blocks or {}).get(name, "*"),
+                grid,
             )
             if term is not None:
                 terms.append(term._replace(steps=(steps or {}).get(name, (0.0, 1.0))))
@@ -227,6 +228,7 @@ class Injection:
         here: Tensor,
         regions: dict[int, Tensor] | None,
         patterns: str | Sequence[str],
+        grid: tuple[int, int],
     ) -> Term | None:
         """One branch's term, or None when it acts in no row. ``here`` [rows] says which rows have the condition."""
         pictures = len(tokens)
@@ -252,6 +254,7 @@ class Injection:
         direct = len(rows) == len(tokens) and torch.equal(source[rows], torch.arange(len(tokens)))
         pick = source[rows].to(device)
         picture = (rows % pictures).to(device)
+        sharpness = branch.sharpness()
         return Term(
             name=name,
             keys={key: keys[key] if direct else keys[key].index_select(0, pick) for key in kept},
@@ -260,4 +263,5 @@ class Injection:
             rows=None if everyone else rows.to(device),
             active=active.to(device) if self.static_shapes else None,
             regions=None if regions is None else {n: m.to(device).index_select(0, picture) for n, m in regions.items()},
+            places=None if sharpness is None else Places(sharpness, cast(int, branch.encoder.grid), grid),
         )

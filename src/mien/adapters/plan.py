@@ -5,11 +5,51 @@ Nothing here lives on a processor: no stale caches between pictures, no recompil
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from mien.errors import BadInput
+
+
+class Places(NamedTuple):
+    """Where the tokens of a local branch lie, and how sharply each head looks at them.
+
+    Attributes:
+        sharpness: block key -> g [heads].
+        tokens: side of the tokens' square grid.
+        grid: (h, w) of the latent, from which each block's grid follows.
+    """
+
+    sharpness: dict[str, Tensor]
+    tokens: int
+    grid: tuple[int, int]
+
+    def bias(self, block: str, positions: int) -> Tensor:
+        """-(g d)^2 / 2, [heads, positions, N], d in sides of the picture.
+
+        Raises:
+            BadInput: if the latent's grid has no level of that many positions.
+        """
+        size = block_grids(self.grid).get(positions)
+        if size is None:
+            raise BadInput(f"The grid {self.grid} does not fit the block {block}: give the latent's height and width.")
+        sharpness = self.sharpness[block].float()
+        return -0.5 * sharpness[:, None, None] ** 2 * _squared_distances(size, self.tokens).to(sharpness.device)
+
+
+@lru_cache(maxsize=64)
+def _squared_distances(size: tuple[int, int], side: int) -> Tensor:
+    """[h w, side^2]: squared distances of cell centres, the picture's sides being 1."""
+
+    def centres(h: int, w: int) -> Tensor:
+        y, x = (torch.arange(h) + 0.5) / h, (torch.arange(w) + 0.5) / w
+        return torch.stack(torch.meshgrid(y, x, indexing="ij"), -1).flatten(0, 1)
+
+    return (centres(*size)[:, None] - centres(side, side)[None]).pow(2).sum(-1)
 
 
 class Term(NamedTuple):
@@ -23,6 +63,7 @@ class Term(NamedTuple):
         rows: the R rows of the batch that take part, int64 [R]; None when all do (then R is the batch).
         active: [R] bool with static shapes, where rows of scale 0 are kept and masked; None when all R take part.
         regions: number of positions of a grid -> region mask [R, positions, 1]; None without a mask.
+        places: of a local branch, where its scores fall with the distance.
         steps: first and last fraction of the sampling at which the branch takes part, 0 <= start < end <= 1.
     """
 
@@ -33,6 +74,7 @@ class Term(NamedTuple):
     rows: Tensor | None = None
     active: Tensor | None = None
     regions: dict[int, Tensor] | None = None
+    places: Places | None = None
     steps: tuple[float, float] = (0.0, 1.0)
 
 

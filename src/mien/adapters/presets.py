@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from importlib import resources
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
 
 from mien.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mien.adapters.branch import Branch
 
 Base = Literal["studio", "sd15", "sdxl"]
 BASES: tuple[Base, ...] = get_args(Base)
 
 
 class BranchPreset(NamedTuple):
-    """Settings of one branch: D, the encoder's settings, and what a missing condition means."""
+    """Settings of one branch: D, the encoder's settings, what a missing condition means, ``local`` (see Branch)."""
 
     token_dim: int
     encoder: dict[str, Any]
     null: Literal["cut", "zeros"] = "cut"
+    local: bool = False
 
 
 # SD at 512 pixels: 16 x 16 = 256 landmark tokens. D = 256 is *inferred*: the keys and values of SD1.5's 16
@@ -26,7 +30,9 @@ _LANDMARKS_512 = {"size": 512, "unshuffle": 4, "channels": [64, 128, 256, 256], 
 
 PRESETS: dict[Base, dict[str, BranchPreset]] = {
     "studio": {
-        "landmarks": BranchPreset(128, {"size": 128, "unshuffle": 4, "channels": [48, 64, 96], "residuals": [0, 1, 1]}),
+        "landmarks": BranchPreset(
+            128, {"size": 128, "unshuffle": 4, "channels": [48, 64, 96], "residuals": [0, 1, 1]}, local=True
+        ),
         "emotion": BranchPreset(128, {"hidden": 128, "tokens": 4}),
         "expression": BranchPreset(128, {"feature_dim": 192, "tokens": 0, "pooled": False}, "zeros"),
         "identity": BranchPreset(128, {"embedding_dim": 512, "hidden": 512, "tokens": 4}, "zeros"),
@@ -49,7 +55,7 @@ PRESETS: dict[Base, dict[str, BranchPreset]] = {
 def branch_preset(base: str, kind: str) -> BranchPreset:
     """Settings of a branch for a base model.
 
-    To be used as ``Branch.for_unet(unet, kind, p.token_dim, encoder=p.encoder, null=p.null)``.
+    To be used through :func:`preset_branch`.
 
     Raises:
         ConfigError: for an unknown base or kind.
@@ -59,6 +65,23 @@ def branch_preset(base: str, kind: str) -> BranchPreset:
     if kind not in presets:
         raise ConfigError(f"A branch of kind {kind!r} is unknown; choose among {', '.join(presets)}.")
     return presets[kind]
+
+
+def preset_branch(unet: Any, base: str, kind: str) -> Branch:
+    """A fresh branch of a kind in the size that belongs to a base model.
+
+    Args:
+        unet: the base's UNet; only its widths are read.
+        base: ``studio``, ``sd15`` or ``sdxl``.
+        kind: see :class:`mien.adapters.Branch`.
+
+    Raises:
+        ConfigError: for an unknown base or kind.
+    """
+    from mien.adapters.branch import Branch
+
+    chosen = branch_preset(base, kind)
+    return Branch.for_unet(unet, kind, chosen.token_dim, encoder=chosen.encoder, null=chosen.null, local=chosen.local)
 
 
 def unet_config(base: str) -> dict[str, Any]:
@@ -87,14 +110,11 @@ def counts(base: str) -> dict[str, int]:
     import torch
     from diffusers import ControlNetModel, UNet2DConditionModel
 
-    from mien.adapters.branch import Branch
-
     with torch.device("meta"):
         unet = cast(UNet2DConditionModel, UNet2DConditionModel.from_config(unet_config(base)))
         parts: dict[str, torch.nn.Module] = {"unet": unet}
         for kind in ("landmarks", "emotion", "expression", "identity"):
-            preset = branch_preset(base, kind)
-            parts[kind] = Branch.for_unet(unet, kind, preset.token_dim, encoder=preset.encoder, null=preset.null)
+            parts[kind] = preset_branch(unet, base, kind)
         parts["controlnet"] = ControlNetModel.from_unet(unet, load_weights_from_unet=False)
     return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
 

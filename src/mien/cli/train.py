@@ -22,6 +22,9 @@ def train(
     runs: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where runs are kept; else in the user's cache folder.")
     ] = None,
+    init: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Begin with the weights of a model folder, or: embedded.")
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Stop after this long; the same command continues later.")
     ] = None,
@@ -44,9 +47,23 @@ def train(
         raise BadInput(
             "Training needs a rendered set: make one with  mien studio render -o FOLDER  and give --data FOLDER."
         )
-    result = run(preset, data=data, held_out=held_out, runs=runs, minutes=minutes, overrides=overrides, quiet=quiet)
+    result = run(
+        preset, data=data, held_out=held_out, runs=runs, start_from=model_folder(init) if init else None,
+        minutes=minutes, overrides=overrides, quiet=quiet,
+    )  # fmt: skip
     for name, value in result.items():
         typer.echo(f"{name:<16}{value}")
+
+
+def model_folder(word: str) -> Path:
+    """The folder ``--init`` names."""
+    from mien.assets import embedded
+    from mien.errors import BadInput
+
+    folder = embedded("studio") if word == "embedded" else Path(word)
+    if not folder.is_dir():
+        raise BadInput(f"--init {word} is no folder: give a run's export folder, or the word embedded.")
+    return folder
 
 
 def setting(word: str) -> tuple[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+from mien.errors import ConfigError, MissingAsset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +17,17 @@ if TYPE_CHECKING:
     from mien.data.corpus import Corpus
 
 Logs = dict[str, float]
+
+
+def load_part(module: nn.Module, folder: Path) -> None:
+    """Copy the weights of a ``from_pretrained`` folder into a module of the same class; see ``start_from``."""
+    if not folder.is_dir():
+        raise MissingAsset(f"There is no {folder} to start from; give a folder that holds it, or leave --init out.")
+    stored: Any = type(module).from_pretrained(folder)  # type: ignore[attr-defined]
+    try:
+        module.load_state_dict(stored.state_dict())
+    except RuntimeError as error:
+        raise ConfigError(f"{folder} holds a model of another size, which this preset cannot start from.") from error
 
 
 class Objective(nn.Module, ABC):
@@ -43,9 +56,26 @@ class Objective(nn.Module, ABC):
         """Numbers on held-out people; called with the averaged weights in place."""
         return {}
 
-    @abstractmethod
+    def parts(self) -> dict[str, nn.Module]:
+        """What this stage trains, by its folder in the layout of the embedded models; known after ``prepare``."""
+        return {}
+
     def export(self, folder: Path) -> None:
         """Write what this stage trained, as fp16 safetensors, in the layout of the embedded models."""
+        from mien.training.export import save_half
+
+        for name, module in self.parts().items():
+            save_half(module, folder / name)
+
+    def start_from(self, folder: Path) -> None:
+        """Take the weights of a model folder (an export, the embedded model); what is not stored starts as new.
+
+        Raises:
+            MissingAsset: if a part is absent.
+            ConfigError: if one is of another size.
+        """
+        for name, module in self.parts().items():
+            load_part(module, folder / name)
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The trained parameters by name."""

@@ -41,6 +41,7 @@ def train(
     data: Path,
     held_out: Path | None = None,
     runs: Path | None = None,
+    start_from: Path | None = None,
     minutes: float | None = None,
     overrides: dict[str, Any] | None = None,
     quiet: bool = False,
@@ -52,6 +53,7 @@ def train(
         data: folder of ``mien studio render``.
         held_out: the same for people never trained on; validation is skipped without it.
         runs: folder of runs; each preset has its own in it. Default: in the user's cache folder.
+        start_from: model folder (an export, the embedded model) whose weights a new run begins with.
         minutes: stop (and export the average so far) after this long.
         overrides: changed settings of the preset.
         quiet: no progress bar.
@@ -68,7 +70,7 @@ def train(
     corpus = Corpus.load(data)
     if held_out is not None:
         corpus.held_out = Corpus.load(held_out)
-    return fit(config, objective, corpus, runs / config.name, minutes=minutes, quiet=quiet)
+    return fit(config, objective, corpus, runs / config.name, start_from=start_from, minutes=minutes, quiet=quiet)
 
 
 def build_objective(config: TrainConfig, runs: Path) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mien.adapters.encoders.base import ConditionEncoder
+from mien.adapters.encoders.base import ConditionEncoder, start_from_input
 
 CONDITION_DIM = 10
 
@@ -27,6 +27,7 @@ class EmotionEncoder(ConditionEncoder):
             nn.Linear(hidden, token_dim * tokens),
         )  # fmt: skip
         self.norm = nn.LayerNorm(token_dim)
+        start_from_input(self.net)
 
     def forward(self, emotion: Tensor) -> Tensor:
         """Emotion [B, 10]: valence and arousal in [-1, 1], probabilities in EmoNet's order -> tokens [B, N, D]."""

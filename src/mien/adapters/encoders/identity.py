@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mien.adapters.encoders.base import ConditionEncoder
+from mien.adapters.encoders.base import ConditionEncoder, start_from_input
 
 
 class IdentityProjection(ConditionEncoder):
@@ -23,6 +23,7 @@ class IdentityProjection(ConditionEncoder):
         self.condition_shape = (embedding_dim,)
         self.proj = nn.Sequential(nn.Linear(embedding_dim, hidden), nn.GELU(), nn.Linear(hidden, token_dim * tokens))
         self.norm = nn.LayerNorm(token_dim)
+        start_from_input(self.proj)
 
     def forward(self, embedding: Tensor) -> Tensor:
         """Embedding [B, E] of L2 norm 1 (zeros for nobody) -> tokens [B, N, D]."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -48,7 +49,9 @@ class LandmarkEncoder(ConditionEncoder):
 
     FaceCrafter sec. 3.1 says CNN and flatten; the layout is *inferred* from its 11.7 M parameters. The positions
     are ours: a young UNet has no position signal of its own, so the tokens must say where they are. They start as
-    sines and are learned.
+    sines, smaller than what the picture says, and are learned. Paper is read as 0 and lines as what differs from it,
+    so that an empty patch stays empty: read as -1, it filled every token with the same constant, which swamped the
+    differences between pictures (their spread is tested).
 
     Args:
         token_dim: D, width of a token.
@@ -72,16 +75,20 @@ class LandmarkEncoder(ConditionEncoder):
             layers.append(nn.Conv2d(width, channel, 3, stride=1 if stage == 0 else 2, padding=1))
             layers.extend(Residual(channel) for _ in range(count))
             width = channel
-        layers += [nn.GroupNorm(8, width), nn.SiLU(), nn.Conv2d(width, token_dim, 1)]
+        layers += [nn.GroupNorm(8, width), nn.SiLU(), nn.Conv2d(width, token_dim, 1), nn.GroupNorm(1, token_dim)]
         self.net = nn.Sequential(*layers)
-        self.positions = nn.Parameter(sinusoid_positions(token_dim, size // unshuffle // 2 ** (len(channels) - 1)))
-        self.norm = nn.LayerNorm(token_dim)
+        for layer in self.net:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.zeros_(cast(Tensor, layer.bias))
+        self.grid = size // unshuffle // 2 ** (len(channels) - 1)
+        self.positions = nn.Parameter(0.5 * sinusoid_positions(token_dim, self.grid))
 
     def forward(self, picture: Tensor) -> Tensor:
         """Landmark picture [B, 3, size, size] in [-1, 1] -> tokens [B, N, D], N in row-major order."""
         if picture.shape[-2:] != (self.size, self.size):
             picture = F.interpolate(picture, size=(self.size, self.size), mode="bilinear", antialias=True)
-        return self.norm((self.net(picture) + self.positions).flatten(2).transpose(1, 2))
+        content = self.net((picture + 1) / 2)
+        return (content + self.positions).flatten(2).transpose(1, 2)
 
     def null(self, batch: int) -> Tensor:
         """A picture without a line: black [B, 3, size, size], -1."""

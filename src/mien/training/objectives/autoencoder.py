@@ -67,11 +67,9 @@ class AutoencoderObjective(Objective):
         pictures = pictures_to_tensor(corpus["images"][rows])
         return torch.cat([self.vae.raw_encode(part.to(self.vae.device)).float() for part in pictures.split(64)])
 
-    def export(self, folder: Path) -> None:
-        """``vae/`` in fp16."""
-        from mien.training.export import save_half
-
-        save_half(self.vae, folder / "vae")
+    def parts(self) -> dict[str, nn.Module]:
+        """See the base class."""
+        return {"vae": self.vae}
 
 
 @torch.no_grad()

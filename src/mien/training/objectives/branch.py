@@ -10,19 +10,19 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from mien.adapters import Branch, Injection, branch_preset, load_adapter, save_adapter
-from mien.models import ID_PROMPT, StudioAutoencoder
-from mien.models.text import encode_ids, id_token_of, identity_tokens, tokenize
+from mien.adapters import Injection, load_adapter, preset_branch, save_adapter
+from mien.errors import ConfigError
+from mien.models import StudioAutoencoder
+from mien.models.text import encode_ids
 from mien.training.batches import pictures_to_tensor
 from mien.training.diffusion import noisy, snr_weights, studio_scheduler, target_of, weighted_mse
 from mien.training.features import expression_features, identity_embeddings, landmark_pictures, latents
 from mien.training.objective import Logs, Objective
+from mien.training.prompts import Kind, Prompts
 from mien.training.sources import Sources
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
-
-IDENTITY, BOTH, CAPTION, EMPTY = range(4)
 
 
 class BranchObjective(Objective):
@@ -35,7 +35,7 @@ class BranchObjective(Objective):
         sources: where the base and earlier adapters are.
         kind: ``landmarks``, ``emotion``, ``identity`` or ``expression``.
         file: name of the adapter file that is written; the kind by default.
-        prompts: odds of an identity prompt, identity prompt with caption, caption, empty prompt.
+        prompts: odds of the kinds of prompt (:class:`Kind`).
         same_pose: identity pictures of nearly the same pose.
         drop: share of rows trained with the null of the branch (for branches whose null is ``zeros``).
         init: adapter file the branch starts from.
@@ -50,7 +50,7 @@ class BranchObjective(Objective):
         sources: Sources,
         kind: str,
         file: str | None = None,
-        prompts: tuple[float, float, float, float] = (0.5, 0.3, 0.1, 0.1),
+        prompts: tuple[float, float, float, float] = (0.1, 0.5, 0.3, 0.1),
         same_pose: bool = False,
         drop: float = 0.0,
         init: str | None = None,
@@ -64,8 +64,7 @@ class BranchObjective(Objective):
         unet: Any = UNet2DConditionModel.from_pretrained(sources.path("unet"))
         self.unet = unet.float().requires_grad_(False).to(memory_format=torch.channels_last)
         if init is None:
-            preset = branch_preset("studio", kind)
-            branch = Branch.for_unet(self.unet, kind, preset.token_dim, encoder=preset.encoder, null=preset.null)
+            branch = preset_branch(self.unet, "studio", kind)
         else:
             branch = next(iter(load_adapter(sources.path(init)).values())).float()
         branches = {kind: branch.requires_grad_(True)}
@@ -84,11 +83,7 @@ class BranchObjective(Objective):
         device = self.unet.device
         text_encoder = CLIPTextModel.from_pretrained(self.sources.path("text_encoder")).float().requires_grad_(False)
         self.text_encoder = text_encoder.to(device)  # type: ignore[arg-type]
-        self._id_token = id_token_of(tokenizer)
-        count = identity_tokens(text_encoder.config.hidden_size)
-        texts = {CAPTION: corpus.captions, BOTH: [f"{ID_PROMPT}, {c}" for c in corpus.captions]}
-        self._ids = {kind: tokenize(tokenizer, prompts, count) for kind, prompts in texts.items()}
-        self._ids |= {IDENTITY: tokenize(tokenizer, [ID_PROMPT], count), EMPTY: tokenize(tokenizer, [""], count)}
+        self.prompts = Prompts(tokenizer, text_encoder.config.hidden_size, corpus.captions)
         self.arrays = self._arrays(corpus)
 
     def _arrays(self, corpus: Corpus) -> dict[str, np.ndarray]:
@@ -120,7 +115,6 @@ class BranchObjective(Objective):
         return options[distance.argmin(0), np.arange(len(rows))]
 
     def _gather(self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray, present: np.ndarray) -> dict[str, Tensor]:
-        ids = [self._ids[k][r if k in (CAPTION, BOTH) else 0] for k, r in zip(kinds, rows, strict=True)]
         identity = torch.from_numpy(self.arrays["identity"][other]).float()
         if self.kind == "identity":
             condition = identity
@@ -131,16 +125,16 @@ class BranchObjective(Objective):
         return {
             "latents": torch.from_numpy(self.arrays["latents"][rows]).float(),
             "identity": identity,
-            "ids": torch.stack(ids),
+            "ids": self.prompts.ids(kinds, rows),
             "condition": condition,
             "present": torch.from_numpy(present),
-            "companion": torch.from_numpy((kinds == CAPTION) | (kinds == EMPTY)),
+            "companion": torch.from_numpy((kinds == Kind.CAPTION) | (kinds == Kind.EMPTY)),
         }
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
         with torch.no_grad():
-            hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self._id_token)
+            hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.prompts.id_token)
         tokens = {self.kind: self._branch(self.kind).encode(batch["condition"])}
         present = {self.kind: batch["present"]}
         for name in self.companions:
@@ -164,7 +158,7 @@ class BranchObjective(Objective):
         kept, self.arrays = self.arrays, self._arrays(held_out)
         rng = np.random.default_rng(0)
         rows = np.linspace(0, len(held_out) - 1, 256).round().astype(np.int64)
-        kind = EMPTY if self.odds[IDENTITY] == 0 else IDENTITY
+        kind = Kind.EMPTY if self.odds[Kind.IDENTITY] == 0 else Kind.IDENTITY
         batch = self._gather(rows, held_out.same_person(rows, rng), np.full(256, kind), np.ones(256, bool))
         batch = {key: value.to(self.unet.device) for key, value in batch.items()}
         logs = {}
@@ -174,6 +168,14 @@ class BranchObjective(Objective):
             logs[f"loss_{name}"] = float(self(shuffled, generator)[0])
         self.arrays = kept
         return logs
+
+    def start_from(self, folder: Path) -> None:
+        """Take the branch from its adapter file; see the base class."""
+        stored = load_adapter(folder / "adapters" / f"{self.file}.safetensors")
+        try:
+            self._branch(self.kind).load_state_dict(stored[self.kind].state_dict())
+        except (KeyError, RuntimeError) as error:
+            raise ConfigError(f"{folder} holds a {self.file} of another size, which cannot be started from.") from error
 
     def export(self, folder: Path) -> None:
         """``adapters/FILE.safetensors``, and companions whose projection was trained as ``FILE_COMPANION``."""

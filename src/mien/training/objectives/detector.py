@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.faces.alignment import face_place, full_precision, scale_and_shift, warp
@@ -144,11 +143,9 @@ class DetectorObjective(Objective):
             "place": float(np.mean(errors)) if errors else float("nan"),
         }
 
-    def export(self, folder: Path) -> None:
-        """``reader/detector/`` in fp16."""
-        from mien.training.export import save_half
-
-        save_half(self.net, folder / "reader" / "detector")
+    def parts(self) -> dict[str, nn.Module]:
+        """See the base class."""
+        return {"reader/detector": self.net}
 
 
 def _without_face(renders: Tensor, place: Tensor) -> Tensor:

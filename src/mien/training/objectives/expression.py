@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,8 +101,6 @@ class ExpressionObjective(Objective):
             errors.append(F.l1_loss(self.reconstruct(crops), crops).item())
         return torch.cat(tokens).float(), float(np.mean(errors))
 
-    def export(self, folder: Path) -> None:
-        """``expression_encoder/`` in fp16, without the decoder."""
-        from mien.training.export import save_half
-
-        save_half(self.net, folder / self.part)
+    def parts(self) -> dict[str, nn.Module]:
+        """See the base class."""
+        return {self.part: self.net}

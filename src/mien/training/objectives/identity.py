@@ -134,8 +134,6 @@ class IdentityObjective(Objective):
             parts.append(self.net(warp(images, self.matrix(landmarks, size), size)).cpu())
         return torch.cat(parts)
 
-    def export(self, folder: Path) -> None:
-        """``identity/`` in fp16."""
-        from mien.training.export import save_half
-
-        save_half(self.net, folder / self.part)
+    def parts(self) -> dict[str, nn.Module]:
+        """See the base class."""
+        return {self.part: self.net}

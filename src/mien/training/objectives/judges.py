@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,11 +84,9 @@ class _JudgeObjective(Objective):
         """What ``validate`` averages."""
         raise NotImplementedError
 
-    def export(self, folder: Path) -> None:
-        """``judges/...`` in fp16."""
-        from mien.training.export import save_half
-
-        save_half(self.net, folder / self.part)
+    def parts(self) -> dict[str, nn.Module]:
+        """See the base class."""
+        return {self.part: self.net}
 
 
 def _pictures(images: Tensor) -> Tensor:

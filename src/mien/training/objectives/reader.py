@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.evaluation.metrics.expression import exp_distance, lms_distance
@@ -184,8 +184,6 @@ class ReaderObjective(Objective):
             "presence": (read["presence"] > 0.5).float().mean().item(),
         }
 
-    def export(self, folder: Path) -> None:
-        """``reader/face/`` in fp16."""
-        from mien.training.export import save_half
-
-        save_half(self.net, folder / "reader" / "face")
+    def parts(self) -> dict[str, nn.Module]:
+        """See the base class."""
+        return {"reader/face": self.net}

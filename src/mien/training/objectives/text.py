@@ -14,17 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.models import ID_PROMPT, StudioAutoencoder, build_text_encoder, load_or_train_tokenizer
-from mien.models.text import encode_ids, id_token_of, identity_tokens, tokenize
-from mien.training.export import save_half
+from mien.models import StudioAutoencoder, build_text_encoder, load_or_train_tokenizer
+from mien.models.text import encode_ids
 from mien.training.features import identity_embeddings, latents
 from mien.training.objective import Logs, Objective
+from mien.training.prompts import Kind, Prompts
 from mien.training.sources import Sources
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
-
-CAPTION, IDENTITY, BOTH = range(3)
 
 
 class TextObjective(Objective):
@@ -32,7 +30,7 @@ class TextObjective(Objective):
 
     Args:
         sources: where the autoencoder and the identity embedder are.
-        mixture: odds of a caption, an identity prompt, both in one prompt.
+        mixture: odds of a caption, an identity prompt, both in one prompt (:class:`Kind`).
         width: of the space in which prompts and pictures are compared.
     """
 
@@ -55,34 +53,29 @@ class TextObjective(Objective):
         self.projection = nn.Linear(self.text_encoder.config.hidden_size, self.width, bias=False)
         self._data = self._arrays(corpus)
 
-    def _arrays(self, corpus: Corpus) -> dict[str | int, Any]:
+    def _arrays(self, corpus: Corpus) -> dict[str, Any]:
         vae = StudioAutoencoder.from_pretrained(self.sources.path("vae")).float()
-        count = identity_tokens(self.text_encoder.config.hidden_size)
-        both = [f"{ID_PROMPT}, {caption}" for caption in corpus.captions]
         return {
             "latents": latents(corpus, vae),
             "identity": identity_embeddings(corpus, self.sources.path("identity")),
-            CAPTION: tokenize(self.tokenizer, corpus.captions, count),
-            BOTH: tokenize(self.tokenizer, both, count),
-            IDENTITY: tokenize(self.tokenizer, [ID_PROMPT], count),
+            "prompts": Prompts(self.tokenizer, self.text_encoder.config.hidden_size, corpus.captions),
         }
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
-        """Pictures of different people where there are enough, each with a prompt of one kind."""
+        """Different pictures where there are enough, each with a prompt of one kind."""
         rows = rng.choice(len(corpus), size, replace=size > len(corpus))
         return self._gather(rows, corpus.same_person(rows, rng), rng.choice(3, size, p=self.mixture))
 
     def _gather(self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray) -> dict[str, Tensor]:
-        ids = [self._data[k][0 if k == IDENTITY else r] for k, r in zip(kinds.tolist(), rows, strict=True)]
         return {
             "latents": torch.from_numpy(self._data["latents"][rows]).float(),
             "identity": torch.from_numpy(self._data["identity"][other]).float(),
-            "ids": torch.stack(ids),
+            "ids": self._data["prompts"].ids(kinds, rows),
         }
 
     def similarities(self, batch: dict[str, Tensor]) -> Tensor:
         """Cosines [B, B], prompts by pictures; a prompt is read at its end-of-text token, as in CLIP."""
-        hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], id_token_of(self.tokenizer))
+        hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self._data["prompts"].id_token)
         last = (batch["ids"] != self.tokenizer.pad_token_id).sum(1) - 1
         told = self.projection(hidden[torch.arange(len(hidden)), last])
         seen = self.picture_tower(batch["latents"])
@@ -104,13 +97,17 @@ class TextObjective(Objective):
         rng, logs = np.random.default_rng(0), {}
         first = np.unique(held_out.person_index, return_index=True)[1][:200]  # one picture a person
         other = held_out.same_person(first, rng)
-        for name, kind in (("caption", CAPTION), ("identity", IDENTITY), ("both", BOTH)):
+        for kind in (Kind.CAPTION, Kind.IDENTITY, Kind.BOTH):
             cosines = self.similarities(self._gather(first, other, np.full(len(first), kind)))
-            logs[f"top1_{name}"] = float((cosines.argmax(1) == torch.arange(len(first))).float().mean())
+            logs[f"top1_{kind.name.lower()}"] = float((cosines.argmax(1) == torch.arange(len(first))).float().mean())
         self._data = kept
         return logs
 
+    def parts(self) -> dict[str, nn.Module]:
+        """See the base class."""
+        return {"text_encoder": self.text_encoder}
+
     def export(self, folder: Path) -> None:
         """``text_encoder/`` and ``tokenizer/``."""
-        save_half(self.text_encoder, folder / "text_encoder")
+        super().export(folder)
         self.tokenizer.save_pretrained(folder / "tokenizer")

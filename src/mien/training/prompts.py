@@ -1,0 +1,48 @@
+"""The kinds of prompt the studio is trained with, tokenised once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mien.models import ID_PROMPT
+from mien.models.text import id_token_of, identity_tokens, tokenize
+
+
+class Kind(IntEnum):
+    """Kinds of prompt, in the order in which every preset states its odds."""
+
+    CAPTION = 0
+    IDENTITY = 1  # Arc2Face's "photo of a id person"
+    BOTH = 2  # the two in one prompt (*ours*): the face embedding says who, the text the rest
+    EMPTY = 3
+
+
+class Prompts:
+    """Token ids of all prompts of a set of pictures.
+
+    Args:
+        tokenizer: of the text encoder.
+        width: of the text encoder; a face embedding takes as many tokens as it fills.
+        captions: one a picture.
+    """
+
+    def __init__(self, tokenizer: Any, width: int, captions: Sequence[str]) -> None:
+        count = identity_tokens(width)
+        self.id_token = id_token_of(tokenizer)
+        self._ids = {
+            Kind.CAPTION: tokenize(tokenizer, captions, count),
+            Kind.IDENTITY: tokenize(tokenizer, [ID_PROMPT], count),
+            Kind.BOTH: tokenize(tokenizer, [f"{ID_PROMPT}, {caption}" for caption in captions], count),
+            Kind.EMPTY: tokenize(tokenizer, [""], count),
+        }
+
+    def ids(self, kinds: np.ndarray, rows: np.ndarray) -> Tensor:
+        """Token ids [B, L] of pictures ``rows`` [B] under prompts of ``kinds`` [B]."""
+        pairs = zip(kinds.tolist(), rows.tolist(), strict=True)
+        return torch.stack([self._ids[Kind(k)][r if k in (Kind.CAPTION, Kind.BOTH) else 0] for k, r in pairs])
