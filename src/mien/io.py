@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,6 +84,9 @@ def in_processes(function: Callable[..., T], *arguments: Sequence[Any]) -> list[
 
     Processes are spawned, not forked: a fork of a process with OpenMP threads can hang.
     """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
     cores = min(
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, len(arguments[0])
     )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mien.errors import MienError
 from mien.training.config import TrainConfig, learning_rate
-from mien.training.loop import fit
+from mien.training.loop import fit, precision
 from mien.training.objective import Logs, Objective
 from mien.training.state import PowerEMA
 
@@ -135,3 +135,31 @@ def test_power_ema_forgets_the_start_and_keeps_the_last_tenth() -> None:
     assert ema.average["p"].item() == pytest.approx(1.0, abs=0.02)
     ema.swap({"p": parameter})
     assert parameter.item() == pytest.approx(1.0, abs=0.02) and ema.average["p"].item() == 1.0
+
+
+class Started(Line):
+    """A line that can start from a folder."""
+
+    def start_from(self, folder: Path) -> None:
+        torch.nn.init.constant_(self.layer.weight, float((folder / "weight").read_text()))
+
+
+def test_a_new_run_starts_from_given_weights_and_a_continued_one_does_not(tmp_path: Path) -> None:
+    (tmp_path / "weight").write_text("7.5")
+    still = config(10).model_copy(update={"lr": 1e-12, "warmup": 0})
+    first = Started()
+    fit(still, first, None, tmp_path / "run", start_from=tmp_path, quiet=True)  # type: ignore[arg-type]
+    assert first.layer.weight.item() == pytest.approx(7.5)
+    (tmp_path / "weight").write_text("-2")
+    more = still.model_copy(update={"pictures": 20})
+    second = Started()
+    fit(more, second, None, tmp_path / "run", start_from=tmp_path, quiet=True)  # type: ignore[arg-type]
+    assert second.layer.weight.item() == pytest.approx(7.5)
+
+
+@pytest.mark.parametrize(("able", "expected"), [(True, "bf16"), (False, "no")])
+def test_bfloat16_is_used_where_the_processor_has_it(monkeypatch: Any, able: bool, expected: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: able)
+    assert precision(config().model_copy(update={"precision": "bf16"})) == expected
+    assert precision(config()) == "no"

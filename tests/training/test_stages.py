@@ -78,3 +78,28 @@ def test_published_models_draw(trained: Path, tmp_path: Path) -> None:
 def test_too_large_a_model_is_refused(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(MienError, match="make a part smaller"):
         publish(trained, tmp_path / "studio", limit=1000)
+
+
+@pytest.mark.parametrize("name", ["studio-base", "studio-landmarks", "studio-autoencoder"])
+def test_a_stage_starts_from_the_weights_of_a_model_folder(trained: Path, tmp_path: Path, name: str) -> None:
+    """With a rate of nothing, what comes out is what went in."""
+    from safetensors.torch import load_file
+
+    data = trained.parent / "data"
+    still = {"pictures": 2, "batch": 2, "lr": 1e-20, "weight_decay": 0.0, "ema": 0.0, "precision": "no"}
+    for needed in ("studio-identity", "studio-text", "studio-base", "studio-autoencoder"):
+        if needed != name:
+            (tmp_path / needed).symlink_to(trained / needed)
+    start = trained / name / "export"
+    train(name, data=data, runs=tmp_path, start_from=start, overrides=still, quiet=True)
+    for path in start.rglob("*.safetensors"):
+        before, after = load_file(path), load_file(tmp_path / name / "export" / path.relative_to(start))
+        assert all(torch.allclose(before[key].float(), after[key].float(), atol=1e-3) for key in before), path
+
+
+def test_a_start_from_nowhere_is_one_clear_sentence(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(MienError, match="to start from"):
+        train(
+            "studio-autoencoder", data=trained.parent / "data", runs=tmp_path, start_from=tmp_path, quiet=True,
+            overrides={"pictures": 2, "batch": 2},
+        )  # fmt: skip

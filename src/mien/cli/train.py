@@ -12,7 +12,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def train(
-    preset: Annotated[str, typer.Argument(metavar="PRESET", help="Name of a preset.")],
+    preset: Annotated[str, typer.Argument(metavar="PRESET", help="Name of a preset; all: every one in order.")],
     data: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="A rendered set, made by: mien studio render.")
     ] = None,
@@ -31,22 +31,34 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the preset; repeat.")
     ] = None,
+    share: Annotated[
+        float, typer.Option(min=1e-6, max=100.0, help="With all: this share of each preset's pictures.")
+    ] = 1.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the settings as JSON and stop.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Train one of the presets. The same command continues where it stopped."""
     from mien.errors import BadInput
-    from mien.training.run import resolve
+    from mien.training.presets import PRESETS
+    from mien.training.run import resolve, train_all
     from mien.training.run import train as run
 
     overrides = dict(setting(word) for word in settings or [])
     if dry_run:
-        typer.echo(resolve(preset, overrides).model_dump_json(indent=2))
+        for name in PRESETS if preset == "all" else [preset]:
+            typer.echo(resolve(name, overrides).model_dump_json(indent=2))
         return
     if data is None:
         raise BadInput(
             "Training needs a rendered set: make one with  mien studio render -o FOLDER  and give --data FOLDER."
         )
+    if preset == "all":
+        if settings or init:
+            raise BadInput("--set and --init belong to one preset; train it by its name.")
+        results = train_all(data=data, held_out=held_out, runs=runs, minutes=minutes, share=share, quiet=quiet)
+        for name, result in results.items():
+            typer.echo(f"{name:<28}{result['seen']:>9} pictures  {result['logs']}")
+        return
     result = run(
         preset, data=data, held_out=held_out, runs=runs, start_from=model_folder(init) if init else None,
         minutes=minutes, overrides=overrides, quiet=quiet,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mien.studio import palette
 from mien.studio.camera import PIVOT, View, light_colors, light_vectors, shadow_matrix
 from mien.studio.context import create_context, set_uniforms
+from mien.studio.expression_state import EYE_PITCH
 from mien.studio.furrows import furrow_patterns, furrow_weights
 from mien.studio.geometry import EyeModel, PersonGeometry, build_beard, build_geometry
 from mien.studio.gpu import Drawable, KitMeshes, Programs, upload_mesh, upload_overlay, upload_strands
@@ -34,7 +35,6 @@ from mien.studio.vectors import rotation
 
 _SHADOW_SIZE: Final = 384
 _FURROW_DEPTH: Final = 0.11  # units
-_EYE_PITCH: Final = 0.85  # eyeballs turn a little less up and down than the gaze, the lids do the rest
 _MOUTH_OPEN: Final = 0.2  # lip gap in units beyond which teeth and tongue can be seen
 
 
@@ -145,7 +145,7 @@ class Renderer:
         grooved = points - geometry.normals * (_FURROW_DEPTH * furrows)[:, None]
         normals = self.kit.normals(grooved.astype(np.float32, copy=False))
         view = View(picture.camera, picture.pose)
-        gaze = rotation(state.gaze[0], state.gaze[1] * _EYE_PITCH, 0.0)
+        gaze = rotation(state.gaze[0], state.gaze[1] * EYE_PITCH, 0.0)
         head = PosedHead(
             points=points,
             world=view.posed(points, self._masks.head_weight),
@@ -251,7 +251,7 @@ class Renderer:
 
     def _draw_eyes(self, geometry: PersonGeometry, picture: Picture, view: View, lit: dict[str, Any]) -> None:
         yaw, pitch = picture.expression.gaze
-        gaze = rotation(yaw, pitch * _EYE_PITCH, 0.0)
+        gaze = rotation(yaw, pitch * EYE_PITCH, 0.0)
         shader = self._programs.eyeball
         set_uniforms(shader, **lit, **eye_uniforms(geometry.person), HRi=view.head.T, lid=0.05 + 0.012 * pitch)
         for index, mirror in enumerate((1.0, -1.0)):

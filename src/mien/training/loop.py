@@ -64,7 +64,8 @@ def fit(
     write_json(folder / "config.json", config.model_dump(mode="json"))
     torch.manual_seed(config.seed)
     objective.to(accelerator.device)
-    objective.prepare(corpus, folder)
+    with accelerator.main_process_first():  # what is computed once is then read by the others
+        objective.prepare(corpus, folder)
     if start_from is not None and not (folder / FILE).exists():
         objective.start_from(start_from)
     parameters = objective.trained()
@@ -118,7 +119,9 @@ def fit(
                 if counters["step"] % config.log_every == 0:
                     values = {key: round(float(value), 5) for key, value in running.items()}
                     seconds = base_seconds + time.monotonic() - start
-                    _append(folder / "log.jsonl", {"seen": counters["seen"], "seconds": round(seconds, 1), **values})
+                    if accelerator.is_main_process:
+                        record = {"seen": counters["seen"], "seconds": round(seconds, 1), **values}
+                        _append(folder / "log.jsonl", record)
                     progress.update(task, completed=counters["seen"], note=f"loss {values['loss']:.4f}")
                 if time.monotonic() - last_save > config.checkpoint_minutes * 60:
                     checkpoint()

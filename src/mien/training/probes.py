@@ -11,13 +11,14 @@ def ridge(inputs: np.ndarray, outputs: np.ndarray, penalty: float = 1.0) -> tupl
     Args:
         inputs: [N, D].
         outputs: [N, K].
-        penalty: on the squared weights, in units of the mean variance of the inputs times N / 100.
+        penalty: on the squared weights, in hundredths of the mean eigenvalue of the smaller of the two Gram matrices.
     """
     mean_in, mean_out = inputs.mean(0), outputs.mean(0)
     x, y = (inputs - mean_in).astype(np.float64), (outputs - mean_out).astype(np.float64)
-    gram = x.T @ x
+    wide = x.shape[1] > x.shape[0]  # more columns than rows: the dual form gives the same weights for less
+    gram = x @ x.T if wide else x.T @ x
     gram[np.diag_indices_from(gram)] += penalty * np.trace(gram) / len(gram) / 100
-    weights = np.linalg.solve(gram, x.T @ y)
+    weights = x.T @ np.linalg.solve(gram, y) if wide else np.linalg.solve(gram, x.T @ y)
     return weights, mean_out - mean_in @ weights
 
 
@@ -31,7 +32,7 @@ def probe_tokens(features: np.ndarray, people: np.ndarray, coefficients: np.ndar
     """Linear probes of features [N, D].
 
     Args:
-        features: pooled tokens.
+        features: all tokens of a picture side by side.
         people: [N] labels.
         coefficients: [N, 53] driven coefficients.
 
@@ -45,6 +46,6 @@ def probe_tokens(features: np.ndarray, people: np.ndarray, coefficients: np.ndar
     weights, offset = ridge(features[~last], np.eye(len(labels))[index[~last]])
     hits = (features[last] @ weights + offset).argmax(1) == index[last]
     seen = index < max(1, int(len(labels) * 0.75))
-    weights, offset = ridge(features[seen], coefficients[seen])
+    weights, offset = ridge(features[seen], coefficients[seen], penalty=10.0)
     explained = r_squared(coefficients[~seen], features[~seen] @ weights + offset) if (~seen).any() else float("nan")
     return {"probe_identity": float(hits.mean()), "probe_expression": explained}

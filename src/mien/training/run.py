@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from mien.errors import ConfigError
 from mien.io import cache_folder
 from mien.training.config import TrainConfig
-from mien.training.presets import preset
+from mien.training.presets import PRESETS, preset
 from mien.training.sources import Sources
 
 
@@ -71,6 +72,52 @@ def train(
     if held_out is not None:
         corpus.held_out = Corpus.load(held_out)
     return fit(config, objective, corpus, runs / config.name, start_from=start_from, minutes=minutes, quiet=quiet)
+
+
+def train_all(
+    *,
+    data: Path,
+    held_out: Path | None = None,
+    runs: Path | None = None,
+    minutes: float | None = None,
+    share: float = 1.0,
+    quiet: bool = False,
+) -> dict[str, dict[str, Any]]:
+    """Train every preset in order; the same call continues with the first that is not finished.
+
+    Args:
+        data: see :func:`train`, as are held_out, runs and quiet.
+        held_out: for validation.
+        runs: folder of runs.
+        minutes: of the whole sitting.
+        share: of each preset's pictures, e.g. 0.1 for a quick look at the whole chain.
+        quiet: no progress bars.
+
+    Returns:
+        What :func:`train` returned, by preset, for the stages that this call ran.
+    """
+    started, results = time.monotonic(), {}
+    runs = runs or runs_folder()
+    for name, config in PRESETS.items():
+        pictures = max(config.batch, round(config.pictures * share))
+        if is_finished(runs / name, pictures):
+            continue
+        left = None if minutes is None else minutes - (time.monotonic() - started) / 60
+        if left is not None and left <= 0:
+            break
+        results[name] = train(
+            name, data=data, held_out=held_out, runs=runs, minutes=left, overrides={"pictures": pictures}, quiet=quiet
+        )
+        if not results[name]["finished"]:
+            break
+    return results
+
+
+def is_finished(folder: Path, pictures: int) -> bool:
+    """Whether a run has seen its pictures and written its export."""
+    from mien.training.state import counters_of
+
+    return (folder / "export").is_dir() and (counters_of(folder) or {}).get("seen", 0) >= pictures
 
 
 def build_objective(config: TrainConfig, runs: Path) -> Any:

@@ -71,6 +71,15 @@ def save_state(
         save_file(tensors, temporary, metadata={"counters": json.dumps(counters | {"ema_steps": ema.steps})})
 
 
+def counters_of(folder: Path) -> dict[str, Any] | None:
+    """The counters a run was saved with, or None where there is none."""
+    path = folder / FILE
+    if not path.exists():
+        return None
+    with safe_open(path, framework="pt") as stored:
+        return json.loads(stored.metadata()["counters"])
+
+
 def load_state(
     folder: Path, parameters: dict[str, nn.Parameter], ema: PowerEMA, optimizer: torch.optim.Optimizer
 ) -> dict[str, Any] | None:
@@ -79,13 +88,12 @@ def load_state(
     Raises:
         MienError: if the file is of another model.
     """
-    path = folder / FILE
-    if not path.exists():
+    path, counters = folder / FILE, counters_of(folder)
+    if counters is None:
         return None
     names = list(parameters)
     state: dict[int, dict[str, Tensor]] = {index: {} for index in range(len(names))}
     with safe_open(path, framework="pt") as stored, torch.no_grad():
-        counters = json.loads(stored.metadata()["counters"])
         keys = set(stored.keys())
         if {key.removeprefix("model/") for key in keys if key.startswith("model/")} != set(names):
             raise MienError(f"{path} belongs to another model; move it away or give another run folder.")

@@ -77,11 +77,11 @@ class LandmarkEncoder(ConditionEncoder):
             width = channel
         layers += [nn.GroupNorm(8, width), nn.SiLU(), nn.Conv2d(width, token_dim, 1), nn.GroupNorm(1, token_dim)]
         self.net = nn.Sequential(*layers)
-        for layer in self.net:
+        for layer in self.net.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.zeros_(cast(Tensor, layer.bias))
-        self.grid = size // unshuffle // 2 ** (len(channels) - 1)
-        self.positions = nn.Parameter(0.5 * sinusoid_positions(token_dim, self.grid))
+        self.grid = grid = size // unshuffle // 2 ** (len(channels) - 1)
+        self.positions = nn.Parameter(0.5 * sinusoid_positions(token_dim, grid))
 
     def forward(self, picture: Tensor) -> Tensor:
         """Landmark picture [B, 3, size, size] in [-1, 1] -> tokens [B, N, D], N in row-major order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,7 @@ def likeness(
         count as not first.
     """
     own = np.asarray(owners)
-    first = {name: _first(rows, gallery, own) for name, rows in (("model", outputs), ("oracle", exact))}
-    shares = {name: weighted_means(values, weights) for name, values in first.items()}
+    shares = _shares(lambda rows: _first(rows, gallery, own), outputs, exact, weights)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = shares["model"] / shares["oracle"]
     return {
@@ -66,12 +65,7 @@ def look_alike_top1(
         weights: as in `likeness`.
     """
     own = np.asarray(owners)
-    shares = {}
-    for name, rows in (("model", outputs), ("oracle", exact)):
-        right = np.einsum("nd,nd->n", rows, gallery[own])
-        others = np.einsum("nd,nkd->nk", rows, decoys[own])
-        with np.errstate(invalid="ignore"):
-            shares[name] = weighted_means((right[:, None] > others).all(1).astype(np.float64), weights)
+    shares = _shares(lambda rows: _nearer(rows, gallery[own], decoys[own]), outputs, exact, weights)
     return {
         **{name: estimate(values) for name, values in shares.items()},
         "chance": round(1 / (decoys.shape[1] + 1), 5),
@@ -114,6 +108,20 @@ def _rows(outputs: Floats, exact: Floats, gallery: Floats, own: NDArray[Any]) ->
     model = table[rows, own]
     others = (table.sum(1) - model) / (len(gallery) - 1)
     return Distances(model, np.einsum("nd,nd->n", exact, gallery[own]).astype(np.float64), others)
+
+
+def _shares(
+    hits: Callable[[Floats], NDArray[np.float64]], outputs: Floats, exact: Floats, weights: Weights
+) -> dict[str, Any]:
+    """Weighted mean of the hits [N] among the model's pictures and among the exact renders."""
+    return {name: weighted_means(hits(rows), weights) for name, rows in (("model", outputs), ("oracle", exact))}
+
+
+def _nearer(probes: Floats, right: Floats, others: Floats) -> NDArray[np.float64]:
+    """1 where a probe [N, D] is nearer to ``right`` [N, D] than to all of ``others`` [N, K, D], else 0; [N]."""
+    cosine = np.einsum("nd,nd->n", probes, right)
+    with np.errstate(invalid="ignore"):
+        return (cosine[:, None] > np.einsum("nd,nkd->nk", probes, others)).all(1).astype(np.float64)
 
 
 def _first(probes: Floats, gallery: Floats, own: NDArray[Any]) -> NDArray[np.float64]:

@@ -81,6 +81,20 @@ class IdentityObjective(Objective):
         start = torch.randn(corpus.people, width, generator=torch.Generator().manual_seed(1))
         self.centres = nn.Parameter(F.normalize(start, dim=1).to(self.net.device))
         self._landmarks = training_landmarks(corpus)
+        self._corpus = corpus
+
+    def start_from(self, folder: Path) -> None:
+        """See the base class; each person's centre starts where the given network sees the person."""
+        super().start_from(folder)
+        assert self.centres is not None, "prepare() comes first"
+        corpus = self._corpus
+        rows = np.concatenate([np.flatnonzero(corpus.person_index == p)[:4] for p in range(corpus.people)])
+        self.net.eval()
+        sums = torch.zeros(self.centres.shape)
+        sums.index_add_(0, torch.from_numpy(corpus.person_index[rows]), self.embed(corpus, rows))
+        self.net.train()
+        with torch.no_grad():
+            self.centres.copy_(F.normalize(sums, dim=1))
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Random pictures with their landmarks and the number of the person."""
