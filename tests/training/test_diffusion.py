@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mien.training.diffusion import PredictionType, noisy, snr_weights, studio_scheduler, target_of, weighted_mse
+from mien.training.diffusion import (
+    PredictionType,
+    errors_by_timestep,
+    loss_weights,
+    noisy,
+    studio_scheduler,
+    target_of,
+    weighted_mse,
+)
 
 
 def test_weights_are_min_snr() -> None:
@@ -11,9 +19,31 @@ def test_weights_are_min_snr() -> None:
     timesteps = torch.tensor([0, 500, 999])
     snr = scheduler.alphas_cumprod[timesteps] / (1 - scheduler.alphas_cumprod[timesteps])
     expected = 2 * snr.clamp(max=5) / (snr + 1) + 0.1
-    torch.testing.assert_close(snr_weights(scheduler, timesteps), expected)
+    torch.testing.assert_close(loss_weights(scheduler, timesteps, gamma=5.0), expected)
     epsilon = studio_scheduler("epsilon")
-    torch.testing.assert_close(snr_weights(epsilon, timesteps), snr.clamp(max=5) / snr)
+    torch.testing.assert_close(loss_weights(epsilon, timesteps, gamma=5.0), snr.clamp(max=5) / snr)
+
+
+def test_all_timesteps_weigh_alike_by_default() -> None:
+    assert torch.equal(loss_weights(studio_scheduler(), torch.tensor([0, 500, 999])), torch.ones(3))
+
+
+def test_errors_by_timestep_compare_models_under_the_same_noise() -> None:
+    scheduler = studio_scheduler()
+    latents = torch.randn(5, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    seen: list[torch.Tensor] = []
+
+    def exact(noised: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """The velocity of the true latents."""
+        seen.append(noised)
+        alpha = scheduler.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+        noise = (noised - alpha.sqrt() * latents) / (1 - alpha).sqrt()
+        return alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+
+    assert errors_by_timestep(scheduler, latents, exact) == pytest.approx({900: 0, 600: 0, 300: 0}, abs=1e-8)
+    off = errors_by_timestep(scheduler, latents, lambda noised, steps: exact(noised, steps) + 2.0, (900,))
+    assert off == pytest.approx({900: 4.0}, rel=1e-4)
+    assert torch.equal(seen[0], seen[3])
 
 
 @pytest.mark.parametrize("kind", ["v_prediction", "epsilon", "sample"])

@@ -4,7 +4,7 @@ import numpy as np
 
 from mien.models import ID_PROMPT
 from mien.training.prompts import Kind, Prompts
-from tests.tiny import TEXT_DIM, tiny_text
+from tests.tiny import tiny_text
 
 
 def test_each_row_has_the_prompt_of_its_kind() -> None:
@@ -20,6 +20,6 @@ def test_each_row_has_the_prompt_of_its_kind() -> None:
 
 def test_a_narrow_text_encoder_reads_the_face_as_several_tokens() -> None:
     tokenizer, _ = tiny_text()
-    prompts = Prompts(tokenizer, TEXT_DIM, [])
+    prompts = Prompts(tokenizer, 128, [""])
     ids = prompts.ids(np.array([Kind.IDENTITY]), np.array([0]))
-    assert (ids == prompts.id_token).sum() == 512 // TEXT_DIM
+    assert (ids == prompts.id_token).sum() == 512 // 128

@@ -64,7 +64,7 @@ def test_published_models_draw(trained: Path, tmp_path: Path) -> None:
         (trained / name / "config.json").write_text("{}")
     ledger = publish(trained, tmp_path / "studio")
     assert ledger["studio-base"]["pictures"] == 4
-    assert {"loss_caption", "loss_identity"} <= ledger["studio-base"]["validation"].keys()
+    assert {"caption_right_900", "identity_shuffled_300"} <= ledger["studio-base"]["validation"].keys()
     pipeline = PortraitPipeline.from_pretrained(tmp_path / "studio")
     assert isinstance(pipeline.vae, StudioAutoencoder)
     assert {part.dtype for part in (pipeline.unet, pipeline.text_encoder, pipeline.vae)} == {torch.float32}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -43,12 +44,18 @@ def target_of(scheduler: Any, latents: Tensor, noise: Tensor, timesteps: Tensor)
     raise ValueError(f"prediction_type {kind!r} is not supported; use v_prediction, epsilon or sample.")
 
 
-def snr_weights(scheduler: Any, timesteps: Tensor, gamma: float = 5.0) -> Tensor:
-    """Min-SNR-gamma weights [B] (Hang et al. 2023) for the scheduler's prediction type.
+def loss_weights(scheduler: Any, timesteps: Tensor, gamma: float | None = None) -> Tensor:
+    """Weights [B] of the squared errors.
 
-    For v-prediction the weight is min(SNR, gamma) / (SNR + 1), doubled and with a floor of 0.1 so that every timestep
-    keeps a say (*inferred*; the figures of DESIGN section 3 were measured with it); for epsilon min(SNR, gamma) / SNR.
+    Args:
+        scheduler: with its prediction type.
+        timesteps: [B].
+        gamma: None weighs all alike. A number gives min-SNR-gamma weights (Hang et al. 2023): for v-prediction
+            min(SNR, gamma) / (SNR + 1), doubled, on a floor of 0.1 (*inferred*); for epsilon min(SNR, gamma) / SNR.
+            They learn detail first; what a condition decides is decided at high noise (docs/studio-training.md).
     """
+    if gamma is None:
+        return torch.ones(timesteps.shape, device=timesteps.device)
     alpha = scheduler.alphas_cumprod.to(timesteps.device)[timesteps]
     snr = alpha / (1 - alpha)
     clipped = snr.clamp(max=gamma)
@@ -56,6 +63,28 @@ def snr_weights(scheduler: Any, timesteps: Tensor, gamma: float = 5.0) -> Tensor
     if kind == "v_prediction":
         return 2 * clipped / (snr + 1) + 0.1
     return clipped / snr if kind == "epsilon" else clipped
+
+
+@torch.no_grad()
+def errors_by_timestep(
+    scheduler: Any,
+    latents: Tensor,
+    predict: Callable[[Tensor, Tensor], Tensor],
+    timesteps: Sequence[int] = (900, 600, 300),
+) -> dict[int, float]:
+    """Mean squared error of ``predict(noised, timesteps)`` at some timesteps, under the same noise at every call.
+
+    The gap between right and shuffled conditions shows how much a model follows them, and at which noise.
+    """
+    errors = {}
+    for step in timesteps:
+        generator = torch.Generator(latents.device).manual_seed(step)
+        noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+        steps = torch.full((len(latents),), step, device=latents.device)
+        noised = scheduler.add_noise(latents, noise, steps)
+        target = target_of(scheduler, latents, noise, steps)
+        errors[step] = float((predict(noised, steps).float() - target).pow(2).mean())
+    return errors
 
 
 def weighted_mse(prediction: Tensor, target: Tensor, weights: Tensor) -> Tensor:

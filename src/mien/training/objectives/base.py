@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,15 @@ from torch import Tensor, nn
 from mien.models import StudioAutoencoder
 from mien.models.text import encode_ids
 from mien.models.unet import build_unet
-from mien.training.diffusion import PredictionType, noisy, snr_weights, studio_scheduler, target_of, weighted_mse
+from mien.training.diffusion import (
+    PredictionType,
+    errors_by_timestep,
+    loss_weights,
+    noisy,
+    studio_scheduler,
+    target_of,
+    weighted_mse,
+)
 from mien.training.features import identity_embeddings, latents
 from mien.training.objective import Logs, Objective
 from mien.training.prompts import Kind, Prompts
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class BaseObjective(Objective):
-    """Min-SNR-weighted v-prediction loss on latents, four kinds of prompt mixed in each batch.
+    """V-prediction loss on latents, four kinds of prompt mixed in each batch.
 
     Captions see every pose and expression (Stable Diffusion's role); identity prompts see what photographs look like
     (Arc2Face's role: mostly neutral or happy, looking ahead), so that the base is entangled as Arc2Face is
@@ -36,6 +45,7 @@ class BaseObjective(Objective):
         photo_like: share of identity prompts drawn from photograph-like pictures.
         compile: compile the UNet (minutes of start on a CPU; worth it for runs of many hours).
         prediction_type: of the noise schedule.
+        gamma: see :func:`loss_weights`.
     """
 
     _run_unet: Callable[..., Any]
@@ -47,11 +57,12 @@ class BaseObjective(Objective):
         photo_like: float = 0.7,
         compile: bool = False,
         prediction_type: PredictionType = "v_prediction",
+        gamma: float | None = None,
     ) -> None:
         super().__init__()
         self.sources = sources
         self.mixture, self.photo_like = np.asarray(mixture), photo_like
-        self.scheduler = studio_scheduler(prediction_type)
+        self.scheduler, self.gamma = studio_scheduler(prediction_type), gamma
         self.unet = build_unet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._compile = compile
         self.tokenizer: Any = None
@@ -97,18 +108,18 @@ class BaseObjective(Objective):
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
-        hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self._data["prompts"].id_token)
         noised, timesteps, noise = noisy(self.scheduler, batch["latents"], generator)
-        noised = noised.contiguous(memory_format=torch.channels_last)
-        prediction: Tensor = self._run_unet(noised, timesteps, hidden).sample
         target = target_of(self.scheduler, batch["latents"], noise, timesteps)
-        return weighted_mse(prediction, target, snr_weights(self.scheduler, timesteps)), {}
+        weights = loss_weights(self.scheduler, timesteps, self.gamma)
+        return weighted_mse(self.predict(batch, noised, timesteps), target, weights), {}
+
+    def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
+        """The UNet's output for noisy latents under the prompts of a batch."""
+        hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self._data["prompts"].id_token)
+        return self._run_unet(noised.contiguous(memory_format=torch.channels_last), timesteps, hidden).sample
 
     def validate(self, corpus: Corpus) -> Logs:
-        """The same loss on held-out people, fixed noise, by kind of prompt, and with the prompts of other people.
-
-        The gap between the two is the sign that the base follows its prompt.
-        """
+        """Squared error on held-out people by kind of prompt and timestep, and the same with other people's prompts."""
         held_out = corpus.held_out
         if held_out is None:
             return {}
@@ -119,10 +130,10 @@ class BaseObjective(Objective):
         for kind in (Kind.CAPTION, Kind.IDENTITY):
             right = self._gather(rows, other, np.full(len(rows), kind))
             wrong = right | {key: right[key][order] for key in ("identity", "ids")}
-            for suffix, batch in (("", right), ("_shuffled", wrong)):
+            for name, batch in (("right", right), ("shuffled", wrong)):
                 batch = {key: value.to(self.unet.device) for key, value in batch.items()}
-                generator = torch.Generator(self.unet.device).manual_seed(0)
-                logs[f"loss_{kind.name.lower()}{suffix}"] = float(self(batch, generator)[0])
+                errors = errors_by_timestep(self.scheduler, batch["latents"], partial(self.predict, batch))
+                logs |= {f"{kind.name.lower()}_{name}_{step}": error for step, error in errors.items()}
         self._data = kept
         return logs
 

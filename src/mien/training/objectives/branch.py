@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from mien.errors import ConfigError
 from mien.models import StudioAutoencoder
 from mien.models.text import encode_ids
 from mien.training.batches import pictures_to_tensor
-from mien.training.diffusion import noisy, snr_weights, studio_scheduler, target_of, weighted_mse
+from mien.training.diffusion import errors_by_timestep, loss_weights, noisy, studio_scheduler, target_of, weighted_mse
 from mien.training.features import expression_features, identity_embeddings, landmark_pictures, latents
 from mien.training.objective import Logs, Objective
 from mien.training.prompts import Kind, Prompts
@@ -40,6 +41,7 @@ class BranchObjective(Objective):
         drop: share of rows trained with the null of the branch (for branches whose null is ``zeros``).
         init: adapter file the branch starts from.
         companions: branch name -> adapter file of branches that are in place in the rows without identity prompt.
+        gamma: see :func:`loss_weights`.
         train_companions: train the encoder (projection) of the companions as well (EmojiDiff A.1), not their K/V.
     """
 
@@ -56,11 +58,12 @@ class BranchObjective(Objective):
         init: str | None = None,
         companions: dict[str, str] | None = None,
         train_companions: bool = True,
+        gamma: float | None = None,
     ) -> None:
         super().__init__()
         self.sources, self.kind, self.file = sources, kind, file or kind
         self.odds, self.same_pose, self.drop = np.asarray(prompts), same_pose, drop
-        self.scheduler = studio_scheduler()
+        self.scheduler, self.gamma = studio_scheduler(), gamma
         unet: Any = UNet2DConditionModel.from_pretrained(sources.path("unet"))
         self.unet = unet.float().requires_grad_(False).to(memory_format=torch.channels_last)
         if init is None:
@@ -133,6 +136,13 @@ class BranchObjective(Objective):
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
+        noised, timesteps, noise = noisy(self.scheduler, batch["latents"], generator)
+        target = target_of(self.scheduler, batch["latents"], noise, timesteps)
+        weights = loss_weights(self.scheduler, timesteps, self.gamma)
+        return weighted_mse(self.predict(batch, noised, timesteps), target, weights), {}
+
+    def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
+        """The UNet's output for noisy latents under the prompts and conditions of a batch."""
         with torch.no_grad():
             hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.prompts.id_token)
         tokens = {self.kind: self._branch(self.kind).encode(batch["condition"])}
@@ -141,17 +151,14 @@ class BranchObjective(Objective):
             tokens[name] = self._branch(name).encode(batch["identity"])
             present[name] = batch["companion"]
         plan = self.injection.condition(tokens, present=present)
-        noised, timesteps, noise = noisy(self.scheduler, batch["latents"], generator)
         noised = noised.contiguous(memory_format=torch.channels_last)
-        prediction = self.unet(noised, timesteps, hidden, cross_attention_kwargs=plan).sample
-        target = target_of(self.scheduler, batch["latents"], noise, timesteps)
-        return weighted_mse(prediction, target, snr_weights(self.scheduler, timesteps)), {}
+        return self.unet(noised, timesteps, hidden, cross_attention_kwargs=plan).sample
 
     def _branch(self, name: str) -> Any:
         return self.branches[name]
 
     def validate(self, corpus: Corpus) -> Logs:
-        """Loss on held-out people with the right and with shuffled conditions, same noise: their gap is the control."""
+        """Squared error on held-out people, by timestep, with the right and with shuffled conditions."""
         held_out = corpus.held_out
         if held_out is None:
             return {}
@@ -163,9 +170,9 @@ class BranchObjective(Objective):
         batch = {key: value.to(self.unet.device) for key, value in batch.items()}
         logs = {}
         for name, order in (("right", np.arange(256)), ("shuffled", rng.permutation(256))):
-            generator = torch.Generator(self.unet.device).manual_seed(0)
-            shuffled = batch | {"condition": batch["condition"][torch.from_numpy(order)]}
-            logs[f"loss_{name}"] = float(self(shuffled, generator)[0])
+            given = batch | {"condition": batch["condition"][torch.from_numpy(order)]}
+            errors = errors_by_timestep(self.scheduler, batch["latents"], partial(self.predict, given))
+            logs |= {f"{name}_{step}": error for step, error in errors.items()}
         self.arrays = kept
         return logs
 
