@@ -11,8 +11,8 @@ from mien.errors import MissingAsset
 from mien.faces.alignment import STUDIO_CENTRE, STUDIO_RADIUS
 from mien.faces.networks import Detector, IdentityEmbedder, StudioFaceNet
 from mien.faces.reader import FaceReader
-from mien.faces.studio import StudioReader
-from mien.faces.types import NoFace, OneFace
+from mien.faces.studio import StudioReader, _without_doubles
+from mien.faces.types import Face, NoFace, OneFace
 
 CLASSES = {"beard": ("none", "stubble")}
 
@@ -74,3 +74,16 @@ def test_saved_reader_comes_back(reader: StudioReader, tmp_path: Path) -> None:
     again = StudioReader.from_pretrained(tmp_path, threshold=0.1)
     assert isinstance(again, FaceReader)
     torch.testing.assert_close(again.face.points.bias, reader.face.points.bias)
+
+
+@pytest.mark.parametrize(
+    ("second", "kept"),
+    [
+        ((30.0, 40.0, 60.0, 70.0), 1),  # an eye and a cheek taken for a face
+        ((5.0, 5.0, 95.0, 95.0), 1),  # the same face, framed again
+        ((80.0, 0.0, 180.0, 100.0), 2),  # a neighbour, a little behind
+    ],
+)
+def test_a_face_inside_a_face_is_no_second_face(second: tuple[float, float, float, float], kept: int) -> None:
+    faces = [Face("studio", (0.0, 0.0, 100.0, 100.0), 0.9), Face("studio", second, 0.8)]
+    assert len(_without_doubles(faces)) == kept

@@ -103,3 +103,21 @@ def test_a_start_from_nowhere_is_one_clear_sentence(trained: Path, tmp_path: Pat
             "studio-autoencoder", data=trained.parent / "data", runs=tmp_path, start_from=tmp_path, quiet=True,
             overrides={"pictures": 2, "batch": 2},
         )  # fmt: skip
+
+
+def test_all_presets_run_in_order_and_finished_ones_are_left(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.training import run
+    from mien.training.presets import preset
+
+    small = {"pictures": 40, "batch": 2}
+    names = ("studio-autoencoder", "studio-detector")
+    presets = {name: preset(name).model_copy(update=small) for name in names}
+    monkeypatch.setattr(run, "PRESETS", presets)
+    monkeypatch.setattr(run, "preset", presets.__getitem__)
+    options: Any = {"data": trained.parent / "data", "runs": tmp_path, "share": 0.1, "quiet": True}
+    assert run.train_all(**options, minutes=0) == {}
+    first = run.train_all(**options)
+    assert list(first) == list(names) and all(result["seen"] == 4 for result in first.values())
+    assert run.train_all(**options) == {}

@@ -140,17 +140,17 @@ def _mask_of_picture(mask: Tensor, matrix: Tensor, size: int, picture: tuple[int
 
 
 def _without_doubles(faces: list[Face]) -> list[Face]:
-    """Two detections may be framed onto the same face: keep the better of any two whose boxes overlap by half."""
+    """Keep the better of any two of which one lies mostly inside the other: the same face, or a part taken for one."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda one: -one.score):
-        if all(_overlap(face, other) < 0.4 for other in kept):
+        if all(_overlap(face, other) < 0.6 for other in kept):
             kept.append(face)
     return kept
 
 
 def _overlap(one: Face, other: Face) -> float:
-    """Intersection over union of two boxes."""
+    """Share of the smaller box that lies in the larger."""
     width = min(one.box[2], other.box[2]) - max(one.box[0], other.box[0])
     height = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
     shared = max(width, 0.0) * max(height, 0.0)
-    return shared / max(one.area + other.area - shared, 1e-9)
+    return shared / max(min(one.area, other.area), 1e-9)

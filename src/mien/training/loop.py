@@ -146,7 +146,7 @@ def fit(
 
 
 def precision(config: TrainConfig) -> str:
-    """The run's precision; float32 on a processor without bfloat16 instructions, where bf16 is 13 times slower."""
+    """The run's precision; float32 on a processor without bfloat16 instructions, where bf16 is many times slower."""
     slow = not torch.cuda.is_available() and not torch.cpu._is_avx512_bf16_supported()
     return "no" if slow else config.precision
 
