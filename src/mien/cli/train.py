@@ -53,9 +53,11 @@ def train(
             "Training needs a rendered set: make one with  mien studio render -o FOLDER  and give --data FOLDER."
         )
     if preset == "all":
-        if settings or init:
-            raise BadInput("--set and --init belong to one preset; train it by its name.")
-        results = train_all(data=data, held_out=held_out, runs=runs, minutes=minutes, share=share, quiet=quiet)
+        if init:
+            raise BadInput("--init belongs to one preset; train it by its name.")
+        results = train_all(
+            data=data, held_out=held_out, runs=runs, minutes=minutes, share=share, overrides=overrides, quiet=quiet
+        )
         for name, result in results.items():
             typer.echo(f"{name:<28}{result['seen']:>9} pictures  {result['logs']}")
         return

@@ -81,6 +81,7 @@ def train_all(
     runs: Path | None = None,
     minutes: float | None = None,
     share: float = 1.0,
+    overrides: dict[str, Any] | None = None,
     quiet: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Train every preset in order; the same call continues with the first that is not finished.
@@ -91,6 +92,7 @@ def train_all(
         runs: folder of runs.
         minutes: of the whole sitting.
         share: of each preset's pictures, e.g. 0.1 for a quick look at the whole chain.
+        overrides: changed settings of every preset, e.g. a larger batch for a GPU.
         quiet: no progress bars.
 
     Returns:
@@ -106,8 +108,9 @@ def train_all(
         if left is not None and left <= 0:
             break
         results[name] = train(
-            name, data=data, held_out=held_out, runs=runs, minutes=left, overrides={"pictures": pictures}, quiet=quiet
-        )
+            name, data=data, held_out=held_out, runs=runs, minutes=left, quiet=quiet,
+            overrides={"pictures": pictures} | (overrides or {}),
+        )  # fmt: skip
         if not results[name]["finished"]:
             break
     return results
