@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mien.errors import MienError
+from mien.io import read_json, write_json
 from mien.training.config import TrainConfig, learning_rate
-from mien.training.loop import fit, precision
+from mien.training.loop import earlier_pictures, fit, precision
 from mien.training.objective import Logs, Objective
 from mien.training.state import PowerEMA
 
@@ -150,11 +151,17 @@ def test_a_new_run_starts_from_given_weights_and_a_continued_one_does_not(tmp_pa
     first = Started()
     fit(still, first, None, tmp_path / "run", start_from=tmp_path, quiet=True)  # type: ignore[arg-type]
     assert first.layer.weight.item() == pytest.approx(7.5)
+    assert read_json(tmp_path / "run" / "started.json") == {"earlier_pictures": None}
     (tmp_path / "weight").write_text("-2")
     more = still.model_copy(update={"pictures": 20})
     second = Started()
     fit(more, second, None, tmp_path / "run", start_from=tmp_path, quiet=True)  # type: ignore[arg-type]
     assert second.layer.weight.item() == pytest.approx(7.5)
+
+
+def test_the_pictures_of_earlier_runs_are_added_up(tmp_path: Path) -> None:
+    write_json(tmp_path / "training.json", {"line": {"pictures": 30, "earlier_pictures": 12}, "other": {"pictures": 5}})
+    assert [earlier_pictures(tmp_path, name) for name in ("line", "other", "third")] == [42, 5, None]
 
 
 @pytest.mark.parametrize(("able", "expected"), [(True, "bf16"), (False, "no")])

@@ -21,7 +21,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from mien.io import write_json
+from mien.io import read_json, write_json
 from mien.training.config import TrainConfig, learning_rate
 from mien.training.state import FILE, PowerEMA, load_state, save_state
 
@@ -68,6 +68,7 @@ def fit(
         objective.prepare(corpus, folder)
     if start_from is not None and not (folder / FILE).exists():
         objective.start_from(start_from)
+        write_json(folder / "started.json", {"earlier_pictures": earlier_pictures(start_from, config.name)})
     parameters = objective.trained()
     factors = objective.learning_rates()
     groups = [
@@ -143,6 +144,14 @@ def fit(
         )
         ema.swap(parameters)
     return {"seen": counters["seen"], "finished": counters["seen"] >= config.pictures, "logs": values}
+
+
+def earlier_pictures(folder: Path, name: str) -> int | None:
+    """How many pictures the weights of a published model have seen in the stage ``name``; None where nobody knows."""
+    ledger = read_json(folder / "training.json") if (folder / "training.json").exists() else {}
+    if name not in ledger:
+        return None
+    return ledger[name]["pictures"] + (ledger[name].get("earlier_pictures") or 0)
 
 
 def precision(config: TrainConfig) -> str:

@@ -83,7 +83,8 @@ def _entry(run: Path) -> dict[str, Any]:
     for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         last, validation = record, record.get("validation", validation)
-    return {
+    started = read_json(run / "started.json") if (run / "started.json").exists() else {}
+    return started | {
         "pictures": last["seen"],
         "seconds": last["seconds"],
         "validation": validation,
