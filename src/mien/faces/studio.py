@@ -31,6 +31,9 @@ from mien.faces.types import Face, Reading, reading_of
 EMBEDDED = Path(__file__).resolve().parents[1] / "assets" / "studio"
 """The weights that ship with the package."""
 
+SURE = 0.6
+"""Least probability of a named attribute that is told (*ours*)."""
+
 
 def _tensor(image: Image.Image) -> Tensor:
     """PIL picture -> [1, 3, H, W] in [-1, 1]."""
@@ -127,7 +130,12 @@ class StudioReader:
         )
 
     def _attributes(self, vector: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
-        words = {name: values[int(vector[name].argmax())] for name, values in self.face.classes.items()}
+        """What the network is sure of; a wrong word in a description does more harm than a missing one."""
+        words = {
+            name: values[int(vector[name].argmax())]
+            for name, values in self.face.classes.items()
+            if vector[name].max() >= SURE
+        }
         return words | {name: float(vector[name][0]) for name in ("skin_tone", "age", "gender")}
 
 
