@@ -315,3 +315,14 @@ def test_the_null_prompt_is_kept() -> None:
         pipeline.text_encoder.get_input_embeddings().weight.mul_(2)
     assert torch.equal(pipeline.encode_null(), kept)
     assert not torch.equal(pipeline.encode_null("glasses"), kept)
+
+
+def test_the_embedded_model_loads_in_a_fresh_process() -> None:
+    """Nothing but the pipeline is imported: its parts' modules must come with it."""
+    import subprocess
+    import sys
+
+    code = "from mien.pipelines import PortraitPipeline as P; print(sorted(P.from_pretrained('studio').adapters))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "landmarks" in done.stdout

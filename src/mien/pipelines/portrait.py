@@ -88,6 +88,9 @@ class PortraitPipeline(DiffusionPipeline):
         Raises:
             MissingAsset: if the embedded weights are not installed.
         """
+        import mien.faces.networks.expression
+        import mien.models.autoencoder  # noqa: F401
+
         name = str(pretrained_model_name_or_path)
         folder = embedded(name) if name in EMBEDDED else Path(name)
         adapters = kwargs.pop("adapters", None)
