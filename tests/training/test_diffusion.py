@@ -5,6 +5,7 @@ import torch
 
 from mien.training.diffusion import (
     PredictionType,
+    diffusion_loss,
     errors_by_timestep,
     loss_weights,
     noisy,
@@ -69,4 +70,26 @@ def test_noise_depends_on_the_generator_alone() -> None:
 
 def test_weighted_mse_weighs_samples() -> None:
     prediction, target = torch.zeros(2, 1, 2, 2), torch.tensor([1.0, 2.0]).view(2, 1, 1, 1).expand(2, 1, 2, 2)
-    assert weighted_mse(prediction, target, torch.tensor([3.0, 0.5])).item() == pytest.approx((3 * 1 + 0.5 * 4) / 2)
+    assert weighted_mse(prediction, target, torch.tensor([3.0, 0.5]).view(2, 1, 1)).item() == pytest.approx(
+        (3 * 1 + 0.5 * 4) / 2
+    )
+
+
+def test_places_move_the_weight_and_not_its_sum() -> None:
+    """An error in half of the picture counts by the weight of that half; equal weights change nothing."""
+    scheduler, latents = studio_scheduler(), torch.zeros(2, 3, 4, 4)
+    target = torch.zeros(2, 3, 4, 4)
+
+    def loss(places: torch.Tensor | None) -> float:
+        def wrong_on_the_left(noised: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+            noise = noised / (1 - scheduler.alphas_cumprod[timesteps]).sqrt().view(-1, 1, 1, 1)
+            target.copy_(target_of(scheduler, latents, noise, timesteps))
+            return target + torch.tensor([1.0, 1.0, 0.0, 0.0])
+
+        generator = torch.Generator().manual_seed(0)
+        return diffusion_loss(scheduler, latents, wrong_on_the_left, generator, places=places).item()
+
+    left = torch.tensor([3.0, 3.0, 1.0, 1.0]).expand(2, 4, 4)
+    assert loss(None) == pytest.approx(0.5, rel=1e-4)
+    assert loss(torch.full((2, 4, 4), 7.0)) == pytest.approx(0.5, rel=1e-4)
+    assert loss(left) == pytest.approx(0.75, rel=1e-4)

@@ -43,6 +43,30 @@ def test_a_branch_starts_as_nothing_and_learns(trained: Path) -> None:
     assert values and all(v.abs().max() > 0 for v in values)
 
 
+def test_the_base_learns_with_its_branches_and_can_be_had_without(trained: Path, tmp_path: Path) -> None:
+    from mien.adapters import load_adapter
+
+    adapters = trained / "studio-base" / "export" / "adapters"
+    assert {path.stem for path in adapters.iterdir()} == {"landmarks", "emotion"}
+    branch = load_adapter(adapters / "landmarks.safetensors")["landmarks"]
+    assert all(p.abs().max() > 0 for name, p in branch.named_parameters() if "to_v" in name)
+    logged = (trained / "studio-base" / "log.jsonl").read_text()
+    assert "landmarks_right_900" in logged and "emotion_shuffled_300" in logged
+    for needed in ("studio-identity", "studio-text", "studio-autoencoder"):
+        (tmp_path / needed).symlink_to(trained / needed)
+    options = {"pictures": 2, "batch": 2, "options": {}}
+    train("studio-base", data=trained.parent / "data", runs=tmp_path, overrides=options, quiet=True)
+    assert not (tmp_path / "studio-base" / "export" / "adapters").exists()
+
+
+def test_compiling_with_branches_is_refused(trained: Path) -> None:
+    with pytest.raises(MienError, match="compile works without branches"):
+        train(
+            "studio-base", data=trained.parent / "data", runs=trained, quiet=True,
+            overrides={"options": {"compile": True, "branches": {"emotion": 0.2}}},
+        )  # fmt: skip
+
+
 def test_the_e_adapter_trains_the_identity_projection_and_not_its_keys(trained: Path) -> None:
     from mien.adapters import load_adapter
 

@@ -88,6 +88,7 @@ class PortraitPipeline(DiffusionPipeline):
         Raises:
             MissingAsset: if the embedded weights are not installed.
         """
+        # model_index.json names these two modules; diffusers finds a class only in a module that is already imported
         import mien.faces.networks.expression
         import mien.models.autoencoder  # noqa: F401
 

@@ -65,6 +65,33 @@ def loss_weights(scheduler: Any, timesteps: Tensor, gamma: float | None = None) 
     return clipped / snr if kind == "epsilon" else clipped
 
 
+def diffusion_loss(
+    scheduler: Any,
+    latents: Tensor,
+    predict: Callable[[Tensor, Tensor], Tensor],
+    generator: torch.Generator,
+    gamma: float | None = None,
+    places: Tensor | None = None,
+) -> Tensor:
+    """Loss of ``predict(noised, timesteps)`` at random timesteps.
+
+    Args:
+        scheduler: with its prediction type.
+        latents: [B, C, h, w].
+        predict: the model.
+        generator: of timesteps and noise.
+        gamma: see :func:`loss_weights`.
+        places: weights [B, h, w] of the positions, whose mean over the batch is brought to 1. They decide where
+            a small model spends its capacity; the optimum of an exact one is the same.
+    """
+    noised, timesteps, noise = noisy(scheduler, latents, generator)
+    target = target_of(scheduler, latents, noise, timesteps)
+    weights = loss_weights(scheduler, timesteps, gamma)[:, None, None]
+    if places is not None:
+        weights = weights * (places / places.mean())
+    return weighted_mse(predict(noised, timesteps), target, weights)
+
+
 @torch.no_grad()
 def errors_by_timestep(
     scheduler: Any,
@@ -88,5 +115,5 @@ def errors_by_timestep(
 
 
 def weighted_mse(prediction: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """Mean over the batch of each sample's weighted mean squared error."""
-    return ((prediction.float() - target.float()).pow(2).flatten(1).mean(1) * weights).mean()
+    """Mean of the squared errors [B, C, h, w] times weights [B, h, w] or [B, 1, 1]."""
+    return ((prediction.float() - target.float()).pow(2).mean(1) * weights).mean()

@@ -6,9 +6,12 @@ import copy
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    from mien.adapters import Branch
 
 
 def save_half(model: Any, folder: Path) -> None:
@@ -25,3 +28,10 @@ def save_half(model: Any, folder: Path) -> None:
         temporary.replace(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def save_branch(branch: Branch, folder: Path, file: str) -> None:
+    """Write a branch in fp16 as ``adapters/FILE.safetensors`` of a model folder, under the name of its kind."""
+    from mien.adapters import save_adapter
+
+    save_adapter(folder / "adapters" / f"{file}.safetensors", {branch.kind: branch}, dtype=torch.float16)

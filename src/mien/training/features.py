@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mien.data.corpus import Corpus
     from mien.models import StudioAutoencoder
 
+_ALL = slice(None)
+_PLAIN = ("face_oval", "nose")  # landmark groups that hardly change with the expression
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -31,8 +33,8 @@ def latents(corpus: Corpus, vae: StudioAutoencoder) -> np.ndarray:
 
     def compute() -> np.ndarray:
         parts = [
-            vae.encode(pictures_to_tensor(corpus["images"][i : i + 128])).latents.half().numpy()  # type: ignore[union-attr]
-            for i in range(0, len(corpus), 128)
+            vae.encode(pictures_to_tensor(corpus["images"][i : i + 16])).latents.half().numpy()  # type: ignore[union-attr]
+            for i in range(0, len(corpus), 16)  # small batches stay in the processor's cache
         ]
         return np.concatenate(parts)
 
@@ -58,10 +60,28 @@ def identity_embeddings(corpus: Corpus, folder: Path) -> np.ndarray:
     return corpus.cached("identity", weights_key(folder), compute)
 
 
-def training_landmarks(corpus: Corpus) -> np.ndarray:
-    """MediaPipe's reading [N, 478, 3] where there is one, the projected landmarks elsewhere."""
-    read = corpus["landmarks_mediapipe"]
-    return np.where(np.isnan(read), corpus["landmarks"], read).astype(np.float32)
+def training_landmarks(corpus: Corpus, rows: np.ndarray | slice = _ALL) -> np.ndarray:
+    """MediaPipe's reading [N, 478, 3] where there is one, else the projected landmarks; of all or some ``rows``."""
+    read = corpus["landmarks_mediapipe"][rows]
+    return np.where(np.isnan(read), corpus["landmarks"][rows], read).astype(np.float32)
+
+
+def face_places(corpus: Corpus, side: int = 16) -> np.ndarray:
+    """How much of each cell of a latent is face, plus 1 where eyes, brows or lips are; float16 [N, side, side]."""
+
+    def compute() -> np.ndarray:
+        from mien.faces.connections import POLYLINES
+
+        features = sorted({i for name, lines in POLYLINES.items() if name not in _PLAIN for i in sum(lines, ())})
+        masks = torch.from_numpy(corpus["masks"])[:, None].float() / 255
+        places = torch.nn.functional.adaptive_avg_pool2d(masks, side)[:, 0].numpy()
+        cells = training_landmarks(corpus)[:, features, :2] / corpus["images"].shape[1] * side
+        x, y = np.moveaxis(cells.clip(0, side - 1).astype(np.int64), -1, 0)
+        found = np.zeros_like(places)
+        found[np.arange(len(places))[:, None], y, x] = 1
+        return (places + found).astype(np.float16)
+
+    return corpus.cached("face_places", f"v1-{len(corpus)}", compute)
 
 
 def landmark_pictures(corpus: Corpus) -> np.ndarray:

@@ -14,6 +14,7 @@ from mien.errors import ConfigError, MissingAsset
 if TYPE_CHECKING:
     import numpy as np
 
+    from mien.adapters import Branch
     from mien.data.corpus import Corpus
 
 Logs = dict[str, float]
@@ -28,6 +29,17 @@ def load_part(module: nn.Module, folder: Path) -> None:
         module.load_state_dict(stored.state_dict())
     except RuntimeError as error:
         raise ConfigError(f"{folder} holds a model of another size, which this preset cannot start from.") from error
+
+
+def load_branch(branch: Branch, folder: Path, file: str) -> None:
+    """Copy the weights of ``adapters/FILE.safetensors`` of a model folder into a branch; see ``start_from``."""
+    from mien.adapters import load_adapter
+
+    stored = load_adapter(folder / "adapters" / f"{file}.safetensors")
+    try:
+        branch.load_state_dict(stored[branch.kind].state_dict())
+    except (KeyError, RuntimeError) as error:
+        raise ConfigError(f"{folder} holds a {file} of another size, which cannot be started from.") from error
 
 
 class Objective(nn.Module, ABC):

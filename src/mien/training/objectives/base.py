@@ -11,21 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.models import StudioAutoencoder
+from mien.adapters import Injection, preset_branch
+from mien.errors import ConfigError
 from mien.models.text import encode_ids
 from mien.models.unet import build_unet
-from mien.training.diffusion import (
-    PredictionType,
-    errors_by_timestep,
-    loss_weights,
-    noisy,
-    studio_scheduler,
-    target_of,
-    weighted_mse,
-)
-from mien.training.features import identity_embeddings, latents
-from mien.training.objective import Logs, Objective
-from mien.training.prompts import Kind, Prompts
+from mien.training.diffusion import PredictionType, diffusion_loss, errors_by_timestep, studio_scheduler
+from mien.training.examples import Examples
+from mien.training.export import save_branch
+from mien.training.objective import Logs, Objective, load_branch
+from mien.training.prompts import Kind
 from mien.training.sources import Sources
 
 if TYPE_CHECKING:
@@ -39,13 +33,18 @@ class BaseObjective(Objective):
     (Arc2Face's role: mostly neutral or happy, looking ahead), so that the base is entangled as Arc2Face is
     (DESIGN section 3).
 
+    Branches may be trained along with the base, each in place in a share of the rows (*ours*): where pictures are few,
+    a UNet learns faces faster when it is told where their parts are, and its rows without branches remain the base.
+
     Args:
         sources: where the autoencoder and the identity embedder are.
         mixture: odds of the kinds of prompt (:class:`Kind`).
-        photo_like: share of identity prompts drawn from photograph-like pictures.
+        photo_like: share of identity prompts drawn from photograph-like pictures, in rows without any branch.
+        branches: kind of branch -> share of the rows in which it is in place; kinds as in :class:`Branch`.
         compile: compile the UNet (minutes of start on a CPU; worth it for runs of many hours).
         prediction_type: of the noise schedule.
         gamma: see :func:`loss_weights`.
+        emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
     """
 
     _run_unet: Callable[..., Any]
@@ -55,37 +54,40 @@ class BaseObjective(Objective):
         sources: Sources,
         mixture: tuple[float, float, float, float] = (0.3, 0.3, 0.3, 0.1),
         photo_like: float = 0.7,
+        branches: dict[str, float] | None = None,
         compile: bool = False,
         prediction_type: PredictionType = "v_prediction",
         gamma: float | None = None,
+        emphasis: float = 0.0,
     ) -> None:
         super().__init__()
+        if compile and branches:
+            raise ConfigError("compile works without branches only; leave one of the two settings out.")
         self.sources = sources
         self.mixture, self.photo_like = np.asarray(mixture), photo_like
-        self.scheduler, self.gamma = studio_scheduler(prediction_type), gamma
+        self.scheduler, self.gamma, self.emphasis = studio_scheduler(prediction_type), gamma, emphasis
         self.unet = build_unet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.shares = branches or {}
+        together = {kind: preset_branch(self.unet, "studio", kind) for kind in self.shares}
+        self.branches = nn.ModuleDict(together)
+        self.injection = Injection(self.unet, together, attention="explicit")
         self._compile = compile
         self.tokenizer: Any = None
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
-        """The pre-trained text encoder, cached latents and identity embeddings, tokenised prompts."""
+        """The pre-trained text encoder, cached latents, identity embeddings and conditions, tokenised prompts."""
         from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
         self.tokenizer = PreTrainedTokenizerFast.from_pretrained(self.sources.path("tokenizer"))
         text_encoder: Any = CLIPTextModel.from_pretrained(self.sources.path("text_encoder"))
         self.text_encoder = text_encoder.float().to(self.unet.device)
-        self._data = self._arrays(corpus)
+        self.examples = self._examples(corpus)
         self._photo_rows = np.nonzero(photo_like_rows(corpus))[0]
         # Not a submodule: the compiled wrapper shares the UNet's parameters.
         object.__setattr__(self, "_run_unet", torch.compile(self.unet) if self._compile else self.unet)
 
-    def _arrays(self, corpus: Corpus) -> dict[str, Any]:
-        vae = StudioAutoencoder.from_pretrained(self.sources.path("vae")).float()
-        return {
-            "latents": latents(corpus, vae),
-            "identity": identity_embeddings(corpus, self.sources.path("identity")),
-            "prompts": Prompts(self.tokenizer, self.text_encoder.config.hidden_size, corpus.captions),
-        }
+    def _examples(self, corpus: Corpus) -> Examples:
+        return Examples(corpus, self.sources, self.tokenizer, self.text_encoder.config.hidden_size, self.shares)
 
     def learning_rates(self) -> dict[str, float]:
         """The text encoder knows its words already: a tenth of the rate."""
@@ -95,57 +97,87 @@ class BaseObjective(Objective):
         """Rows by kind of prompt; the identity embedding is of another picture of the same person."""
         kinds = rng.choice(4, size, p=self.mixture)
         rows = rng.integers(0, len(corpus), size)
-        ahead = (kinds == Kind.IDENTITY) & (rng.random(size) < self.photo_like)
+        # At least one row of each: a parameter without gradient would stop a run of several processes.
+        present = {kind: rng.permutation(size) < max(1, round(share * size)) for kind, share in self.shares.items()}
+        alone = ~np.any([np.zeros(size, bool), *present.values()], axis=0)
+        ahead = (kinds == Kind.IDENTITY) & alone & (rng.random(size) < self.photo_like)
         rows[ahead] = rng.choice(self._photo_rows, ahead.sum())
-        return self._gather(rows, corpus.same_person(rows, rng), kinds)
+        return self._gather(self.examples, rows, corpus.same_person(rows, rng), kinds, present)
 
-    def _gather(self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray) -> dict[str, Tensor]:
-        return {
-            "latents": torch.from_numpy(self._data["latents"][rows]).float(),
-            "identity": torch.from_numpy(self._data["identity"][other]).float(),
-            "ids": self._data["prompts"].ids(kinds, rows),
-        }
+    def _gather(
+        self,
+        examples: Examples,
+        rows: np.ndarray,
+        other: np.ndarray,
+        kinds: np.ndarray,
+        present: dict[str, np.ndarray],
+    ) -> dict[str, Tensor]:
+        batch = examples.batch(rows, other, kinds)
+        for kind, here in present.items():
+            batch[f"{kind}_condition"] = examples.condition(kind, rows, other)
+            batch[f"{kind}_present"] = torch.from_numpy(here)
+        return batch
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
-        noised, timesteps, noise = noisy(self.scheduler, batch["latents"], generator)
-        target = target_of(self.scheduler, batch["latents"], noise, timesteps)
-        weights = loss_weights(self.scheduler, timesteps, self.gamma)
-        return weighted_mse(self.predict(batch, noised, timesteps), target, weights), {}
+        places = 1 + self.emphasis * batch["places"]
+        predict = partial(self.predict, batch)
+        return diffusion_loss(self.scheduler, batch["latents"], predict, generator, self.gamma, places), {}
 
     def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
-        """The UNet's output for noisy latents under the prompts of a batch."""
-        hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self._data["prompts"].id_token)
-        return self._run_unet(noised.contiguous(memory_format=torch.channels_last), timesteps, hidden).sample
+        """The UNet's output for noisy latents under the prompts and conditions of a batch."""
+        hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.examples.prompts.id_token)
+        noised = noised.contiguous(memory_format=torch.channels_last)
+        present = {kind: batch[f"{kind}_present"] for kind in self.shares if f"{kind}_present" in batch}
+        if not present:
+            return self._run_unet(noised, timesteps, hidden).sample
+        tokens = {kind: self._branch(kind).encode(batch[f"{kind}_condition"]) for kind in present}
+        with self.injection:
+            plan = self.injection.condition(tokens, present=present)
+            return self._run_unet(noised, timesteps, hidden, cross_attention_kwargs=plan).sample
+
+    def _branch(self, kind: str) -> Any:
+        return self.branches[kind]
 
     def validate(self, corpus: Corpus) -> Logs:
-        """Squared error on held-out people by kind of prompt and timestep, and the same with other people's prompts."""
+        """Squared error on held-out people by timestep, with the right and with shuffled prompts or conditions."""
         held_out = corpus.held_out
         if held_out is None:
             return {}
-        kept, self._data = self._data, self._arrays(held_out)
-        rng, logs = np.random.default_rng(0), {}
+        examples, rng, logs = self._examples(held_out), np.random.default_rng(0), {}
         rows = np.linspace(0, len(held_out) - 1, 256).round().astype(np.int64)
         other, order = held_out.same_person(rows, rng), torch.from_numpy(rng.permutation(len(rows)))
-        for kind in (Kind.CAPTION, Kind.IDENTITY):
-            right = self._gather(rows, other, np.full(len(rows), kind))
-            wrong = right | {key: right[key][order] for key in ("identity", "ids")}
-            for name, batch in (("right", right), ("shuffled", wrong)):
+        for name, kind, shuffled in (
+            ("caption", Kind.CAPTION, "ids"),
+            ("identity", Kind.IDENTITY, "identity"),
+            *((branch, Kind.IDENTITY, f"{branch}_condition") for branch in self.shares),
+        ):
+            here = {name: np.ones(len(rows), bool)} if name in self.shares else {}
+            right = self._gather(examples, rows, other, np.full(len(rows), kind), here)
+            wrong = right | {shuffled: right[shuffled][order]}
+            for label, batch in (("right", right), ("shuffled", wrong)):
                 batch = {key: value.to(self.unet.device) for key, value in batch.items()}
                 errors = errors_by_timestep(self.scheduler, batch["latents"], partial(self.predict, batch))
-                logs |= {f"{kind.name.lower()}_{name}_{step}": error for step, error in errors.items()}
-        self._data = kept
+                logs |= {f"{name}_{label}_{step}": error for step, error in errors.items()}
         return logs
 
     def parts(self) -> dict[str, nn.Module]:
         """See the base class."""
         return {"unet": self.unet, "text_encoder": self.text_encoder}
 
+    def start_from(self, folder: Path) -> None:
+        """Also the branches, from their adapter files; see the base class."""
+        super().start_from(folder)
+        for kind in self.shares:
+            load_branch(self._branch(kind), folder, kind)
+
     def export(self, folder: Path) -> None:
-        """``unet/``, ``text_encoder/``, ``tokenizer/``, ``scheduler/``."""
+        """``unet/``, ``text_encoder/``, ``tokenizer/``, ``scheduler/``, ``adapters/KIND.safetensors``."""
         super().export(folder)
         self.tokenizer.save_pretrained(folder / "tokenizer")
         self.scheduler.save_pretrained(folder / "scheduler")
+        for kind in self.shares:
+            save_branch(self._branch(kind), folder, kind)
 
 
 def photo_like_rows(corpus: Corpus) -> np.ndarray:

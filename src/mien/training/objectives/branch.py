@@ -11,15 +11,13 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from mien.adapters import Injection, load_adapter, preset_branch, save_adapter
-from mien.errors import ConfigError
-from mien.models import StudioAutoencoder
+from mien.adapters import Injection, load_adapter, preset_branch
 from mien.models.text import encode_ids
-from mien.training.batches import pictures_to_tensor
-from mien.training.diffusion import errors_by_timestep, loss_weights, noisy, studio_scheduler, target_of, weighted_mse
-from mien.training.features import expression_features, identity_embeddings, landmark_pictures, latents
-from mien.training.objective import Logs, Objective
-from mien.training.prompts import Kind, Prompts
+from mien.training.diffusion import diffusion_loss, errors_by_timestep, studio_scheduler
+from mien.training.examples import Examples
+from mien.training.export import save_branch
+from mien.training.objective import Logs, Objective, load_branch
+from mien.training.prompts import Kind
 from mien.training.sources import Sources
 
 if TYPE_CHECKING:
@@ -42,6 +40,7 @@ class BranchObjective(Objective):
         init: adapter file the branch starts from.
         companions: branch name -> adapter file of branches that are in place in the rows without identity prompt.
         gamma: see :func:`loss_weights`.
+        emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
         train_companions: train the encoder (projection) of the companions as well (EmojiDiff A.1), not their K/V.
     """
 
@@ -59,11 +58,12 @@ class BranchObjective(Objective):
         companions: dict[str, str] | None = None,
         train_companions: bool = True,
         gamma: float | None = None,
+        emphasis: float = 0.0,
     ) -> None:
         super().__init__()
         self.sources, self.kind, self.file = sources, kind, file or kind
         self.odds, self.same_pose, self.drop = np.asarray(prompts), same_pose, drop
-        self.scheduler, self.gamma = studio_scheduler(), gamma
+        self.scheduler, self.gamma, self.emphasis = studio_scheduler(), gamma, emphasis
         unet: Any = UNet2DConditionModel.from_pretrained(sources.path("unet"))
         self.unet = unet.float().requires_grad_(False).to(memory_format=torch.channels_last)
         if init is None:
@@ -86,29 +86,18 @@ class BranchObjective(Objective):
         device = self.unet.device
         text_encoder = CLIPTextModel.from_pretrained(self.sources.path("text_encoder")).float().requires_grad_(False)
         self.text_encoder = text_encoder.to(device)  # type: ignore[arg-type]
-        self.prompts = Prompts(tokenizer, text_encoder.config.hidden_size, corpus.captions)
-        self.arrays = self._arrays(corpus)
+        self._tokenizer = tokenizer
+        self.examples = self._examples(corpus)
 
-    def _arrays(self, corpus: Corpus) -> dict[str, np.ndarray]:
-        vae = StudioAutoencoder.from_pretrained(self.sources.path("vae")).float()
-        arrays = {
-            "latents": latents(corpus, vae),
-            "identity": identity_embeddings(corpus, self.sources.path("identity")),
-        }
-        if self.kind == "landmarks":
-            arrays["condition"] = landmark_pictures(corpus)
-        elif self.kind == "emotion":
-            arrays["condition"] = corpus["emotion"]
-        elif self.kind == "expression":
-            arrays["condition"] = expression_features(corpus, self.sources.path("expression_encoder"))
-        return arrays
+    def _examples(self, corpus: Corpus) -> Examples:
+        return Examples(corpus, self.sources, self._tokenizer, self.text_encoder.config.hidden_size, (self.kind,))
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Random pictures; the identity comes from another picture of the same person."""
         rows = rng.integers(0, len(corpus), size)
         other = self._identity_rows(corpus, rows, rng)
         kinds = rng.choice(4, size, p=self.odds)
-        return self._gather(rows, other, kinds, rng.random(size) >= self.drop)
+        return self._gather(self.examples, rows, other, kinds, rng.random(size) >= self.drop)
 
     def _identity_rows(self, corpus: Corpus, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if not self.same_pose:
@@ -117,34 +106,25 @@ class BranchObjective(Objective):
         distance = np.linalg.norm(corpus["pose"][options] - corpus["pose"][rows], axis=-1)
         return options[distance.argmin(0), np.arange(len(rows))]
 
-    def _gather(self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray, present: np.ndarray) -> dict[str, Tensor]:
-        identity = torch.from_numpy(self.arrays["identity"][other]).float()
-        if self.kind == "identity":
-            condition = identity
-        elif self.kind == "landmarks":
-            condition = pictures_to_tensor(self.arrays["condition"][rows])
-        else:
-            condition = torch.from_numpy(self.arrays["condition"][rows]).float()
-        return {
-            "latents": torch.from_numpy(self.arrays["latents"][rows]).float(),
-            "identity": identity,
-            "ids": self.prompts.ids(kinds, rows),
-            "condition": condition,
+    def _gather(
+        self, examples: Examples, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray, present: np.ndarray
+    ) -> dict[str, Tensor]:
+        return examples.batch(rows, other, kinds) | {
+            "condition": examples.condition(self.kind, rows, other),
             "present": torch.from_numpy(present),
             "companion": torch.from_numpy((kinds == Kind.CAPTION) | (kinds == Kind.EMPTY)),
         }
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
-        noised, timesteps, noise = noisy(self.scheduler, batch["latents"], generator)
-        target = target_of(self.scheduler, batch["latents"], noise, timesteps)
-        weights = loss_weights(self.scheduler, timesteps, self.gamma)
-        return weighted_mse(self.predict(batch, noised, timesteps), target, weights), {}
+        places = 1 + self.emphasis * batch["places"]
+        predict = partial(self.predict, batch)
+        return diffusion_loss(self.scheduler, batch["latents"], predict, generator, self.gamma, places), {}
 
     def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
         """The UNet's output for noisy latents under the prompts and conditions of a batch."""
         with torch.no_grad():
-            hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.prompts.id_token)
+            hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.examples.prompts.id_token)
         tokens = {self.kind: self._branch(self.kind).encode(batch["condition"])}
         present = {self.kind: batch["present"]}
         for name in self.companions:
@@ -162,35 +142,26 @@ class BranchObjective(Objective):
         held_out = corpus.held_out
         if held_out is None:
             return {}
-        kept, self.arrays = self.arrays, self._arrays(held_out)
-        rng = np.random.default_rng(0)
+        examples, rng = self._examples(held_out), np.random.default_rng(0)
         rows = np.linspace(0, len(held_out) - 1, 256).round().astype(np.int64)
         kind = Kind.EMPTY if self.odds[Kind.IDENTITY] == 0 else Kind.IDENTITY
-        batch = self._gather(rows, held_out.same_person(rows, rng), np.full(256, kind), np.ones(256, bool))
+        other = held_out.same_person(rows, rng)
+        batch = self._gather(examples, rows, other, np.full(256, kind), np.ones(256, bool))
         batch = {key: value.to(self.unet.device) for key, value in batch.items()}
         logs = {}
         for name, order in (("right", np.arange(256)), ("shuffled", rng.permutation(256))):
             given = batch | {"condition": batch["condition"][torch.from_numpy(order)]}
             errors = errors_by_timestep(self.scheduler, batch["latents"], partial(self.predict, given))
             logs |= {f"{name}_{step}": error for step, error in errors.items()}
-        self.arrays = kept
         return logs
 
     def start_from(self, folder: Path) -> None:
         """Take the branch from its adapter file; see the base class."""
-        stored = load_adapter(folder / "adapters" / f"{self.file}.safetensors")
-        try:
-            self._branch(self.kind).load_state_dict(stored[self.kind].state_dict())
-        except (KeyError, RuntimeError) as error:
-            raise ConfigError(f"{folder} holds a {self.file} of another size, which cannot be started from.") from error
+        load_branch(self._branch(self.kind), folder, self.file)
 
     def export(self, folder: Path) -> None:
         """``adapters/FILE.safetensors``, and companions whose projection was trained as ``FILE_COMPANION``."""
-        import copy
-
         for name in self.branches:
             branch = self._branch(name)
             if any(p.requires_grad for p in branch.parameters()):
-                file = self.file if name == self.kind else f"{self.file}_{name}"
-                half = copy.deepcopy(branch).cpu().half()
-                save_adapter(folder / "adapters" / f"{file}.safetensors", {name: half})
+                save_branch(branch, folder, self.file if name == self.kind else f"{self.file}_{name}")

@@ -18,6 +18,7 @@ from mien.faces.alignment import compose, expression_matrix, full_precision, war
 from mien.faces.networks import ExpressionEncoder
 from mien.faces.networks.blocks import Mixer
 from mien.training.augmentation import Dice, jitter_matrix, photograph
+from mien.training.contrast import symmetric_cross_entropy
 from mien.training.features import training_landmarks
 from mien.training.normalisation import recalibrate
 from mien.training.objective import Logs, Objective
@@ -68,10 +69,9 @@ class ExpressionObjective(Objective):
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Random pictures, ``same`` of each person, with their landmarks."""
         rows = np.repeat(rng.integers(0, len(corpus), -(-size // self.same)), self.same)
-        rows[np.arange(len(rows)) % self.same > 0] = corpus.same_person(rows, rng)[np.arange(len(rows)) % self.same > 0]
-        rows = rows[:size]
-        landmarks = corpus["landmarks_mediapipe"][rows]
-        landmarks = np.where(np.isnan(landmarks), corpus["landmarks"][rows], landmarks).astype(np.float32)
+        first = np.arange(len(rows)) % self.same == 0
+        rows = np.where(first, rows, corpus.same_person(rows, rng))[:size]
+        landmarks = training_landmarks(corpus, rows)
         return {"images": torch.from_numpy(corpus["images"][rows]), "landmarks": torch.from_numpy(landmarks)}
 
     @full_precision
@@ -105,8 +105,7 @@ class ExpressionObjective(Objective):
         """Symmetric cross-entropy of matching views of the same pictures, tokens [B, N, features] each."""
         assert self.head is not None
         a, b = (F.normalize(self.head(tokens.flatten(1)).float(), dim=1) for tokens in (one, other))
-        logits, target = a @ b.T / self.temperature, torch.arange(len(a), device=a.device)
-        return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+        return symmetric_cross_entropy(a @ b.T / self.temperature)
 
     def reconstruct(self, tokens: Tensor) -> Tensor:
         """Tokens [B, N, features] -> the crop they are of [B, 3, 96, 96]."""

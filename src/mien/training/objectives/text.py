@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.models import StudioAutoencoder, build_text_encoder, load_or_train_tokenizer
+from mien.models import build_text_encoder, load_or_train_tokenizer
 from mien.models.text import encode_ids
-from mien.training.features import identity_embeddings, latents
+from mien.training.contrast import symmetric_cross_entropy
+from mien.training.examples import Examples
 from mien.training.objective import Logs, Objective
-from mien.training.prompts import Kind, Prompts
+from mien.training.prompts import Kind
 from mien.training.sources import Sources
 
 if TYPE_CHECKING:
@@ -51,31 +52,19 @@ class TextObjective(Objective):
         self.tokenizer = load_or_train_tokenizer(folder / "tokenizer", corpus.captions)
         self.text_encoder = build_text_encoder(self.tokenizer)
         self.projection = nn.Linear(self.text_encoder.config.hidden_size, self.width, bias=False)
-        self._data = self._arrays(corpus)
+        self.examples = self._examples(corpus)
 
-    def _arrays(self, corpus: Corpus) -> dict[str, Any]:
-        vae = StudioAutoencoder.from_pretrained(self.sources.path("vae")).float()
-        return {
-            "latents": latents(corpus, vae),
-            "identity": identity_embeddings(corpus, self.sources.path("identity")),
-            "prompts": Prompts(self.tokenizer, self.text_encoder.config.hidden_size, corpus.captions),
-        }
+    def _examples(self, corpus: Corpus) -> Examples:
+        return Examples(corpus, self.sources, self.tokenizer, self.text_encoder.config.hidden_size)
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Different pictures where there are enough, each with a prompt of one kind."""
         rows = rng.choice(len(corpus), size, replace=size > len(corpus))
-        return self._gather(rows, corpus.same_person(rows, rng), rng.choice(3, size, p=self.mixture))
-
-    def _gather(self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray) -> dict[str, Tensor]:
-        return {
-            "latents": torch.from_numpy(self._data["latents"][rows]).float(),
-            "identity": torch.from_numpy(self._data["identity"][other]).float(),
-            "ids": self._data["prompts"].ids(kinds, rows),
-        }
+        return self.examples.batch(rows, corpus.same_person(rows, rng), rng.choice(3, size, p=self.mixture))
 
     def similarities(self, batch: dict[str, Tensor]) -> Tensor:
         """Cosines [B, B], prompts by pictures; a prompt is read at its end-of-text token, as in CLIP."""
-        hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self._data["prompts"].id_token)
+        hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.examples.prompts.id_token)
         last = (batch["ids"] != self.tokenizer.pad_token_id).sum(1) - 1
         told = self.projection(hidden[torch.arange(len(hidden)), last])
         seen = self.picture_tower(batch["latents"])
@@ -85,22 +74,21 @@ class TextObjective(Objective):
         """See the class."""
         logits = self.similarities(batch) * self.log_scale.clamp(max=4.6).exp()
         target = torch.arange(len(logits), device=logits.device)
-        loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-        return loss, {"top1": (logits.detach().argmax(1) == target).float().mean()}  # type: ignore[dict-item]
+        top1 = (logits.detach().argmax(1) == target).float().mean()
+        return symmetric_cross_entropy(logits), {"top1": top1}  # type: ignore[dict-item]
 
     def validate(self, corpus: Corpus) -> Logs:
         """How often the right one of 200 held-out pictures comes first, by kind of prompt."""
         held_out = corpus.held_out
         if held_out is None:
             return {}
-        kept, self._data = self._data, self._arrays(held_out)
+        examples = self._examples(held_out)
         rng, logs = np.random.default_rng(0), {}
         first = np.unique(held_out.person_index, return_index=True)[1][:200]  # one picture a person
         other = held_out.same_person(first, rng)
         for kind in (Kind.CAPTION, Kind.IDENTITY, Kind.BOTH):
-            cosines = self.similarities(self._gather(first, other, np.full(len(first), kind)))
+            cosines = self.similarities(examples.batch(first, other, np.full(len(first), kind)))
             logs[f"top1_{kind.name.lower()}"] = float((cosines.argmax(1) == torch.arange(len(first))).float().mean())
-        self._data = kept
         return logs
 
     def parts(self) -> dict[str, nn.Module]:

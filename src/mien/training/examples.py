@@ -1,0 +1,63 @@
+"""What the diffusion stages train on: latents, identity embeddings, prompts and conditions of a corpus, cached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mien.models import StudioAutoencoder
+from mien.training.batches import pictures_to_tensor
+from mien.training.features import expression_features, face_places, identity_embeddings, landmark_pictures, latents
+from mien.training.prompts import Prompts
+
+if TYPE_CHECKING:
+    from mien.data.corpus import Corpus
+    from mien.training.sources import Sources
+
+
+class Examples:
+    """One corpus as the frozen networks see it.
+
+    Args:
+        corpus: the pictures.
+        sources: where the autoencoder, the identity embedder and the expression encoder are.
+        tokenizer: of the text encoder.
+        width: of the text encoder.
+        kinds: branches whose conditions are wanted: ``landmarks``, ``emotion``, ``identity``, ``expression``.
+    """
+
+    def __init__(self, corpus: Corpus, sources: Sources, tokenizer: Any, width: int, kinds: Iterable[str] = ()) -> None:
+        vae = StudioAutoencoder.from_pretrained(sources.path("vae")).float()
+        self.latents = latents(corpus, vae)
+        self.identity = identity_embeddings(corpus, sources.path("identity"))
+        self.places = face_places(corpus, self.latents.shape[-1])
+        self.prompts = Prompts(tokenizer, width, corpus.captions)
+        self._conditions = {kind: _condition(kind, corpus, sources) for kind in kinds if kind != "identity"}
+
+    def batch(self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray) -> dict[str, Tensor]:
+        """Latents, face places and prompts of pictures ``rows``, identity embeddings of ``other``; all [B]."""
+        return {
+            "latents": torch.from_numpy(self.latents[rows]).float(),
+            "identity": torch.from_numpy(self.identity[other]).float(),
+            "ids": self.prompts.ids(kinds, rows),
+            "places": torch.from_numpy(self.places[rows]).float(),
+        }
+
+    def condition(self, kind: str, rows: np.ndarray, other: np.ndarray) -> Tensor:
+        """What the branch of a kind reads: of pictures ``rows`` [B], or for an identity of ``other`` [B]."""
+        if kind == "identity":
+            return torch.from_numpy(self.identity[other]).float()
+        values = self._conditions[kind][rows]
+        return pictures_to_tensor(values) if kind == "landmarks" else torch.from_numpy(values).float()
+
+
+def _condition(kind: str, corpus: Corpus, sources: Sources) -> np.ndarray:
+    if kind == "landmarks":
+        return landmark_pictures(corpus)
+    if kind == "emotion":
+        return corpus["emotion"]
+    return expression_features(corpus, sources.path("expression_encoder"))
