@@ -19,6 +19,7 @@ COMMANDS = (
     "demo",
     "show",
     "read",
+    "score",
     "model",
     "model info",
     "train",
@@ -154,6 +155,20 @@ def test_bad_pictures_are_one_sentence(name: str, command: str, bad: dict[str, P
         ("generate", "--identity", bad[name], "-o", tmp_path / "out") if command == "generate" else (command, bad[name])
     )
     assert bad[name].name in one_sentence(mien(*words))
+
+
+def test_score_of_two_pictures_by_the_studios_own_reader(tmp_path: Path) -> None:
+    examples = Path(__file__).resolve().parents[2] / "src/mien/assets/examples"
+    one, other = examples / "person-Ada.png", examples / "person-Bo.png"
+    words = ("score", "--reference", one, "--reader", "studio", "--generated")
+    same = json.loads(mien(*words, one, "--json").stdout)["metrics"]
+    different = json.loads(mien(*words, other, "--json").stdout)["metrics"]
+    assert same["exp"]["value"] == 0 and same["lms"]["value"] == 0
+    assert different["exp"]["value"] > 0.01 and different["lms"]["n"] == 1
+    assert same["identity.studio"]["value"] > 0.999 > different["identity.studio"]["value"]
+    lines = mien(*words, other).stdout
+    assert "1 pair;" in lines and "needs 2 or more" in lines
+    assert "not one of each" in one_sentence(mien("score", "--reference", one, "--generated", tmp_path))
 
 
 def test_show_speaks_and_writes_json(tmp_path: Path) -> None:

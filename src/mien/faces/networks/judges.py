@@ -126,9 +126,13 @@ class JudgeAttributes(ModelMixin, ConfigMixin):
         self.lengths = {"skin_tone": 1, "age": 1, "gender": 1} | {k: len(v) for k, v in self.classes.items()}
         self.head = nn.Linear(widths[-1], sum(self.lengths.values()))
 
+    def features(self, pictures: Tensor) -> Tensor:
+        """[B, C], the pooled features (for Frechet and kernel distances)."""
+        return self.trunk(channels_last(pictures)).mean((2, 3)).float()
+
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
         """Raw outputs of [B, 3, 96, 96]."""
-        output = self.head(self.trunk(channels_last(pictures)).mean((2, 3))).float()
+        output = self.head(self.features(pictures)).float()
         return dict(zip(self.lengths, output.split(list(self.lengths.values()), 1), strict=True))
 
     @torch.no_grad()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.adapters import Injection, preset_branch
+from mien.adapters.plan import spread
 from mien.errors import ConfigError
 from mien.models.text import encode_ids
 from mien.models.unet import build_unet
@@ -79,7 +80,10 @@ class BaseObjective(Objective):
         from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
         self.tokenizer = PreTrainedTokenizerFast.from_pretrained(self.sources.path("tokenizer"))
-        text_encoder: Any = CLIPTextModel.from_pretrained(self.sources.path("text_encoder"))
+        # explicit attention, as in the UNet: the fused kernel's backward pass is slow on a CPU
+        text_encoder: Any = CLIPTextModel.from_pretrained(
+            self.sources.path("text_encoder"), attn_implementation="eager"
+        )
         self.text_encoder = text_encoder.float().to(self.unet.device)
         self.examples = self._examples(corpus)
         self._photo_rows = np.nonzero(photo_like_rows(corpus))[0]
@@ -131,10 +135,15 @@ class BaseObjective(Objective):
         present = {kind: batch[f"{kind}_present"] for kind in self.shares if f"{kind}_present" in batch}
         if not present:
             return self._run_unet(noised, timesteps, hidden).sample
-        tokens = {kind: self._branch(kind).encode(batch[f"{kind}_condition"]) for kind in present}
+        tokens = {kind: self._tokens(kind, batch[f"{kind}_condition"], here) for kind, here in present.items()}
         with self.injection:
             plan = self.injection.condition(tokens, present=present)
             return self._run_unet(noised, timesteps, hidden, cross_attention_kwargs=plan).sample
+
+    def _tokens(self, kind: str, condition: Tensor, present: Tensor) -> Tensor:
+        """Tokens [B, N, D]; rows without the condition are not encoded, their tokens are zeros that nobody reads."""
+        encoded = self._branch(kind).encode(condition[present])
+        return spread(encoded, present.nonzero()[:, 0], len(present))
 
     def _branch(self, kind: str) -> Any:
         return self.branches[kind]

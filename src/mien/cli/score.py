@@ -1,0 +1,60 @@
+"""``mien score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def score(
+    reference: Annotated[Path, typer.Option(metavar="A", help="A picture or a folder: how it should be.")],
+    generated: Annotated[Path, typer.Option(metavar="B", help="A picture or a folder: how it came out.")],
+    reader: Annotated[str, typer.Option(metavar="NAME", help="Who reads faces: auto, mediapipe or studio.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """The papers' metrics on pictures made by any program; folders are paired by file name."""
+    import json
+
+    from mien.assets import embedded
+    from mien.cli.progress import bar
+    from mien.evaluation.pairing import pair_up
+    from mien.evaluation.score import score as run
+    from mien.faces import StudioReader
+    from mien.toolbox import open_reader
+
+    pairs = pair_up(reference, generated)
+    studio = StudioReader.from_pretrained()
+    judge = None
+    folder = embedded("studio") / "judges" / "attributes"
+    if folder.is_dir():
+        from mien.faces.networks import JudgeAttributes
+
+        judge = JudgeAttributes.from_pretrained(folder).float().eval()
+    report = run(pairs, open_reader(reader, studio), studio, judge, bar=bar)
+    typer.echo(json.dumps(report, indent=2) if as_json else as_text(report))
+
+
+def as_text(report: dict[str, Any]) -> str:
+    """The report for people, one metric a line."""
+    faces, pairs = report["faces"], report["pairs"]
+    lines = [f"{pairs} pair{'s' * (pairs != 1)}; a face in {faces['reference']} and {faces['generated']} of them"]
+    if report["unpaired"]:
+        lines.append(f"{report['unpaired']} pictures have no partner of the same name and are left out")
+    lines.append(f"{'':24}{'value':>10}{'95 % interval':>22}{'floor':>10}{'n':>7}{'failed':>8}  better")
+    for name, found in report["metrics"].items():
+        span = "" if found["low"] is None else f"{found['low']:.4f} to {found['high']:.4f}"
+        note = "" if found["enough"] else f"; needs {found['minimum']} or more"
+        lines.append(
+            f"{name:24}{_four(found['value']):>10}{span:>22}{_four(found['floor']):>10}{found['n']:>7}"
+            f"{found['n_failed']:>8}  {found['better']}{note}"
+        )
+    return "\n".join(lines)
+
+
+def _four(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

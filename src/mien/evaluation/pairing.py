@@ -1,0 +1,57 @@
+"""Which picture of one folder belongs to which of another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mien.errors import BadInput
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pictures that belong together.
+
+    Attributes:
+        reference, generated: files, row by row.
+        unpaired: files of either side without a partner.
+    """
+
+    reference: tuple[Path, ...]
+    generated: tuple[Path, ...]
+    unpaired: tuple[Path, ...] = ()
+
+
+def pair_up(reference: Path, generated: Path) -> Pairs:
+    """Two pictures, or two folders whose files are paired by name without ending, in the order of names.
+
+    Raises:
+        BadInput: if a path is absent, one is a folder and the other a file, names repeat, or no names agree.
+    """
+    for path in (reference, generated):
+        if not path.exists():
+            raise BadInput(f"There is nothing at {path}; check the path.")
+    if reference.is_dir() != generated.is_dir():
+        raise BadInput("Give two pictures or two folders, not one of each.")
+    if not reference.is_dir():
+        return Pairs((reference,), (generated,))
+    a, b = _by_name(reference), _by_name(generated)
+    both = sorted(a.keys() & b.keys())
+    if not both:
+        raise BadInput(
+            f"No picture of {generated} has the name of one in {reference}: files are paired by name without ending."
+        )
+    alone = sorted([a[name] for name in a.keys() - b.keys()] + [b[name] for name in b.keys() - a.keys()])
+    return Pairs(tuple(a[name] for name in both), tuple(b[name] for name in both), tuple(alone))
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in ENDINGS:
+            if path.stem in found:
+                raise BadInput(f"{folder} has {found[path.stem].name} and {path.name}: rename or remove one of them.")
+            found[path.stem] = path
+    return found
