@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q -c constraints.txt
-SYSTEM := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri
+SYSTEM := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri chromium chromium-driver
 
 .PHONY: demo test test-slow lint clean system
 demo: $(VENV)/.core
@@ -25,9 +25,10 @@ $(VENV)/.lint: $(VENV)/.test
 	$(PIP) -e '.[lint]'
 	touch $@
 
-# Software OpenGL for the tests that render; installed when we may, and the tests say so when they skip.
+# Software OpenGL for the tests that render and a browser; installed when we may, and the tests say so when they skip.
 system:
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! ldconfig -p | grep -q libEGL.so.1; then \
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  ! (ldconfig -p | grep -q libEGL.so.1 && command -v chromedriver >/dev/null); then \
 	  apt-get update -q >/dev/null && apt-get install -y -q $(SYSTEM) >/dev/null || echo "could not install $(SYSTEM)"; fi
 
 test: $(VENV)/.test system

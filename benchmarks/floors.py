@@ -3,8 +3,8 @@
     python benchmarks/floors.py --renders RENDERS [PHOTO ...]
 
 From renders read by MediaPipe (``mien studio render --read``): random pairs of people and expressions, the same person
-under another expression, two people whose faces are at rest, and the same picture after JPEG and a change of size, which
-is the reader's own noise. Photographs add their pairs and their noise. Writes ``benchmarks/results/floors.json``.
+under another expression, two people whose faces are at rest, and the same picture after JPEG and a change of size,
+which is the reader's own noise. Photographs add their pairs and their noise. Writes ``benchmarks/results/floors.json``.
 """
 
 from __future__ import annotations

@@ -20,6 +20,10 @@ COMMANDS = (
     "show",
     "read",
     "score",
+    "study",
+    "study add",
+    "study serve",
+    "study results",
     "model",
     "model info",
     "train",
@@ -169,6 +173,31 @@ def test_score_of_two_pictures_by_the_studios_own_reader(tmp_path: Path) -> None
     lines = mien(*words, other).stdout
     assert "1 pair;" in lines and "needs 2 or more" in lines
     assert "not one of each" in one_sentence(mien("score", "--reference", one, "--generated", tmp_path))
+
+
+def test_a_study_is_made_served_and_counted(tmp_path: Path) -> None:
+    import signal
+    from urllib.request import urlopen
+
+    examples = Path(__file__).resolve().parents[2] / "src/mien/assets/examples"
+    for method in ("one", "other"):
+        (tmp_path / method).mkdir()
+        (tmp_path / method / "a.png").write_bytes((examples / "person-Ada.png").read_bytes())
+    study = tmp_path / "study"
+    words = ("--question", "Which?", "--option", f"one={tmp_path / 'one'}", "--option", f"other={tmp_path / 'other'}")
+    assert "1 sets: Which?" in mien("study", "add", study, *words).stdout
+    command = [sys.executable, "-m", "mien", "study", "serve", str(study), "--port", "0"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as one:
+        assert one.stdout is not None
+        address = one.stdout.readline().strip()
+        with urlopen(address) as answer:
+            assert b"Which picture?" in answer.read()
+        one.send_signal(signal.SIGINT)
+        assert one.wait(20) == 130
+    assert json.loads(mien("study", "results", study, "--json").stdout)["participants"] == 0
+    assert "0 participants" in mien("study", "results", study).stdout
+    assert "no study" in one_sentence(mien("study", "serve", tmp_path))
 
 
 def test_show_speaks_and_writes_json(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("mien.cli.show", "Say where a picture comes from: settings, hashes, mark."),
     "read": ("mien.cli.read", "Print what the face reader sees in a picture."),
     "score": ("mien.cli.score", "Measure pictures of any program against their references."),
+    "study": ("mien.cli.study", "A user study in the browser: which pictures do people choose?"),
     "model": ("mien.cli.model", "Facts about the models."),
     "train": ("mien.cli.train", "Train one of the presets; the same command continues."),
     "studio": ("mien.cli.studio", "Render synthetic portraits with exact labels."),

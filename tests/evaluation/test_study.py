@@ -1,0 +1,228 @@
+"""The user study: what is asked, what is kept, what comes out."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from PIL import Image
+
+from mien.errors import BadInput, ConfigError
+from mien.evaluation.study.plan import Study, add_question, load_study, tasks_of
+from mien.evaluation.study.results import results
+from mien.evaluation.study.server import StudyServer
+from mien.evaluation.study.votes import Vote, Votes
+
+METHODS = {"ours": (200, 40, 40), "base": (40, 40, 200)}
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """Two questions of 30 sets, two methods, one of them with several pictures a set."""
+    for method, colour in METHODS.items():
+        for number in range(30):
+            (tmp_path / method).mkdir(exist_ok=True)
+            Image.new("RGB", (64, 64), colour).save(tmp_path / method / f"{number:02}.png")
+            (tmp_path / f"{method}-many" / f"{number:02}").mkdir(parents=True)
+            for sample in range(3):
+                Image.new("RGB", (64, 64), colour).save(tmp_path / f"{method}-many" / f"{number:02}" / f"{sample}.png")
+    folder = tmp_path / "study"
+    add_question(folder, "Which shows the pose?", {m: tmp_path / m for m in METHODS}, tmp_path / "ours")
+    add_question(folder, "Which varies more?", {m: tmp_path / f"{m}-many" for m in METHODS})
+    return folder
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    with StudyServer(folder) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Participant:
+    """A browser without a screen."""
+
+    def __init__(self, address: str, cookie: str | None = None) -> None:
+        self.address, self.cookie = address, cookie
+        if cookie is None:
+            with urlopen(f"{address}/") as answer:
+                self.cookie = answer.headers["Set-Cookie"].split(";")[0]
+
+    def get(self, path: str) -> bytes:
+        with urlopen(Request(self.address + path, headers={"Cookie": self.cookie or ""})) as answer:
+            return answer.read()
+
+    def next(self) -> dict[str, Any]:
+        return json.loads(self.get("/next"))
+
+    def vote(self, task: object, choice: object) -> dict[str, Any]:
+        body = json.dumps({"task": task, "choice": choice}).encode()
+        with urlopen(Request(f"{self.address}/vote", body, headers={"Cookie": self.cookie or ""})) as answer:
+            return json.loads(answer.read())
+
+    def colour(self, task: dict[str, Any], position: int) -> tuple[int, ...]:
+        from io import BytesIO
+
+        return Image.open(BytesIO(self.get(task["options"][position][0]))).convert("RGB").getpixel((5, 5))  # type: ignore
+
+    def finish(self, favourite: tuple[int, ...]) -> int:
+        """Always choose the picture of one colour."""
+        task, count = self.next(), 0
+        while not task.get("finished"):
+            position = [self.colour(task, i) for i in range(len(task["options"]))].index(favourite)
+            task, count = self.vote(task["task"], position), count + 1
+        return count
+
+
+def test_five_of_thirty_are_drawn_in_random_order(study: Path) -> None:
+    plan = load_study(study)
+    assert [len(question.sets) for question in plan.questions] == [30, 30]
+    tasks = tasks_of(plan, "a" * 32)
+    assert Counter(task.question for task in tasks) == {0: 5, 1: 5}
+    assert len({(task.question, task.set) for task in tasks}) == 10
+    assert tasks == tasks_of(plan, "a" * 32) != tasks_of(plan, "b" * 32)
+    orders = Counter(task.order[0] for i in range(200) for task in tasks_of(plan, f"{i:032}"))
+    assert abs(orders["ours"] - 1000) < 120  # neither method is on the left more often
+    sets = Counter(task.set for i in range(200) for task in tasks_of(plan, f"{i:032}"))
+    assert len(sets) == 30
+
+
+def test_fifty_participants_at_once_and_nothing_lost(study: Path) -> None:
+    colours = [METHODS["ours"] if i < 35 else METHODS["base"] for i in range(50)]
+    with serving(study) as address, ThreadPoolExecutor(50) as pool:
+        counts = list(pool.map(lambda colour: Participant(address).finish(colour), colours))
+    assert counts == [10] * 50
+    found = results(load_study(study), Votes(study).all(), draws=200)
+    assert (found["participants"], found["finished"]) == (50, 50)
+    for question in found["questions"]:
+        assert question["votes"] == 250 and question["chance"] == 0.5
+        ours = question["methods"]["ours"]
+        assert ours["value"] == pytest.approx(0.7) and 0.5 < ours["low"] < 0.7 < ours["high"] < 0.9
+
+
+def test_a_restart_and_a_closed_browser_go_on(study: Path) -> None:
+    with serving(study) as address:
+        person = Participant(address)
+        cookie = person.cookie
+        for _ in range(3):
+            task = person.next()
+            person.vote(task["task"], 0)
+    with (study / "votes.jsonl").open("ab") as stream:
+        stream.write(b'{"participant": "abc", "ques')  # a machine that stopped in the middle of a line
+    with serving(study) as address:
+        again = Participant(address, cookie)
+        task = again.next()
+        assert (task["done"], task["total"], task["task"]) == (3, 10, 3)
+        again.vote(task["task"], 1)
+    assert len(Votes(study).all()) == 4
+
+
+def test_a_vote_counts_once_and_only_for_what_was_asked(study: Path) -> None:
+    with serving(study) as address:
+        person = Participant(address)
+        task = person.next()
+        person.vote(task["task"], 0)
+        for number, choice, code in ((task["task"], 1, 409), (99, 0, 400), (1, 9, 400), (-1, 0, 400), ("x", None, 400)):
+            with pytest.raises(HTTPError) as refused:
+                person.vote(number, choice)
+            assert refused.value.code == code
+        with pytest.raises(HTTPError, match="403"):
+            Participant(address, "mien_study=nobody").next()
+    assert len(Votes(study).all()) == 1
+
+
+def test_nothing_that_reaches_the_browser_names_a_method(study: Path) -> None:
+    with serving(study) as address:
+        person = Participant(address)
+        told = person.get("/next").decode() + person.get("/").decode()
+        for number in range(10):
+            with pytest.raises(HTTPError):
+                person.get(f"/picture/{number}/7/0")
+        for path in ("/study.json", "/votes.jsonl", "/picture/0/0/../../study.json", "/picture/99/0/0"):
+            with pytest.raises(HTTPError):
+                person.get(path)
+    assert "ours" not in told and "base" not in told
+
+
+def test_results_of_nobody_are_no_numbers(study: Path) -> None:
+    found = results(load_study(study), [])
+    assert found["participants"] == 0 and found["questions"][0]["methods"]["ours"]["value"] is None
+
+
+def test_intervals_know_that_one_person_decides_several_sets(study: Path) -> None:
+    plan = load_study(study)
+    many = [Vote(f"{p:032}", 0, s, "ours" if p % 2 else "base") for p in range(20) for s in range(5)]
+    alone = [Vote(f"{p:032}", 0, p // 4, "ours" if p % 2 else "base") for p in range(100)]
+    width = {}
+    for name, votes in (("many", many), ("alone", alone)):
+        ours = results(plan, votes)["questions"][0]["methods"]["ours"]
+        width[name] = ours["high"] - ours["low"]
+    assert width["many"] > 1.2 * width["alone"]
+
+
+def test_a_study_that_cannot_be_is_said(study: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="two methods"):
+        add_question(tmp_path / "new", "?", {"ours": tmp_path / "ours"})
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match="no set in common"):
+        add_question(tmp_path / "new", "?", {"ours": tmp_path / "ours", "empty": tmp_path / "empty"})
+    with pytest.raises(BadInput, match="no study"):
+        load_study(tmp_path / "empty")
+    Votes(study).add(Vote("a", 0, 0, "ours"))
+    with pytest.raises(BadInput, match="votes already"):
+        add_question(study, "?", {m: tmp_path / m for m in METHODS})
+    (study / "study.json").write_text(json.dumps(Study().model_dump() | {"sead": 1}))
+    with pytest.raises(ConfigError, match="sead"):
+        load_study(study)
+    (study / "votes.jsonl").write_text("what\n")
+    with pytest.raises(BadInput, match="line 1"):
+        Votes(study)
+
+
+def test_in_a_real_browser(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    if shutil.which("chromedriver") is None:
+        pytest.skip("no chromedriver: Debian's packages chromium and chromium-driver are needed")
+    from selenium import webdriver
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    monkeypatch.setenv("SE_OFFLINE", "true")
+    options = webdriver.ChromeOptions()
+    for word in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
+                 "--disable-component-update", "--disable-sync", "--disable-quic"):  # fmt: skip
+        options.add_argument(word)
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    with serving(study) as address, webdriver.Chrome(options=options, service=service) as browser:
+
+        def wait(text: str) -> None:
+            WebDriverWait(browser, 20).until(lambda b: text in b.find_element(By.TAG_NAME, "main").text)
+
+        browser.get(address)
+        wait("1 of 10")
+        browser.find_elements(By.CSS_SELECTOR, "#options button")[0].click()
+        wait("2 of 10")
+        browser.get("about:blank")  # the page is closed and opened again
+        browser.get(address)
+        wait("2 of 10")
+        for number in range(2, 11):
+            wait(f"{number} of 10")
+            assert browser.execute_script("return [...document.images].every(i => i.alt)")
+            browser.find_element(By.TAG_NAME, "body").send_keys("2")
+        wait("Thank you.")
+    assert len(Votes(study).all()) == 10
