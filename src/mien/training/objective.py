@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,26 +22,47 @@ if TYPE_CHECKING:
 Logs = dict[str, float]
 
 
+def adopt(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Copy weights into a module of the same class, or of the same class with more attention blocks.
+
+    A block that the weights do not have begins as nothing, so that what the module computes is what the weights did:
+    a UNet's transformer with an output projection of zero, a branch's block as it was made, with values of zero.
+
+    Raises:
+        ConfigError: if the weights differ in anything else.
+    """
+    own = module.state_dict()
+    new = {found.group() for key in own.keys() - state.keys() if (found := _BLOCK.match(key))}
+    grown = {key for key in own if (found := _BLOCK.match(key)) and found.group() in new}
+    if own.keys() - grown != state.keys() or any(own[key].shape != value.shape for key, value in state.items()):
+        raise ConfigError(f"{source} holds a model of another size, which this preset cannot start from.")
+    module.load_state_dict(dict(state), strict=False)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if name in grown and ".proj_out." in name:
+                parameter.zero_()
+
+
+_BLOCK = re.compile(r".*\.attentions\.\d+\.|kv\.[^.]+\.")
+
+
 def load_part(module: nn.Module, folder: Path) -> None:
-    """Copy the weights of a ``from_pretrained`` folder into a module of the same class; see ``start_from``."""
+    """Copy the weights of a ``from_pretrained`` folder into a module; see ``start_from`` and :func:`adopt`."""
     if not folder.is_dir():
         raise MissingAsset(f"There is no {folder} to start from; give a folder that holds it, or leave --init out.")
     stored: Any = type(module).from_pretrained(folder)  # type: ignore[attr-defined]
-    try:
-        module.load_state_dict(stored.state_dict())
-    except RuntimeError as error:
-        raise ConfigError(f"{folder} holds a model of another size, which this preset cannot start from.") from error
+    adopt(module, stored.state_dict(), str(folder))
 
 
 def load_branch(branch: Branch, folder: Path, file: str) -> None:
     """Copy the weights of ``adapters/FILE.safetensors`` of a model folder into a branch; see ``start_from``."""
     from mien.adapters import load_adapter
 
-    stored = load_adapter(folder / "adapters" / f"{file}.safetensors")
-    try:
-        branch.load_state_dict(stored[branch.kind].state_dict())
-    except (KeyError, RuntimeError) as error:
-        raise ConfigError(f"{folder} holds a {file} of another size, which cannot be started from.") from error
+    path = folder / "adapters" / f"{file}.safetensors"
+    stored = load_adapter(path)
+    if branch.kind not in stored:
+        raise ConfigError(f"{path} holds no branch of the kind {branch.kind}.")
+    adopt(branch, stored[branch.kind].state_dict(), str(path))
 
 
 class Objective(nn.Module, ABC):
@@ -81,6 +104,8 @@ class Objective(nn.Module, ABC):
 
     def start_from(self, folder: Path) -> None:
         """Take the weights of a model folder (an export, the embedded model); what is not stored starts as new.
+
+        The folder's UNet may have fewer attention blocks (:func:`adopt`).
 
         Raises:
             MissingAsset: if a part is absent.
