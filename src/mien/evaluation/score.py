@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.evaluation.bootstrap import cluster_weights, interval, weighted_means
+from mien.evaluation.control.observe import whole_rows
 from mien.evaluation.metrics import emotion, expression, identity, pose
 from mien.evaluation.metrics.declared import METRICS
 from mien.evaluation.pairing import Pairs
@@ -93,7 +94,7 @@ def score(
         declared = METRICS[name]
         found |= {"unit": declared.unit, "better": declared.better, "minimum": declared.minimum}
         found["enough"] = found["n"] >= declared.minimum
-    seen = {side: int(_whole(values["landmarks"]).sum()) for side, values in zip(_SIDES, sides, strict=True)}
+    seen = {side: int(whole_rows(values["landmarks"]).sum()) for side, values in zip(_SIDES, sides, strict=True)}
     return {
         "pairs": len(pairs.reference),
         "unpaired": len(pairs.unpaired),
@@ -147,7 +148,7 @@ def _features(judge: Any, image: Any) -> Floats:
 
 def _paired(a: Floats, b: Floats, distance: Distance, root: bool, draws: int) -> dict[str, Any]:
     """One metric over N pairs, with its interval and floor."""
-    there = _whole(a) & _whole(b)
+    there = whole_rows(a) & whole_rows(b)
     rows = np.full(len(a), np.nan)
     if there.any():
         rows[there] = distance(a[there], b[there])
@@ -184,10 +185,6 @@ def _sets(a: Floats, b: Floats) -> dict[str, dict[str, Any]]:
         "kid.studio": {"value": kernel_distance(a, b), **shared},
         "frechet.studio": {"value": frechet_distance(Moments.of(a), Moments.of(b)), **shared},
     }
-
-
-def _whole(values: Floats) -> NDArray[np.bool_]:
-    return np.isfinite(values.reshape(len(values), -1)).all(1)
 
 
 def _number(value: float) -> float | None:

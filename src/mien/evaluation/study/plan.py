@@ -61,7 +61,7 @@ class Study(BaseModel):
     model_config = ConfigDict(extra="forbid")
     title: str = "Which picture?"
     seed: int = 0
-    drawn: int = Field(DRAWN, ge=1)
+    drawn: int = Field(default=DRAWN, ge=1)
     questions: list[Question] = []
 
 
