@@ -19,6 +19,7 @@ COMMANDS = (
     "demo",
     "show",
     "read",
+    "evaluate",
     "score",
     "study",
     "study add",
@@ -173,6 +174,21 @@ def test_score_of_two_pictures_by_the_studios_own_reader(tmp_path: Path) -> None
     lines = mien(*words, other).stdout
     assert "1 pair;" in lines and "needs 2 or more" in lines
     assert "not one of each" in one_sentence(mien("score", "--reference", one, "--generated", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("beauty", "--model", "a=lmk"), "no protocol 'beauty'"),
+        (("control", "--model", "lmk"), "--model NAME=SPEC"),
+        (("control", "--model", "a=lmk", "--model", "a=id-only"), "each name once"),
+        (("control", "--model", "a=nothing.json"), "no spec nothing.json"),
+        (("control", "--model", "a=lmk", "--sweep", "landmarks"), "--sweep BRANCH=NUMBER"),
+    ],
+)
+def test_evaluate_refuses_in_one_sentence(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    assert told in one_sentence(mien("evaluate", *words, "-o", tmp_path / "report"))
+    assert not (tmp_path / "report").exists()
 
 
 def test_a_study_is_made_served_and_counted(tmp_path: Path) -> None:

@@ -35,11 +35,11 @@ def likeness(
         count as not first.
     """
     own = np.asarray(owners)
-    shares = _shares(lambda rows: _first(rows, gallery, own), outputs, exact, weights)
+    shares = _shares(lambda rows: first_rows(rows, gallery, own), outputs, exact, weights)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = shares["model"] / shares["oracle"]
     return {
-        "cosine": summarise(_rows(outputs, exact, gallery, own), weights),
+        "cosine": summarise(cosine_rows(outputs, exact, gallery, own), weights),
         "top1": {
             **{name: estimate(values) for name, values in shares.items()},
             "of_oracle": estimate(ratio),
@@ -91,7 +91,7 @@ def donor_leak(
         Cosines to the own donor (``model``, ``oracle``) and to all other donors (``shuffled``), and ``leak`` =
         (model - shuffled) / (an exact render's cosine to its own person - shuffled): 0 is none, 1 is the donor.
     """
-    rows = _rows(outputs, exact, donors, np.array([pair.target for pair in pairs]))
+    rows = cosine_rows(outputs, exact, donors, np.array([pair.target for pair in pairs]))
     own = np.einsum("nd,nd->n", exact, gallery[[pair.person for pair in pairs]])
     model, none, ceiling = (weighted_means(values, weights) for values in (rows.model, rows.shuffled, own))
     summary = summarise(rows, weights)
@@ -101,7 +101,7 @@ def donor_leak(
     return {name: summary[name] for name in kept} | {"leak": leak}
 
 
-def _rows(outputs: Floats, exact: Floats, gallery: Floats, own: NDArray[Any]) -> Distances:
+def cosine_rows(outputs: Floats, exact: Floats, gallery: Floats, own: NDArray[Any]) -> Distances:
     """Cosines in the place of distances: the formula of transfer is the same with both signs turned."""
     table = np.asarray(outputs @ gallery.T, np.float64)
     rows = np.arange(len(own))
@@ -124,7 +124,7 @@ def _nearer(probes: Floats, right: Floats, others: Floats) -> NDArray[np.float64
         return (cosine[:, None] > np.einsum("nd,nkd->nk", probes, others)).all(1).astype(np.float64)
 
 
-def _first(probes: Floats, gallery: Floats, own: NDArray[Any]) -> NDArray[np.float64]:
+def first_rows(probes: Floats, gallery: Floats, own: NDArray[Any]) -> NDArray[np.float64]:
     """1 where the right person is nearest, else 0; [N]."""
     from mien.evaluation.metrics.identity import ranks
 

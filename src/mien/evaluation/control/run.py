@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from mien.evaluation.control.crosstalk import cross_talk
 from mien.evaluation.control.likeness import donor_leak, likeness, look_alike_top1
-from mien.evaluation.control.measures import distances, driven_values, measures
+from mien.evaluation.control.measures import Distances, Measure, distances, driven_values, measures
 from mien.evaluation.control.observe import Floats, Readings, Told, judge, observe
 from mien.evaluation.control.pictures import draw_pairs, kept, open_folder, read_png
 from mien.evaluation.control.scene import (
@@ -38,6 +39,75 @@ def silent(total: int, label: str) -> AbstractContextManager[Told]:
     return nullcontext(lambda done: None)
 
 
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What every model of one run is held against: people, targets, exact renders and what is read in them.
+
+    Attributes:
+        identities, targets: subjects; ``people`` and ``wanted`` are their renders.
+        pairs: what is drawn.
+        exact: readings of the exact render of each pair.
+        goals: readings of the targets.
+        weights: of the bootstrap, see `pair_weights`.
+        folder: where pictures are kept.
+    """
+
+    identities: list[Subject]
+    targets: list[Subject]
+    pairs: list[Pair]
+    people: list[Look]
+    wanted: list[Look]
+    exact: Readings
+    goals: Readings
+    weights: Weights
+    folder: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Performance:
+    """What one model did.
+
+    Attributes:
+        files: its picture of each pair.
+        outputs: readings of them.
+        made_with: everything they depend on.
+        drawn: the folder they are in.
+    """
+
+    files: list[Path]
+    outputs: Readings
+    made_with: dict[str, Any]
+    drawn: Path
+
+
+def set_up(settings: ControlSettings, tools: ControlTools, folder: Path, bar: Bar = silent) -> Stage:
+    """Render people, targets and exact answers, and read them; arguments as for `run_control`."""
+    identities, targets, pairs = identity_subjects(settings), target_subjects(settings), lay_out(settings)
+    people = _looks(tools, identities, bar, "identities")
+    wanted = _looks(tools, targets, bar, "targets")
+    made_with = _made_with(settings, tools, people[0], wanted[0])
+    place = open_folder(folder, {name: made_with[name] for name in ("mien", "kit", "inputs")} | {"what": "exact"})
+    with bar(len(pairs), "exact renders") as told:
+        answers = _answers(tools, identities, targets, pairs, place, told)
+    with bar(len(pairs) + len(targets), "reading") as told:
+        exact = observe(tools, [read_png(file) for file in answers], told)
+        goals = observe(tools, [look.image for look in wanted], told)
+    weights = pair_weights(pairs, settings.draws)
+    return Stage(identities, targets, pairs, people, wanted, exact, goals, weights, folder)
+
+
+def perform(stage: Stage, settings: ControlSettings, tools: ControlTools, bar: Bar = silent) -> Performance:
+    """Draw every pair with one model, where its picture is not there, and read the pictures."""
+    made_with = _made_with(settings, tools, stage.people[0], stage.wanted[0])
+    drawn = open_folder(stage.folder, made_with)
+    inputs = gather_inputs(tools, settings, stage.people, stage.wanted, stage.targets)
+    with bar(len(stage.pairs), "drawing") as told:
+        files = draw_pairs(tools.pipeline, settings, stage.pairs, inputs.rows, drawn, told)
+    with bar(len(stage.pairs), "reading") as told:
+        outputs = observe(tools, [read_png(file) for file in files], told)
+    return Performance(files, outputs, made_with, drawn)
+
+
 def run_control(settings: ControlSettings, tools: ControlTools, folder: Path, bar: Bar = silent) -> dict[str, Any]:
     """Run the benchmark; an interrupted run goes on from the pictures that are there.
 
@@ -50,40 +120,38 @@ def run_control(settings: ControlSettings, tools: ControlTools, folder: Path, ba
     Returns:
         The report, as JSON.
     """
-    identities, targets, pairs = identity_subjects(settings), target_subjects(settings), lay_out(settings)
-    people = _looks(tools, identities, bar, "identities")
-    wanted = _looks(tools, targets, bar, "targets")
-    made_with = _made_with(settings, tools, people[0], wanted[0])
-    drawn = open_folder(folder, made_with)
-    exact = open_folder(folder, {name: made_with[name] for name in ("mien", "kit", "inputs")} | {"what": "exact"})
-    inputs = gather_inputs(tools, settings, people, wanted, targets)
-    with bar(len(pairs), "drawing") as told:
-        files = draw_pairs(tools.pipeline, settings, pairs, inputs.rows, drawn, told)
-    with bar(len(pairs), "exact renders") as told:
-        answers = _answers(tools, identities, targets, pairs, exact, told)
-    with bar(len(pairs) * 2 + len(targets), "reading") as told:
-        outputs = observe(tools, [read_png(file) for file in files], told)
-        best = observe(tools, [read_png(file) for file in answers], told)
-        goals = observe(tools, [look.image for look in wanted], told)
-    weights = pair_weights(pairs, settings.draws)
+    stage = set_up(settings, tools, folder, bar)
+    done = perform(stage, settings, tools, bar)
     report = {
         "benchmark": "control",
         "settings": settings.as_json(),
         "conditions": list(active(settings, tools.kinds)),
-        "made_with": made_with,
+        "made_with": done.made_with,
         "judges": dict(tools.judges),
         "readers": list(tools.readers),
-        "pairs": len(pairs),
-        "unread_targets": sum(not look.read for look in wanted),
-        "unread_identities": sum(not look.read for look in people),
-        "faces": {name: _found(outputs, best, name, weights) for name in tools.readers},
-        "control": _control(tools, outputs, best, goals, targets, pairs, weights),
-        "identity": _identity(settings, tools, outputs, best, (identities, people), pairs, weights, bar),
-        "meanings": {one.name: one.meaning for one in measures(list(tools.readers), goals)},
+        "pairs": len(stage.pairs),
+        "unread_targets": sum(not look.read for look in stage.wanted),
+        "unread_identities": sum(not look.read for look in stage.people),
+        "faces": {name: _found(done.outputs, stage.exact, name, stage.weights) for name in tools.readers},
+        "control": {
+            one.name: summarise(rows, stage.weights, one.squared)
+            for one, rows in control_rows(stage, done.outputs, tools)
+        },
+        "identity": _identity(settings, tools, stage, done.outputs, bar),
+        "meanings": {one.name: one.meaning for one in measures(list(tools.readers), stage.goals)},
     }
     if settings.cross_talk_people:
-        report["cross_talk"] = cross_talk(settings, tools, drawn, bar)
+        report["cross_talk"] = cross_talk(settings, tools, done.drawn, bar)
     return report
+
+
+def control_rows(stage: Stage, outputs: Readings, tools: ControlTools) -> list[tuple[Measure, Distances]]:
+    """Every measure of expression, pose and emotion with its rows."""
+    driven = driven_values(stage.targets)
+    return [
+        (one, distances(one, outputs, stage.exact, (driven if one.driven else stage.goals)[one.part], stage.pairs))
+        for one in measures(list(tools.readers), stage.goals)
+    ]
 
 
 def _looks(tools: ControlTools, subjects: Sequence[Subject], bar: Bar, label: str) -> list[Look]:
@@ -145,50 +213,24 @@ def _found(outputs: Readings, best: Readings, reader: str, weights: Weights) -> 
     return told | {"n": len(found), "n_failed": int((~found).sum())}
 
 
-def _control(
-    tools: ControlTools,
-    outputs: Readings,
-    best: Readings,
-    goals: Readings,
-    targets: Sequence[Subject],
-    pairs: Sequence[Pair],
-    weights: Weights,
-) -> dict[str, Any]:
-    driven = driven_values(targets)
-    found = {}
-    for measure in measures(list(tools.readers), goals):
-        values = driven[measure.part] if measure.driven else goals[measure.part]
-        rows = distances(measure, outputs, best, values, pairs)
-        found[measure.name] = summarise(rows, weights, measure.squared)
-    return found
-
-
 def _identity(
-    settings: ControlSettings,
-    tools: ControlTools,
-    outputs: Readings,
-    best: Readings,
-    people: tuple[Sequence[Subject], Sequence[Look]],
-    pairs: Sequence[Pair],
-    weights: Weights,
-    bar: Bar,
+    settings: ControlSettings, tools: ControlTools, stage: Stage, outputs: Readings, bar: Bar
 ) -> dict[str, Any]:
     """Identity against four galleries: the pictures shown, other pictures, look-alikes, donors."""
-    subjects, looks = people
-    seen, true = outputs["identity"], best["identity"]
-    owners = [pair.person for pair in pairs]
-    shown = gallery(tools, looks)
+    seen, true, weights = outputs["identity"], stage.exact["identity"], stage.weights
+    owners = [pair.person for pair in stage.pairs]
+    shown = gallery(tools, stage.people)
     others = gallery(tools, _looks(tools, identity_subjects(settings, 1), bar, "other pictures"))
     donors = gallery(tools, _looks(tools, target_subjects(settings, 0), bar, "donors"))
     found = {
         "look": likeness(seen, true, shown, owners, weights),
         "face": likeness(seen, true, others, owners, weights),
-        "donor": donor_leak(seen, true, donors, shown, pairs, weights),
+        "donor": donor_leak(seen, true, donors, shown, stage.pairs, weights),
     }
     if settings.look_alikes:
-        decoys = [one for subject in subjects for one in look_alikes(subject, settings.look_alikes)]
+        decoys = [one for subject in stage.identities for one in look_alikes(subject, settings.look_alikes)]
         rows = gallery(tools, _looks(tools, decoys, bar, "look-alikes"))
-        by_person = rows.reshape(len(subjects), settings.look_alikes, -1)
+        by_person = rows.reshape(len(stage.identities), settings.look_alikes, -1)
         found["look_alikes"] = look_alike_top1(seen, true, shown, by_person, owners, weights)
     return found
 

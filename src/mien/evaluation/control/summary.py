@@ -47,11 +47,9 @@ def summarise(rows: Distances, weights: Weights, squared: bool = False) -> dict[
         ``oracle_failed`` the same among the exact renders; ``transfer`` over the rows that count, and
         ``transfer_all`` with each failed row as one without any control.
     """
-    levels = {name: weighted_means(getattr(rows, name), weights) for name in ("model", "oracle", "shuffled")}
-    if squared:
-        levels = {name: np.sqrt(values) for name, values in levels.items()}
+    levels = levels_of(rows, weights, squared)
     failed = np.isnan(rows.model)
-    carried = _transfers(levels)
+    carried = transfers(levels)
     found = weights @ (~failed).astype(np.float64) / np.maximum(weights.sum(1), 1.0)
     return {
         **{name: estimate(values) for name, values in levels.items()},
@@ -63,7 +61,13 @@ def summarise(rows: Distances, weights: Weights, squared: bool = False) -> dict[
     }
 
 
-def _transfers(levels: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+def levels_of(rows: Distances, weights: Weights, squared: bool = False) -> dict[str, NDArray[np.float64]]:
+    """Levels of model, oracle and shuffled, each [1 + draws]; arguments as for `summarise`."""
+    levels = {name: weighted_means(getattr(rows, name), weights) for name in ("model", "oracle", "shuffled")}
+    return {name: np.sqrt(values) for name, values in levels.items()} if squared else levels
+
+
+def transfers(levels: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     """Transfer of every draw; NaN where the measure does not see the control, or nothing was found."""
     found = np.full(len(levels["model"]), np.nan)
     for draw, (model, oracle, none) in enumerate(zip(*levels.values(), strict=True)):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import MissingAsset, MissingDependency
+from mien.errors import BadInput, MissingAsset, MissingDependency
 from mien.evaluation.control.scene import Draws
 
 if TYPE_CHECKING:
+    from mien.evaluation.spec import ModelSpec
     from mien.faces.reader import FaceReader
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,37 @@ def load_tools(model: str, kit: Path | None) -> ControlTools:
         judges=judging,
         kit=face_kit.sha256,
     )
+
+
+def with_model(tools: ControlTools, pipeline: Any, spec: ModelSpec) -> ControlTools:
+    """The same readers, judges and renderer around another model.
+
+    Raises:
+        BadInput: if it draws pictures of another size, or reads identities with another embedder than the studio's.
+    """
+    from mien.generate import branch_kinds, picture_size
+    from mien.io import sha256_of
+    from mien.provenance.fingerprint import model_hashes
+
+    size = picture_size(pipeline)
+    if size != tools.size:
+        raise BadInput(f"{spec.base} draws pictures of {size} pixels, the studio of {tools.size}: they do not compare.")
+    used = dict(tools.models)
+    if spec.base != "studio":
+        own = model_hashes(Path(spec.base), {})
+        used = {name: digest for name, digest in own.items() if not name.startswith(("judges/", "reader/"))}
+        if used.get(EMBEDDER, tools.models.get(EMBEDDER)) != tools.models.get(EMBEDDER):
+            raise BadInput(f"{spec.base} has an identity embedder of its own, which is not supported here yet.")
+    for name, file in spec.adapters.items():
+        used.pop(f"adapters/{name}.safetensors", None)
+        if file is not None:
+            used[f"adapters/{name}.safetensors"] = sha256_of(Path(file))
+    if spec.dtype != "float32":
+        used["dtype"] = spec.dtype  # no file, but pictures depend on it as on one
+    return replace(tools, pipeline=pipeline, kinds=branch_kinds(pipeline), models=used)
+
+
+EMBEDDER = "identity/diffusion_pytorch_model.safetensors"
 
 
 def _readers(folder: Path) -> dict[str, FaceReader]:

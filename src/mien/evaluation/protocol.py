@@ -1,0 +1,78 @@
+"""From specs to what a protocol runs: models, and variants of them over the scales of a branch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mien.errors import BadInput
+from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.tools import ControlTools, load_tools, with_model
+from mien.evaluation.spec import ModelSpec
+
+
+class Sweep(NamedTuple):
+    """Scales of one branch."""
+
+    branch: str
+    scales: tuple[float, ...]
+
+
+def sweep_of(text: str) -> Sweep:
+    """``landmarks=0.5,1,1.5`` as a sweep.
+
+    Raises:
+        BadInput: for anything else.
+    """
+    branch, _, numbers = text.partition("=")
+    try:
+        scales = tuple(float(number) for number in numbers.split(","))
+    except ValueError as error:
+        raise BadInput(f"Write --sweep BRANCH=NUMBER,NUMBER, not {text!r}.") from error
+    return Sweep(branch, scales)
+
+
+def variant(name: str, branch: str, scale: float) -> str:
+    """Name of a model at another scale."""
+    return f"{name}@{branch}={scale:g}"
+
+
+def load_models(
+    specs: Mapping[str, ModelSpec], settings: ControlSettings, kit: Path | None, sweep: Sweep | None = None
+) -> dict[str, tuple[ControlSettings, ControlTools]]:
+    """Settings and tools of every model and of its variants; readers, judges and renderer are loaded once.
+
+    Args:
+        specs: name -> spec.
+        settings: the protocol's.
+        kit: the face kit's file; None takes ``MIEN_FACEKIT``.
+        sweep: scales at which each model is run as well.
+
+    Raises:
+        MienError: if weights, judges, the kit or every reader is missing.
+    """
+    shared = load_tools("studio", kit)
+    found: dict[str, tuple[ControlSettings, ControlTools]] = {}
+    for name, spec in specs.items():
+        tools, own = with_model(shared, spec.load(), spec), spec.applied(settings)
+        found[name] = own, tools
+        for scale in sweep.scales if sweep else ():
+            scaled = replace(own, scales={**own.scales, sweep.branch: scale}) if sweep else own
+            found[variant(name, sweep.branch, scale) if sweep else name] = scaled, tools
+    return found
+
+
+def add_sweeps(report: dict[str, Any], specs: Mapping[str, ModelSpec], sweep: Sweep) -> None:
+    """Gather the variants of each model into ``report["sweeps"]``: identity against transfer."""
+    reader = report["readers"][0]
+    report["sweeps"] = {}
+    for name in specs:
+        points = []
+        for scale in sweep.scales:
+            metrics = report["models"][variant(name, sweep.branch, scale)]["metrics"]
+            points.append(
+                {"scale": scale, "transfer": metrics[f"transfer.{reader}.exp"], "identity": metrics["identity.cosine"]}
+            )
+        report["sweeps"][name] = {"branch": sweep.branch, "points": points}

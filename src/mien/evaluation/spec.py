@@ -1,0 +1,99 @@
+"""What a model of an evaluation is: base, adapters, and how they are used, as one JSON file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mien.errors import ConfigError
+from mien.io import read_json
+
+if TYPE_CHECKING:
+    from mien.evaluation.control.settings import ControlSettings
+
+
+class ModelSpec(BaseModel):
+    """One model.
+
+    Attributes:
+        base: ``studio``, or the folder of a base.
+        adapters: branch -> adapter file in the place of the base's own; None takes a branch away.
+        conditions: what it is told; None is whatever it has a branch for.
+        scales: branch -> scale.
+        guidance: condition -> guidance weight.
+        steps: denoising steps; None leaves the protocol's.
+        dtype: of the base and its branches.
+        retarget: landmarks with the identity's bones.
+        note: for people, such as the row of a paper's table.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base: str = "studio"
+    adapters: dict[str, str | None] = {}
+    conditions: tuple[str, ...] | None = None
+    scales: dict[str, float] = {}
+    guidance: dict[str, float] = {}
+    steps: int | None = Field(default=None, ge=1)
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    retarget: bool = False
+    note: str = ""
+
+    def applied(self, settings: ControlSettings) -> ControlSettings:
+        """A protocol's settings, as this model runs them."""
+        from dataclasses import replace
+
+        changes: dict[str, Any] = {"scales": self.scales, "guidance": self.guidance, "retarget": self.retarget}
+        if self.conditions is not None:
+            changes["conditions"] = self.conditions
+        if self.steps is not None:
+            changes["steps"] = self.steps
+        return replace(settings, **changes)
+
+    def load(self) -> Any:
+        """The pipeline.
+
+        Raises:
+            MienError: if the base or an adapter file is missing or does not fit.
+        """
+        import torch
+
+        from mien.adapters import load_adapter
+        from mien.generate import load_pipeline
+
+        pipeline = load_pipeline(self.base)
+        for name, file in self.adapters.items():
+            if file is None:
+                pipeline.adapters.pop(name, None)
+            else:
+                pipeline.adapters[name] = next(iter(load_adapter(file).values()))
+        return pipeline.to(dtype=getattr(torch, self.dtype))
+
+
+def load_spec(place: str) -> ModelSpec:
+    """A spec that ships with mien, by its name, or a JSON file.
+
+    Raises:
+        ConfigError: if there is none, or it has unknown keys or wrong values.
+    """
+    shipped = shipped_specs()
+    if place not in shipped and not Path(place).is_file():
+        raise ConfigError(f"There is no spec {place}; give a JSON file, or one of: {', '.join(shipped)}.")
+    try:
+        return ModelSpec.model_validate(shipped[place] if place in shipped else read_json(place))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{place}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+
+
+def shipped_specs() -> Mapping[str, Any]:
+    """Name -> spec of those that ship."""
+    folder = resources.files("mien.evaluation").joinpath("specs")
+    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".json")), key=lambda one: one.name)
+    import json
+
+    return {file.name.removesuffix(".json"): json.loads(file.read_text(encoding="utf-8")) for file in files}

@@ -1,0 +1,144 @@
+"""Several models in one run: specs, paired differences, the report a user opens."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.errors import BadInput, ConfigError
+from mien.evaluation import protocol
+from mien.evaluation.compare import compare
+from mien.evaluation.control.run import Performance, Stage
+from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.page import chosen_rows, write_report
+from mien.evaluation.protocol import Sweep, add_sweeps, load_models, sweep_of
+from mien.evaluation.spec import ModelSpec, load_spec, shipped_specs
+from tests.evaluation.fake_control import FakeModel, fake_control_tools
+
+SETTINGS = ControlSettings(
+    people=5, targets=4, pairs_per_person=3, steps=2, batch=8, look_alikes=0, draws=60, cross_talk_people=0
+)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Performance], Stage, Path]:
+    """One model does as it is told, one hears of the identity alone and fails once."""
+    folder = tmp_path_factory.mktemp("pictures")
+    deaf = replace(SETTINGS, conditions=("identity",))
+    models = {
+        "deaf": (deaf, fake_control_tools(FakeModel(blank=1))),
+        "told": (SETTINGS, fake_control_tools(FakeModel())),
+    }
+    return *compare(SETTINGS, models, folder), folder
+
+
+def test_every_model_and_metric_has_the_stable_keys(done: Any) -> None:
+    report = done[0]
+    for model in report["models"].values():
+        for name, score in model["metrics"].items():
+            assert {"value", "low", "high", "n", "n_failed", "floor", "ceiling"} <= score.keys(), name
+            assert score["n"] + score["n_failed"] == 15 or name.startswith(("faces", "identity.top1"))
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+def test_differences_are_paired(done: Any) -> None:
+    report = done[0]
+    told, deaf = (report["models"][name]["metrics"] for name in ("told", "deaf"))
+    assert told["transfer.judge.valence"]["value"] == pytest.approx(1, abs=0.05)
+    assert told["faces.fake"]["value"] == 1 and deaf["faces.fake"]["value"] == pytest.approx(14 / 15, abs=1e-4)
+    assert report["compared_with"] == "deaf" and list(report["differences"]) == ["told"]
+    change = report["differences"]["told"]["judge.valence"]
+    assert told["judge.valence"]["n_failed"] == 0 and deaf["judge.valence"]["n_failed"] == 1
+    assert change["high"] < 0  # lower is better, and this is no chance
+    assert report["differences"]["told"]["judge.yaw"]["value"] == pytest.approx(0, abs=1e-5)
+
+
+def test_a_model_against_itself_differs_by_nothing(tmp_path: Path) -> None:
+    models = {name: (SETTINGS, fake_control_tools(FakeModel())) for name in ("one", "same")}
+    report, performed, _ = compare(SETTINGS, models, tmp_path)
+    for change in report["differences"]["same"].values():
+        assert change["value"] in (0, None) and change["low"] in (0, None) and change["high"] in (0, None)
+    assert performed["one"].files == performed["same"].files  # what is there is not drawn again
+
+
+def test_the_report_is_a_page_with_pictures(done: Any, tmp_path: Path) -> None:
+    report, performed, stage, _ = done
+    write_report(tmp_path, report, performed, stage, "fake.blendshapes")
+    assert json.loads((tmp_path / "report.json").read_text()) == report
+    page = (tmp_path / "index.html").read_text()
+    assert "no face" in page and "<h2>told</h2>" in page and "transfer.judge.valence" in page
+    import re
+
+    for file in re.findall(r'src="([^"]+)"', page):
+        assert (tmp_path / file).is_file(), file
+    assert "| told minus deaf |" in (tmp_path / "report.md").read_text()
+
+
+def test_best_median_and_worst() -> None:
+    rows = np.array([0.5, np.nan, 0.1, 0.9, 0.2, 0.3])
+    assert chosen_rows(rows, 1) == {"best": [2], "median": [0], "worst": [1]}
+    assert chosen_rows(rows[:2], 4) == {"best": [0, 1], "median": [0, 1], "worst": [1, 0]}
+
+
+def test_specs_refuse_what_they_do_not_know(tmp_path: Path) -> None:
+    assert load_spec("lmk").conditions == ("identity", "landmarks")
+    assert all(ModelSpec.model_validate(spec) for spec in shipped_specs().values())
+    file = tmp_path / "spec.json"
+    file.write_text('{"base": "studio", "scales": {"landmarks": 1.5}, "steps": 7, "retarget": true}')
+    applied = load_spec(str(file)).applied(SETTINGS)
+    assert (applied.scales, applied.steps, applied.retarget) == ({"landmarks": 1.5}, 7, True)
+    assert applied.conditions == SETTINGS.conditions and applied.people == SETTINGS.people
+    for text, told in (('{"bass": 1}', "bass"), ('{"steps": 0}', "steps"), ('{"dtype": "int8"}', "dtype")):
+        file.write_text(text)
+        with pytest.raises(ConfigError, match=told):
+            load_spec(str(file))
+    with pytest.raises(ConfigError, match="lmk-emo"):
+        load_spec("lmk-emu")
+
+
+def test_a_sweep_is_a_curve_of_identity_against_transfer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "load_tools", lambda model, kit: fake_control_tools(FakeModel()))
+    monkeypatch.setattr(protocol, "with_model", lambda tools, pipeline, spec: tools)
+    monkeypatch.setattr(ModelSpec, "load", lambda self: None)
+    sweep = sweep_of("emotion=0.5,1")
+    assert sweep == Sweep("emotion", (0.5, 1.0))
+    specs = {"all": ModelSpec()}
+    models = load_models(specs, SETTINGS, None, sweep)
+    assert list(models) == ["all", "all@emotion=0.5", "all@emotion=1"]
+    assert models["all@emotion=0.5"][0].scales == {"emotion": 0.5}
+    report, performed, stage = compare(SETTINGS, models, tmp_path / "pictures")
+    add_sweeps(report, specs, sweep)
+    points = report["sweeps"]["all"]["points"]
+    assert [point["scale"] for point in points] == [0.5, 1.0] and points[0]["identity"]["value"] is not None
+    write_report(tmp_path / "report", report, performed, stage, "fake.blendshapes")
+    assert "<polyline" in (tmp_path / "report" / "index.html").read_text()
+    with pytest.raises(BadInput, match="--sweep"):
+        sweep_of("emotion=much")
+
+
+def test_another_adapter_is_another_model(tmp_path: Path) -> None:
+    """Pictures of one are never taken for the other's."""
+    from types import SimpleNamespace
+
+    from mien.evaluation.control.tools import with_model
+
+    tools = replace(fake_control_tools(FakeModel()), models={"adapters/landmarks.safetensors": "abc", "unet": "u"})
+    pipeline: Any = SimpleNamespace(
+        unet=SimpleNamespace(config=SimpleNamespace(sample_size=8)), vae_scale_factor=8, adapters={},
+        expression_encoder=None,
+    )  # fmt: skip
+    file = tmp_path / "mine.safetensors"
+    file.write_bytes(b"weights")
+    mine = with_model(tools, pipeline, ModelSpec(adapters={"landmarks": str(file)}))
+    assert mine.models["adapters/landmarks.safetensors"] != "abc" and mine.models["unet"] == "u"
+    none = with_model(tools, pipeline, ModelSpec(adapters={"landmarks": None}))
+    assert "adapters/landmarks.safetensors" not in none.models
+    assert with_model(tools, pipeline, ModelSpec(dtype="bfloat16")).models != tools.models
+    pipeline.vae_scale_factor = 4
+    with pytest.raises(BadInput, match="32 pixels"):
+        with_model(tools, pipeline, ModelSpec())
