@@ -58,6 +58,13 @@ def test_differences_are_paired(done: Any) -> None:
     assert report["differences"]["told"]["judge.yaw"]["value"] == pytest.approx(0, abs=1e-5)
 
 
+def test_groups_and_leak_are_held_against_exact_renders(done: Any) -> None:
+    for model in done[0]["models"].values():
+        assert model["groups"]["measure"] == "fake.exp" and {"excess", "gap"} <= model["groups"]["skin"].keys()
+        leak = model["metrics"]["identity.leak"]
+        assert -1 <= leak["value"] < 0 and leak["ceiling"] == pytest.approx(-1, abs=0.1)
+
+
 def test_a_model_against_itself_differs_by_nothing(tmp_path: Path) -> None:
     models = {name: (SETTINGS, fake_control_tools(FakeModel())) for name in ("one", "same")}
     report, performed, _ = compare(SETTINGS, models, tmp_path)

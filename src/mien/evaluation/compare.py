@@ -13,11 +13,25 @@ from numpy.typing import NDArray
 from mien.evaluation.bootstrap import weighted_means
 from mien.evaluation.control.likeness import cosine_rows, first_rows
 from mien.evaluation.control.measures import Distances
-from mien.evaluation.control.run import Bar, Performance, Stage, control_rows, gallery, perform, set_up, silent
+from mien.evaluation.control.observe import Readings
+from mien.evaluation.control.run import (
+    Bar,
+    Performance,
+    Stage,
+    control_rows,
+    gallery,
+    perform,
+    renders,
+    set_up,
+    silent,
+)
+from mien.evaluation.control.scene import target_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import active
 from mien.evaluation.control.summary import estimate, levels_of, transfers
 from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.metrics.groups import by_group, worst_group_gap
+from mien.evaluation.metrics.leak import leak
 
 Draws = NDArray[np.float64]
 
@@ -77,10 +91,11 @@ def compare(
     first = next(iter(models.values()))[1]
     stage = set_up(settings, first, folder, bar)
     shown = gallery(first, stage.people)
+    donors = gallery(first, renders(first, target_subjects(settings, 0), bar, "donors"))
     done, scores = {}, {}
     for name, (own, tools) in models.items():
         done[name] = perform(stage, own, tools, bar)
-        scores[name] = _scores(stage, done[name], first, shown)
+        scores[name] = _scores(stage, done[name], first, shown, donors)
     reference, *others = models
     report = {
         "protocol": "control",
@@ -94,6 +109,7 @@ def compare(
                 "conditions": list(active(own, tools.kinds)),
                 "made_with": done[name].made_with,
                 "metrics": {metric: score.as_json() for metric, score in scores[name].items()},
+                "groups": group_gaps(stage, done[name].outputs, first),
             }
             for name, (own, tools) in models.items()
         },
@@ -106,7 +122,29 @@ def compare(
     return report, done, stage
 
 
-def _scores(stage: Stage, done: Performance, tools: ControlTools, shown: Any) -> dict[str, Score]:
+def group_gaps(stage: Stage, outputs: Readings, tools: ControlTools) -> dict[str, Any]:
+    """Does it work for everybody? Exp by skin (four bands), age and gender.
+
+    Each group is held against its own exact renders; ``gap`` is what the worst group has more of than the best, None
+    where fewer than two groups have enough pictures.
+    """
+    people = [stage.identities[pair.person].person for pair in stage.pairs]
+    labels = {
+        "skin": [f"band {person.skin_band}" for person in people],
+        "age": ["under 40" if person.age < 40 else "40 and over" for person in people],
+        "gender": ["masculine" if person.gender < 0 else "feminine" for person in people],
+    }
+    measure = f"{tools.first_reader}.exp"
+    rows = next(rows for one, rows in control_rows(stage, outputs, tools) if one.name == measure)
+    found: dict[str, Any] = {"measure": measure}
+    for name, groups in labels.items():
+        excess = by_group(rows.model, rows.oracle, groups)
+        found[name] = {"excess": {group: _finite(value) for group, value in excess.items()},
+                       "gap": _finite(worst_group_gap(excess))}  # fmt: skip
+    return found
+
+
+def _scores(stage: Stage, done: Performance, tools: ControlTools, shown: Any, donors: Any) -> dict[str, Score]:
     """Every metric of one model."""
     found: dict[str, Score] = {}
     for name in tools.readers:
@@ -117,6 +155,9 @@ def _scores(stage: Stage, done: Performance, tools: ControlTools, shown: Any) ->
     owners = np.array([pair.person for pair in stage.pairs])
     seen, exact = done.outputs["identity"], stage.exact["identity"]
     found |= _levels("identity.cosine", cosine_rows(seen, exact, shown, owners), stage, False, "higher")
+    targets = np.array([pair.target for pair in stage.pairs])
+    leaks = (leak(rows, shown[owners], donors[targets]) for rows in (seen, exact))
+    found["identity.leak"] = _mean(*leaks, stage)
     best = float(first_rows(exact, shown, owners).mean())
     found["identity.top1"] = _share(first_rows(seen, shown, owners), stage, 1 / len(shown), best)
     return found
@@ -126,6 +167,14 @@ def _share(hits: NDArray[Any], stage: Stage, floor: float | None, ceiling: float
     """How many of all pictures; one without a face is a miss, so all count."""
     share = weighted_means(np.asarray(hits, np.float64), stage.weights)
     return Score(lambda _: share, np.ones(len(hits), bool), floor, ceiling, "higher")
+
+
+def _mean(rows: Draws, exact: Draws, stage: Stage) -> Score:
+    """A mean over pictures [N], lower is better; a picture without a face failed."""
+    return Score(
+        lambda counted: weighted_means(np.where(counted, rows, np.nan), stage.weights),
+        np.isfinite(rows), None, _finite(np.nanmean(exact)), "lower",
+    )  # fmt: skip
 
 
 def _levels(name: str, rows: Distances, stage: Stage, squared: bool, better: str) -> dict[str, Score]:

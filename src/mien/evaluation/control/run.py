@@ -83,8 +83,8 @@ class Performance:
 def set_up(settings: ControlSettings, tools: ControlTools, folder: Path, bar: Bar = silent) -> Stage:
     """Render people, targets and exact answers, and read them; arguments as for `run_control`."""
     identities, targets, pairs = identity_subjects(settings), target_subjects(settings), lay_out(settings)
-    people = _looks(tools, identities, bar, "identities")
-    wanted = _looks(tools, targets, bar, "targets")
+    people = renders(tools, identities, bar, "identities")
+    wanted = renders(tools, targets, bar, "targets")
     made_with = _made_with(settings, tools, people[0], wanted[0])
     place = open_folder(folder, {name: made_with[name] for name in ("mien", "kit", "inputs")} | {"what": "exact"})
     with bar(len(pairs), "exact renders") as told:
@@ -154,7 +154,7 @@ def control_rows(stage: Stage, outputs: Readings, tools: ControlTools) -> list[t
     ]
 
 
-def _looks(tools: ControlTools, subjects: Sequence[Subject], bar: Bar, label: str) -> list[Look]:
+def renders(tools: ControlTools, subjects: Sequence[Subject], bar: Bar, label: str) -> list[Look]:
     """Rendered and read."""
     found = []
     with bar(len(subjects), label) as told:
@@ -220,8 +220,8 @@ def _identity(
     seen, true, weights = outputs["identity"], stage.exact["identity"], stage.weights
     owners = [pair.person for pair in stage.pairs]
     shown = gallery(tools, stage.people)
-    others = gallery(tools, _looks(tools, identity_subjects(settings, 1), bar, "other pictures"))
-    donors = gallery(tools, _looks(tools, target_subjects(settings, 0), bar, "donors"))
+    others = gallery(tools, renders(tools, identity_subjects(settings, 1), bar, "other pictures"))
+    donors = gallery(tools, renders(tools, target_subjects(settings, 0), bar, "donors"))
     found = {
         "look": likeness(seen, true, shown, owners, weights),
         "face": likeness(seen, true, others, owners, weights),
@@ -229,7 +229,7 @@ def _identity(
     }
     if settings.look_alikes:
         decoys = [one for subject in stage.identities for one in look_alikes(subject, settings.look_alikes)]
-        rows = gallery(tools, _looks(tools, decoys, bar, "look-alikes"))
+        rows = gallery(tools, renders(tools, decoys, bar, "look-alikes"))
         by_person = rows.reshape(len(stage.identities), settings.look_alikes, -1)
         found["look_alikes"] = look_alike_top1(seen, true, shown, by_person, owners, weights)
     return found

@@ -7,14 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-SKIN_BANDS = 4
-"""Bands of equal width on the studio's skin tone in [0, 1], light to dark."""
-
-
-def bands(values: ArrayLike, count: int = SKIN_BANDS) -> np.ndarray:
-    """Band 0..count-1 of values [N] in [0, 1], bands of equal width."""
-    return np.minimum((np.asarray(values, np.float64) * count).astype(np.int64), count - 1)
-
 
 def by_group(model: ArrayLike, oracle: ArrayLike, groups: ArrayLike, minimum: int = 20) -> dict[str, float]:
     """Mean excess of the model over its own oracle in each group.
