@@ -156,8 +156,8 @@ def _scores(stage: Stage, done: Performance, tools: ControlTools, shown: Any, do
     seen, exact = done.outputs["identity"], stage.exact["identity"]
     found |= _levels("identity.cosine", cosine_rows(seen, exact, shown, owners), stage, False, "higher")
     targets = np.array([pair.target for pair in stage.pairs])
-    leaks = (leak(rows, shown[owners], donors[targets]) for rows in (seen, exact))
-    found["identity.leak"] = _mean(*leaks, stage)
+    leaks, best_leaks = (leak(rows, shown[owners], donors[targets]) for rows in (seen, exact))
+    found["identity.leak"] = _mean(leaks, best_leaks, stage)
     best = float(first_rows(exact, shown, owners).mean())
     found["identity.top1"] = _share(first_rows(seen, shown, owners), stage, 1 / len(shown), best)
     return found
@@ -173,7 +173,7 @@ def _mean(rows: Draws, exact: Draws, stage: Stage) -> Score:
     """A mean over pictures [N], lower is better; a picture without a face failed."""
     return Score(
         lambda counted: weighted_means(np.where(counted, rows, np.nan), stage.weights),
-        np.isfinite(rows), None, _finite(np.nanmean(exact)), "lower",
+        np.isfinite(rows), None, _finite(float(np.nanmean(exact))), "lower",
     )  # fmt: skip
 
 

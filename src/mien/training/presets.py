@@ -21,7 +21,7 @@ _ALL = [
                 pictures=600_000, batch=256, lr=1e-3, warmup=10_000),
     TrainConfig(name="studio-base", objective="base:BaseObjective", needs=(*_SEEN, "studio-text"),
                 pictures=1_500_000, batch=40, lr=7e-4, decay=0.25,
-                options={"branches": {"landmarks": 0.5, "emotion": 0.2}, "emphasis": 2.0}),
+                options={"branches": {"landmarks": 0.5, "emotion": 0.35}, "emphasis": 2.0}),
     TrainConfig(name="studio-landmarks", objective="branch:BranchObjective", needs=_BASE_NEEDS, pictures=120_000,
                 lr=8e-4, options={"kind": "landmarks", "init": "adapters/landmarks.safetensors", "emphasis": 2.0,
                                   "prompts": (0.1, 0.5, 0.3, 0.1)}),
