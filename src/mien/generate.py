@@ -176,6 +176,8 @@ def picture_size(pipeline: Any) -> int:
 def branch_kinds(pipeline: Any) -> frozenset[str]:
     """Kinds of branches that a pipeline has; "expression" only together with its image encoder."""
     kinds = {branch.kind for branch in pipeline.adapters.values()}
+    if getattr(pipeline, "controlnet", None) is not None:
+        kinds.add("landmarks")
     return frozenset(kinds - {"expression"} if pipeline.expression_encoder is None else kinds)
 
 

@@ -29,7 +29,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     save_half(IdentityEmbedder(), runs / "studio-identity" / "export" / "identity")
     save_half(ExpressionEncoder(), runs / "studio-expression-encoder" / "export" / "expression_encoder")
-    for name in ("studio-autoencoder", "studio-text", "studio-base", *BRANCHES):
+    for name in ("studio-autoencoder", "studio-text", "studio-base", *BRANCHES, "studio-controlnet"):
         config = {"pictures": 4, "batch": 2, "log_every": 1}
         train(name, data=data, held_out=held_out, runs=runs, overrides=config, quiet=True)
     return runs
@@ -81,6 +81,16 @@ def test_the_e_adapter_trains_the_identity_projection_and_not_its_keys(trained: 
     assert changed and all(name.startswith("encoder.") for name in changed)
 
 
+def test_a_controlnet_learns_beside_the_frozen_base(trained: Path) -> None:
+    from diffusers import ControlNetModel
+
+    controlnet: Any = ControlNetModel.from_pretrained(trained / "studio-controlnet" / "export" / "controlnet")
+    last = [p for name, p in controlnet.named_parameters() if name.startswith("controlnet_down_blocks")]
+    assert last and all(p.abs().max() > 0 for p in last)
+    logged = (trained / "studio-controlnet" / "log.jsonl").read_text()
+    assert "right_900" in logged and "shuffled_900" in logged
+
+
 def test_published_models_draw(trained: Path, tmp_path: Path) -> None:
     # the ledger reads the logs of runs that were trained; the two networks saved by hand above have none
     for name in ("studio-identity", "studio-expression-encoder"):
@@ -88,6 +98,7 @@ def test_published_models_draw(trained: Path, tmp_path: Path) -> None:
         (trained / name / "config.json").write_text("{}")
     ledger = publish(trained, tmp_path / "studio")
     assert ledger["studio-base"]["pictures"] == 4
+    assert "studio-controlnet" not in ledger and not (tmp_path / "studio" / "controlnet").exists()
     assert {"caption_right_900", "identity_shuffled_300"} <= ledger["studio-base"]["validation"].keys()
     pipeline = PortraitPipeline.from_pretrained(tmp_path / "studio")
     assert isinstance(pipeline.vae, StudioAutoencoder)

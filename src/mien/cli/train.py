@@ -39,13 +39,13 @@ def train(
 ) -> None:
     """Train one of the presets. The same command continues where it stopped."""
     from mien.errors import BadInput
-    from mien.training.presets import PRESETS
+    from mien.training.presets import SHIPPED
     from mien.training.run import resolve, train_all
     from mien.training.run import train as run
 
     overrides = dict(setting(word) for word in settings or [])
     if dry_run:
-        for name in PRESETS if preset == "all" else [preset]:
+        for name in SHIPPED if preset == "all" else [preset]:
             typer.echo(resolve(name, overrides).model_dump_json(indent=2))
         return
     if data is None:

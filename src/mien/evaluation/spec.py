@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mien.errors import ConfigError
+from mien.errors import ConfigError, MissingAsset
 from mien.io import read_json
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ class ModelSpec(BaseModel):
     Attributes:
         base: ``studio``, or the folder of a base.
         adapters: branch -> adapter file in the place of the base's own; None takes a branch away.
+        controlnet: folder of a ControlNet that reads the landmark pictures in the place of the landmarks branch; or
+            the preset that trains it, whose run in the user's cache is taken.
         conditions: what it is told; None is whatever it has a branch for.
         scales: branch -> scale.
         guidance: condition -> guidance weight.
@@ -35,6 +37,7 @@ class ModelSpec(BaseModel):
 
     base: str = "studio"
     adapters: dict[str, str | None] = {}
+    controlnet: str | None = None
     conditions: tuple[str, ...] | None = None
     scales: dict[str, float] = {}
     guidance: dict[str, float] = {}
@@ -71,7 +74,26 @@ class ModelSpec(BaseModel):
                 pipeline.adapters.pop(name, None)
             else:
                 pipeline.adapters[name] = next(iter(load_adapter(file).values()))
+        if self.controlnet is not None:
+            from diffusers import ControlNetModel
+
+            pipeline.register_modules(controlnet=ControlNetModel.from_pretrained(self.controlnet_folder()))
         return pipeline.to(dtype=getattr(torch, self.dtype))
+
+    def controlnet_folder(self) -> Path:
+        """Where the ControlNet is.
+
+        Raises:
+            MissingAsset: if it is not there.
+        """
+        from mien.training.run import runs_folder
+
+        place = str(self.controlnet)
+        folders = [Path(place), runs_folder() / place / "export" / "controlnet"]
+        for folder in folders:
+            if (folder / "config.json").is_file():
+                return folder
+        raise MissingAsset(f"There is no ControlNet in {place}: train it with  mien train {place} --data FOLDER.")
 
 
 def load_spec(place: str) -> ModelSpec:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from diffusers import DiffusionPipeline, UNet2DConditionModel
+from diffusers import ControlNetModel, DiffusionPipeline, UNet2DConditionModel
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
@@ -24,6 +24,7 @@ from mien.errors import BadInput
 from mien.models.text import encode_prompt
 from mien.pipelines.adapters_folder import adapter_for, load_adapters, save_adapters
 from mien.pipelines.autoencoders import decode_latents, vae_scale_factor
+from mien.pipelines.controlnet import ControlledRows, controlled_rows
 from mien.pipelines.features import expression_features
 from mien.pipelines.output import PortraitPipelineOutput
 from mien.pipelines.request import CONDITIONS, Conditions, IdentityMode, build_guidance, check_names, gather
@@ -42,11 +43,12 @@ class PortraitPipeline(DiffusionPipeline):
         unet: the base model.
         scheduler: any diffusers scheduler; its ``prediction_type`` is that of the UNet.
         expression_encoder: face crops -> features for the expression branch; not needed when features are given.
+        controlnet: reads the landmark picture in the place of a landmarks branch (the papers' comparison).
         adapters: name -> branch.
     """
 
     model_cpu_offload_seq = "text_encoder->expression_encoder->unet->vae"
-    _optional_components = ["expression_encoder"]  # noqa: RUF012 (diffusers declares a plain list)
+    _optional_components = ["expression_encoder", "controlnet"]  # noqa: RUF012 (diffusers declares a plain list)
     _callback_tensor_inputs = ("latents",)
 
     def __init__(
@@ -57,6 +59,7 @@ class PortraitPipeline(DiffusionPipeline):
         unet: UNet2DConditionModel,
         scheduler: SchedulerMixin,
         expression_encoder: nn.Module | None = None,
+        controlnet: ControlNetModel | None = None,
         adapters: dict[str, Branch] | None = None,
     ) -> None:
         super().__init__()
@@ -67,6 +70,7 @@ class PortraitPipeline(DiffusionPipeline):
             unet=unet,
             scheduler=scheduler,
             expression_encoder=expression_encoder,
+            controlnet=controlnet,
         )
         if self.config["tokenizer"][1] == "TokenizersBackend":  # transformers 5's name; the older one loads under both
             self.register_to_config(tokenizer=("transformers", "PreTrainedTokenizerFast"))
@@ -198,6 +202,7 @@ class PortraitPipeline(DiffusionPipeline):
             del conditions.branches[name]
         plan_of = guidance if isinstance(guidance, Guidance) else None
         guide = plan_of or build_guidance(conditions, guidance or {}, guidance_rescale)  # type: ignore[arg-type]
+        controlled = self._controlled(conditions, scales, guide, num_images_per_prompt, {*masks, *steps})
         names = {kind: adapter_for(self.adapters, kind) for kind in conditions.branches}
         device = self._execution_device
         size = self._latent_size(height, width)
@@ -213,7 +218,9 @@ class PortraitPipeline(DiffusionPipeline):
             grid=size,
         )["mien"]
         with injection:
-            latents = self._denoise(latents, text, plan, guide, num_inference_steps, generator, callback_on_step_end)
+            latents = self._denoise(
+                latents, text, plan, guide, controlled, num_inference_steps, generator, callback_on_step_end
+            )
         images = self._finish(latents, output_type)
         self.maybe_free_model_hooks()
         return PortraitPipelineOutput(images=images) if return_dict else (images,)
@@ -224,6 +231,7 @@ class PortraitPipeline(DiffusionPipeline):
         text: Tensor,
         plan: Plan,
         guide: Guidance,
+        controlled: ControlledRows | None,
         count: int,
         generator: Generators,
         callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None,
@@ -240,15 +248,32 @@ class PortraitPipeline(DiffusionPipeline):
             for index, timestep in enumerate(timesteps):
                 now = plan.at(index / max(len(timesteps) - 1, 1))
                 inputs = scheduler.scale_model_input(torch.cat([latents] * evaluations), timestep)
-                output = self.unet(
-                    inputs.to(self.unet.dtype), timestep, text, cross_attention_kwargs={"mien": now}
-                ).sample
+                inputs = inputs.to(self.unet.dtype)
+                added = controlled(inputs, timestep, text) if controlled else {}
+                output = self.unet(inputs, timestep, text, cross_attention_kwargs={"mien": now}, **added).sample
                 guided = guide.combine(output.float())
                 latents = scheduler.step(guided, timestep, latents, **extra).prev_sample
                 if callback is not None:
                     latents = callback(self, index, timestep, {"latents": latents}).pop("latents", latents)
                 bar.update()
         return latents
+
+    def _controlled(
+        self,
+        conditions: Conditions,
+        scales: Mapping[str, float | Tensor | Sequence[float]],
+        guide: Guidance,
+        repeats: int,
+        limited: set[str],
+    ) -> ControlledRows | None:
+        """Take the landmark picture out of the branches' conditions where a ControlNet reads it."""
+        kind = "landmarks"
+        if self.controlnet is None or kind not in conditions.branches:
+            return None
+        if kind in limited:
+            raise BadInput("masks and steps need a landmarks branch; a ControlNet acts everywhere and all the time.")
+        scale = _per_picture(scales.get(kind, 1.0), repeats)
+        return controlled_rows(self.controlnet, kind, conditions.branches.pop(kind), scale, guide.evaluations())
 
     def _text_states(self, conditions: Conditions, guide: Guidance, negative_prompt: str) -> Tensor:
         """Text states of all evaluations [E P, L, D]: the prompt where a set holds ``text``, else e(0)."""

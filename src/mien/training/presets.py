@@ -12,7 +12,7 @@ _FACEID = {"identity": "adapters/faceid.safetensors"}
 _SEEN = ("studio-autoencoder", "studio-identity")
 _BASE_NEEDS = (*_SEEN, "studio-base")
 
-_ALL = [
+_SHIPPED = [
     TrainConfig(name="studio-autoencoder", objective="autoencoder:AutoencoderObjective", pictures=60_000, batch=24,
                 lr=1e-3, warmup=1200, decay=1.0, final_lr=0.02, weight_decay=0.0),
     TrainConfig(name="studio-identity", objective="identity:IdentityObjective", pictures=400_000, batch=128, lr=2e-3,
@@ -51,7 +51,16 @@ _ALL = [
                 lr=1e-3, seed=7003),
 ]  # fmt: skip
 
-PRESETS: dict[str, TrainConfig] = {config.name: config for config in _ALL}
+_COMPARISONS = [
+    TrainConfig(name="studio-controlnet", objective="controlnet:ControlNetObjective", needs=_BASE_NEEDS,
+                pictures=120_000, lr=4e-4, options={"emphasis": 2.0, "prompts": (0.1, 0.5, 0.3, 0.1)}),
+]  # fmt: skip
+
+SHIPPED: dict[str, TrainConfig] = {config.name: config for config in _SHIPPED}
+"""The stages of the embedded models."""
+
+PRESETS: dict[str, TrainConfig] = SHIPPED | {config.name: config for config in _COMPARISONS}
+"""Those, and what they are compared with."""
 
 
 def preset(name: str) -> TrainConfig:

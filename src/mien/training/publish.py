@@ -10,7 +10,7 @@ from typing import Any
 
 from mien.errors import MienError
 from mien.io import read_json, sha256_of, write_json
-from mien.training.presets import PRESETS
+from mien.training.presets import SHIPPED
 
 LIMIT = 60_000_000
 # A library of ours must be the module that defines the class: diffusers looks for ModelMixin in it.
@@ -43,7 +43,7 @@ def publish(runs: Path, folder: Path, limit: int = LIMIT) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     ledger_path = folder / "training.json"
     ledger = read_json(ledger_path) if ledger_path.exists() else {}
-    for name in PRESETS:
+    for name in SHIPPED:
         export = runs / name / "export"
         if export.is_dir():
             _merge(export, folder)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from mien.errors import ConfigError
 from mien.io import cache_folder
 from mien.training.config import TrainConfig
-from mien.training.presets import PRESETS, preset
+from mien.training.presets import SHIPPED, preset
 from mien.training.sources import Sources
 
 
@@ -100,7 +100,7 @@ def train_all(
     """
     started, results = time.monotonic(), {}
     runs = runs or runs_folder()
-    for name, config in PRESETS.items():
+    for name, config in SHIPPED.items():
         pictures = max(config.batch, round(config.pictures * share))
         if is_finished(runs / name, pictures):
             continue

@@ -122,6 +122,9 @@ def with_model(tools: ControlTools, pipeline: Any, spec: ModelSpec) -> ControlTo
         used.pop(f"adapters/{name}.safetensors", None)
         if file is not None:
             used[f"adapters/{name}.safetensors"] = sha256_of(Path(file))
+    if spec.controlnet is not None:
+        files = sorted(spec.controlnet_folder().glob("*.safetensors"))
+        used |= {f"controlnet/{file.name}": sha256_of(file) for file in files}
     if spec.dtype != "float32":
         used["dtype"] = spec.dtype  # no file, but pictures depend on it as on one
     return replace(tools, pipeline=pipeline, kinds=branch_kinds(pipeline), models=used)

@@ -2,70 +2,50 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from mien.adapters import Injection, load_adapter, preset_branch
-from mien.models.text import encode_ids
-from mien.training.diffusion import diffusion_loss, errors_by_timestep, studio_scheduler
-from mien.training.examples import Examples
 from mien.training.export import save_branch
-from mien.training.objective import Logs, Objective, load_branch
+from mien.training.objective import load_branch
+from mien.training.objectives.frozen import FrozenBaseObjective
 from mien.training.prompts import Kind
 from mien.training.sources import Sources
 
 if TYPE_CHECKING:
-    from mien.data.corpus import Corpus
+    import numpy as np
+
+    from mien.training.examples import Examples
 
 
-class BranchObjective(Objective):
+class BranchObjective(FrozenBaseObjective):
     """The diffusion loss with one branch in place; only the branch (and ``train_companions``) is trained.
-
-    Pair sampling (FaceCrafter 3.2): the identity picture is another picture of the same person, so its pose and
-    expression differ; for emotion, ``same_pose`` picks the one nearest in pose among ``candidates``.
 
     Args:
         sources: where the base and earlier adapters are.
         kind: ``landmarks``, ``emotion``, ``identity`` or ``expression``.
         file: name of the adapter file that is written; the kind by default.
-        prompts: odds of the kinds of prompt (:class:`Kind`).
-        same_pose: identity pictures of nearly the same pose.
-        drop: share of rows trained with the null of the branch (for branches whose null is ``zeros``).
         init: adapter file the branch starts from.
         companions: branch name -> adapter file of branches that are in place in the rows without identity prompt.
-        gamma: see :func:`loss_weights`.
-        emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
         train_companions: train the encoder (projection) of the companions as well (EmojiDiff A.1), not their K/V.
+        **settings: see :class:`FrozenBaseObjective`; ``drop`` is for branches whose null is ``zeros``.
     """
-
-    candidates = 4
 
     def __init__(
         self,
         sources: Sources,
         kind: str,
         file: str | None = None,
-        prompts: tuple[float, float, float, float] = (0.1, 0.5, 0.3, 0.1),
-        same_pose: bool = False,
-        drop: float = 0.0,
         init: str | None = None,
         companions: dict[str, str] | None = None,
         train_companions: bool = True,
-        gamma: float | None = None,
-        emphasis: float = 0.0,
+        **settings: Any,
     ) -> None:
-        super().__init__()
-        self.sources, self.kind, self.file = sources, kind, file or kind
-        self.odds, self.same_pose, self.drop = np.asarray(prompts), same_pose, drop
-        self.scheduler, self.gamma, self.emphasis = studio_scheduler(), gamma, emphasis
-        unet: Any = UNet2DConditionModel.from_pretrained(sources.path("unet"))
-        self.unet = unet.float().requires_grad_(False).to(memory_format=torch.channels_last)
+        super().__init__(sources, kind, **settings)
+        self.file = file or kind
         if init is None:
             branch = preset_branch(self.unet, "studio", kind)
         else:
@@ -78,53 +58,14 @@ class BranchObjective(Objective):
         self.companions = [name for name in branches if name != kind]
         self.injection = Injection(self.unet, branches, attention="explicit").inject()
 
-    def prepare(self, corpus: Corpus, folder: Path) -> None:
-        """Everything frozen is computed once."""
-        from transformers import CLIPTextModel, PreTrainedTokenizerFast
-
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(self.sources.path("tokenizer"))
-        device = self.unet.device
-        text_encoder = CLIPTextModel.from_pretrained(self.sources.path("text_encoder")).float().requires_grad_(False)
-        self.text_encoder = text_encoder.to(device)  # type: ignore[arg-type]
-        self._tokenizer = tokenizer
-        self.examples = self._examples(corpus)
-
-    def _examples(self, corpus: Corpus) -> Examples:
-        return Examples(corpus, self.sources, self._tokenizer, self.text_encoder.config.hidden_size, (self.kind,))
-
-    def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
-        """Random pictures; the identity comes from another picture of the same person."""
-        rows = rng.integers(0, len(corpus), size)
-        other = self._identity_rows(corpus, rows, rng)
-        kinds = rng.choice(4, size, p=self.odds)
-        return self._gather(self.examples, rows, other, kinds, rng.random(size) >= self.drop)
-
-    def _identity_rows(self, corpus: Corpus, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        if not self.same_pose:
-            return corpus.same_person(rows, rng)
-        options = np.stack([corpus.same_person(rows, rng) for _ in range(self.candidates)])
-        distance = np.linalg.norm(corpus["pose"][options] - corpus["pose"][rows], axis=-1)
-        return options[distance.argmin(0), np.arange(len(rows))]
-
     def _gather(
         self, examples: Examples, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray, present: np.ndarray
     ) -> dict[str, Tensor]:
-        return examples.batch(rows, other, kinds) | {
-            "condition": examples.condition(self.kind, rows, other),
-            "present": torch.from_numpy(present),
-            "companion": torch.from_numpy((kinds == Kind.CAPTION) | (kinds == Kind.EMPTY)),
-        }
-
-    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
-        """See the class."""
-        places = 1 + self.emphasis * batch["places"]
-        predict = partial(self.predict, batch)
-        return diffusion_loss(self.scheduler, batch["latents"], predict, generator, self.gamma, places), {}
+        companion = torch.from_numpy((kinds == Kind.CAPTION) | (kinds == Kind.EMPTY))
+        return super()._gather(examples, rows, other, kinds, present) | {"companion": companion}
 
     def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
         """The UNet's output for noisy latents under the prompts and conditions of a batch."""
-        with torch.no_grad():
-            hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.examples.prompts.id_token)
         tokens = {self.kind: self._branch(self.kind).encode(batch["condition"])}
         present = {self.kind: batch["present"]}
         for name in self.companions:
@@ -132,28 +73,10 @@ class BranchObjective(Objective):
             present[name] = batch["companion"]
         plan = self.injection.condition(tokens, present=present)
         noised = noised.contiguous(memory_format=torch.channels_last)
-        return self.unet(noised, timesteps, hidden, cross_attention_kwargs=plan).sample
+        return self.unet(noised, timesteps, self.text_states(batch), cross_attention_kwargs=plan).sample
 
     def _branch(self, name: str) -> Any:
         return self.branches[name]
-
-    def validate(self, corpus: Corpus) -> Logs:
-        """Squared error on held-out people, by timestep, with the right and with shuffled conditions."""
-        held_out = corpus.held_out
-        if held_out is None:
-            return {}
-        examples, rng = self._examples(held_out), np.random.default_rng(0)
-        rows = np.linspace(0, len(held_out) - 1, 256).round().astype(np.int64)
-        kind = Kind.EMPTY if self.odds[Kind.IDENTITY] == 0 else Kind.IDENTITY
-        other = held_out.same_person(rows, rng)
-        batch = self._gather(examples, rows, other, np.full(256, kind), np.ones(256, bool))
-        batch = {key: value.to(self.unet.device) for key, value in batch.items()}
-        logs = {}
-        for name, order in (("right", np.arange(256)), ("shuffled", rng.permutation(256))):
-            given = batch | {"condition": batch["condition"][torch.from_numpy(order)]}
-            errors = errors_by_timestep(self.scheduler, batch["latents"], partial(self.predict, given))
-            logs |= {f"{name}_{step}": error for step, error in errors.items()}
-        return logs
 
     def start_from(self, folder: Path) -> None:
         """Take the branch from its adapter file; see the base class."""

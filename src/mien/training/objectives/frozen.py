@@ -1,0 +1,128 @@
+"""What is trained on a frozen base: the diffusion loss, pairs of pictures, and errors by timestep."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+
+from mien.models.text import encode_ids
+from mien.training.diffusion import diffusion_loss, errors_by_timestep, studio_scheduler
+from mien.training.examples import Examples
+from mien.training.objective import Logs, Objective
+from mien.training.prompts import Kind
+from mien.training.sources import Sources
+
+if TYPE_CHECKING:
+    from mien.data.corpus import Corpus
+
+
+class FrozenBaseObjective(Objective):
+    """The diffusion loss on a frozen base under one condition; a subclass brings what reads the condition.
+
+    Pair sampling (FaceCrafter 3.2): the identity picture is another picture of the same person, so its pose and
+    expression differ; ``same_pose`` picks the one nearest in pose among ``candidates``.
+
+    Args:
+        sources: where the base is.
+        kind: ``landmarks``, ``emotion``, ``identity`` or ``expression``.
+        prompts: odds of the kinds of prompt (:class:`Kind`).
+        same_pose: identity pictures of nearly the same pose.
+        drop: share of rows without the condition.
+        gamma: see :func:`loss_weights`.
+        emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
+    """
+
+    candidates = 4
+
+    def __init__(
+        self,
+        sources: Sources,
+        kind: str,
+        prompts: tuple[float, float, float, float] = (0.1, 0.5, 0.3, 0.1),
+        same_pose: bool = False,
+        drop: float = 0.0,
+        gamma: float | None = None,
+        emphasis: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.sources, self.kind = sources, kind
+        self.odds, self.same_pose, self.drop = np.asarray(prompts), same_pose, drop
+        self.scheduler, self.gamma, self.emphasis = studio_scheduler(), gamma, emphasis
+        unet: Any = UNet2DConditionModel.from_pretrained(sources.path("unet"))
+        self.unet = unet.float().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def prepare(self, corpus: Corpus, folder: Path) -> None:
+        """Everything frozen is computed once."""
+        from transformers import CLIPTextModel, PreTrainedTokenizerFast
+
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(self.sources.path("tokenizer"))
+        device = self.unet.device
+        text_encoder = CLIPTextModel.from_pretrained(self.sources.path("text_encoder")).float().requires_grad_(False)
+        self.text_encoder = text_encoder.to(device)  # type: ignore[arg-type]
+        self._tokenizer = tokenizer
+        self.examples = self._examples(corpus)
+
+    def _examples(self, corpus: Corpus) -> Examples:
+        return Examples(corpus, self.sources, self._tokenizer, self.text_encoder.config.hidden_size, (self.kind,))
+
+    def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        """Random pictures; the identity comes from another picture of the same person."""
+        rows = rng.integers(0, len(corpus), size)
+        other = self._identity_rows(corpus, rows, rng)
+        kinds = rng.choice(4, size, p=self.odds)
+        return self._gather(self.examples, rows, other, kinds, rng.random(size) >= self.drop)
+
+    def _identity_rows(self, corpus: Corpus, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if not self.same_pose:
+            return corpus.same_person(rows, rng)
+        options = np.stack([corpus.same_person(rows, rng) for _ in range(self.candidates)])
+        distance = np.linalg.norm(corpus["pose"][options] - corpus["pose"][rows], axis=-1)
+        return options[distance.argmin(0), np.arange(len(rows))]
+
+    def _gather(
+        self, examples: Examples, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray, present: np.ndarray
+    ) -> dict[str, Tensor]:
+        return examples.batch(rows, other, kinds) | {
+            "condition": examples.condition(self.kind, rows, other),
+            "present": torch.from_numpy(present),
+        }
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
+        """See the class."""
+        places = 1 + self.emphasis * batch["places"]
+        predict = partial(self.predict, batch)
+        return diffusion_loss(self.scheduler, batch["latents"], predict, generator, self.gamma, places), {}
+
+    def text_states(self, batch: dict[str, Tensor]) -> Tensor:
+        """What the frozen text encoder says of the prompts of a batch, [B, L, D]."""
+        with torch.no_grad():
+            return encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.examples.prompts.id_token)
+
+    @abstractmethod
+    def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
+        """The output for noisy latents under the prompts and the condition of a batch."""
+
+    def validate(self, corpus: Corpus) -> Logs:
+        """Squared error on held-out people, by timestep, with the right and with shuffled conditions."""
+        held_out = corpus.held_out
+        if held_out is None:
+            return {}
+        examples, rng = self._examples(held_out), np.random.default_rng(0)
+        rows = np.linspace(0, len(held_out) - 1, 256).round().astype(np.int64)
+        kind = Kind.EMPTY if self.odds[Kind.IDENTITY] == 0 else Kind.IDENTITY
+        other = held_out.same_person(rows, rng)
+        batch = self._gather(examples, rows, other, np.full(256, kind), np.ones(256, bool))
+        batch = {key: value.to(self.unet.device) for key, value in batch.items()}
+        logs = {}
+        for name, order in (("right", np.arange(256)), ("shuffled", rng.permutation(256))):
+            given = batch | {"condition": batch["condition"][torch.from_numpy(order)]}
+            errors = errors_by_timestep(self.scheduler, batch["latents"], partial(self.predict, given))
+            logs |= {f"{name}_{step}": error for step, error in errors.items()}
+        return logs
