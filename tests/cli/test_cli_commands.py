@@ -184,6 +184,10 @@ def test_score_of_two_pictures_by_the_studios_own_reader(tmp_path: Path) -> None
         (("control", "--model", "a=lmk", "--model", "a=id-only"), "each name once"),
         (("control", "--model", "a=nothing.json"), "no spec nothing.json"),
         (("control", "--model", "a=lmk", "--sweep", "landmarks"), "--sweep BRANCH=NUMBER"),
+        (("control", "--model", "a=lmk", "--targets", "there"), "both --identities and --targets"),
+        (("diversity", "--model", "a=lmk", "--targets", "there"), "nothing but the identity"),
+        (("control", "--model", "a=lmk", "--identities", "no", "--targets", "no"), "no folder no"),
+        (("control", "--model", "a=controlnet", "--identities", ".", "--targets", "."), "mien train studio-controlnet"),
     ],
 )
 def test_evaluate_refuses_in_one_sentence(words: tuple[str, ...], told: str, tmp_path: Path) -> None:

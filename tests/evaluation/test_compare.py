@@ -15,7 +15,7 @@ from mien.evaluation import protocol
 from mien.evaluation.compare import compare
 from mien.evaluation.control.run import Performance, Stage
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.page import chosen_rows, write_report
+from mien.evaluation.page import chosen_rows, control_cases, write_report
 from mien.evaluation.protocol import Sweep, add_sweeps, load_models, sweep_of
 from mien.evaluation.spec import ModelSpec, load_spec, shipped_specs
 from tests.evaluation.fake_control import FakeModel, fake_control_tools
@@ -75,7 +75,9 @@ def test_a_model_against_itself_differs_by_nothing(tmp_path: Path) -> None:
 
 def test_the_report_is_a_page_with_pictures(done: Any, tmp_path: Path) -> None:
     report, performed, stage, _ = done
-    write_report(tmp_path, report, performed, stage, "fake.blendshapes")
+    write_report(
+        tmp_path, report, {name: control_cases(one, stage, "fake.blendshapes") for name, one in performed.items()}
+    )
     assert json.loads((tmp_path / "report.json").read_text()) == report
     page = (tmp_path / "index.html").read_text()
     assert "no face" in page and "<h2>told</h2>" in page and "transfer.judge.valence" in page
@@ -109,7 +111,7 @@ def test_specs_refuse_what_they_do_not_know(tmp_path: Path) -> None:
 
 
 def test_a_sweep_is_a_curve_of_identity_against_transfer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "load_tools", lambda model, kit: fake_control_tools(FakeModel()))
+    monkeypatch.setattr(protocol, "load_tools", lambda model, kit, rendered: fake_control_tools(FakeModel()))
     monkeypatch.setattr(protocol, "with_model", lambda tools, pipeline, spec: tools)
     monkeypatch.setattr(ModelSpec, "load", lambda self: None)
     sweep = sweep_of("emotion=0.5,1")
@@ -122,7 +124,7 @@ def test_a_sweep_is_a_curve_of_identity_against_transfer(tmp_path: Path, monkeyp
     add_sweeps(report, specs, sweep)
     points = report["sweeps"]["all"]["points"]
     assert [point["scale"] for point in points] == [0.5, 1.0] and points[0]["identity"]["value"] is not None
-    write_report(tmp_path / "report", report, performed, stage, "fake.blendshapes")
+    write_report(tmp_path / "report", report, {"all": control_cases(performed["all"], stage, "fake.blendshapes")})
     assert "<polyline" in (tmp_path / "report" / "index.html").read_text()
     with pytest.raises(BadInput, match="--sweep"):
         sweep_of("emotion=much")

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    pass
-
 app = typer.Typer(add_completion=False)
 
-PROTOCOLS = ("control",)
+_PROTOCOLS = (
+    "control: people x other people's expressions; expression: every person x every template; "
+    "diversity and ablation: several pictures from the identity alone."
+)
 
 
 @app.command()
 def evaluate(
-    protocol: Annotated[str, typer.Argument(metavar="PROTOCOL", help="control: people x other people's expressions.")],
+    protocol: Annotated[str, typer.Argument(metavar="PROTOCOL", help=_PROTOCOLS)],
     model: Annotated[
         list[str],
         typer.Option(metavar="NAME=SPEC", help="A spec of ours or a JSON file; the first is compared with."),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="The report.")],
+    identities: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Pictures of people; held-out studio people if not given.")
+    ] = None,
+    targets_from: Annotated[
+        Path | None, typer.Option("--targets", metavar="FOLDER", help="Pictures of targets, with --identities.")
+    ] = None,
     facekit: Annotated[Path | None, typer.Option(help="The face kit's file; MIEN_FACEKIT if not given.")] = None,
-    people: Annotated[int, typer.Option(help="Held-out studio people.")] = 100,
-    targets: Annotated[int, typer.Option(help="Targets, each a picture of another person.")] = 100,
-    pairs_per_person: Annotated[int, typer.Option(help="Targets of each person.")] = 20,
+    people: Annotated[int | None, typer.Option(help="Studio people; the protocol's own number if not given.")] = None,
+    count: Annotated[
+        int | None, typer.Option("--target-count", help="Studio targets, or pictures a person in diversity.")
+    ] = None,
+    pairs_per_person: Annotated[int | None, typer.Option(help="Targets of each person.")] = None,
     steps: Annotated[int, typer.Option(help="Denoising steps, where a spec says nothing.")] = 25,
     sweep: Annotated[
         str | None, typer.Option(metavar="BRANCH=N,N,...", help="Also run each model at these scales of a branch.")
@@ -40,32 +48,49 @@ def evaluate(
     from mien.errors import BadInput
     from mien.evaluation.compare import compare
     from mien.evaluation.control.settings import ControlSettings
-    from mien.evaluation.page import write_report
-    from mien.evaluation.protocol import add_sweeps, load_models, sweep_of
+    from mien.evaluation.diversity import compare_diversity
+    from mien.evaluation.page import control_cases, write_report
+    from mien.evaluation.pairing import pictures_in
+    from mien.evaluation.protocol import add_sweeps, load_models, preset_of, sweep_of
     from mien.evaluation.spec import load_spec
     from mien.io import cache_folder
 
-    if protocol not in PROTOCOLS:
-        raise BadInput(f"There is no protocol {protocol!r}; choose one of: {', '.join(PROTOCOLS)}.")
+    preset = preset_of(protocol)
+    if preset.identity_only and (targets_from or sweep):
+        raise BadInput(f"{protocol} gives models nothing but the identity: leave --targets and --sweep out.")
+    if not preset.identity_only and (identities is None) != (targets_from is None):
+        raise BadInput("Give both --identities and --targets, or neither for studio people.")
+    for folder in (identities, targets_from):
+        if folder is not None:
+            pictures_in(folder)  # before anything is loaded
     specs = {name: load_spec(place) for name, place in _pairs(model).items()}
     variants = sweep_of(sweep) if sweep else None
+    targets = count or preset.targets
+    each = pairs_per_person or preset.pairs_per_person
     settings = ControlSettings(
-        people=people, targets=targets, pairs_per_person=min(pairs_per_person, targets), steps=steps, batch=batch,
-        draws=draws, look_alikes=0, cross_talk_people=0,
+        people=people or preset.people, targets=targets, pairs_per_person=min(each, targets) if each else None,
+        conditions=preset.conditions, steps=steps, batch=batch, draws=draws, look_alikes=0, cross_talk_people=0,
     )  # fmt: skip
-    models = load_models(specs, settings, facekit, variants)
-    report, done, stage = compare(settings, models, pictures or cache_folder() / "benchmarks" / "control", bar)
+    models = load_models(specs, settings, facekit, variants, rendered=identities is None)
+    place = pictures or cache_folder() / "benchmarks" / "control"
+    if preset.identity_only:
+        report, cases = compare_diversity(settings, models, place, bar, identities)
+    else:
+        own = (identities, targets_from) if identities and targets_from else None
+        report, done, stage = compare(settings, models, place, bar, own)
+        shown = f"{report['readers'][0]}.blendshapes"
+        cases = {name: control_cases(one, stage, shown) for name, one in done.items()}
+    report["protocol"] = protocol
     if variants:
         add_sweeps(report, specs, variants)
-    reader = report["readers"][0]
-    write_report(output, report, done, stage, f"{reader}.blendshapes")
+    write_report(output, report, cases)
     typer.echo((output / "report.md").read_text(encoding="utf-8"))
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:
     from mien.errors import BadInput
 
-    found: dict[str, Any] = {}
+    found: dict[str, str] = {}
     for text in texts:
         name, _, place = text.partition("=")
         if not name or not place or name in found:

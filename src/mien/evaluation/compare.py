@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.bootstrap import weighted_means
+from mien.evaluation.control.folders import set_up_folders, sized
 from mien.evaluation.control.likeness import cosine_rows, first_rows
 from mien.evaluation.control.measures import Distances
 from mien.evaluation.control.observe import Readings
@@ -21,50 +20,16 @@ from mien.evaluation.control.run import (
     control_rows,
     gallery,
     perform,
-    renders,
     set_up,
     silent,
 )
-from mien.evaluation.control.scene import target_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import active
-from mien.evaluation.control.summary import estimate, levels_of, transfers
+from mien.evaluation.control.summary import levels_of, transfers
 from mien.evaluation.control.tools import ControlTools
 from mien.evaluation.metrics.groups import by_group, worst_group_gap
 from mien.evaluation.metrics.leak import leak
-
-Draws = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Score:
-    """One number of one model over all resamples.
-
-    Attributes:
-        level: pictures that may count, bool [N] -> [1 + draws], the data themselves first.
-        counted: pictures that count, bool [N]; the others failed.
-        floor, ceiling: what no control and the exact render give; None where the number has none.
-        better: ``lower`` or ``higher``.
-    """
-
-    level: Callable[[NDArray[np.bool_]], Draws]
-    counted: NDArray[np.bool_]
-    floor: float | None
-    ceiling: float | None
-    better: str
-
-    def as_json(self) -> dict[str, Any]:
-        """value, low, high, n, n_failed, floor, ceiling, better."""
-        n = int(self.counted.sum())
-        return estimate(self.level(self.counted)) | {
-            "n": n, "n_failed": len(self.counted) - n, "floor": self.floor, "ceiling": self.ceiling,
-            "better": self.better,
-        }  # fmt: skip
-
-    def minus(self, other: Score) -> dict[str, Any]:
-        """value, low and high of the difference, over the pictures that count for both."""
-        both = self.counted & other.counted
-        return estimate(self.level(both) - other.level(both))
+from mien.evaluation.scores import Draws, Score, finite, mean_score, share_score, told
 
 
 def compare(
@@ -72,6 +37,7 @@ def compare(
     models: Mapping[str, tuple[ControlSettings, ControlTools]],
     folder: Path,
     bar: Bar = silent,
+    own: tuple[Path, Path] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Performance], Stage]:
     """Run the control protocol on several models.
 
@@ -81,6 +47,8 @@ def compare(
             are those of the first. The first is the one the others are compared with.
         folder: where pictures are kept and found again.
         bar: makes progress bars.
+        own: folders of a user's own pictures of identities and of targets, in the place of renders. Without exact
+            renders there is no ceiling, no transfer and nothing by group.
 
     Returns:
         The report; what each model drew; and what they were held against. In the report, ``models`` has for each model
@@ -89,37 +57,43 @@ def compare(
         the pictures that count for both.
     """
     first = next(iter(models.values()))[1]
-    stage = set_up(settings, first, folder, bar)
-    shown = gallery(first, stage.people)
-    donors = gallery(first, renders(first, target_subjects(settings, 0), bar, "donors"))
+    if own is None:
+        stage = set_up(settings, first, folder, bar)
+    else:
+        settings, stage = set_up_folders(settings, first, *own, folder, bar)
+    shown, donors = gallery(first, stage.people), gallery(first, stage.donors)
     done, scores = {}, {}
-    for name, (own, tools) in models.items():
-        done[name] = perform(stage, own, tools, bar)
+    for name, (asked, tools) in models.items():
+        done[name] = perform(stage, sized(asked, stage.people, stage.wanted), tools, bar)
         scores[name] = _scores(stage, done[name], first, shown, donors)
-    reference, *others = models
     report = {
         "protocol": "control",
+        "title": _title(settings, stage),
         "settings": settings.as_json(),
         "pairs": len(stage.pairs),
         "readers": list(first.readers),
         "judges": dict(first.judges),
         "models": {
             name: {
-                "settings": own.as_json(),
-                "conditions": list(active(own, tools.kinds)),
+                "settings": asked.as_json(),
+                "conditions": list(active(asked, tools.kinds)),
                 "made_with": done[name].made_with,
                 "metrics": {metric: score.as_json() for metric, score in scores[name].items()},
-                "groups": group_gaps(stage, done[name].outputs, first),
+                "groups": group_gaps(stage, done[name].outputs, first) if stage.identities else None,
             }
-            for name, (own, tools) in models.items()
+            for name, (asked, tools) in models.items()
         },
-        "compared_with": reference,
-        "differences": {
-            name: {metric: score.minus(scores[reference][metric]) for metric, score in scores[name].items()}
-            for name in others
-        },
-    }
+    } | told(scores)
     return report, done, stage
+
+
+def _title(settings: ControlSettings, stage: Stage) -> str:
+    who = "held-out studio people" if stage.identities else "people of one's own pictures"
+    return (
+        f"{settings.people} {who} x {settings.targets} targets, {len(stage.pairs)} pictures of each model on the same "
+        "seeds. In parentheses: 95 % interval, two-way cluster bootstrap over people and targets; differences are from "
+        "the same resamples."
+    )
 
 
 def group_gaps(stage: Stage, outputs: Readings, tools: ControlTools) -> dict[str, Any]:
@@ -139,8 +113,8 @@ def group_gaps(stage: Stage, outputs: Readings, tools: ControlTools) -> dict[str
     found: dict[str, Any] = {"measure": measure}
     for name, groups in labels.items():
         excess = by_group(rows.model, rows.oracle, groups)
-        found[name] = {"excess": {group: _finite(value) for group, value in excess.items()},
-                       "gap": _finite(worst_group_gap(excess))}  # fmt: skip
+        found[name] = {"excess": {group: finite(value) for group, value in excess.items()},
+                       "gap": finite(worst_group_gap(excess))}  # fmt: skip
     return found
 
 
@@ -148,8 +122,8 @@ def _scores(stage: Stage, done: Performance, tools: ControlTools, shown: Any, do
     """Every metric of one model."""
     found: dict[str, Score] = {}
     for name in tools.readers:
-        best = float(stage.exact.found(name).mean())
-        found[f"faces.{name}"] = _share(done.outputs.found(name), stage, None, best)
+        best = float(stage.exact.found(name).mean()) if stage.identities else None
+        found[f"faces.{name}"] = share_score(done.outputs.found(name), stage.weights, None, best)
     for measure, rows in control_rows(stage, done.outputs, tools):
         found |= _levels(measure.name, rows, stage, measure.squared, "lower")
     owners = np.array([pair.person for pair in stage.pairs])
@@ -157,24 +131,10 @@ def _scores(stage: Stage, done: Performance, tools: ControlTools, shown: Any, do
     found |= _levels("identity.cosine", cosine_rows(seen, exact, shown, owners), stage, False, "higher")
     targets = np.array([pair.target for pair in stage.pairs])
     leaks, best_leaks = (leak(rows, shown[owners], donors[targets]) for rows in (seen, exact))
-    found["identity.leak"] = _mean(leaks, best_leaks, stage)
-    best = float(first_rows(exact, shown, owners).mean())
-    found["identity.top1"] = _share(first_rows(seen, shown, owners), stage, 1 / len(shown), best)
+    found["identity.leak"] = mean_score(leaks, best_leaks, stage.weights, "lower")
+    best = float(first_rows(exact, shown, owners).mean()) if stage.identities else None
+    found["identity.top1"] = share_score(first_rows(seen, shown, owners), stage.weights, 1 / len(shown), best)
     return found
-
-
-def _share(hits: NDArray[Any], stage: Stage, floor: float | None, ceiling: float) -> Score:
-    """How many of all pictures; one without a face is a miss, so all count."""
-    share = weighted_means(np.asarray(hits, np.float64), stage.weights)
-    return Score(lambda _: share, np.ones(len(hits), bool), floor, ceiling, "higher")
-
-
-def _mean(rows: Draws, exact: Draws, stage: Stage) -> Score:
-    """A mean over pictures [N], lower is better; a picture without a face failed."""
-    return Score(
-        lambda counted: weighted_means(np.where(counted, rows, np.nan), stage.weights),
-        np.isfinite(rows), None, _finite(float(np.nanmean(exact))), "lower",
-    )  # fmt: skip
 
 
 def _levels(name: str, rows: Distances, stage: Stage, squared: bool, better: str) -> dict[str, Score]:
@@ -186,12 +146,8 @@ def _levels(name: str, rows: Distances, stage: Stage, squared: bool, better: str
 
     counted = np.isfinite(rows.model)
     ends = levels(np.ones(len(counted), bool))
-    floor, ceiling = (_finite(ends[level][0]) for level in ("shuffled", "oracle"))
+    floor, ceiling = (finite(ends[level][0]) for level in ("shuffled", "oracle"))
     return {
         name: Score(lambda rows: levels(rows)["model"], counted, floor, ceiling, better),
         f"transfer.{name}": Score(lambda rows: transfers(levels(rows)), counted, 0.0, 1.0, "higher"),
     }
-
-
-def _finite(value: float) -> float | None:
-    return round(float(value), 5) if np.isfinite(value) else None

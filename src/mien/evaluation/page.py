@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from mien.evaluation.control.pictures import read_png, write_png
 from mien.evaluation.control.report import comparison, number
@@ -23,28 +25,68 @@ figure { display: inline-block; margin: 6px; } img { width: 128px; border-radius
 """
 
 
-def write_report(
-    folder: Path, report: Mapping[str, Any], done: Mapping[str, Performance], stage: Stage, measure: str
-) -> None:
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A row of pictures behind a number.
+
+    Attributes:
+        name: of its file.
+        pictures: uint8 [S, S, 3] each; others than the last are brought to its size.
+        caption: what it says.
+    """
+
+    name: str
+    pictures: Sequence[Any]
+    caption: str
+
+
+Cases = Mapping[str, Sequence[Case]]
+"""Heading -> rows of pictures."""
+
+
+def write_report(folder: Path, report: Mapping[str, Any], cases: Mapping[str, Cases]) -> None:
     """Write ``report.json``, ``report.md``, ``index.html`` and ``pictures/``.
 
     Args:
         folder: where to.
-        report: of `mien.evaluation.compare.compare`.
-        done: what each model drew.
-        stage: what they were held against.
-        measure: blendshapes' name in the readings, by which cases are best, median and worst.
+        report: of a protocol.
+        cases: model -> the pictures to show.
     """
     from mien.io import write_json
 
     write_json(folder / "report.json", report)
     _write(folder / "report.md", comparison(report))
     parts = [f"<h1>{escape(report['protocol'])}</h1>", _table(comparison(report)), *_pareto(report)]
-    for name, one in done.items():
-        parts.append(f"<h2>{escape(name)}</h2><p>By Exp, as {escape(measure.partition('.')[0])} reads it.</p>")
-        parts += _cases(folder, name, one, stage, measure)
+    for name, headings in cases.items():
+        parts.append(f"<h2>{escape(name)}</h2>")
+        for heading, rows in headings.items():
+            parts.append(f"<h3>{escape(heading)}</h3>")
+            parts += [_figure(folder, name, case) for case in rows]
     page = f"<!doctype html><meta charset=utf-8><title>mien evaluate</title><style>{_STYLE}</style>{''.join(parts)}"
     _write(folder / "index.html", page)
+
+
+def control_cases(done: Performance, stage: Stage, measure: str) -> Cases:
+    """Person, target and output of the best, median and worst pairs by Exp.
+
+    Args:
+        done: what a model drew.
+        stage: what it was held against.
+        measure: blendshapes' name in the readings.
+    """
+    rows, reader = exp_rows(done, stage, measure), measure.partition(".")[0]
+    return {
+        f"{place} by Exp, as {reader} reads it: person, target, output": [
+            Case(
+                stage.pairs[index].name,
+                [stage.people[stage.pairs[index].person].image, stage.wanted[stage.pairs[index].target].image,
+                 read_png(done.files[index])],
+                "no face" if np.isnan(rows[index]) else f"Exp {rows[index]:.3f}",
+            )
+            for index in indices
+        ]
+        for place, indices in chosen_rows(rows).items()
+    }  # fmt: skip
 
 
 def exp_rows(done: Performance, stage: Stage, measure: str) -> np.ndarray:
@@ -56,7 +98,7 @@ def exp_rows(done: Performance, stage: Stage, measure: str) -> np.ndarray:
 
 
 def chosen_rows(rows: np.ndarray, each: int = 4) -> dict[str, list[int]]:
-    """Indices of the best, median and worst cases; pictures without a face are the worst of all."""
+    """Indices of the best, median and worst cases (lowest is best); NaN is the worst of all."""
     order = np.argsort(np.where(np.isnan(rows), np.inf, rows), kind="stable")
     middle = max(0, len(order) // 2 - each // 2)
     return {
@@ -66,23 +108,15 @@ def chosen_rows(rows: np.ndarray, each: int = 4) -> dict[str, list[int]]:
     }
 
 
-def _cases(folder: Path, name: str, done: Performance, stage: Stage, measure: str) -> list[str]:
-    rows = exp_rows(done, stage, measure)
-    place = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
-    parts = []
-    for case, indices in chosen_rows(rows).items():
-        figures = []
-        for index in indices:
-            pair = stage.pairs[index]
-            columns = [stage.people[pair.person].image, stage.wanted[pair.target].image, read_png(done.files[index])]
-            file = f"pictures/{place}/{pair.name}.png"
-            write_png(folder / file, np.concatenate([np.asarray(column) for column in columns], 1))
-            told = "no face" if np.isnan(rows[index]) else f"Exp {rows[index]:.3f}"
-            figures.append(
-                f'<figure><img style="width:330px" src="{file}" alt="{case}"><figcaption>{told}</figcaption></figure>'
-            )
-        parts.append(f"<h3>{case}: person, target, output</h3>{''.join(figures)}")
-    return parts
+def _figure(folder: Path, model: str, case: Case) -> str:
+    """One row of pictures as one file, and its caption."""
+    place = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in model)
+    side = len(case.pictures[-1])
+    columns = [np.asarray(Image.fromarray(np.asarray(one)).resize((side, side), 1)) for one in case.pictures]
+    file = f"pictures/{place}/{case.name}.png"
+    write_png(folder / file, np.concatenate(columns, 1))
+    told, width = escape(case.caption), 110 * len(columns)
+    return f'<figure><img style="width:{width}px" src="{file}" alt="{told}"><figcaption>{told}</figcaption></figure>'
 
 
 def _table(markdown: str) -> str:

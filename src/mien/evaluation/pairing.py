@@ -47,11 +47,21 @@ def pair_up(reference: Path, generated: Path) -> Pairs:
     return Pairs(tuple(a[name] for name in both), tuple(b[name] for name in both), tuple(alone))
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """Picture files of a folder in the order of names.
+
+    Raises:
+        BadInput: if there is no such folder.
+    """
+    if not folder.is_dir():
+        raise BadInput(f"There is no folder {folder}; check the path.")
+    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS]
+
+
 def _by_name(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in ENDINGS:
-            if path.stem in found:
-                raise BadInput(f"{folder} has {found[path.stem].name} and {path.name}: rename or remove one of them.")
-            found[path.stem] = path
+    for path in pictures_in(folder):
+        if path.stem in found:
+            raise BadInput(f"{folder} has {found[path.stem].name} and {path.name}: rename or remove one of them.")
+        found[path.stem] = path
     return found

@@ -1,4 +1,4 @@
-"""From specs to what a protocol runs: models, and variants of them over the scales of a branch."""
+"""What the protocols are, and from specs to what they run: models, and variants of them over a branch's scales."""
 
 from __future__ import annotations
 
@@ -8,9 +8,54 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mien.errors import BadInput
-from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.settings import DEFAULT_CONDITIONS, ControlSettings
 from mien.evaluation.control.tools import ControlTools, load_tools, with_model
 from mien.evaluation.spec import ModelSpec
+
+
+class Preset(NamedTuple):
+    """A protocol's own settings.
+
+    Attributes:
+        text: what it is, for people.
+        people: identities.
+        targets: targets, or pictures a person where only the identity is given.
+        pairs_per_person: targets of each person; None is every one.
+        conditions: what models are told whose spec leaves it open.
+    """
+
+    text: str
+    people: int
+    targets: int
+    pairs_per_person: int | None
+    conditions: tuple[str, ...]
+
+    @property
+    def identity_only(self) -> bool:
+        """Whether pictures are compared among themselves instead of with targets."""
+        return self.conditions == ("identity",)
+
+
+_DIVERSITY = Preset("", 100, 8, None, ("identity",))
+PRESETS: Mapping[str, Preset] = {
+    "control": Preset("people x other people's expressions and poses (FaceCrafter Table 1)", 100, 100, 20,
+                      DEFAULT_CONDITIONS),
+    "diversity": _DIVERSITY._replace(text="several pictures of each person, told the identity alone (Table 2)"),
+    "ablation": _DIVERSITY._replace(text="the same, of models trained with and without a loss (Table 3)"),
+    "expression": Preset("every person x every expression template (EmojiDiff)", 40, 20, None,
+                         ("identity", "expression")),
+}  # fmt: skip
+
+
+def preset_of(name: str) -> Preset:
+    """A protocol by name.
+
+    Raises:
+        BadInput: if there is none of that name.
+    """
+    if name not in PRESETS:
+        raise BadInput(f"There is no protocol {name!r}; choose one of: {', '.join(PRESETS)}.")
+    return PRESETS[name]
 
 
 class Sweep(NamedTuple):
@@ -40,7 +85,11 @@ def variant(name: str, branch: str, scale: float) -> str:
 
 
 def load_models(
-    specs: Mapping[str, ModelSpec], settings: ControlSettings, kit: Path | None, sweep: Sweep | None = None
+    specs: Mapping[str, ModelSpec],
+    settings: ControlSettings,
+    kit: Path | None,
+    sweep: Sweep | None = None,
+    rendered: bool = True,
 ) -> dict[str, tuple[ControlSettings, ControlTools]]:
     """Settings and tools of every model and of its variants; readers, judges and renderer are loaded once.
 
@@ -49,11 +98,12 @@ def load_models(
         settings: the protocol's.
         kit: the face kit's file; None takes ``MIEN_FACEKIT``.
         sweep: scales at which each model is run as well.
+        rendered: people and targets are renders, for which the kit is needed.
 
     Raises:
         MienError: if weights, judges, the kit or every reader is missing.
     """
-    shared = load_tools("studio", kit)
+    shared = load_tools("studio", kit, rendered)
     found: dict[str, tuple[ControlSettings, ControlTools]] = {}
     for name, spec in specs.items():
         tools, own = with_model(shared, spec.load(), spec), spec.applied(settings)

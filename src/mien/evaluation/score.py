@@ -127,7 +127,7 @@ def _read(
             if read is not None:
                 values["emotion"][row] = read.emotion
         if judge is not None:
-            features.append(_features(judge, image))
+            features.append(picture_features(judge, image))
         told(1)
     return values | ({"features": np.concatenate(features)} if judge is not None else {})
 
@@ -138,10 +138,13 @@ def _pictures(files: Sequence[Path]) -> Iterator[Any]:
     return (open_picture(path) for path in files)
 
 
-def _features(judge: Any, image: Any) -> Floats:
+def picture_features(judge: Any, image: Any) -> Floats:
+    """The attribute judge's features [1, C] of a whole picture, PIL or uint8 [H, W, 3]."""
     import torch
+    from PIL import Image
 
-    pixels = np.asarray(image.resize((96, 96), 3), np.float32)  # bicubic, antialiased by PIL
+    picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
+    pixels = np.asarray(picture.resize((96, 96), 3), np.float32)  # bicubic, antialiased by PIL
     with torch.no_grad():
         return judge.features(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 127.5 - 1).double().numpy()
 

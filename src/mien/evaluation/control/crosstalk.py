@@ -43,7 +43,7 @@ def cross_talk(settings: ControlSettings, tools: ControlTools, folder: Path, bar
     """
     count = settings.cross_talk_people
     sized = replace(settings, people=max(count, 2), targets=max(count, 2), pairs_per_person=None)
-    looks = [look_at(tools, tools.renderer.render(one.person, one.picture)) for one in identity_subjects(sized)]
+    looks = [look_at(tools, tools.render(one)) for one in identity_subjects(sized)]
     base = base_settings(tools, settings, looks, target_subjects(sized, 0))
     turned: dict[str, list[Steering]] = {"base": base.steerings}
     turned |= {name: [dial(tools, base, row) for row in range(len(looks))] for name, dial in dials(base).items()}
@@ -113,7 +113,7 @@ def backgrounds(pictures: Sequence[NDArray[np.uint8]]) -> Floats:
 def _spread(settings: ControlSettings, tools: ControlTools) -> dict[str, float]:
     """Mean difference of each readout between random pictures of different people."""
     subjects = target_subjects(settings)
-    pictures = [np.asarray(tools.renderer.render(one.person, one.picture).image) for one in subjects]
+    pictures = [np.asarray(tools.render(one).image) for one in subjects]
     order = np.roll(np.arange(len(pictures)), 1)
     seen, colours = observe(tools, pictures), backgrounds(pictures)
     other = Readings({name: values[order] for name, values in seen.values.items()})

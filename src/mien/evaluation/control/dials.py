@@ -122,4 +122,4 @@ def _landmarks(tools: ControlTools, look: Look, state: ExpressionState, yaw: flo
 def _crop(tools: ControlTools, donor: Subject, state: ExpressionState) -> Any:
     """The donor's face, frontal, with an expression."""
     picture = replace(donor.picture, expression=state, pose=(0.0, 0.0, 0.0))
-    return crop_of(look_at(tools, tools.renderer.render(donor.person, picture)))
+    return crop_of(look_at(tools, tools.render(Subject(donor.person, picture))))

@@ -80,7 +80,7 @@ def _cross_talk(told: Mapping[str, Any]) -> str:
 
 
 def comparison(report: Mapping[str, Any]) -> str:
-    """The report of `mien.evaluation.compare.compare` for the docs: one row a metric, one column a model."""
+    """The report of several models for the docs: one row a metric, one column a model."""
     names = list(report["models"])
     metrics = list(report["models"][names[0]]["metrics"])
     rows = []
@@ -90,11 +90,10 @@ def comparison(report: Mapping[str, Any]) -> str:
         changes = [number(report["differences"][name][metric]) for name in names[1:]]
         failed = ", ".join(str(score["n_failed"]) for score in scores)
         rows.append([metric, scores[0]["better"], *map(number, scores), *ends, failed, *changes])
-    settings = report["settings"]
-    title = (
-        f"{settings['people']} held-out studio people x {settings['targets']} targets, {report['pairs']} pictures of "
-        "each model on the same seeds. In parentheses: 95 % interval, two-way cluster bootstrap over people and "
-        f"targets; differences are to {names[0]}, from the same resamples."
-    )
     heads = [f"{name} minus {names[0]}" for name in names[1:]]
-    return title + "\n\n" + table(["Metric", "Better", *names, "floor", "ceiling", "failed", *heads], rows) + "\n"
+    return (
+        report["title"]
+        + "\n\n"
+        + table(["Metric", "Better", *names, "floor", "ceiling", "failed", *heads], rows)
+        + "\n"
+    )

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mien.conditions import Emotion
 from mien.evaluation.control.crosstalk import cross_talk
 from mien.evaluation.control.likeness import donor_leak, likeness, look_alike_top1
 from mien.evaluation.control.measures import Distances, Measure, distances, driven_values, measures
@@ -29,6 +30,7 @@ from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import Look, active, gather_inputs, look_at
 from mien.evaluation.control.summary import Weights, estimate, pair_weights, summarise
 from mien.evaluation.control.tools import ControlTools
+from mien.studio.emotions import emotion_of
 
 Bar = Callable[[int, str], AbstractContextManager[Told]]
 """(total, label) -> a context whose value is told the number of pictures done."""
@@ -44,9 +46,13 @@ class Stage:
     """What every model of one run is held against: people, targets, exact renders and what is read in them.
 
     Attributes:
-        identities, targets: subjects; ``people`` and ``wanted`` are their renders.
+        identities, targets: subjects; none where the pictures are a user's own.
+        people, wanted: pictures of the identities and of the targets.
+        donors: other pictures of the targets' people, where there are any, else the targets.
+        emotions: of the targets; None where it is not known.
+        inputs: sha256 of what the models are shown.
         pairs: what is drawn.
-        exact: readings of the exact render of each pair.
+        exact: readings of the exact render of each pair; NaN where there is none.
         goals: readings of the targets.
         weights: of the bootstrap, see `pair_weights`.
         folder: where pictures are kept.
@@ -57,6 +63,9 @@ class Stage:
     pairs: list[Pair]
     people: list[Look]
     wanted: list[Look]
+    donors: list[Look]
+    emotions: list[Emotion | None]
+    inputs: str
     exact: Readings
     goals: Readings
     weights: Weights
@@ -85,22 +94,26 @@ def set_up(settings: ControlSettings, tools: ControlTools, folder: Path, bar: Ba
     identities, targets, pairs = identity_subjects(settings), target_subjects(settings), lay_out(settings)
     people = renders(tools, identities, bar, "identities")
     wanted = renders(tools, targets, bar, "targets")
-    made_with = _made_with(settings, tools, people[0], wanted[0])
+    # the first inputs' pixels stand for the renderer's version
+    inputs = pixels_digest([people[0], wanted[0]])
+    made_with = _made_with(settings, tools, inputs)
     place = open_folder(folder, {name: made_with[name] for name in ("mien", "kit", "inputs")} | {"what": "exact"})
     with bar(len(pairs), "exact renders") as told:
         answers = _answers(tools, identities, targets, pairs, place, told)
     with bar(len(pairs) + len(targets), "reading") as told:
         exact = observe(tools, [read_png(file) for file in answers], told)
         goals = observe(tools, [look.image for look in wanted], told)
+    donors = renders(tools, target_subjects(settings, 0), bar, "donors")
+    emotions: list[Emotion | None] = [emotion_of(one.picture.expression) for one in targets]
     weights = pair_weights(pairs, settings.draws)
-    return Stage(identities, targets, pairs, people, wanted, exact, goals, weights, folder)
+    return Stage(identities, targets, pairs, people, wanted, donors, emotions, inputs, exact, goals, weights, folder)
 
 
 def perform(stage: Stage, settings: ControlSettings, tools: ControlTools, bar: Bar = silent) -> Performance:
     """Draw every pair with one model, where its picture is not there, and read the pictures."""
-    made_with = _made_with(settings, tools, stage.people[0], stage.wanted[0])
+    made_with = _made_with(settings, tools, stage.inputs)
     drawn = open_folder(stage.folder, made_with)
-    inputs = gather_inputs(tools, settings, stage.people, stage.wanted, stage.targets)
+    inputs = gather_inputs(tools, settings, stage.people, stage.wanted, stage.emotions)
     with bar(len(stage.pairs), "drawing") as told:
         files = draw_pairs(tools.pipeline, settings, stage.pairs, inputs.rows, drawn, told)
     with bar(len(stage.pairs), "reading") as told:
@@ -146,11 +159,12 @@ def run_control(settings: ControlSettings, tools: ControlTools, folder: Path, ba
 
 
 def control_rows(stage: Stage, outputs: Readings, tools: ControlTools) -> list[tuple[Measure, Distances]]:
-    """Every measure of expression, pose and emotion with its rows."""
+    """Every measure of expression, pose and emotion with its rows; without renders nobody knows what was driven."""
     driven = driven_values(stage.targets)
     return [
         (one, distances(one, outputs, stage.exact, (driven if one.driven else stage.goals)[one.part], stage.pairs))
         for one in measures(list(tools.readers), stage.goals)
+        if stage.targets or not one.driven
     ]
 
 
@@ -159,17 +173,21 @@ def renders(tools: ControlTools, subjects: Sequence[Subject], bar: Bar, label: s
     found = []
     with bar(len(subjects), label) as told:
         for one in subjects:
-            found.append(look_at(tools, tools.renderer.render(one.person, one.picture)))
+            found.append(look_at(tools, tools.render(one)))
             told(1)
     return found
 
 
-def _made_with(settings: ControlSettings, tools: ControlTools, identity: Look, target: Look) -> dict[str, Any]:
-    """Everything that the pictures depend on; the first inputs' pixels stand for the renderer's version."""
+def pixels_digest(looks: Sequence[Look]) -> str:
+    """sha256 of some pictures."""
+    return hashlib.sha256(b"".join(look.image.tobytes() for look in looks)).hexdigest()
+
+
+def _made_with(settings: ControlSettings, tools: ControlTools, inputs: str) -> dict[str, Any]:
+    """Everything that the pictures depend on."""
     from mien import __version__
     from mien.provenance.fingerprint import environment
 
-    pixels = hashlib.sha256(identity.image.tobytes() + target.image.tobytes()).hexdigest()
     around = environment(str(getattr(tools.pipeline, "device", "cpu")))
     return {
         "mien": __version__,
@@ -177,7 +195,7 @@ def _made_with(settings: ControlSettings, tools: ControlTools, identity: Look, t
         "conditions": list(active(settings, tools.kinds)),
         "models": dict(tools.models),
         "kit": tools.kit,
-        "inputs": pixels,
+        "inputs": inputs,
         # threads change the last bits only, and a run may go on with more of them
         "environment": {name: value for name, value in around.items() if name != "threads"},
     }
@@ -196,7 +214,7 @@ def _answers(
     for pair in pairs:
         answer = oracle(identities[pair.person], targets[pair.target])
         path = folder / f"{pair.name}.png"
-        kept(path, lambda one=answer: tools.renderer.render(one.person, one.picture).image)
+        kept(path, lambda one=answer: tools.render(one).image)
         files.append(path)
         told(1)
     return files
@@ -221,7 +239,7 @@ def _identity(
     owners = [pair.person for pair in stage.pairs]
     shown = gallery(tools, stage.people)
     others = gallery(tools, renders(tools, identity_subjects(settings, 1), bar, "other pictures"))
-    donors = gallery(tools, renders(tools, target_subjects(settings, 0), bar, "donors"))
+    donors = gallery(tools, stage.donors)
     found = {
         "look": likeness(seen, true, shown, owners, weights),
         "face": likeness(seen, true, others, owners, weights),

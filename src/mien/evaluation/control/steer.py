@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from mien.conditions import Emotion
 from mien.errors import BadInput
 from mien.evaluation.control.observe import as_tensor, largest_face
-from mien.evaluation.control.scene import Pair, Subject
+from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.tools import ControlTools
 from mien.faces.types import Face
 from mien.steering import Steering
-from mien.studio.emotions import emotion_of
 
 if TYPE_CHECKING:
     from mien.toolbox import Seen
@@ -149,7 +148,7 @@ def gather_inputs(
     settings: ControlSettings,
     people: Sequence[Look],
     targets: Sequence[Look],
-    subjects: Sequence[Subject],
+    emotions: Sequence[Emotion | None],
 ) -> Inputs:
     """Read every condition that is used.
 
@@ -158,7 +157,7 @@ def gather_inputs(
         settings: which conditions.
         people: identity pictures.
         targets: target pictures.
-        subjects: the targets' plans, for their emotion.
+        emotions: of the targets.
     """
     used = active(settings, tools.kinds)
     by_landmarks = "landmarks" in used
@@ -167,7 +166,7 @@ def gather_inputs(
         words=[describe(tools, look) if "prompt" in used else None for look in people],
         landmark_pictures=[_drawn(look.framed(tools.size), tools.size) if by_landmarks else None for look in targets],
         crops=[crop_of(look) if "expression" in used else None for look in targets],
-        emotions=[emotion_of(one.picture.expression) if "emotion" in used else None for one in subjects],
+        emotions=[emotion if "emotion" in used else None for emotion in emotions],
         bones=(people, targets) if by_landmarks and settings.retarget else None,
         size=tools.size,
     )

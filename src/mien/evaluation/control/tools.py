@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import BadInput, MissingAsset, MissingDependency
-from mien.evaluation.control.scene import Draws
+from mien.evaluation.control.scene import Draws, Subject
 
 if TYPE_CHECKING:
     from mien.evaluation.spec import ModelSpec
@@ -26,11 +26,12 @@ class ControlTools:
         pipeline: a `mien.pipelines.PortraitPipeline`, or what behaves like one.
         kinds: its branches.
         size: side of its pictures in pixels.
-        renderer: draws identities, targets and exact answers.
+        renderer: draws identities, targets and exact answers; None where the pictures are a user's own.
         readers: name -> reader; the first one's landmarks steer the model and place the judges' crops.
         embedder: aligned crops [B, 3, S, S] -> identity embeddings [B, 512], the model's own.
         judge_face: crops -> {"coefficients", "pose", "emotion"}; its method ``predict``.
         judge_identity: crops [B, 3, 96, 96] -> embeddings of L2 norm 1.
+        judge_attributes: whole pictures [B, 3, 96, 96] -> features, its method ``features``; None without it.
         models: file -> sha256 of what the pictures depend on.
         judges: file -> sha256 of what the numbers depend on besides.
         kit: sha256 of the face kit.
@@ -39,11 +40,12 @@ class ControlTools:
     pipeline: Any
     kinds: frozenset[str]
     size: int
-    renderer: Draws
+    renderer: Draws | None
     readers: Mapping[str, FaceReader]
     embedder: Any
     judge_face: Any
     judge_identity: Any
+    judge_attributes: Any = None
     models: Mapping[str, str] = field(default_factory=dict)
     judges: Mapping[str, str] = field(default_factory=dict)
     kit: str = ""
@@ -53,13 +55,24 @@ class ControlTools:
         """Name of the reader whose landmarks are used."""
         return next(iter(self.readers))
 
+    def render(self, subject: Subject) -> Any:
+        """A planned picture, drawn.
 
-def load_tools(model: str, kit: Path | None) -> ControlTools:
+        Raises:
+            BadInput: if the pictures of this run are a user's own.
+        """
+        if self.renderer is None:
+            raise BadInput("Without the face kit nothing can be rendered; give --facekit.")
+        return self.renderer.render(subject.person, subject.picture)
+
+
+def load_tools(model: str, kit: Path | None, rendered: bool = True) -> ControlTools:
     """Load a model with its judges, and whatever readers are at hand.
 
     Args:
         model: ``studio`` or the folder of a base.
         kit: the face kit's file; None takes ``MIEN_FACEKIT``.
+        rendered: people and targets are renders, for which the kit is needed.
 
     Raises:
         MienError: if the model, a judge, the kit or every reader is missing.
@@ -71,7 +84,7 @@ def load_tools(model: str, kit: Path | None) -> ControlTools:
     from mien.studio.kit import FaceKit
     from mien.studio.renderer import Renderer
 
-    face_kit = FaceKit.load(kit)
+    face_kit = FaceKit.load(kit) if rendered else None
     pipeline = load_pipeline(model)
     folder = embedded(model) if model == "studio" else Path(model)
     readers = _readers(folder)
@@ -83,19 +96,20 @@ def load_tools(model: str, kit: Path | None) -> ControlTools:
         used[Path(task).name] = sha256_of(task)
     else:
         used |= {name: digest for name, digest in judging.items() if name.startswith("reader/")}
-    size = picture_size(pipeline)
+    size, attributes = picture_size(pipeline), folder / "judges" / "attributes"
     return ControlTools(
         pipeline=pipeline,
         kinds=branch_kinds(pipeline),
         size=size,
-        renderer=Renderer(face_kit, size=size),
+        renderer=Renderer(face_kit, size=size) if face_kit else None,
         readers=readers,
         embedder=_network("IdentityEmbedder", folder / "identity"),
         judge_face=_network("JudgeFace", folder / "judges" / "face"),
         judge_identity=_network("JudgeIdentity", folder / "judges" / "identity"),
         models=used,
         judges=judging,
-        kit=face_kit.sha256,
+        judge_attributes=_network("JudgeAttributes", attributes) if attributes.is_dir() else None,
+        kit=face_kit.sha256 if face_kit else "",
     )
 
 

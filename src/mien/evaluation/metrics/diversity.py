@@ -21,7 +21,12 @@ def spread(samples: ArrayLike) -> float:
     Raises:
         ValueError: for fewer than two samples an identity.
     """
-    return float(np.linalg.norm(_samples(samples).std(axis=1), axis=-1).mean())
+    return float(spread_of_each(samples).mean())
+
+
+def spread_of_each(samples: ArrayLike) -> NDArray[np.float64]:
+    """The same for each identity, [identities]; NaN where a sample is."""
+    return np.linalg.norm(_samples(samples).std(axis=1), axis=-1)
 
 
 def pairwise(samples: ArrayLike) -> float:

@@ -1,0 +1,95 @@
+"""People and targets from a user's own pictures: no exact render, so no ceiling and no transfer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mien.conditions import Emotion
+from mien.errors import BadInput
+from mien.evaluation.control.observe import Readings, largest_face, observe
+from mien.evaluation.control.run import Bar, Stage, pixels_digest, silent
+from mien.evaluation.control.scene import lay_out
+from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.steer import Look
+from mien.evaluation.control.summary import pair_weights
+from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.pairing import pictures_in
+
+log = logging.getLogger(__name__)
+
+SIDE = 256
+"""Of the crops: twice the networks' own size, so that they can frame the face once more without losing detail."""
+
+
+def read_folder(tools: ControlTools, folder: Path, bar: Bar = silent) -> list[Look]:
+    """The faces of a folder's pictures in the studio's framing; pictures without a face are left out with a warning.
+
+    Raises:
+        BadInput: if the folder is absent, or fewer than two of its pictures show a face.
+    """
+    from mien.faces.alignment import studio_crop
+    from mien.faces.pictures import open_picture
+
+    files = pictures_in(folder)
+    reader, found = tools.readers[tools.first_reader], []
+    with bar(len(files), folder.name) as told:
+        for file in files:
+            image = open_picture(file)
+            face = largest_face(reader, image)
+            if face is None or face.landmarks is None:
+                log.warning("no face in %s: left out", file)
+            else:
+                crop, points, _ = studio_crop(image, face.landmarks, SIDE)
+                found.append(Look(np.asarray(crop), np.asarray(points, np.float32), True))
+            told(1)
+    if len(found) < 2:
+        raise BadInput(f"{folder} has {len(found)} pictures with a face; at least 2 are needed.")
+    return found
+
+
+def sized(settings: ControlSettings, identities: Sequence[Look], targets: Sequence[Look]) -> ControlSettings:
+    """Settings for as many people and targets as there are pictures of."""
+    each = settings.pairs_per_person
+    return replace(
+        settings, people=len(identities), targets=len(targets),
+        pairs_per_person=None if each is None else min(each, len(targets)),
+    )  # fmt: skip
+
+
+def set_up_folders(
+    settings: ControlSettings, tools: ControlTools, identities: Path, targets: Path, folder: Path, bar: Bar = silent
+) -> tuple[ControlSettings, Stage]:
+    """As `mien.evaluation.control.run.set_up`, for two folders of pictures; also the settings as they were run.
+
+    Emotions of the targets are those the studio's reader sees, where it is there.
+
+    Raises:
+        BadInput: see `read_folder`.
+    """
+    people, wanted = (read_folder(tools, place, bar) for place in (identities, targets))
+    settings = sized(settings, people, wanted)
+    pairs = lay_out(settings)
+    with bar(len(wanted), "reading") as told:
+        goals = observe(tools, [look.image for look in wanted], told)
+    exact = Readings({name: np.full((len(pairs), *rows.shape[1:]), np.nan) for name, rows in goals.values.items()})
+    return settings, Stage(
+        [], [], pairs, people, wanted, wanted, [_emotion(tools, look) for look in wanted],
+        pixels_digest([*people, *wanted]), exact, goals, pair_weights(pairs, settings.draws), folder,
+    )  # fmt: skip
+
+
+def _emotion(tools: ControlTools, look: Look) -> Emotion | None:
+    """As the studio's reader sees it; neutral where it sees no face, None without that reader."""
+    if "studio" not in tools.readers:
+        return None
+    face = largest_face(tools.readers["studio"], look.image)
+    if face is None or face.emotion is None:
+        return Emotion.of("neutral")
+    valence, arousal, *probabilities = (float(value) for value in face.emotion)
+    total = sum(probabilities)
+    return Emotion(tuple(value / total for value in probabilities), valence, arousal)

@@ -1,0 +1,196 @@
+"""How much pictures of one identity differ when nothing but the identity is given (FaceCrafter Tables 2 and 3).
+
+Held against the studio's own renders of the same people: as diverse as those is right, more is not better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.evaluation.bootstrap import cluster_weights
+from mien.evaluation.control.folders import read_folder
+from mien.evaluation.control.observe import Readings, observe
+from mien.evaluation.control.pictures import read_png
+from mien.evaluation.control.run import Bar, Performance, Stage, gallery, perform, pixels_digest, renders, silent
+from mien.evaluation.control.scene import TARGET_PICTURE, Subject, identity_subjects, lay_out
+from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.metrics.distributions import Moments, frechet_distance, kernel_distance
+from mien.evaluation.metrics.diversity import perceptual, spread_of_each
+from mien.evaluation.page import Case, Cases
+from mien.evaluation.score import picture_features
+from mien.evaluation.scores import Comparable, SetScore, finite_mean, mean_score, share_score, told
+from mien.studio.dataset import plan_picture
+
+Rows = NDArray[np.float64]
+
+
+def compare_diversity(
+    settings: ControlSettings,
+    models: Mapping[str, tuple[ControlSettings, ControlTools]],
+    folder: Path,
+    bar: Bar = silent,
+    own: Path | None = None,
+) -> tuple[dict[str, Any], dict[str, Cases]]:
+    """Draw ``settings.targets`` pictures of each person from the identity alone, with several models.
+
+    Args:
+        settings: people, pictures a person (``targets``), steps, resamples. Conditions other than the identity are not
+            used, whatever a model's settings say.
+        models: name -> its own settings and tools; the first is the one the others are compared with.
+        folder: where pictures are kept and found again.
+        bar: makes progress bars.
+        own: folder of a user's own pictures, one a person, in the place of renders; then there is no ceiling, and
+            nothing that the set of pictures is held against.
+
+    Returns:
+        The report, with the keys of `mien.evaluation.compare.compare`, and the pictures to show.
+    """
+    first = next(iter(models.values()))[1]
+    settings = replace(settings, conditions=("identity",), pairs_per_person=None)
+    people = _people(settings, first, bar) if own is None else read_folder(first, own, bar)
+    settings = replace(settings, people=len(people))
+    pairs = lay_out(settings)
+    renderers = [] if own is not None else renders(first, _own_pictures(settings), bar, "renders")
+    exact = observe(first, [look.image for look in renderers]) if renderers else Readings({})
+    samples, unknown = [people[0]] * settings.targets, [None] * settings.targets  # stand where targets would: not read
+    stage = Stage(
+        [], [], pairs, people, samples, [], list(unknown), pixels_digest(people), exact, Readings({}),
+        _weights(len(people), settings.draws), folder,
+    )  # fmt: skip
+    shown = gallery(first, people)
+    real = [look.image for look in renderers]
+    done: dict[str, Performance] = {}
+    scores: dict[str, dict[str, Comparable]] = {}
+    for name, (asked, tools) in models.items():
+        only = replace(asked, conditions=("identity",), people=len(people), targets=settings.targets,
+                       pairs_per_person=None)  # fmt: skip
+        done[name] = perform(stage, only, tools, bar)
+        scores[name] = _scores(stage, done[name], first, shown, real)
+    report = {
+        "protocol": "diversity",
+        "title": f"{len(people)} people x {settings.targets} pictures from the identity alone. In parentheses: 95 % "
+        "interval, bootstrap over people.",
+        "settings": settings.as_json(),
+        "pairs": len(pairs),
+        "readers": list(first.readers),
+        "judges": dict(first.judges),
+        "models": {
+            name: {
+                "made_with": done[name].made_with,
+                "metrics": {metric: score.as_json() for metric, score in scores[name].items()},
+            }
+            for name in models
+        },
+    } | told(scores)
+    return report, {name: _cases(stage, one, settings.targets, first.first_reader) for name, one in done.items()}
+
+
+def _people(settings: ControlSettings, tools: ControlTools, bar: Bar) -> list[Any]:
+    return renders(tools, identity_subjects(settings), bar, "identities")
+
+
+def _own_pictures(settings: ControlSettings) -> list[Subject]:
+    """As many pictures of each person by the renderer, of any expression and pose."""
+    return [
+        Subject(one.person, plan_picture(one.person, TARGET_PICTURE + number))
+        for one in identity_subjects(settings)
+        for number in range(settings.targets)
+    ]
+
+
+def _weights(people: int, draws: int) -> Rows:
+    """Resamples of people, [1 + draws, people]; the first row is the data themselves."""
+    drawn = cluster_weights([np.arange(people)], draws, np.random.default_rng(0x646976))
+    return np.concatenate([np.ones((1, people)), drawn])
+
+
+def _scores(
+    stage: Stage, done: Performance, tools: ControlTools, shown: NDArray[Any], real: Sequence[Any]
+) -> dict[str, Comparable]:
+    """Every metric of one model; rows are people."""
+    count = len(stage.people)
+    weights, exact = stage.weights, stage.exact.values
+    each = np.repeat(weights, len(stage.pairs) // count, 1)
+    found: dict[str, Comparable] = {}
+    for name in tools.readers:
+        best = float(stage.exact.found(name).mean()) if exact else None
+        found[f"faces.{name}"] = share_score(done.outputs.found(name), each, None, best)
+    parts = {f"diversity.expression.{tools.first_reader}": f"{tools.first_reader}.blendshapes",
+             f"diversity.pose.{tools.first_reader}": f"{tools.first_reader}.pose",
+             "diversity.expression.judge": "judge.coefficients", "diversity.pose.judge": "judge.pose"}  # fmt: skip
+    for name, part in parts.items():
+        rows = _spread(done.outputs[part], count)
+        found[name] = mean_score(rows, _spread(exact[part], count) if exact else rows * np.nan, weights, "higher")
+    similar = np.einsum("nkd,nd->nk", done.outputs["identity"].reshape(count, -1, shown.shape[1]), shown)
+    found["identity.cosine"] = mean_score(_mean(similar), _same(exact, shown, count), weights, "higher")
+    if tools.judge_attributes is not None:
+        found |= _looks(done, tools, count, weights, real)
+    return found
+
+
+def _looks(
+    done: Performance, tools: ControlTools, count: int, weights: Rows, real: Sequence[Any]
+) -> dict[str, Comparable]:
+    """How different the pictures look to the attribute judge, which stands in for LPIPS and Inception."""
+    judge = tools.judge_attributes
+    features = np.concatenate([picture_features(judge, read_png(file)) for file in done.files])
+    others = np.concatenate([picture_features(judge, image) for image in real]) if len(real) else None
+
+    def apart(a: Rows, b: Rows) -> Rows:
+        return np.linalg.norm(a - b, axis=-1)
+
+    rows = perceptual(features.reshape(count, -1, features.shape[1]), apart)
+    if others is None:
+        return {"perceptual.studio": mean_score(rows, rows * np.nan, weights, "higher")}
+    exact = perceptual(others.reshape(count, -1, features.shape[1]), apart)
+    half = len(others) // 2
+    return {
+        "perceptual.studio": mean_score(rows, exact, weights, "higher"),
+        "kid.studio": SetScore(kernel_distance(others, features), len(features),
+                               round(kernel_distance(others[:half], others[half:]), 5)),
+        "frechet.studio": SetScore(frechet_distance(Moments.of(others), Moments.of(features)), len(features),
+                                   round(frechet_distance(Moments.of(others[:half]), Moments.of(others[half:])), 5)),
+    }  # fmt: skip
+
+
+def _spread(rows: NDArray[Any], people: int) -> Rows:
+    """Spread of each person's pictures, [people]; NaN where one shows no face."""
+    return spread_of_each(rows.reshape(people, -1, rows.shape[1]))
+
+
+def _same(exact: Mapping[str, NDArray[Any]], shown: NDArray[Any], count: int) -> Rows:
+    """Mean cosine of the renders of each person to the shown picture, [people]; NaN without renders."""
+    if not exact:
+        return np.full(count, np.nan)
+    return _mean(np.einsum("nkd,nd->nk", exact["identity"].reshape(count, -1, shown.shape[1]), shown))
+
+
+def _mean(values: NDArray[Any]) -> Rows:
+    """Mean of each row over what is there; NaN for an empty row."""
+    return np.array([np.nan if (mean := finite_mean(row)) is None else mean for row in values])
+
+
+def _cases(stage: Stage, done: Performance, samples: int, reader: str) -> Cases:
+    """The people whose pictures differ most and least in expression."""
+    rows = _spread(done.outputs[f"{reader}.blendshapes"], len(stage.people))
+    there = np.flatnonzero(np.isfinite(rows))
+    order = there[np.argsort(rows[there], kind="stable")]
+    rows_of = {"most alike in expression: the person, then pictures": order[:4], "most diverse": order[::-1][:4]}
+    return {
+        heading: [
+            Case(
+                f"person-{row:04d}",
+                [stage.people[row].image, *map(read_png, done.files[row * samples : (row + 1) * samples])],
+                f"spread {rows[row]:.3f}",
+            )
+            for row in chosen
+        ]
+        for heading, chosen in rows_of.items()
+    }

@@ -1,0 +1,119 @@
+"""Scores of several models over the same resamples: value, interval, floor, ceiling, and paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.evaluation.bootstrap import weighted_means
+from mien.evaluation.control.summary import Weights, estimate
+
+Draws = NDArray[np.float64]
+
+
+class Comparable(Protocol):
+    """A number of one model that can be told and be held against the same number of another."""
+
+    def as_json(self) -> dict[str, Any]:
+        """value, low, high, n, n_failed, floor, ceiling, better."""
+        ...
+
+    def minus(self, other: Any, /) -> dict[str, Any]:
+        """value, low and high of the difference."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """One number of one model over all resamples.
+
+    Attributes:
+        level: pictures (or people) that may count, bool [N] -> [1 + draws], the data themselves first.
+        counted: those that count, bool [N]; the others failed.
+        floor, ceiling: what no control and the exact render give; None where the number has none.
+        better: ``lower`` or ``higher``.
+    """
+
+    level: Callable[[NDArray[np.bool_]], Draws]
+    counted: NDArray[np.bool_]
+    floor: float | None
+    ceiling: float | None
+    better: str
+
+    def as_json(self) -> dict[str, Any]:
+        """See `Comparable`."""
+        n = int(self.counted.sum())
+        return estimate(self.level(self.counted)) | {
+            "n": n, "n_failed": len(self.counted) - n, "floor": self.floor, "ceiling": self.ceiling,
+            "better": self.better,
+        }  # fmt: skip
+
+    def minus(self, other: Score) -> dict[str, Any]:
+        """Over the pictures that count for both."""
+        both = self.counted & other.counted
+        return estimate(self.level(both) - other.level(both))
+
+
+@dataclass(frozen=True)
+class SetScore:
+    """A number of a set as a whole, without an interval, such as a Frechet distance; lower is better.
+
+    Attributes:
+        value: NaN where the set is too small.
+        n: pictures.
+        ceiling: what as many exact renders give.
+    """
+
+    value: float
+    n: int
+    ceiling: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """See `Comparable`."""
+        return {"value": finite(self.value), "low": None, "high": None, "n": self.n, "n_failed": 0, "floor": None,
+                "ceiling": self.ceiling, "better": "lower"}  # fmt: skip
+
+    def minus(self, other: SetScore) -> dict[str, Any]:
+        """The difference of the two values."""
+        return {"value": finite(self.value - other.value), "low": None, "high": None}
+
+
+def share_score(hits: NDArray[Any], weights: Weights, floor: float | None, ceiling: float | None) -> Score:
+    """How many of all pictures [N]; one without a face is a miss, so all count."""
+    share = weighted_means(np.asarray(hits, np.float64), weights)
+    return Score(lambda _: share, np.ones(len(hits), bool), floor, ceiling, "higher")
+
+
+def mean_score(rows: Draws, exact: Draws, weights: Weights, better: str) -> Score:
+    """A mean over rows [N], NaN where one failed; ``exact`` [N] are the same of the exact renders."""
+    return Score(
+        lambda counted: weighted_means(np.where(counted, rows, np.nan), weights),
+        np.isfinite(rows), None, finite_mean(exact), better,
+    )  # fmt: skip
+
+
+def told(scores: Mapping[str, Mapping[str, Comparable]]) -> dict[str, Any]:
+    """``compared_with`` (the first model) and ``differences`` of every other to it, for a report."""
+    reference, *others = scores
+    return {
+        "compared_with": reference,
+        "differences": {
+            name: {metric: score.minus(scores[reference][metric]) for metric, score in scores[name].items()}
+            for name in others
+        },
+    }
+
+
+def finite_mean(rows: NDArray[Any]) -> float | None:
+    """Mean of the rows that are numbers; None without any."""
+    there = np.isfinite(rows)
+    return finite(float(rows[there].mean())) if there.any() else None
+
+
+def finite(value: float) -> float | None:
+    """Rounded for a report; None for NaN."""
+    return round(float(value), 5) if np.isfinite(value) else None

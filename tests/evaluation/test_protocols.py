@@ -1,0 +1,137 @@
+"""The protocols beside control on renders: a user's own pictures, and pictures of the identity alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mien.errors import BadInput
+from mien.evaluation.compare import compare
+from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.diversity import compare_diversity
+from mien.evaluation.page import control_cases, write_report
+from mien.evaluation.protocol import PRESETS, preset_of
+from tests.evaluation.fake_control import FakeModel, fake_control_tools, picture
+
+SETTINGS = ControlSettings(
+    people=5, targets=4, pairs_per_person=3, steps=2, batch=8, look_alikes=0, draws=60, cross_talk_people=0
+)
+KEYS = {"value", "low", "high", "n", "n_failed", "floor", "ceiling", "better"}
+
+
+class Judge:
+    """The mean colour as features."""
+
+    def features(self, pictures: torch.Tensor) -> torch.Tensor:
+        return pictures.mean((2, 3))
+
+
+class Moody(FakeModel):
+    """Each picture of a person has a level of its own."""
+
+    def __call__(self, *, generator: list[torch.Generator], **given: Any) -> Any:
+        levels = torch.tensor([[2 * float(torch.rand(1, generator=one)) - 1] for one in generator])
+        return super().__call__(generator=generator, **given, emotion=levels)
+
+
+def tools(model: FakeModel, **changes: Any) -> Any:
+    return replace(fake_control_tools(model), judge_attributes=Judge(), **changes)
+
+
+def own_pictures(folder: Path, count: int, faceless: int = 0) -> Path:
+    folder.mkdir()
+    rng = np.random.default_rng(len(folder.name))
+    for number in range(count):
+        colour = rng.uniform(0.3, 1, 3) * (number >= faceless)
+        Image.fromarray(picture(colour, rng.uniform())).save(folder / f"{number}.png")
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
+
+
+def test_control_on_a_users_own_pictures(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    people, targets = own_pictures(tmp_path / "people", 4, faceless=1), own_pictures(tmp_path / "targets", 3)
+    models = {
+        "told": (SETTINGS, tools(FakeModel(), renderer=None)),
+        "deaf": (replace(SETTINGS, conditions=("identity",)), tools(FakeModel(), renderer=None)),
+    }
+    report, done, stage = compare(SETTINGS, models, tmp_path / "kept", own=(people, targets))
+    assert "0.png: left out" in caplog.text
+    assert (report["settings"]["people"], report["settings"]["targets"], report["pairs"]) == (3, 3, 9)
+    metrics = report["models"]["told"]["metrics"]
+    assert "fake.exp" in metrics and not any("judge.coefficients" in name for name in metrics)
+    for name, score in metrics.items():
+        assert score.keys() == KEYS, name
+        assert score["ceiling"] is None or name.startswith("transfer"), name
+    assert metrics["fake.exp"]["value"] is not None and metrics["fake.exp"]["floor"] is not None
+    assert metrics["transfer.fake.exp"]["value"] is None
+    assert report["models"]["told"]["groups"] is None
+    assert metrics["identity.top1"]["value"] == 1
+    write_report(tmp_path / "report", report, {n: control_cases(d, stage, "fake.blendshapes") for n, d in done.items()})
+    assert json.loads((tmp_path / "report" / "report.json").read_text()) == report
+
+
+def test_other_pictures_are_drawn_anew_and_the_same_ones_are_not(tmp_path: Path) -> None:
+    people, targets = own_pictures(tmp_path / "people", 3), own_pictures(tmp_path / "targets", 3)
+
+    def calls() -> int:
+        model = FakeModel()
+        compare(SETTINGS, {"a": (SETTINGS, tools(model, renderer=None))}, tmp_path / "kept", own=(people, targets))
+        return len(model.calls)
+
+    assert calls() > 0 and calls() == 0
+    Image.fromarray(picture(np.array([1.0, 0.3, 0.3]), 0.1)).save(targets / "1.png")
+    assert calls() > 0
+
+
+def test_folders_without_faces_are_refused(tmp_path: Path) -> None:
+    people, targets = own_pictures(tmp_path / "people", 3, faceless=2), own_pictures(tmp_path / "targets", 3)
+    with pytest.raises(BadInput, match="1 pictures with a face; at least 2"):
+        compare(
+            SETTINGS, {"a": (SETTINGS, tools(FakeModel(), renderer=None))}, tmp_path / "kept", own=(people, targets)
+        )
+
+
+def test_a_model_that_always_draws_the_same_has_no_diversity(tmp_path: Path) -> None:
+    models = {"same": (SETTINGS, tools(FakeModel())), "moody": (SETTINGS, tools(Moody(), models={"unet": "m"}))}
+    report, cases = compare_diversity(SETTINGS, models, tmp_path / "kept")
+    same, moody = (report["models"][name]["metrics"] for name in ("same", "moody"))
+    for metrics in (same, moody):
+        assert all(score.keys() == KEYS for score in metrics.values())
+    for name in ("diversity.expression.fake", "diversity.pose.fake", "perceptual.studio"):
+        assert same[name]["value"] == pytest.approx(0, abs=1e-6) and moody[name]["value"] > 0.01, name
+        assert same[name]["ceiling"] > 0.001, name
+        assert report["differences"]["moody"][name]["low"] > 0
+    assert same["diversity.pose.fake"]["n"] == 5 and same["kid.studio"]["n"] == 20
+    assert same["identity.cosine"]["ceiling"] == pytest.approx(1, abs=0.01)
+    write_report(tmp_path / "report", report, cases)
+    assert "most diverse" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_a_missing_face_fails_its_person(tmp_path: Path) -> None:
+    report, _ = compare_diversity(SETTINGS, {"a": (SETTINGS, tools(FakeModel(blank=1)))}, tmp_path / "kept")
+    metrics = report["models"]["a"]["metrics"]
+    assert metrics["diversity.pose.fake"]["n_failed"] == 1
+    assert metrics["faces.fake"]["value"] == pytest.approx(19 / 20)
+
+
+def test_diversity_of_a_users_own_pictures_has_no_ceiling(tmp_path: Path) -> None:
+    people = own_pictures(tmp_path / "people", 3)
+    models = {"moody": (SETTINGS, tools(Moody(), renderer=None))}
+    report, _ = compare_diversity(SETTINGS, models, tmp_path / "kept", own=people)
+    metrics = report["models"]["moody"]["metrics"]
+    assert report["pairs"] == 12 and "kid.studio" not in metrics
+    assert all(score["ceiling"] is None for score in metrics.values())
+
+
+def test_protocols() -> None:
+    assert set(PRESETS) == {"control", "diversity", "ablation", "expression"}
+    control = preset_of("control")
+    assert (control.people, control.targets, control.pairs_per_person) == (100, 100, 20)
+    assert preset_of("ablation").identity_only and not preset_of("expression").identity_only
