@@ -3,7 +3,8 @@
 The landmark picture (FaceCrafter's condition) is made in one of three ways. *Raw*: the expression picture's own
 landmarks, moved and scaled into the studio's framing; the paper's way, which also carries the donor's bones.
 *Retargeted*: the same with the identity's bones put in (``--retarget``). *Built*: as soon as a pose, an angle or a
-blendshape is named, a linear face with the identity's shape, the expression's coefficients and the wanted pose.
+blendshape is named, a linear face with the identity's shape, the expression's coefficients and the wanted pose; also
+where nothing says what the face of a given person or feeling does: then at rest, or as the feeling usually looks.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def steer(
     if "identity" in seen:
         identity, attributes = tools.embed(seen["identity"])
         prompt = prompt if prompt is not None else tools.describe(attributes)
-    landmarks = wanted_landmarks(request, seen, size)
+    landmarks = wanted_landmarks(request, seen, size, by_default="landmarks" in kinds)
     landmark_picture = None
     if landmarks is not None:
         from mien.faces.drawing import draw_landmarks
@@ -117,12 +118,28 @@ def steer(
     )
 
 
-def wanted_landmarks(request: GenerateRequest, seen: dict[Role, Seen], size: int) -> NDArray[np.float32] | None:
-    """Landmarks [478, 3] in pixels of the picture to be drawn; None if nothing asks for an expression or a pose."""
+def wanted_landmarks(
+    request: GenerateRequest, seen: dict[Role, Seen], size: int, by_default: bool = True
+) -> NDArray[np.float32] | None:
+    """Landmarks [478, 3] in pixels of the picture to be drawn.
+
+    Those of the expression picture as they are, or built where a pose or a blendshape is asked for. Where no picture
+    shows an expression, a face that was given or a feeling still gets them (*ours*): at rest and ahead, or as that
+    feeling looks; told where the parts of a face are, a small model draws them better.
+
+    Args:
+        request: what is asked for.
+        seen: faces by role.
+        size: side of the picture in pixels.
+        by_default: build landmarks that nothing asks for.
+
+    Returns:
+        None if words alone are to decide.
+    """
     if request.builds_landmarks:
         return _built(request, seen, size)
     if "expression" not in seen:
-        return None
+        return _built(request, seen, size) if by_default and (seen or request.emotion) else None
     points = _framed(seen["expression"], size)
     if request.retarget and "identity" in seen:
         from mien.studio.linear_fit import fit_face, retarget
@@ -143,15 +160,13 @@ def _framed(seen: Seen, size: int) -> NDArray[np.float32]:
 
 def _built(request: GenerateRequest, seen: dict[Role, Seen], size: int) -> NDArray[np.float32]:
     """The linear face with the identity's shape, the expression's coefficients and gaze, and the wanted pose."""
-    import numpy as np
-
     from mien.studio.arkit import kit_indices
     from mien.studio.linear_face import LinearFace
     from mien.studio.linear_fit import fit_face
 
     fits = {role: fit_face(_framed(one, size)) for role, one in seen.items()}
     expression = fits.get("expression")
-    coefficients = np.zeros(53) if expression is None else expression.coefficients.copy()
+    coefficients = _look_of(request.emotion) if expression is None else expression.coefficients.copy()
     for name, value in request.blendshapes.items():
         coefficients[list(kit_indices(name))] = value
     donor = fits.get("pose", expression)
@@ -167,3 +182,16 @@ def _built(request: GenerateRequest, seen: dict[Role, Seen], size: int) -> NDArr
         shape=fits["identity"].shape if "identity" in fits else None,
         size=size,
     )
+
+
+def _look_of(emotion: str | None) -> NDArray[np.float64]:
+    """Coefficients [53] of how a feeling usually looks; zeros for none."""
+    import numpy as np
+
+    from mien.conditions import EMOTIONS
+    from mien.studio.expressions import preset_expression
+
+    if emotion is None:
+        return np.zeros(53)
+    strengths = zip(EMOTIONS, Emotion.parse(emotion).probabilities, strict=True)
+    return np.sum([strength * np.array(preset_expression(name).coefficients) for name, strength in strengths], axis=0)

@@ -20,7 +20,7 @@ def pipeline_with_controlnet(taught: bool = True) -> Any:
     """Without a landmarks branch; ``taught`` makes its last layers, which start as zero, do something."""
     pipeline = tiny_pipeline()
     torch.manual_seed(5)
-    controlnet = build_controlnet(pipeline.unet).eval()
+    controlnet = build_controlnet(pipeline.unet, factor=4).eval()
     if taught:
         for name, parameter in controlnet.named_parameters():
             if "controlnet_" in name:

@@ -91,6 +91,92 @@ def test_a_controlnet_learns_beside_the_frozen_base(trained: Path) -> None:
     assert "right_900" in logged and "shuffled_900" in logged
 
 
+@pytest.fixture(scope="module")
+def joint(trained: Path) -> Any:
+    """The joint stage before its first step, with branches that do something."""
+    from mien.data.corpus import Corpus
+    from mien.training.presets import preset
+    from mien.training.run import build_objective
+
+    config = preset("studio-joint").model_copy(update={"options": {"replicas": 6, "drop": 0.0}})
+    objective = build_objective(config, trained)
+    objective.prepare(Corpus.load(trained.parent / "data"), trained)
+    torch.manual_seed(3)
+    for name, parameter in objective.branches.named_parameters():
+        if "to_v" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    return objective
+
+
+def joint_batch(joint: Any, trained: Path, size: int = 12) -> Any:
+    import numpy as np
+
+    from mien.data.corpus import Corpus
+
+    return joint.batch(Corpus.load(trained.parent / "data"), np.random.default_rng(0), size)
+
+
+def test_replicas_that_are_one_row_are_computed_once(joint: Any, trained: Path) -> None:
+    """The loss of few rows with counts is the loss of all replicas with the sample's noise."""
+    batch = joint_batch(joint, trained)
+    assert batch["counts"].sum(1).tolist() == [6, 6] and len(batch["latents"]) == 2
+    calls = []
+    hook = joint.unet.register_forward_pre_hook(lambda module, inputs: calls.append(len(inputs[0])))
+    loss, logs = joint(batch, torch.Generator().manual_seed(0))
+    assert calls == [8] and {"diffusion", "ad"} <= logs.keys() and logs["ad"] > 0
+    torch.testing.assert_close(loss, logs["diffusion"] + 5e-4 * logs["ad"])
+    joint.shared, shared_noise = False, joint._noisy
+    noise = torch.Generator().manual_seed(0)
+    joint._noisy = lambda latents, samples, generator: tuple(part[samples] for part in _noise_of(joint, latents, noise))
+    try:
+        every, parts = joint(batch, torch.Generator().manual_seed(0))
+    finally:
+        joint.shared, joint._noisy = True, shared_noise
+        hook.remove()
+    assert calls == [8, 12]
+    torch.testing.assert_close(every, loss, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(parts["ad"], logs["ad"], rtol=1e-3, atol=1e-4)
+
+
+def _noise_of(joint: Any, latents: torch.Tensor, generator: torch.Generator) -> Any:
+    from mien.training.diffusion import noisy
+
+    return noisy(joint.scheduler, latents, generator)
+
+
+def test_the_joint_stage_trains_the_papers_parts(joint: Any, trained: Path) -> None:
+    names = {name.split(".")[0] for name in joint.trained()}
+    assert names == {"text_encoder", "branches"}
+    joint(joint_batch(joint, trained), torch.Generator().manual_seed(0))[0].backward()
+    graded = {name for name, parameter in joint.trained().items() if parameter.grad is not None}
+    assert any(name.startswith("text_encoder") for name in graded)
+    for part in ("encoder", "to_k", "to_v"):
+        for kind in ("landmarks", "emotion"):
+            assert any(name.startswith(f"branches.{kind}") and part in name for name in graded), (kind, part)
+    assert all(parameter.grad is None for parameter in joint.unet.parameters())
+
+
+def test_the_joint_stage_is_trained_and_evaluated(trained: Path) -> None:
+    from mien.evaluation.spec import ModelSpec
+
+    options = {"pictures": 8, "batch": 8, "log_every": 1}
+    train("studio-joint", data=trained.parent / "data", held_out=trained.parent / "held-out", runs=trained,
+          overrides=options, quiet=True)  # fmt: skip
+    export = trained / "studio-joint" / "export"
+    assert {path.name for path in export.iterdir()} == {"text_encoder", "adapters"}
+    assert "emotion_shuffled_900" in (trained / "studio-joint" / "log.jsonl").read_text()
+    spec = ModelSpec(
+        adapters={kind: str(export / "adapters" / f"{kind}.safetensors") for kind in ("landmarks", "emotion")},
+        text_encoder=str(export / "text_encoder"),
+    )
+    pipeline = spec.load()
+    null = pipeline.encode_null()
+    own = PortraitPipeline.from_pretrained("studio")
+    assert torch.equal(null, own.encode_null())
+    changed, before = (p.text_encoder.state_dict() for p in (pipeline, own))
+    assert any(not torch.equal(changed[name], before[name]) for name in before)
+
+
 def test_published_models_draw(trained: Path, tmp_path: Path) -> None:
     # the ledger reads the logs of runs that were trained; the two networks saved by hand above have none
     for name in ("studio-identity", "studio-expression-encoder"):

@@ -24,6 +24,8 @@ class ModelSpec(BaseModel):
         adapters: branch -> adapter file in the place of the base's own; None takes a branch away.
         controlnet: folder of a ControlNet that reads the landmark pictures in the place of the landmarks branch; or
             the preset that trains it, whose run in the user's cache is taken.
+        text_encoder: folder of a text encoder in the place of the base's, as the joint stage trains one; e(0) stays the
+            base's own.
         conditions: what it is told; None is whatever it has a branch for.
         scales: branch -> scale.
         guidance: condition -> guidance weight.
@@ -38,6 +40,7 @@ class ModelSpec(BaseModel):
     base: str = "studio"
     adapters: dict[str, str | None] = {}
     controlnet: str | None = None
+    text_encoder: str | None = None
     conditions: tuple[str, ...] | None = None
     scales: dict[str, float] = {}
     guidance: dict[str, float] = {}
@@ -78,6 +81,11 @@ class ModelSpec(BaseModel):
             from diffusers import ControlNetModel
 
             pipeline.register_modules(controlnet=ControlNetModel.from_pretrained(self.controlnet_folder()))
+        if self.text_encoder is not None:
+            from transformers import CLIPTextModel
+
+            pipeline.encode_null()
+            pipeline.register_modules(text_encoder=CLIPTextModel.from_pretrained(self.text_encoder).float().eval())
         return pipeline.to(dtype=getattr(torch, self.dtype))
 
     def controlnet_folder(self) -> Path:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from diffusers import ControlNetModel, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 
-_CHANNELS = (16, 32, 96)
-"""Of the network that reads the picture: two halvings, as the studio's autoencoder has (diffusers' own has three)."""
+_CHANNELS = (16, 32, 96, 256)
+"""Of the network that reads the picture: diffusers' own, one halving between each two."""
 
 
-def build_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
-    """A new ControlNet that starts as a copy of the UNet's way down and adds nothing yet; explicit attention."""
-    controlnet = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=_CHANNELS)
+def build_controlnet(unet: UNet2DConditionModel, factor: int = 8) -> ControlNetModel:
+    """A new ControlNet that starts as a copy of the UNet's way down and adds nothing yet; explicit attention.
+
+    Args:
+        unet: the base.
+        factor: how many times smaller than its picture a latent is: 2, 4 or 8.
+    """
+    channels = _CHANNELS[: factor.bit_length()]
+    controlnet = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=channels)
     controlnet.set_attn_processor(AttnProcessor())
     return controlnet

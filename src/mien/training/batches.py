@@ -17,6 +17,6 @@ def tensor_to_pictures(tensor: Tensor) -> np.ndarray:
     return tensor.detach().float().clamp(-1, 1).add(1).mul(127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
-def spread(length: int, count: int) -> np.ndarray:
+def spread_rows(length: int, count: int) -> np.ndarray:
     """``count`` row numbers spread evenly over ``length`` rows."""
     return np.linspace(0, length - 1, min(count, length)).round().astype(np.int64)

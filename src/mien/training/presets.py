@@ -52,6 +52,8 @@ _SHIPPED = [
 ]  # fmt: skip
 
 _COMPARISONS = [
+    TrainConfig(name="studio-joint", objective="joint:JointObjective", needs=_BASE_NEEDS, pictures=160_000, batch=64,
+                lr=1e-4, options={"replicas": 16, "emphasis": 2.0}),
     TrainConfig(name="studio-controlnet", objective="controlnet:ControlNetObjective", needs=_BASE_NEEDS,
                 pictures=120_000, lr=4e-4, options={"emphasis": 2.0, "prompts": (0.1, 0.5, 0.3, 0.1)}),
 ]  # fmt: skip
@@ -60,7 +62,7 @@ SHIPPED: dict[str, TrainConfig] = {config.name: config for config in _SHIPPED}
 """The stages of the embedded models."""
 
 PRESETS: dict[str, TrainConfig] = SHIPPED | {config.name: config for config in _COMPARISONS}
-"""Those, and what they are compared with."""
+"""Those, FaceCrafter's joint stage, and what is compared with it."""
 
 
 def preset(name: str) -> TrainConfig:

@@ -137,11 +137,19 @@ def with_model(tools: ControlTools, pipeline: Any, spec: ModelSpec) -> ControlTo
         if file is not None:
             used[f"adapters/{name}.safetensors"] = sha256_of(Path(file))
     if spec.controlnet is not None:
-        files = sorted(spec.controlnet_folder().glob("*.safetensors"))
-        used |= {f"controlnet/{file.name}": sha256_of(file) for file in files}
+        used |= _files("controlnet", spec.controlnet_folder())
+    if spec.text_encoder is not None:
+        used |= _files("text_encoder", Path(spec.text_encoder))
     if spec.dtype != "float32":
         used["dtype"] = spec.dtype  # no file, but pictures depend on it as on one
     return replace(tools, pipeline=pipeline, kinds=branch_kinds(pipeline), models=used)
+
+
+def _files(part: str, folder: Path) -> dict[str, str]:
+    """sha256 of a part's weights, by their place in a model folder."""
+    from mien.io import sha256_of
+
+    return {f"{part}/{file.name}": sha256_of(file) for file in sorted(folder.glob("*.safetensors"))}
 
 
 EMBEDDER = "identity/diffusion_pytorch_model.safetensors"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.models import StudioAutoencoder
-from mien.training.batches import pictures_to_tensor, spread
+from mien.training.batches import pictures_to_tensor, spread_rows
 from mien.training.objective import Logs, Objective
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class AutoencoderObjective(Objective):
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Start from the PCA of the patches (a continued run then loads its own weights over it)."""
-        rows = spread(len(corpus), 400)
+        rows = spread_rows(len(corpus), 400)
         self.vae.init_from_pca(pictures_to_tensor(corpus["images"][rows]))
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
@@ -58,10 +58,10 @@ class AutoencoderObjective(Objective):
 
     def validate(self, corpus: Corpus) -> Logs:
         """PSNR (dB) on pictures of held-out people, and the normalisation of the latents on training pictures."""
-        latents = self._latents(corpus, spread(len(corpus), 1024))
+        latents = self._latents(corpus, spread_rows(len(corpus), 1024))
         self.vae.fit_normalisation(latents)
         held_out = corpus.held_out or corpus
-        return {"psnr": psnr(self.vae, held_out["images"][spread(len(held_out), 512)])}
+        return {"psnr": psnr(self.vae, held_out["images"][spread_rows(len(held_out), 512)])}
 
     def _latents(self, corpus: Corpus, rows: np.ndarray) -> Tensor:
         pictures = pictures_to_tensor(corpus["images"][rows])

@@ -16,6 +16,7 @@ from mien.adapters.plan import spread
 from mien.errors import ConfigError
 from mien.models.text import encode_ids
 from mien.models.unet import build_unet
+from mien.training.batches import spread_rows
 from mien.training.diffusion import PredictionType, diffusion_loss, errors_by_timestep, studio_scheduler
 from mien.training.examples import Examples
 from mien.training.export import save_branch
@@ -154,7 +155,7 @@ class BaseObjective(Objective):
         if held_out is None:
             return {}
         examples, rng, logs = self._examples(held_out), np.random.default_rng(0), {}
-        rows = np.linspace(0, len(held_out) - 1, 256).round().astype(np.int64)
+        rows = spread_rows(len(held_out), 256)
         other, order = held_out.same_person(rows, rng), torch.from_numpy(rng.permutation(len(rows)))
         for name, kind, shuffled in (
             ("caption", Kind.CAPTION, "ids"),

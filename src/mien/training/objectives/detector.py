@@ -13,7 +13,7 @@ from mien.faces.alignment import face_place, full_precision, scale_and_shift, wa
 from mien.faces.networks import Detector
 from mien.faces.networks.detector import STRIDE
 from mien.training.augmentation import Dice, photograph, random_texture
-from mien.training.batches import spread
+from mien.training.batches import spread_rows
 from mien.training.features import training_landmarks
 from mien.training.normalisation import recalibrate
 from mien.training.objective import Logs, Objective
@@ -124,7 +124,7 @@ class DetectorObjective(Objective):
         held_out = corpus.held_out or corpus
         found = wanted = right = claimed = 0
         errors: list[float] = []
-        for step, rows in enumerate(np.array_split(spread(len(held_out), 512), 8)):
+        for step, rows in enumerate(np.array_split(spread_rows(len(held_out), 512), 8)):
             rng = np.random.default_rng([2, step])
             batch = {k: v.to(device) for k, v in self.batch(held_out, rng, len(rows)).items()}
             pictures, faces, seen = self.collage(batch, torch.Generator(device).manual_seed(step))

@@ -13,6 +13,7 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from mien.models.text import encode_ids
+from mien.training.batches import spread_rows
 from mien.training.diffusion import diffusion_loss, errors_by_timestep, studio_scheduler
 from mien.training.examples import Examples
 from mien.training.objective import Logs, Objective
@@ -115,13 +116,13 @@ class FrozenBaseObjective(Objective):
         if held_out is None:
             return {}
         examples, rng = self._examples(held_out), np.random.default_rng(0)
-        rows = np.linspace(0, len(held_out) - 1, 256).round().astype(np.int64)
+        rows = spread_rows(len(held_out), 256)
         kind = Kind.EMPTY if self.odds[Kind.IDENTITY] == 0 else Kind.IDENTITY
         other = held_out.same_person(rows, rng)
-        batch = self._gather(examples, rows, other, np.full(256, kind), np.ones(256, bool))
+        batch = self._gather(examples, rows, other, np.full(len(rows), kind), np.ones(len(rows), bool))
         batch = {key: value.to(self.unet.device) for key, value in batch.items()}
         logs = {}
-        for name, order in (("right", np.arange(256)), ("shuffled", rng.permutation(256))):
+        for name, order in (("right", np.arange(len(rows))), ("shuffled", rng.permutation(len(rows)))):
             given = batch | {"condition": batch["condition"][torch.from_numpy(order)]}
             errors = errors_by_timestep(self.scheduler, batch["latents"], partial(self.predict, given))
             logs |= {f"{name}_{step}": error for step, error in errors.items()}

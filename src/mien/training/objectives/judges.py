@@ -13,7 +13,7 @@ from mien.faces.alignment import compose, full_precision, judge_face_matrix, jud
 from mien.faces.networks import JudgeAttributes, JudgeFace, JudgeIdentity
 from mien.faces.networks.reader_net import POSE_UNIT
 from mien.training.augmentation import Dice, jitter_matrix, jitter_parts, mirror_matrix, photograph
-from mien.training.batches import spread
+from mien.training.batches import spread_rows
 from mien.training.face_labels import (
     attribute_classes,
     attribute_loss,
@@ -74,7 +74,7 @@ class _JudgeObjective(Objective):
         recalibrate(self, self.net, corpus)
         held_out = corpus.held_out or corpus
         logs: dict[str, list[float]] = {}
-        for part in np.array_split(spread(len(held_out), 1024), 16):
+        for part in np.array_split(spread_rows(len(held_out), 1024), 16):
             batch = {k: v.to(self.net.device) for k, v in self.rows(held_out, part).items()}
             for name, value in self.errors(batch).items():
                 logs.setdefault(name, []).append(value)

@@ -15,7 +15,7 @@ from mien.faces.alignment import compose, full_precision, studio_matrix, transfo
 from mien.faces.networks import StudioFaceNet
 from mien.faces.networks.reader_net import POSE_UNIT
 from mien.training.augmentation import Dice, jitter_parts, mirror_matrix, photograph, random_texture
-from mien.training.batches import spread
+from mien.training.batches import spread_rows
 from mien.training.face_labels import (
     attribute_classes,
     attribute_loss,
@@ -57,7 +57,7 @@ class ReaderObjective(Objective):
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Start the landmark head from the shapes of the corpus in the studio's frame."""
-        rows = spread(len(corpus), 4000)
+        rows = spread_rows(len(corpus), 4000)
         points = torch.from_numpy(self._points(corpus)[rows])
         self.net.init_landmarks(transform_points(studio_matrix(points), points).to(self.net.device))
 
@@ -154,7 +154,7 @@ class ReaderObjective(Objective):
         recalibrate(self, self.net, corpus)
         held_out = corpus.held_out or corpus
         logs: dict[str, list[float]] = {}
-        for part in np.array_split(spread(len(held_out), 1024), 16):
+        for part in np.array_split(spread_rows(len(held_out), 1024), 16):
             batch = {k: v.to(device) for k, v in self.rows(held_out, part).items()}
             for name, value in self._errors(batch).items():
                 logs.setdefault(name, []).append(value)

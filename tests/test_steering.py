@@ -1,0 +1,64 @@
+"""Which landmarks a request leads to, when nothing, a feeling or a picture says what the face does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.request import GenerateRequest
+from mien.steering import steer
+from mien.studio.linear_face import LinearFace
+from mien.studio.linear_fit import fit_face
+from tests.fakes import SIZE, fake_tools
+
+BRANCHES = frozenset({"landmarks", "emotion"})
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (SIZE, SIZE), (200, 150, 120)).save(path)
+    return path
+
+
+def landmarks(kinds: frozenset[str] = BRANCHES, **asked: Any) -> Any:
+    request = GenerateRequest.checked(output=Path("out"), **asked)
+    pictures = {role: Image.open(path) for role, path in request.inputs.items()}
+    return steer(request, pictures, fake_tools(), SIZE, kinds).landmarks
+
+
+def test_a_person_alone_is_drawn_at_rest_and_looking_ahead(photo: Path) -> None:
+    points = landmarks(identity=photo)
+    assert points is not None
+    fitted = fit_face(points)
+    assert max(abs(angle) for angle in fitted.pose) < 2 and fitted.coefficients.max() < 0.1
+    assert landmarks(identity=photo, kinds=frozenset()) is None  # a base without the branch is not asked for it
+
+
+def test_a_feeling_alone_looks_as_it_usually_does() -> None:
+    rest, happy, faint = (
+        LinearFace.load().landmarks(size=SIZE),
+        landmarks(emotion="happy"),
+        landmarks(emotion="happy:0.3"),
+    )
+
+    def width(points: np.ndarray) -> float:
+        return float(np.linalg.norm(points[61, :2] - points[291, :2]))
+
+    assert width(happy) > width(faint) > width(rest)
+    np.testing.assert_allclose(landmarks(emotion="neutral"), rest)
+
+
+def test_a_picture_of_an_expression_goes_before_a_feeling(photo: Path) -> None:
+    np.testing.assert_array_equal(
+        landmarks(identity=photo, expression=photo, emotion="anger"), landmarks(identity=photo, expression=photo)
+    )
+
+
+def test_words_alone_decide_for_themselves() -> None:
+    assert landmarks(prompt="portrait of a smiling woman") is None
+    assert landmarks(prompt="portrait of a woman", yaw=20.0) is not None
