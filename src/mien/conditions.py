@@ -30,6 +30,11 @@ CIRCUMPLEX: Mapping[str, tuple[float, float]] = {
 }
 """(valence, arousal) of each class at full strength, after Russell's circumplex (1980); the numbers are *inferred*."""
 
+SYNONYMS: Mapping[str, str] = {
+    "surprised": "surprise", "afraid": "fear", "disgusted": "disgust", "angry": "anger", "contemptuous": "contempt",
+}  # fmt: skip
+"""Other words for the classes."""
+
 MAX_POSE = (90.0, 60.0, 60.0)
 """Largest (yaw, pitch, roll) in degrees that a request may name."""
 
@@ -90,17 +95,42 @@ class Emotion:
 
     @classmethod
     def parse(cls, text: str) -> Emotion:
-        """Emotion of a command-line word: `happy`, `happy:0.8`, or `happy:0.5,surprise:0.5`."""
+        """Emotion of a command-line word: `happy`, `happy:0.8`, `happy:0.5,surprise:0.5`, or a place, `at:0.5/-0.2`."""
+        if text.startswith("at:"):
+            return cls.parse_place(text)
         strengths: dict[str, float] = {}
         for part in text.split(","):
             name, _, number = part.strip().partition(":")
             try:
-                strengths[name.strip().lower()] = float(number) if number else 1.0
+                word = name.strip().lower()
+                strengths[SYNONYMS.get(word, word)] = float(number) if number else 1.0
             except ValueError:
                 raise BadInput(
                     f"Write an emotion as NAME or NAME:STRENGTH (happy:0.8), not {part.strip()!r}."
                 ) from None
         return cls.mixture(strengths)
+
+    @classmethod
+    def parse_place(cls, text: str) -> Emotion:
+        """Emotion of `at:VALENCE/AROUSAL`."""
+        valence, _, arousal = text.removeprefix("at:").partition("/")
+        try:
+            return cls.at(float(valence), float(arousal))
+        except ValueError:
+            raise BadInput(
+                f"Write a place of the circumplex as at:VALENCE/AROUSAL (at:0.5/-0.2), not {text!r}."
+            ) from None
+
+    @classmethod
+    def at(cls, valence: float, arousal: float) -> Emotion:
+        """A place of the valence-arousal plane; classes by nearness to theirs (*inferred*: a Gaussian of 0.25)."""
+        _finite((valence, arousal), "Valence and arousal")
+        near = [math.exp(-8 * ((valence - v) ** 2 + (arousal - a) ** 2)) for v, a in CIRCUMPLEX.values()]
+        total = sum(near)
+        if total < 1e-6:  # far from all of them: the nearest, else rounding would decide
+            near = [float(value == max(near)) for value in near]
+            total = sum(near)
+        return cls(tuple(value / total for value in near), valence, arousal)
 
     @property
     def label(self) -> str:

@@ -20,6 +20,7 @@ COMMANDS = (
     "show",
     "read",
     "evaluate",
+    "sweep",
     "score",
     "study",
     "study add",
@@ -193,6 +194,21 @@ def test_score_of_two_pictures_by_the_studios_own_reader(tmp_path: Path) -> None
 def test_evaluate_refuses_in_one_sentence(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
     assert told in one_sentence(mien("evaluate", *words, "-o", tmp_path / "report"))
     assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "Turn one dial"),
+        (("--yaw", "0..5", "--pitch", "0..5"), "Turn one dial"),
+        (("--yaw", "ten"), "FROM..TO"),
+        (("--emotion-path", "happy..hungry"), "no emotion called 'hungry'"),
+        (("--blendshape", "jawOpen=0..2"), "less than or equal to 1"),
+    ],
+)
+def test_sweep_refuses_in_one_sentence(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    assert told in one_sentence(mien("sweep", "--prompt", "portrait", *words, "-o", tmp_path / "row"))
+    assert not (tmp_path / "row").exists()
 
 
 def test_a_study_is_made_served_and_counted(tmp_path: Path) -> None:
