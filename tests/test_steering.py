@@ -27,7 +27,7 @@ def photo(tmp_path: Path) -> Path:
 
 def landmarks(kinds: frozenset[str] = BRANCHES, **asked: Any) -> Any:
     request = GenerateRequest.checked(output=Path("out"), **asked)
-    pictures = {role: Image.open(path) for role, path in request.inputs.items()}
+    pictures: Any = {role: Image.open(path) for role, path in request.inputs.items()}
     return steer(request, pictures, fake_tools(), SIZE, kinds).landmarks
 
 

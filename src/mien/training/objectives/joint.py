@@ -60,7 +60,8 @@ class JointObjective(FrozenBaseObjective):
         **settings: Any,
     ) -> None:
         super().__init__(sources, "landmarks", prompts=(0.0, 1 - drop, 0.0, drop), **settings)
-        self.replicas, self.ad, self.reading, self.ad_mean = replicas, ad, reading, ad_mean
+        self.replicas, self.ad, self.ad_mean = replicas, ad, ad_mean
+        self.reading: Reading = reading
         self.shared = noise == "shared"
         self.branches = nn.ModuleDict(
             {kind: next(iter(load_adapter(sources.path(f"adapters/{kind}.safetensors")).values())) for kind in KINDS}
