@@ -1,0 +1,92 @@
+"""The page ``docs/results.md`` from the JSON in ``benchmarks/results/``: no number on it is written by hand.
+
+python benchmarks/docs_results.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mien.evaluation.control.report import markdown, table
+from mien.io import read_json
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "results.md"
+
+
+def page() -> str:
+    """The whole page, as Markdown."""
+    control, ledger = read_json(RESULTS / "control.json"), read_json(ROOT / "src/mien/assets/studio/training.json")
+    parts = [
+        "# What the embedded weights do",
+        "Written by `python benchmarks/docs_results.py` from the JSON files in `benchmarks/results/`; every table "
+        "names the command that measured it. How to read a transfer, and what the judges are: "
+        "[Metrics](metrics.md) and [benchmarks](../benchmarks/README.md).",
+        "## Training so far",
+        "`mien model publish` ([ledger](../src/mien/assets/studio/training.json)); the base's preset asks"
+        " for 1,500,000.",
+        _ledger(ledger),
+        "## Control, identity and cross-talk",
+        f"`python benchmarks/control.py {_arguments(control['settings'])}` "
+        "([JSON](../benchmarks/results/control.json)).",
+        markdown(control).strip(),
+        "What each measure is:",
+        "\n".join(f"- `{name}`: {text}" for name, text in control["meanings"].items()),
+        "## The demo",
+        "`mien demo` ([JSON](../benchmarks/results/demo.json)).",
+        _demo(read_json(RESULTS / "demo.json")),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _arguments(settings: dict[str, Any]) -> str:
+    names = ("people", "targets", "pairs_per_person", "steps")
+    return " ".join(f"--{name.replace('_', '-')} {settings[name]}" for name in names if settings[name] is not None)
+
+
+def _ledger(ledger: dict[str, Any]) -> str:
+    rows = []
+    for name, one in ledger.items():
+        seen = one["pictures"] + (one.get("earlier_pictures") or 0)
+        rows.append([f"`{name}`", f"{seen:,}", f"{one['seconds'] / 60:.0f}", _short(one.get("validation") or {})])
+    return table(
+        ["Preset", "pictures in all", "minutes of the last run, 1 or 2 cores", "validation on held-out people"], rows
+    )
+
+
+def _short(validation: dict[str, float]) -> str:
+    """What a conditioned stage's gap is, else the plain numbers."""
+    gaps = [key.removesuffix("_900") for key in validation if key.endswith("right_900")]
+    if not gaps:
+        return ", ".join(f"{key} {value:.3g}" for key, value in validation.items())
+    told = [
+        f"{key.removesuffix('right').strip('_') or 'condition'} {validation[f'{key}_900']:.3f} / "
+        f"{validation[key.replace('right', 'shuffled') + '_900']:.3f}"
+        for key in gaps
+    ]
+    return "error at t = 900, right / shuffled: " + ", ".join(told)
+
+
+def _demo(demo: dict[str, Any]) -> str:
+    rows = [
+        [
+            one["title"],
+            _number(one["value"]),
+            _number(one["baseline"]),
+            one["unit"],
+            one["better"],
+            str(one["pictures"]),
+        ]
+        for one in demo["metrics"].values()
+    ]
+    return table(["Measure", "value", "without control", "unit", "better", "pictures"], rows)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
