@@ -224,13 +224,20 @@ def test_a_study_is_made_served_and_counted(tmp_path: Path) -> None:
     assert "1 sets: Which?" in mien("study", "add", study, *words).stdout
     command = [sys.executable, "-m", "mien", "study", "serve", str(study), "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as one:
-        assert one.stdout is not None
-        address = one.stdout.readline().strip()
-        with urlopen(address) as answer:
-            assert b"Which picture?" in answer.read()
-        one.send_signal(signal.SIGINT)
-        assert one.wait(20) == 130
+
+    def interruptible() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a suite run in the background hands down that it is ignored
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=interruptible) as one:
+        try:
+            assert one.stdout is not None
+            address = one.stdout.readline().strip()
+            with urlopen(address) as answer:
+                assert b"Which picture?" in answer.read()
+            one.send_signal(signal.SIGINT)
+            assert one.wait(20) == 130
+        finally:
+            one.kill()
     assert json.loads(mien("study", "results", study, "--json").stdout)["participants"] == 0
     assert "0 participants" in mien("study", "results", study).stdout
     assert "no study" in one_sentence(mien("study", "serve", tmp_path))

@@ -73,7 +73,14 @@ def test_conditions_that_were_not_asked_for_are_left_out(tmp_path: Path, photo: 
     )
     (call,) = pipeline.calls
     assert call["prompt"] == ["a knight"]
-    assert not {"landmarks", "expression", "emotion"} & call.keys()
+    assert not {"expression", "emotion"} & call.keys()
+    assert "landmarks" in call  # a person alone is drawn at rest
+
+
+def test_words_alone_are_all_that_is_asked(tmp_path: Path, pipeline: FakePipeline) -> None:
+    generate(GenerateRequest(prompt="a knight", steps=1, output=tmp_path), pipeline=pipeline, tools=fake_tools())
+    (call,) = pipeline.calls
+    assert not {"landmarks", "identity", "expression", "emotion"} & call.keys()
 
 
 def test_a_repeat_is_the_same_file(tmp_path: Path, photo: Path, other: Path, pipeline: FakePipeline) -> None:

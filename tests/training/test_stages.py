@@ -235,7 +235,7 @@ def test_all_presets_run_in_order_and_finished_ones_are_left(
     small = {"pictures": 40, "batch": 2}
     names = ("studio-autoencoder", "studio-detector")
     presets = {name: preset(name).model_copy(update=small) for name in names}
-    monkeypatch.setattr(run, "PRESETS", presets)
+    monkeypatch.setattr(run, "SHIPPED", presets)
     monkeypatch.setattr(run, "preset", presets.__getitem__)
     options: Any = {"data": trained.parent / "data", "runs": tmp_path, "share": 0.1, "quiet": True}
     assert run.train_all(**options, minutes=0) == {}

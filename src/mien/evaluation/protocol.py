@@ -103,6 +103,8 @@ def load_models(
     Raises:
         MienError: if weights, judges, the kit or every reader is missing.
     """
+    for spec in specs.values():
+        spec.check()
     shared = load_tools("studio", kit, rendered)
     found: dict[str, tuple[ControlSettings, ControlTools]] = {}
     for name, spec in specs.items():

@@ -60,6 +60,19 @@ class ModelSpec(BaseModel):
             changes["steps"] = self.steps
         return replace(settings, **changes)
 
+    def check(self) -> None:
+        """Look for every file before anything is loaded.
+
+        Raises:
+            MissingAsset: if one is missing.
+        """
+        files = [*filter(None, self.adapters.values()), *([self.text_encoder] if self.text_encoder else [])]
+        for place in files:
+            if not Path(place).exists():
+                raise MissingAsset(f"There is nothing at {place}, which a spec names; check the path.")
+        if self.controlnet is not None:
+            self.controlnet_folder()
+
     def load(self) -> Any:
         """The pipeline.
 
