@@ -29,6 +29,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     save_half(IdentityEmbedder(), runs / "studio-identity" / "export" / "identity")
     save_half(ExpressionEncoder(), runs / "studio-expression-encoder" / "export" / "expression_encoder")
+    for name in ("studio-identity", "studio-expression-encoder"):  # a ledger reads logs, and these two were not trained
+        (runs / name / "log.jsonl").write_text('{"seen": 0, "seconds": 0}\n')
+        (runs / name / "config.json").write_text("{}")
     for name in ("studio-autoencoder", "studio-text", "studio-base", *BRANCHES, "studio-controlnet"):
         config = {"pictures": 4, "batch": 2, "log_every": 1}
         train(name, data=data, held_out=held_out, runs=runs, overrides=config, quiet=True)
@@ -178,10 +181,6 @@ def test_the_joint_stage_is_trained_and_evaluated(trained: Path) -> None:
 
 
 def test_published_models_draw(trained: Path, tmp_path: Path) -> None:
-    # the ledger reads the logs of runs that were trained; the two networks saved by hand above have none
-    for name in ("studio-identity", "studio-expression-encoder"):
-        (trained / name / "log.jsonl").write_text('{"seen": 0, "seconds": 0}\n')
-        (trained / name / "config.json").write_text("{}")
     ledger = publish(trained, tmp_path / "studio")
     assert ledger["studio-base"]["pictures"] == 4
     assert "studio-controlnet" not in ledger and not (tmp_path / "studio" / "controlnet").exists()
