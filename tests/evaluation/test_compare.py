@@ -111,7 +111,7 @@ def test_specs_refuse_what_they_do_not_know(tmp_path: Path) -> None:
 
 
 def test_a_sweep_is_a_curve_of_identity_against_transfer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "load_tools", lambda model, kit, rendered: fake_control_tools(FakeModel()))
+    monkeypatch.setattr(protocol, "load_tools", lambda *places: fake_control_tools(FakeModel()))
     monkeypatch.setattr(protocol, "with_model", lambda tools, pipeline, spec: tools)
     monkeypatch.setattr(ModelSpec, "load", lambda self: None)
     sweep = sweep_of("emotion=0.5,1")

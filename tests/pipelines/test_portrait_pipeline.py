@@ -256,6 +256,25 @@ def test_save_and_load(pipeline: Any, tmp_path: Path) -> None:
         PortraitPipeline.from_pretrained(tmp_path)
 
 
+def test_a_base_brings_its_own_guidance(pipeline: Any, tmp_path: Path) -> None:
+    identity = conditions(("identity", "landmarks"))
+    own = tiny_pipeline(guidance={"identity": 4.0, "landmarks": 1.0})
+    assert not torch.equal(draw(own, 0, 1, **identity), draw(pipeline, 0, 1, **identity))
+    told = {"guidance": {"identity": 4.0, "landmarks": 1.0}}
+    assert torch.equal(draw(own, 0, 1, **identity), draw(pipeline, 0, 1, **identity, **told))
+    told = {"guidance": {"identity": 2.5, "landmarks": 2.0}}
+    assert torch.equal(draw(own, 0, 1, **identity, **told), draw(pipeline, 0, 1, **identity))
+    # a caller's word on the text goes before the base's on the identity that stands in it
+    told = {"prompt": ["red hair", "a hat"], "guidance": {"text": 1.0, "landmarks": 2.0}}
+    assert torch.equal(draw(own, 0, 1, **identity, **told), draw(pipeline, 0, 1, **identity, **told))
+    own.save_pretrained(tmp_path)
+    again = PortraitPipeline.from_pretrained(tmp_path)
+    again.set_progress_bar_config(disable=True)
+    assert torch.equal(draw(again, 0, 1, **identity), draw(own, 0, 1, **identity))
+    with pytest.raises(BadInput, match="identty"):
+        tiny_pipeline(guidance={"identty": 4.0})
+
+
 def test_to_moves_the_adapters() -> None:
     pipeline = tiny_pipeline(("emotion",)).to(torch.float64)
     assert pipeline.adapters["emotion"].dtype == torch.float64

@@ -1,10 +1,13 @@
-"""The weights that ship inside the package."""
+"""Weights: those that ship inside the package, and those that are fetched, by name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from mien.assets.lookup import find_asset, require_asset
 from mien.errors import MissingAsset
+
+__all__ = ["embedded", "embedded_or_none", "find_asset", "require_asset"]
 
 _HERE = Path(__file__).parent
 

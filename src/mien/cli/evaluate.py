@@ -39,6 +39,9 @@ def evaluate(
     sweep: Annotated[
         str | None, typer.Option(metavar="BRANCH=N,N,...", help="Also run each model at these scales of a branch.")
     ] = None,
+    network: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Also read with this: arcface, inception ...; repeat.")
+    ] = None,
     batch: Annotated[int, typer.Option(help="Pictures drawn at once.")] = 20,
     draws: Annotated[int, typer.Option(help="Resamples of the bootstrap.")] = 1000,
     pictures: Annotated[Path | None, typer.Option(help="Where pictures are kept; the cache if not given.")] = None,
@@ -71,7 +74,7 @@ def evaluate(
         people=people or preset.people, targets=targets, pairs_per_person=min(each, targets) if each else None,
         conditions=preset.conditions, steps=steps, batch=batch, draws=draws, look_alikes=0, cross_talk_people=0,
     )  # fmt: skip
-    models = load_models(specs, settings, facekit, variants, rendered=identities is None)
+    models = load_models(specs, settings, facekit, variants, identities is None, network or ())
     place = pictures or cache_folder() / "benchmarks" / "control"
     if preset.identity_only:
         report, cases = compare_diversity(settings, models, place, bar, identities)

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "model": ("mien.cli.model", "Facts about the models."),
     "train": ("mien.cli.train", "Train one of the presets; the same command continues."),
     "studio": ("mien.cli.studio", "Render synthetic portraits with exact labels."),
+    "assets": ("mien.cli.assets", "Models of others: licences, downloads, checks."),
     "facekit": ("mien.cli.facekit", "Convert the morphable model that the studio uses."),
 }
 """Subcommand -> (module with a typer ``app``, one line of help)."""

@@ -15,6 +15,9 @@ def score(
     reference: Annotated[Path, typer.Option(metavar="A", help="A picture or a folder: how it should be.")],
     generated: Annotated[Path, typer.Option(metavar="B", help="A picture or a folder: how it came out.")],
     reader: Annotated[str, typer.Option(metavar="NAME", help="Who reads faces: auto, mediapipe or studio.")] = "auto",
+    network: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Also read with this: arcface, inception ...; repeat.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """The papers' metrics on pictures made by any program; folders are paired by file name."""
@@ -22,12 +25,14 @@ def score(
 
     from mien.assets import embedded
     from mien.cli.progress import bar
+    from mien.evaluation.networks import load_networks
     from mien.evaluation.pairing import pair_up
     from mien.evaluation.score import score as run
     from mien.faces import StudioReader
     from mien.toolbox import open_reader
 
     pairs = pair_up(reference, generated)
+    networks = load_networks(network or ())
     studio = StudioReader.from_pretrained()
     judge = None
     folder = embedded("studio") / "judges" / "attributes"
@@ -35,7 +40,7 @@ def score(
         from mien.faces.networks import JudgeAttributes
 
         judge = JudgeAttributes.from_pretrained(folder).float().eval()
-    report = run(pairs, open_reader(reader, studio), studio, judge, bar=bar)
+    report = run(pairs, open_reader(reader, studio), studio, judge, networks, bar=bar)
     typer.echo(json.dumps(report, indent=2) if as_json else as_text(report))
 
 

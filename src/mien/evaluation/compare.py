@@ -65,7 +65,7 @@ def compare(
     done, scores = {}, {}
     for name, (asked, tools) in models.items():
         done[name] = perform(stage, sized(asked, stage.people, stage.wanted), tools, bar)
-        scores[name] = _scores(stage, done[name], first, shown, donors)
+        scores[name] = _scores(stage, done[name], first, shown, donors) | _network_identities(stage, done[name], first)
     report = {
         "protocol": "control",
         "title": _title(settings, stage),
@@ -134,6 +134,22 @@ def _scores(stage: Stage, done: Performance, tools: ControlTools, shown: Any, do
     found["identity.leak"] = mean_score(leaks, best_leaks, stage.weights, "lower")
     best = float(first_rows(exact, shown, owners).mean()) if stage.identities else None
     found["identity.top1"] = share_score(first_rows(seen, shown, owners), stage.weights, 1 / len(shown), best)
+    return found
+
+
+def _network_identities(stage: Stage, done: Performance, tools: ControlTools) -> dict[str, Score]:
+    """Cosine to the right person, and how often they come first, in the embeddings of other groups' networks."""
+    owners = np.array([pair.person for pair in stage.pairs])
+    points = np.stack([look.landmarks for look in stage.people])
+    found: dict[str, Score] = {}
+    for part, people in tools.networks.read([look.image for look in stage.people], points).items():
+        kind, _, name = part.partition(".")
+        if kind == "identity":
+            seen, exact = done.outputs[part], stage.exact[part]
+            found |= _levels(f"{name}.identity", cosine_rows(seen, exact, people, owners), stage, False, "higher")
+            best = float(first_rows(exact, people, owners).mean()) if stage.identities else None
+            hits = first_rows(seen, people, owners)
+            found[f"{name}.identity.top1"] = share_score(hits, stage.weights, 1 / len(people), best)
     return found
 
 

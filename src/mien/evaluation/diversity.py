@@ -5,8 +5,9 @@ Held against the studio's own renders of the same people: as diverse as those is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,16 @@ from numpy.typing import NDArray
 
 from mien.evaluation.bootstrap import cluster_weights
 from mien.evaluation.control.folders import read_folder
-from mien.evaluation.control.observe import Readings, observe
+from mien.evaluation.control.observe import Readings, as_tensor, observe
 from mien.evaluation.control.pictures import read_png
 from mien.evaluation.control.run import Bar, Performance, Stage, gallery, perform, pixels_digest, renders, silent
 from mien.evaluation.control.scene import TARGET_PICTURE, Subject, identity_subjects, lay_out
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.tools import ControlTools
-from mien.evaluation.metrics.distributions import Moments, frechet_distance, kernel_distance
 from mien.evaluation.metrics.diversity import perceptual, spread_of_each
 from mien.evaluation.page import Case, Cases
-from mien.evaluation.score import picture_features
+from mien.evaluation.reading import picture_features
+from mien.evaluation.score import set_distances
 from mien.evaluation.scores import Comparable, SetScore, finite_mean, mean_score, share_score, told
 from mien.studio.dataset import plan_picture
 
@@ -130,34 +131,47 @@ def _scores(
         found[name] = mean_score(rows, _spread(exact[part], count) if exact else rows * np.nan, weights, "higher")
     similar = np.einsum("nkd,nd->nk", done.outputs["identity"].reshape(count, -1, shown.shape[1]), shown)
     found["identity.cosine"] = mean_score(_mean(similar), _same(exact, shown, count), weights, "higher")
+    pictures = [read_png(file) for file in done.files]
+    for name, network in tools.networks.pairs.items():
+        rows, exact_rows = (_apart(images, count, network) for images in (pictures, real))
+        found[name.replace("-", ".")] = mean_score(rows, exact_rows, weights, "higher")
+    for name, look in tools.networks.sets.items():
+        found |= _set_scores(name, _features(look, pictures), _features(look, real))
     if tools.judge_attributes is not None:
-        found |= _looks(done, tools, count, weights, real)
+        seen, best = (_features(partial(picture_features, tools.judge_attributes), of) for of in (pictures, real))
+        rows, exact_rows = (_apart(of, count, _straight) for of in (seen, best))
+        found |= {"perceptual.studio": mean_score(rows, exact_rows, weights, "higher")}
+        found |= _set_scores("studio", seen, best)
     return found
 
 
-def _looks(
-    done: Performance, tools: ControlTools, count: int, weights: Rows, real: Sequence[Any]
-) -> dict[str, Comparable]:
-    """How different the pictures look to the attribute judge, which stands in for LPIPS and Inception."""
-    judge = tools.judge_attributes
-    features = np.concatenate([picture_features(judge, read_png(file)) for file in done.files])
-    others = np.concatenate([picture_features(judge, image) for image in real]) if len(real) else None
+def _features(look: Callable[[Any], Rows], pictures: Sequence[Any]) -> Rows:
+    """Features [N, D] of pictures; [0, 0] of none."""
+    return np.concatenate([look(picture) for picture in pictures]) if len(pictures) else np.zeros((0, 0))
 
-    def apart(a: Rows, b: Rows) -> Rows:
-        return np.linalg.norm(a - b, axis=-1)
 
-    rows = perceptual(features.reshape(count, -1, features.shape[1]), apart)
-    if others is None:
-        return {"perceptual.studio": mean_score(rows, rows * np.nan, weights, "higher")}
-    exact = perceptual(others.reshape(count, -1, features.shape[1]), apart)
-    half = len(others) // 2
+def _straight(a: Rows, b: Rows) -> Rows:
+    return np.linalg.norm(a - b, axis=-1)
+
+
+def _apart(of: Any, people: int, distance: Callable[[Any, Any], Any]) -> Rows:
+    """Mean distance between two pictures (or features) of a person, [people]; NaN where there are none."""
+    if not len(of):
+        return np.full(people, np.nan)
+    rows = of if isinstance(of, np.ndarray) else as_tensor(of)
+    return perceptual(rows.reshape(people, -1, *rows.shape[1:]), distance)
+
+
+def _set_scores(name: str, seen: Rows, real: Rows) -> dict[str, Comparable]:
+    """Distances of the set from the renders in a network's features; the ceiling holds two halves of those apart."""
+    if not len(real):
+        return {}
+    half = len(real) // 2
+    outputs, halves = (set_distances(name, *both) for both in ((real, seen), (real[:half], real[half:])))
     return {
-        "perceptual.studio": mean_score(rows, exact, weights, "higher"),
-        "kid.studio": SetScore(kernel_distance(others, features), len(features),
-                               round(kernel_distance(others[:half], others[half:]), 5)),
-        "frechet.studio": SetScore(frechet_distance(Moments.of(others), Moments.of(features)), len(features),
-                                   round(frechet_distance(Moments.of(others[:half]), Moments.of(others[half:])), 5)),
-    }  # fmt: skip
+        metric: SetScore(told["value"], len(seen), round(halves[metric]["value"], 5))
+        for metric, told in outputs.items()
+    }
 
 
 def _spread(rows: NDArray[Any], people: int) -> Rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,6 +90,7 @@ def load_models(
     kit: Path | None,
     sweep: Sweep | None = None,
     rendered: bool = True,
+    networks: Iterable[str] = (),
 ) -> dict[str, tuple[ControlSettings, ControlTools]]:
     """Settings and tools of every model and of its variants; readers, judges and renderer are loaded once.
 
@@ -99,13 +100,14 @@ def load_models(
         kit: the face kit's file; None takes ``MIEN_FACEKIT``.
         sweep: scales at which each model is run as well.
         rendered: people and targets are renders, for which the kit is needed.
+        networks: names of networks of other groups, see `mien.evaluation.networks`.
 
     Raises:
         MienError: if weights, judges, the kit or every reader is missing.
     """
     for spec in specs.values():
         spec.check()
-    shared = load_tools("studio", kit, rendered)
+    shared = load_tools("studio", kit, rendered, networks)
     found: dict[str, tuple[ControlSettings, ControlTools]] = {}
     for name, spec in specs.items():
         tools, own = with_model(shared, spec.load(), spec), spec.applied(settings)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from mien.evaluation.bootstrap import cluster_weights, interval, weighted_means
 from mien.evaluation.control.observe import whole_rows
 from mien.evaluation.metrics import emotion, expression, identity, pose
-from mien.evaluation.metrics.declared import METRICS
+from mien.evaluation.metrics.declared import declared
+from mien.evaluation.metrics.parameters import parameter_distance
+from mien.evaluation.networks import Networks
 from mien.evaluation.pairing import Pairs
+from mien.evaluation.reading import opened, picture_features, read_pictures
 
 if TYPE_CHECKING:
     from mien.faces.reader import FaceReader
@@ -22,9 +25,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Distance = Callable[[Any, Any], Floats]
-
-PARTS = {"blendshapes": (52,), "landmarks": (478, 3), "pose": (3,), "emotion": (10,), "identity": (512,)}
-"""What is read of a face, and its shape."""
 
 
 def _angle(axis: int) -> Distance:
@@ -42,14 +42,34 @@ MEASURES: Mapping[str, tuple[str, Distance, bool]] = {
     "yaw": ("pose", _angle(0), True),
     "pitch": ("pose", _angle(1), True),
     "roll": ("pose", _angle(2), True),
-    "identity.studio": ("identity", identity.cosine, False),
-    "valence.studio": ("emotion", lambda a, b: np.asarray(b)[..., 0] - np.asarray(a)[..., 0], True),
-    "arousal.studio": ("emotion", lambda a, b: np.asarray(b)[..., 1] - np.asarray(a)[..., 1], True),
-    "emotion_l2.studio": ("emotion", _probabilities(emotion.distribution_distance), False),
-    "emotion_rmse.studio": ("emotion", _probabilities(emotion.distribution_distance, kind="rmse"), False),
-    "emotion_accuracy.studio": ("emotion", _probabilities(emotion.same_class), False),
 }
 """Metric -> what is compared, the row-wise function, and whether the value is the root of the mean square."""
+
+NAMED: Mapping[str, tuple[str, Distance, bool]] = {
+    "identity": ("identity", identity.cosine, False),
+    "valence": ("emotion", lambda a, b: np.asarray(b)[..., 0] - np.asarray(a)[..., 0], True),
+    "arousal": ("emotion", lambda a, b: np.asarray(b)[..., 1] - np.asarray(a)[..., 1], True),
+    "emotion_l2": ("emotion", _probabilities(emotion.distribution_distance), False),
+    "emotion_rmse": ("emotion", _probabilities(emotion.distribution_distance, kind="rmse"), False),
+    "emotion_accuracy": ("emotion", _probabilities(emotion.same_class), False),
+    "expression_l2": ("expression_parameters", parameter_distance, False),
+    "expression_rmse": ("expression_parameters", lambda a, b: parameter_distance(a, b, "rmse"), False),
+    "rotation_l2": ("pose_parameters", parameter_distance, False),
+    "rotation_rmse": ("pose_parameters", lambda a, b: parameter_distance(a, b, "rmse"), False),
+}
+"""The same of what several networks can tell: the name of the metric ends with the network's."""
+
+
+def measures_of(networks: Networks) -> dict[str, tuple[str, Distance, bool]]:
+    """All metrics, with the full names of what they compare (such as ``identity.arcface``)."""
+    told = {"studio": ("identity", "emotion")} | {name: one.layout.parts for name, one in networks.faces.items()}
+    return dict(MEASURES) | {
+        f"{metric}.{name}": (f"{part}.{name}", distance, root)
+        for name, parts in told.items()
+        for metric, (part, distance, root) in NAMED.items()
+        if part in parts
+    }
+
 
 Bar = Callable[[int, str], AbstractContextManager[Callable[[int], Any]]]
 
@@ -59,6 +79,7 @@ def score(
     reader: FaceReader,
     studio: StudioReader,
     judge: Any | None = None,
+    networks: Networks | None = None,
     *,
     draws: int = 1000,
     bar: Bar = lambda total, label: nullcontext(lambda count: None),
@@ -70,6 +91,7 @@ def score(
         reader: reads landmarks, blendshapes and pose of both sides.
         studio: reads emotion and identity, which MediaPipe does not.
         judge: `JudgeAttributes`, whose features the set distances are taken in; None leaves them out.
+        networks: of other groups, for metrics that carry their names.
         draws: resamples of the bootstrap over pairs, for 95 % intervals.
         bar: makes a progress bar.
 
@@ -81,19 +103,29 @@ def score(
     Raises:
         BadInput: if a file is no picture.
     """
+    networks = networks or Networks()
+    features: dict[str, Callable[[Any], Floats]] = dict(networks.sets)
+    if judge is not None:
+        features["studio"] = partial(picture_features, judge)
     with bar(2 * len(pairs.reference), "reading") as told:
-        sides = [_read(files, reader, studio, judge, told) for files in (pairs.reference, pairs.generated)]
+        sides = [
+            read_pictures(files, reader, studio, networks, features, told)
+            for files in (pairs.reference, pairs.generated)
+        ]
     reference, generated = sides
     metrics = {
         name: _paired(reference[part], generated[part], distance, root, draws)
-        for name, (part, distance, root) in MEASURES.items()
+        for name, (part, distance, root) in measures_of(networks).items()
     }
-    if "features" in reference and len(pairs.reference) > 1:
-        metrics |= _sets(reference["features"], generated["features"])
+    for name, network in networks.pairs.items():
+        metrics[name.replace("-", ".")] = _pictures_apart(pairs, network, draws)
+    if len(pairs.reference) > 1:
+        for name in features:
+            metrics |= set_distances(name, *(side[f"features.{name}"] for side in sides))
     for name, found in metrics.items():
-        declared = METRICS[name]
-        found |= {"unit": declared.unit, "better": declared.better, "minimum": declared.minimum}
-        found["enough"] = found["n"] >= declared.minimum
+        metric = declared(name)
+        found |= {"unit": metric.unit, "better": metric.better, "minimum": metric.minimum}
+        found["enough"] = found["n"] >= metric.minimum
     seen = {side: int(whole_rows(values["landmarks"]).sum()) for side, values in zip(_SIDES, sides, strict=True)}
     return {
         "pairs": len(pairs.reference),
@@ -107,56 +139,20 @@ def score(
 _SIDES = ("reference", "generated")
 
 
-def _read(
-    files: Sequence[Path], reader: FaceReader, studio: StudioReader, judge: Any | None, told: Callable[[int], Any]
-) -> dict[str, Floats]:
-    """Readings of N pictures by part, NaN where no face was found; ``features`` of whole pictures with a judge."""
-    from mien.toolbox import Seen, identity_of
-
-    values = {part: np.full((len(files), *shape), np.nan) for part, shape in PARTS.items()}
-    features = []
-    for row, image in enumerate(_pictures(files)):
-        face = next(iter(reader.read(image, str(files[row])).faces), None)
-        if face is not None:
-            for part in PARTS:
-                if getattr(face, part) is not None:
-                    values[part][row] = getattr(face, part)
-            values["identity"][row] = identity_of(Seen(image, face), studio)[0]
-        if face is not None and face.emotion is None:
-            read = next(iter(studio.read(image).faces), None)
-            if read is not None:
-                values["emotion"][row] = read.emotion
-        if judge is not None:
-            features.append(picture_features(judge, image))
-        told(1)
-    return values | ({"features": np.concatenate(features)} if judge is not None else {})
-
-
-def _pictures(files: Sequence[Path]) -> Iterator[Any]:
-    from mien.faces.pictures import open_picture
-
-    return (open_picture(path) for path in files)
-
-
-def picture_features(judge: Any, image: Any) -> Floats:
-    """The attribute judge's features [1, C] of a whole picture, PIL or uint8 [H, W, 3]."""
-    import torch
-    from PIL import Image
-
-    picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
-    pixels = np.asarray(picture.resize((96, 96), 3), np.float32)  # bicubic, antialiased by PIL
-    with torch.no_grad():
-        return judge.features(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 127.5 - 1).double().numpy()
-
-
 def _paired(a: Floats, b: Floats, distance: Distance, root: bool, draws: int) -> dict[str, Any]:
     """One metric over N pairs, with its interval and floor."""
     there = whole_rows(a) & whole_rows(b)
     rows = np.full(len(a), np.nan)
     if there.any():
         rows[there] = distance(a[there], b[there])
+    return _level(rows, root, draws) | {"floor": _floor(a[there], b[there], distance, root)}
+
+
+def _level(rows: Floats, root: bool, draws: int) -> dict[str, Any]:
+    """Mean (or root mean square) of N rows with its interval; NaN rows failed."""
+    there = np.isfinite(rows)
     weights = np.concatenate(
-        [np.ones((1, len(a))), cluster_weights([np.arange(len(a))], draws, np.random.default_rng(0))]
+        [np.ones((1, len(rows))), cluster_weights([np.arange(len(rows))], draws, np.random.default_rng(0))]
     )
     level = weighted_means(np.square(rows) if root else rows, weights)
     level = np.sqrt(level) if root else level
@@ -167,8 +163,25 @@ def _paired(a: Floats, b: Floats, distance: Distance, root: bool, draws: int) ->
         "high": None if bounds is None else bounds[1],
         "n": int(there.sum()),
         "n_failed": int((~there).sum()),
-        "floor": _floor(a[there], b[there], distance, root),
     }
+
+
+def _pictures_apart(pairs: Pairs, network: Callable[[Any, Any], Any], draws: int) -> dict[str, Any]:
+    """A distance of whole pictures over N pairs; its floor holds each output against the next reference."""
+    a, b = pairs.reference, pairs.generated
+    own = np.array([float(network(*_same_size(*opened(both)))) for both in zip(a, b, strict=True)])
+    others = zip((*a[1:], a[0]), b, strict=True)
+    floor = [float(network(*_same_size(*opened(both)))) for both in others] if len(a) > 1 else None
+    return _level(own, False, draws) | {"floor": None if floor is None else float(np.mean(floor))}
+
+
+def _same_size(reference: Any, generated: Any) -> tuple[Any, Any]:
+    """Two PIL pictures as tensors [1, 3, H, W] in [-1, 1], the second resized to the first."""
+    import torch
+
+    pixels = [np.asarray(image, np.float32) for image in (reference, generated.resize(reference.size, 3))]
+    first, second = (torch.from_numpy(one).permute(2, 0, 1)[None] / 127.5 - 1 for one in pixels)
+    return first, second
 
 
 def _floor(a: Floats, b: Floats, distance: Distance, root: bool) -> float | None:
@@ -179,14 +192,15 @@ def _floor(a: Floats, b: Floats, distance: Distance, root: bool) -> float | None
     return float(np.sqrt(np.square(rows).mean()) if root else rows.mean())
 
 
-def _sets(a: Floats, b: Floats) -> dict[str, dict[str, Any]]:
-    """Distances of the two sets as wholes; ``n`` is the smaller set's size."""
+def set_distances(name: str, a: Floats, b: Floats) -> dict[str, dict[str, Any]]:
+    """Distances of two sets as wholes in the features [N, D] of a network; ``n`` is the smaller set's size."""
     from mien.evaluation.metrics.distributions import Moments, frechet_distance, kernel_distance
 
     shared = {"low": None, "high": None, "n": min(len(a), len(b)), "n_failed": 0, "floor": None}
+    frechet = "fid" if name == "inception" else "frechet"
     return {
-        "kid.studio": {"value": kernel_distance(a, b), **shared},
-        "frechet.studio": {"value": frechet_distance(Moments.of(a), Moments.of(b)), **shared},
+        f"kid.{name}": {"value": kernel_distance(a, b), **shared},
+        f"{frechet}.{name}": {"value": frechet_distance(Moments.of(a), Moments.of(b)), **shared},
     }
 
 

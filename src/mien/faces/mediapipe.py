@@ -13,16 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.assets.lookup import find_asset, how_to_get
 from mien.errors import MissingAsset
 from mien.faces.reader import Picture, rgb_array
 from mien.faces.types import Face, Reading, reading_of
-from mien.io import cache_folder
 from mien.optional import require
 
-MODEL_FILE = "face_landmarker.task"
-MODEL_URL = (
-    "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
-)
+ASSET = "mediapipe-face-landmarker"
 
 
 def find_model() -> Path:
@@ -31,13 +28,10 @@ def find_model() -> Path:
     Raises:
         MissingAsset: if it is in neither.
     """
-    folders = [cache_folder() / "assets"]
-    if os.environ.get("MIEN_ASSETS"):
-        folders.insert(0, Path(os.environ["MIEN_ASSETS"]))
-    for folder in folders:
-        if (folder / MODEL_FILE).is_file():
-            return folder / MODEL_FILE
-    raise MissingAsset(f"MediaPipe's model is not in {folders[0]}: download {MODEL_URL} into it and try again.")
+    path = find_asset(ASSET)
+    if path is None:
+        raise MissingAsset(f"MediaPipe's model is not here: {how_to_get(ASSET)}.")
+    return path
 
 
 def pose_of(matrix: NDArray[np.floating]) -> tuple[float, float, float]:
@@ -92,7 +86,7 @@ class MediaPipeReader:
     ) -> None:
         path = Path(model) if model is not None else find_model()
         if not path.is_file():
-            raise MissingAsset(f"MediaPipe's model is not at {path}: download {MODEL_URL} there and try again.")
+            raise MissingAsset(f"MediaPipe's model is not at {path}: run  mien assets get {ASSET}  and name no path.")
         self._mediapipe = require("mediapipe", extra="faces")
         tasks = require("mediapipe.tasks.python", extra="faces")
         vision = require("mediapipe.tasks.python.vision", extra="faces")

@@ -27,7 +27,15 @@ from mien.pipelines.autoencoders import decode_latents, vae_scale_factor
 from mien.pipelines.controlnet import ControlledRows, controlled_rows
 from mien.pipelines.features import expression_features
 from mien.pipelines.output import PortraitPipelineOutput
-from mien.pipelines.request import CONDITIONS, Conditions, IdentityMode, build_guidance, check_names, gather
+from mien.pipelines.request import (
+    CONDITIONS,
+    DEFAULT_GUIDANCE,
+    Conditions,
+    IdentityMode,
+    build_guidance,
+    check_names,
+    gather,
+)
 
 EMBEDDED = ("studio",)
 Generators = torch.Generator | Sequence[torch.Generator] | None
@@ -45,6 +53,7 @@ class PortraitPipeline(DiffusionPipeline):
         expression_encoder: face crops -> features for the expression branch; not needed when features are given.
         controlnet: reads the landmark picture in the place of a landmarks branch (the papers' comparison).
         adapters: name -> branch.
+        guidance: the base's own guidance weights, over :data:`DEFAULT_GUIDANCE`; stands in ``model_index.json``.
     """
 
     model_cpu_offload_seq = "text_encoder->expression_encoder->unet->vae"
@@ -61,8 +70,11 @@ class PortraitPipeline(DiffusionPipeline):
         expression_encoder: nn.Module | None = None,
         controlnet: ControlNetModel | None = None,
         adapters: dict[str, Branch] | None = None,
+        guidance: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
+        check_names("guidance", guidance or {}, tuple(DEFAULT_GUIDANCE))
+        self.register_to_config(guidance=dict(guidance or {}))
         self.register_modules(
             vae=vae,
             text_encoder=text_encoder,
@@ -168,8 +180,8 @@ class PortraitPipeline(DiffusionPipeline):
             emotion: [P, 10] = valence, arousal, eight probabilities.
             identity_mode: ``"prompt"`` (Arc2Face) or ``"branch"`` (IP-Adapter-FaceID).
             scales: condition -> scale of its branch, one number or one a picture; 1 by default, 0 leaves it out.
-            guidance: condition or ``"text"`` -> guidance weight (2.5 for text and identity, 2.0 for the rest by
-                default), or a whole :class:`Guidance`.
+            guidance: condition or ``"text"`` -> guidance weight, over those of the base and
+                :data:`DEFAULT_GUIDANCE`; or a whole :class:`Guidance`.
             guidance_rescale: 0 to 1, against over-saturation.
             negative_prompt: prompt of the unconditional evaluation.
             masks: condition -> region [P, H, W] in [0, 1] in which its branch acts.
@@ -200,8 +212,10 @@ class PortraitPipeline(DiffusionPipeline):
         conditions = gather(prompt, given, identity_mode, num_images_per_prompt)
         for name in [name for name in conditions.branches if not _acts(scales.get(name, 1.0))]:
             del conditions.branches[name]
-        plan_of = guidance if isinstance(guidance, Guidance) else None
-        guide = plan_of or build_guidance(conditions, guidance or {}, guidance_rescale)  # type: ignore[arg-type]
+        if isinstance(guidance, Guidance):
+            guide = guidance
+        else:
+            guide = build_guidance(conditions, guidance or {}, guidance_rescale, self.config["guidance"])
         controlled = self._controlled(conditions, scales, guide, num_images_per_prompt, {*masks, *steps})
         names = {kind: adapter_for(self.adapters, kind) for kind in conditions.branches}
         device = self._execution_device

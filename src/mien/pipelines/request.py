@@ -122,7 +122,9 @@ def check_names(option: str, names: Mapping[str, Any], allowed: Sequence[str]) -
         raise BadInput(f"{option} names {unknown[0]!r}, which is unknown; choose among {', '.join(allowed)}.")
 
 
-def build_guidance(conditions: Conditions, weights: Mapping[str, float], rescale: float) -> Guidance:
+def build_guidance(
+    conditions: Conditions, weights: Mapping[str, float], rescale: float, own: Mapping[str, float] | None = None
+) -> Guidance:
     """The sum of differences of a call (Eq. 6): text and identity first, each other condition on top of them.
 
     With the identity in the prompt, text and identity are one: the weight ``identity`` goes first, then ``text``. An
@@ -131,20 +133,22 @@ def build_guidance(conditions: Conditions, weights: Mapping[str, float], rescale
 
     Args:
         conditions: what is present.
-        weights: condition or ``"text"`` -> weight, over :data:`DEFAULT_GUIDANCE`.
+        weights: condition or ``"text"`` -> weight, as the caller wants it.
         rescale: see :class:`Guidance`.
+        own: weights of the base, used where the caller says nothing, over :data:`DEFAULT_GUIDANCE`.
 
     Raises:
         BadInput: for an unknown name.
     """
     check_names("guidance", weights, tuple(DEFAULT_GUIDANCE))
-    present = {name: weights.get(name, DEFAULT_GUIDANCE[name]) for name in CONDITIONS if name in conditions.branches}
+    usual = DEFAULT_GUIDANCE | dict(own or {})
+    present = {name: weights.get(name, usual[name]) for name in CONDITIONS if name in conditions.branches}
     by_branch = "identity" in conditions.branches
     if not conditions.has_text:
         return Guidance.around(present, [["identity"]] if by_branch else [], rescale)
     apart = by_branch and "text" in weights and "identity" in weights
     first, second = ("identity", "text") if conditions.identity_in_prompt is not None else ("text", "identity")
-    present["text"] = weights.get(first, weights.get(second, DEFAULT_GUIDANCE["text"]))
+    present["text"] = weights.get(first, weights.get(second, usual[first]))
     if not by_branch:
         return Guidance.around(present, [["text"]], rescale)
     return Guidance.around(present, [["text"], ["identity"]] if apart else [["text", "identity"]], rescale)

@@ -9,12 +9,20 @@ from pathlib import Path
 from mien.io import sha256_of
 
 WEIGHTS = (".safetensors", ".task")
+INDEX = "model_index.json"
 LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow")
 
 
 def model_hashes(folder: Path, extra: Mapping[str, Path]) -> dict[str, str]:
-    """sha256 of every weight file below ``folder`` (by its path inside it) and of the ``extra`` files (by name)."""
-    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.suffix in WEIGHTS}
+    """sha256 of every weight file below ``folder`` (by its path inside it) and of the ``extra`` files (by name).
+
+    ``model_index.json`` is among them: it names the classes and holds the base's own guidance.
+    """
+    files = {
+        path.relative_to(folder).as_posix(): path
+        for path in folder.rglob("*")
+        if path.suffix in WEIGHTS or path.name == INDEX
+    }
     return {name: _hash(path) for name, path in sorted({**files, **extra}.items())}
 
 

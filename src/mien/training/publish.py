@@ -22,6 +22,9 @@ _INDEX = {
     "unet": ["diffusers", "UNet2DConditionModel"],
     "scheduler": ["diffusers", "DPMSolverMultistepScheduler"],
     "expression_encoder": ["mien.faces.networks.expression", "ExpressionEncoder"],
+    # The paper's 2.5 is for Arc2Face. Chosen on people and targets that no benchmark uses: the judge's cosine to the
+    # right person is 0.774 with 3.5 and 0.751 with 2.5, at an Exp of 0.056 with either.
+    "guidance": {"identity": 3.5},
 }
 _NOT_SHIPPED = ("image_prompt.safetensors",)  # the E-Adapter starts from it; nobody samples with it
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mien.evaluation.control.observe import Readings, whole_rows
 from mien.evaluation.control.scene import Pair, Subject
 from mien.evaluation.metrics.expression import coefficient_distance, exp_distance, lms_distance
+from mien.evaluation.metrics.parameters import parameter_distance
 from mien.evaluation.metrics.pose import pose_error
 from mien.studio.emotions import emotion_of
 
@@ -84,7 +85,26 @@ def measures(readers: Sequence[str], told: Readings) -> list[Measure]:
         Measure("judge.emotion_class", "judge.emotion", other_class,
                 "Share of outputs in which the judge sees another of the eight emotions.", driven=True),
     ]  # fmt: skip
+    found += [one for part in told.values for one in _of_network(*part.partition(".")[::2])]
     return [one for one in found if one.driven or np.isfinite(told[one.part]).any()]
+
+
+def _of_network(part: str, name: str) -> list[Measure]:
+    """FaceCrafter's measures of what a network of another group tells (part), both pictures read by it."""
+    if part == "emotion":
+        return [
+            Measure(f"{name}.valence", f"{part}.{name}", _entry(0), f"V-RMSE, read by {name}.", squared=True),
+            Measure(f"{name}.arousal", f"{part}.{name}", _entry(1), f"A-RMSE, read by {name}.", squared=True),
+            Measure(f"{name}.emotion_l2", f"{part}.{name}", _probabilities,
+                    f"Norm of the difference of the eight probabilities, read by {name} (Dist-RMSE; inferred)."),
+            Measure(f"{name}.emotion_class", f"{part}.{name}", other_class,
+                    f"Share of outputs in which {name} sees another of the eight emotions."),
+        ]  # fmt: skip
+    of = {"expression_parameters": "50 FLAME expression coefficients (Exp-RMSE; inferred)",
+          "pose_parameters": "the head's rotation, axis-angle in radians (Pose-RMSE; inferred)"}  # fmt: skip
+    if part not in of:
+        return []
+    return [Measure(f"{name}.{part}", f"{part}.{name}", parameter_distance, f"Norm of the difference of {of[part]}.")]
 
 
 def driven_values(subjects: Sequence[Subject]) -> dict[str, NDArray[np.float64]]:
@@ -139,6 +159,10 @@ def _angle(axis: int) -> Distance:
 
 def _entry(index: int) -> Distance:
     return lambda target, seen: np.abs(seen[..., index] - target[..., index])
+
+
+def _probabilities(target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:
+    return np.linalg.norm(np.asarray(seen, np.float64)[..., 2:] - target[..., 2:], axis=-1)
 
 
 def other_class(target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:

@@ -31,8 +31,9 @@ class Readings:
     """Readings of N pictures.
 
     Attributes:
-        values: such as ``"mediapipe.blendshapes"`` [N, 52], ``"judge.coefficients"`` [N, 53] and ``"identity"``
-            [N, D]; NaN in rows without a face, and where a reader does not tell this.
+        values: such as ``"mediapipe.blendshapes"`` [N, 52], ``"judge.coefficients"`` [N, 53], ``"identity"`` [N, D] of
+            the judge and ``"identity.arcface"`` [N, 512]; NaN in rows without a face, and where a reader does not tell
+            this.
     """
 
     values: dict[str, NDArray[Any]]
@@ -60,6 +61,7 @@ def observe(tools: ControlTools, pictures: Sequence[Any], told: Told = lambda _:
         for part, shape in READ.items()
     }
     values |= {f"judge.{part}": np.full((count, *shape), np.nan, np.float32) for part, shape in JUDGED.items()}
+    values |= {name: np.full((count, *shape), np.nan, np.float32) for name, shape in tools.networks.parts().items()}
     identities: list[Floats] = []
     for start in range(0, count, _BATCH):
         rows = range(start, min(start + _BATCH, count))
@@ -71,6 +73,8 @@ def observe(tools: ControlTools, pictures: Sequence[Any], told: Told = lambda _:
         identities.append(judged.pop("identity"))
         for name, part in judged.items():
             values[f"judge.{name}"][rows.start : rows.stop] = part
+        for name, part in tools.networks.read([pictures[row] for row in rows], points).items():
+            values[name][rows.start : rows.stop] = part
         told(len(rows))
     return Readings(values | {"identity": np.concatenate(identities)})
 

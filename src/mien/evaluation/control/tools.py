@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import BadInput, MissingAsset, MissingDependency
 from mien.evaluation.control.scene import Draws, Subject
+from mien.evaluation.networks import Networks, load_networks
 
 if TYPE_CHECKING:
     from mien.evaluation.spec import ModelSpec
@@ -32,6 +33,7 @@ class ControlTools:
         judge_face: crops -> {"coefficients", "pose", "emotion"}; its method ``predict``.
         judge_identity: crops [B, 3, 96, 96] -> embeddings of L2 norm 1.
         judge_attributes: whole pictures [B, 3, 96, 96] -> features, its method ``features``; None without it.
+        networks: of other groups, for numbers under their names.
         models: file -> sha256 of what the pictures depend on.
         judges: file -> sha256 of what the numbers depend on besides.
         kit: sha256 of the face kit.
@@ -46,6 +48,7 @@ class ControlTools:
     judge_face: Any
     judge_identity: Any
     judge_attributes: Any = None
+    networks: Networks = field(default_factory=Networks)
     models: Mapping[str, str] = field(default_factory=dict)
     judges: Mapping[str, str] = field(default_factory=dict)
     kit: str = ""
@@ -66,16 +69,17 @@ class ControlTools:
         return self.renderer.render(subject.person, subject.picture)
 
 
-def load_tools(model: str, kit: Path | None, rendered: bool = True) -> ControlTools:
+def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: Iterable[str] = ()) -> ControlTools:
     """Load a model with its judges, and whatever readers are at hand.
 
     Args:
         model: ``studio`` or the folder of a base.
         kit: the face kit's file; None takes ``MIEN_FACEKIT``.
         rendered: people and targets are renders, for which the kit is needed.
+        networks: names of networks of other groups, see `mien.evaluation.networks`.
 
     Raises:
-        MienError: if the model, a judge, the kit or every reader is missing.
+        MienError: if the model, a judge, a network, the kit or every reader is missing.
     """
     from mien.assets import embedded
     from mien.generate import branch_kinds, load_pipeline, picture_size
@@ -84,6 +88,7 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True) -> ControlTo
     from mien.studio.kit import FaceKit
     from mien.studio.renderer import Renderer
 
+    others = load_networks(networks)
     face_kit = FaceKit.load(kit) if rendered else None
     pipeline = load_pipeline(model)
     folder = embedded(model) if model == "studio" else Path(model)
@@ -107,7 +112,8 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True) -> ControlTo
         judge_face=_network("JudgeFace", folder / "judges" / "face"),
         judge_identity=_network("JudgeIdentity", folder / "judges" / "identity"),
         models=used,
-        judges=judging,
+        judges=judging | dict(others.files),
+        networks=others,
         judge_attributes=_network("JudgeAttributes", attributes) if attributes.is_dir() else None,
         kit=face_kit.sha256 if face_kit else "",
     )

@@ -1,0 +1,102 @@
+"""Networks by name, from the assets registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mien.errors import BadInput, MissingAsset
+from mien.evaluation.networks.faces import LAYOUTS, SHAPES, Arrays, FaceNetwork, open_face_network
+
+FACE_NETWORKS = tuple(LAYOUTS)
+SET_NETWORKS = ("inception",)
+PAIR_NETWORKS = ("lpips-alex", "lpips-vgg")
+
+EXPORTED = {"emonet": "emonet_8.onnx", "smirk": "smirk_encoder.onnx"}
+"""Networks that a user exports, and the file's name: what EmoNet's licence forbids is passing it on."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Loaded networks.
+
+    Attributes:
+        faces: name -> reader of faces.
+        sets: name -> features [1, D] of a whole picture, for Frechet distance and KID.
+        pairs: name -> distances [B] of two batches of pictures [B, 3, H, W] in [-1, 1].
+        files: name -> sha256, for the record.
+    """
+
+    faces: Mapping[str, FaceNetwork] = field(default_factory=dict)
+    sets: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    pairs: Mapping[str, Callable[[Any, Any], Any]] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """What the face networks tell, such as ``identity.arcface``, and its shape."""
+        return {f"{part}.{name}": SHAPES[part] for name, one in self.faces.items() for part in one.layout.parts}
+
+    def read(self, pictures: Sequence[Any], landmarks: NDArray[Any]) -> Arrays:
+        """All of that for B pictures with landmarks [B, 478, 2 or 3]; NaN where the landmarks are."""
+        told = ((name, one(pictures, landmarks)) for name, one in self.faces.items())
+        return {f"{part}.{name}": values for name, parts in told for part, values in parts.items()}
+
+
+def load_networks(names: Iterable[str]) -> Networks:
+    """Load networks from the assets registry.
+
+    Args:
+        names: of `FACE_NETWORKS`, `SET_NETWORKS` and `PAIR_NETWORKS`.
+
+    Raises:
+        BadInput: for another name, or a broken file.
+        MissingAsset: if a file is not there; the message has the command that gets it.
+        MissingDependency: if a package is not there.
+    """
+    from mien.io import sha256_of
+
+    names = list(dict.fromkeys(names))
+    known = (*FACE_NETWORKS, *SET_NETWORKS, *PAIR_NETWORKS)
+    for name in names:
+        if name not in known:
+            raise BadInput(f"There is no network {name!r}; choose of: {', '.join(known)}.")
+    assets = {name: _file(name) for name in names}
+    return Networks(
+        {name: open_face_network(name, path) for name, path in assets.items() if name in FACE_NETWORKS},
+        {name: _inception(path) for name, path in assets.items() if name in SET_NETWORKS},
+        {name: _lpips(name, path) for name, path in assets.items() if name in PAIR_NETWORKS},
+        {f"networks/{name}": sha256_of(path) for name, path in assets.items()},
+    )
+
+
+def _file(name: str) -> Path:
+    """The file of a network."""
+    from mien.assets import require_asset
+    from mien.assets.lookup import downloads, offline_folder
+
+    if name not in EXPORTED:
+        return require_asset(name)
+    places = [folder / EXPORTED[name] for folder in (offline_folder(), downloads()) if folder is not None]
+    for place in places:
+        if place.is_file():
+            return place
+    raise MissingAsset(
+        f"{name} is published as code with weights: export it once as docs/assets.md says, and put {EXPORTED[name]} "
+        f"into {places[0].parent}."
+    )
+
+
+def _inception(path: Path) -> Callable[[Any], Any]:
+    from mien.evaluation.networks.inception import Inception
+
+    return Inception(path)
+
+
+def _lpips(name: str, path: Path) -> Callable[[Any, Any], Any]:
+    from mien.evaluation.networks.lpips import Lpips
+
+    return Lpips.from_file("alex" if name == "lpips-alex" else "vgg", path)

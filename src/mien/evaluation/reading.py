@@ -1,0 +1,71 @@
+"""What is read of a list of picture files: arrays with one row a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.evaluation.networks import Networks
+
+if TYPE_CHECKING:
+    from mien.faces.reader import FaceReader
+    from mien.faces.studio import StudioReader
+
+Floats = NDArray[np.float64]
+
+READ = {"blendshapes": (52,), "landmarks": (478, 3), "pose": (3,)}
+"""What the reader tells of a face, and its shape."""
+
+
+def read_pictures(
+    files: Sequence[Path],
+    reader: FaceReader,
+    studio: StudioReader,
+    networks: Networks,
+    features: Mapping[str, Callable[[Any], Floats]],
+    told: Callable[[int], Any],
+) -> dict[str, Floats]:
+    """Readings of N pictures by part, NaN where no face was found; ``features.NAME`` [N, D] of whole pictures."""
+    from mien.toolbox import Seen, identity_of
+
+    shapes = READ | {"identity.studio": (512,), "emotion.studio": (10,)} | networks.parts()
+    values = {part: np.full((len(files), *shape), np.nan) for part, shape in shapes.items()}
+    whole: dict[str, list[Floats]] = {f"features.{name}": [] for name in features}
+    for row, image in enumerate(opened(files)):
+        face = next(iter(reader.read(image, str(files[row])).faces), None)
+        if face is not None:
+            for part in READ:
+                if getattr(face, part) is not None:
+                    values[part][row] = getattr(face, part)
+            values["identity.studio"][row] = identity_of(Seen(image, face), studio)[0]
+            felt = face if face.emotion is not None else next(iter(studio.read(image).faces), None)
+            if felt is not None:
+                values["emotion.studio"][row] = felt.emotion
+            for part, told_of in networks.read([image], values["landmarks"][row : row + 1]).items():
+                values[part][row] = told_of[0]
+        for name, look in features.items():
+            whole[f"features.{name}"].append(look(image))
+        told(1)
+    return values | {name: np.concatenate(rows) for name, rows in whole.items()}
+
+
+def opened(files: Sequence[Path]) -> Iterator[Any]:
+    """Pictures (PIL), one after the other."""
+    from mien.faces.pictures import open_picture
+
+    return (open_picture(path) for path in files)
+
+
+def picture_features(judge: Any, image: Any) -> Floats:
+    """The attribute judge's features [1, C] of a whole picture, PIL or uint8 [H, W, 3]."""
+    import torch
+    from PIL import Image
+
+    picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
+    pixels = np.asarray(picture.resize((96, 96), 3), np.float32)  # bicubic, antialiased by PIL
+    with torch.no_grad():
+        return judge.features(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 127.5 - 1).double().numpy()

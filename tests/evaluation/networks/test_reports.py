@@ -1,0 +1,73 @@
+"""Numbers of other groups' networks in the reports, under their names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.evaluation import score as module
+from mien.evaluation.compare import compare
+from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.diversity import compare_diversity
+from mien.evaluation.metrics.declared import METRICS
+from mien.evaluation.pairing import pair_up
+from tests.evaluation.fake_control import FakeModel, fake_control_tools
+from tests.evaluation.networks.fake_networks import fake_networks
+from tests.evaluation.test_score import CodedReader, write
+
+SETTINGS = ControlSettings(
+    people=5, targets=4, pairs_per_person=3, steps=2, batch=8, look_alikes=0, draws=40, cross_talk_people=0
+)
+
+
+def tools(model: FakeModel) -> Any:
+    return replace(fake_control_tools(model), networks=fake_networks())
+
+
+def test_control_reports_them_beside_the_judges(tmp_path: Path) -> None:
+    """One model does as it is told, one hears of the identity alone and fails once."""
+    deaf = replace(SETTINGS, conditions=("identity",))
+    models = {"deaf": (deaf, tools(FakeModel(blank=1))), "told": (SETTINGS, tools(FakeModel()))}
+    report = compare(SETTINGS, models, tmp_path)[0]
+    deaf_numbers, numbers = (report["models"][name]["metrics"] for name in ("deaf", "told"))
+    assert numbers["transfer.emonet.valence"]["value"] == pytest.approx(1, abs=0.05)
+    assert abs(deaf_numbers["transfer.emonet.valence"]["value"]) < 0.5
+    assert numbers["emonet.emotion_class"]["value"] == 0
+    assert numbers["smirk.expression_parameters"]["value"] < deaf_numbers["smirk.expression_parameters"]["value"]
+    assert numbers["smirk.pose_parameters"]["value"] == pytest.approx(0)
+    assert numbers["arcface.identity.top1"]["value"] == 1 and numbers["arcface.identity.top1"]["floor"] == 0.2
+    assert deaf_numbers["arcface.identity.top1"]["value"] == pytest.approx(14 / 15, abs=1e-4)
+    assert numbers["arcface.identity"]["value"] > numbers["arcface.identity"]["floor"]
+    assert deaf_numbers["arcface.identity"]["n_failed"] == 1
+    plain = compare(SETTINGS, {"told": (SETTINGS, fake_control_tools(FakeModel()))}, tmp_path)[0]
+    own = plain["models"]["told"]["metrics"]
+    assert {name: numbers[name] for name in own} == own  # and change nothing else
+
+
+def test_diversity_reports_lpips_and_fid(tmp_path: Path) -> None:
+    report, _ = compare_diversity(SETTINGS, {"told": (SETTINGS, tools(FakeModel()))}, tmp_path)
+    numbers = report["models"]["told"]["metrics"]
+    assert numbers["lpips.alex"]["value"] == 0 < numbers["lpips.alex"]["ceiling"]
+    assert numbers["fid.inception"]["value"] > 0 and numbers["kid.inception"]["n"] == 20
+    assert "frechet.inception" not in numbers and "fid.studio" not in numbers
+
+
+def test_scores_of_two_folders(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    colours: Any = {f"{k}.png": tuple(int(v) for v in rng.integers(30, 255, 3)) for k in range(4)}
+    a, b = write(tmp_path / "a", colours), write(tmp_path / "b", colours | {"3.png": (0, 0, 0)})
+    reader: Any = CodedReader()
+    report = module.score(pair_up(a, b), reader, reader, None, fake_networks(), draws=20)
+    numbers = report["metrics"]
+    assert {name.partition(".")[0] for name in numbers} <= METRICS.keys()
+    assert numbers["identity.arcface"]["value"] == pytest.approx(1) and numbers["identity.arcface"]["n_failed"] == 1
+    assert numbers["identity.arcface"]["floor"] < 1
+    for name in ("valence.emonet", "emotion_l2.emonet", "expression_l2.smirk", "rotation_rmse.smirk"):
+        assert (numbers[name]["value"], numbers[name]["n"]) == (pytest.approx(0, abs=1e-6), 3), name
+    assert numbers["expression_l2.smirk"]["floor"] == pytest.approx(numbers["expression_rmse.smirk"]["floor"] * 50**0.5)
+    assert numbers["lpips.alex"]["n"] == 4 and 0 < numbers["lpips.alex"]["value"] < numbers["lpips.alex"]["floor"]
+    assert numbers["fid.inception"]["value"] > 0 and not numbers["fid.inception"]["enough"]
