@@ -12,6 +12,7 @@ import pytest
 
 from mien.errors import BadInput, ConfigError
 from mien.evaluation import protocol
+from mien.evaluation.claims import CLAIMS, merge
 from mien.evaluation.compare import compare
 from mien.evaluation.control.run import Performance, Stage
 from mien.evaluation.control.settings import ControlSettings
@@ -151,3 +152,27 @@ def test_another_adapter_is_another_model(tmp_path: Path) -> None:
     pipeline.vae_scale_factor = 4
     with pytest.raises(BadInput, match="32 pixels"):
         with_model(tools, pipeline, ModelSpec())
+
+
+def test_claims_are_differences_signed_for_the_claim(tmp_path: Path) -> None:
+    """Only one of the two hears of the emotion: that one is named as the paper's better model."""
+    deaf = replace(SETTINGS, conditions=("identity",))
+    models = {
+        "lmk": (deaf, fake_control_tools(FakeModel())),
+        "lmk-emo": (SETTINGS, replace(fake_control_tools(FakeModel()), judge_attributes=None)),
+    }
+    report = compare(SETTINGS, models, tmp_path / "kept", command="mien evaluate control")[0]
+    rows = {row["id"]: row for row in report["claims"]}
+    assert list(rows) == [f"facecrafter-t1-{key}-emo-gain" for key in ("v", "a", "dist", "acc")]
+    gain = rows["facecrafter-t1-v-emo-gain"]
+    assert gain["holds"] and 0 < gain["low"] <= gain["effect"] <= gain["high"]
+    assert gain["studio"]["lmk-emo"] < gain["studio"]["lmk"] and gain["paper"] == (0.217, 0.250)
+    assert gain["effect"] == pytest.approx(gain["studio"]["lmk"] - gain["studio"]["lmk-emo"], abs=1e-4)
+    assert not rows["facecrafter-t1-acc-emo-gain"]["holds"]  # the fake judge always sees the same class
+    file = tmp_path / "claims.json"
+    file.write_text(json.dumps([{"id": "other"}, {"id": gain["id"], "effect": 7}]))
+    merge(file, report["claims"])
+    merged = {row["id"]: row for row in json.loads(file.read_text())}
+    assert list(merged)[:2] == ["other", gain["id"]] and merged[gain["id"]]["effect"] == gain["effect"]
+    assert {claim.metric for claim in CLAIMS} - {"kid.studio"} <= report["models"]["lmk"]["metrics"].keys()
+    assert len({claim.id for claim in CLAIMS}) == len(CLAIMS)

@@ -109,6 +109,24 @@ def test_kid_agrees_with_torchmetrics() -> None:
     assert distributions.kernel_distance(a, b) == pytest.approx(theirs, rel=1e-9)
 
 
+def test_kid_of_resamples_counts_pictures_as_often_as_they_were_drawn() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(6, 3)), rng.normal(size=(6, 3)) + 0.3
+    weights = np.array([np.ones(6), [2, 0, 1, 1, 0, 2]])
+    plain, drawn = distributions.kernel_distances(x, y, weights)
+    assert plain == pytest.approx(distributions.kernel_distance(x, y))
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> float:
+        return float((a @ b / 3 + 1) ** 3)
+
+    rows = np.repeat(np.arange(6), weights[1].astype(int))
+    pairs = [(i, j) for i in rows for j in rows]
+    within = [np.mean([kernel(v[i], v[j]) for i, j in pairs if i != j]) for v in (x, y)]
+    assert drawn == pytest.approx(sum(within) - 2 * np.mean([kernel(x[i], y[j]) for i, j in pairs]))
+    uneven = distributions.kernel_distances(x, y[:4], weights)
+    assert uneven[0] == pytest.approx(distributions.kernel_distance(x, y[:4]))
+
+
 def test_kid_is_unbiased_where_the_frechet_distance_is_not() -> None:
     kid, frechet = [], []
     for seed in range(20):

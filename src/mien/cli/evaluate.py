@@ -44,11 +44,18 @@ def evaluate(
     ] = None,
     batch: Annotated[int, typer.Option(help="Pictures drawn at once.")] = 20,
     draws: Annotated[int, typer.Option(help="Resamples of the bootstrap.")] = 1000,
+    claims: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Put the papers' claims that these models test into this JSON.")
+    ] = None,
     pictures: Annotated[Path | None, typer.Option(help="Where pictures are kept; the cache if not given.")] = None,
 ) -> None:
     """Hold models against each other on the same people, targets and seeds; the same command goes on."""
+    import shlex
+    import sys
+
     from mien.cli.progress import bar
     from mien.errors import BadInput
+    from mien.evaluation.claims import merge
     from mien.evaluation.compare import compare
     from mien.evaluation.control.settings import ControlSettings
     from mien.evaluation.diversity import compare_diversity
@@ -80,13 +87,16 @@ def evaluate(
         report, cases = compare_diversity(settings, models, place, bar, identities)
     else:
         own = (identities, targets_from) if identities and targets_from else None
-        report, done, stage = compare(settings, models, place, bar, own)
+        command = shlex.join(["mien", *sys.argv[1:]])
+        report, done, stage = compare(settings, models, place, bar, own, command)
         shown = f"{report['readers'][0]}.blendshapes"
         cases = {name: control_cases(one, stage, shown) for name, one in done.items()}
     report["protocol"] = protocol
     if variants:
         add_sweeps(report, specs, variants)
     write_report(output, report, cases)
+    if claims is not None:
+        merge(claims, report.get("claims", []))
     typer.echo((output / "report.md").read_text(encoding="utf-8"))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.evaluation.claims import tested
 from mien.evaluation.control.folders import set_up_folders, sized
 from mien.evaluation.control.likeness import cosine_rows, first_rows
 from mien.evaluation.control.measures import Distances
@@ -29,7 +30,7 @@ from mien.evaluation.control.summary import levels_of, transfers
 from mien.evaluation.control.tools import ControlTools
 from mien.evaluation.metrics.groups import by_group, worst_group_gap
 from mien.evaluation.metrics.leak import leak
-from mien.evaluation.scores import Draws, Score, finite, mean_score, share_score, told
+from mien.evaluation.scores import Comparable, Draws, Score, finite, mean_score, set_scores, share_score, told
 
 
 def compare(
@@ -38,6 +39,7 @@ def compare(
     folder: Path,
     bar: Bar = silent,
     own: tuple[Path, Path] | None = None,
+    command: str = "",
 ) -> tuple[dict[str, Any], dict[str, Performance], Stage]:
     """Run the control protocol on several models.
 
@@ -49,12 +51,13 @@ def compare(
         bar: makes progress bars.
         own: folders of a user's own pictures of identities and of targets, in the place of renders. Without exact
             renders there is no ceiling, no transfer and nothing by group.
+        command: what is noted in the claims as having made them.
 
     Returns:
         The report; what each model drew; and what they were held against. In the report, ``models`` has for each model
         and metric value, low, high (95 %, two-way cluster bootstrap), n, n_failed, floor and ceiling; ``differences``
         has, for each other model, value, low and high of its score minus the first's, from the same resamples and over
-        the pictures that count for both.
+        the pictures that count for both; ``claims`` are those of `mien.evaluation.claims` that these models can test.
     """
     first = next(iter(models.values()))[1]
     if own is None:
@@ -62,10 +65,12 @@ def compare(
     else:
         settings, stage = set_up_folders(settings, first, *own, folder, bar)
     shown, donors = gallery(first, stage.people), gallery(first, stage.donors)
-    done, scores = {}, {}
+    done: dict[str, Performance] = {}
+    scores: dict[str, dict[str, Comparable]] = {}
     for name, (asked, tools) in models.items():
         done[name] = perform(stage, sized(asked, stage.people, stage.wanted), tools, bar)
-        scores[name] = _scores(stage, done[name], first, shown, donors) | _network_identities(stage, done[name], first)
+        own_scores = _scores(stage, done[name], first, shown, donors) | _network_identities(stage, done[name], first)
+        scores[name] = own_scores | _set_scores(stage, done[name], first)
     report = {
         "protocol": "control",
         "title": _title(settings, stage),
@@ -84,6 +89,8 @@ def compare(
             for name, (asked, tools) in models.items()
         },
     } | told(scores)
+    if stage.identities:
+        report["claims"] = tested(scores, command)
     return report, done, stage
 
 
@@ -151,6 +158,19 @@ def _network_identities(stage: Stage, done: Performance, tools: ControlTools) ->
             hits = first_rows(seen, people, owners)
             found[f"{name}.identity.top1"] = share_score(hits, stage.weights, 1 / len(people), best)
     return found
+
+
+def _set_scores(stage: Stage, done: Performance, tools: ControlTools) -> dict[str, Comparable]:
+    """How far the outputs as a whole are from the exact renders of the same pairs."""
+    if not stage.identities:
+        return {}
+    return {
+        metric: score
+        for name in tools.looks()
+        for metric, score in set_scores(
+            name, stage.exact[f"features.{name}"], done.outputs[f"features.{name}"], stage.weights
+        ).items()
+    }
 
 
 def _levels(name: str, rows: Distances, stage: Stage, squared: bool, better: str) -> dict[str, Score]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,10 @@ from mien.evaluation.control.run import Bar, Performance, Stage, gallery, perfor
 from mien.evaluation.control.scene import TARGET_PICTURE, Subject, identity_subjects, lay_out
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.metrics.distributions import Moments, frechet_distance, kernel_distance
 from mien.evaluation.metrics.diversity import perceptual, spread_of_each
 from mien.evaluation.page import Case, Cases
-from mien.evaluation.reading import picture_features
-from mien.evaluation.score import set_distances
-from mien.evaluation.scores import Comparable, SetScore, finite_mean, mean_score, share_score, told
+from mien.evaluation.scores import Comparable, finite_mean, mean_score, set_scores, share_score, told
 from mien.studio.dataset import plan_picture
 
 Rows = NDArray[np.float64]
@@ -131,23 +129,25 @@ def _scores(
         found[name] = mean_score(rows, _spread(exact[part], count) if exact else rows * np.nan, weights, "higher")
     similar = np.einsum("nkd,nd->nk", done.outputs["identity"].reshape(count, -1, shown.shape[1]), shown)
     found["identity.cosine"] = mean_score(_mean(similar), _same(exact, shown, count), weights, "higher")
-    pictures = [read_png(file) for file in done.files]
+    pictures = [read_png(file) for file in done.files] if tools.networks.pairs else []
     for name, network in tools.networks.pairs.items():
         rows, exact_rows = (_apart(images, count, network) for images in (pictures, real))
         found[name.replace("-", ".")] = mean_score(rows, exact_rows, weights, "higher")
-    for name, look in tools.networks.sets.items():
-        found |= _set_scores(name, _features(look, pictures), _features(look, real))
-    if tools.judge_attributes is not None:
-        seen, best = (_features(partial(picture_features, tools.judge_attributes), of) for of in (pictures, real))
-        rows, exact_rows = (_apart(of, count, _straight) for of in (seen, best))
-        found |= {"perceptual.studio": mean_score(rows, exact_rows, weights, "higher")}
-        found |= _set_scores("studio", seen, best)
+    for name in tools.looks():
+        seen, best = done.outputs[f"features.{name}"], exact.get(f"features.{name}", np.zeros((0, 0)))
+        if name == "studio":
+            rows, exact_rows = (_apart(of, count, _straight) for of in (seen, best))
+            found["perceptual.studio"] = mean_score(rows, exact_rows, weights, "higher")
+        if len(best):
+            found |= set_scores(name, best, seen, each, _halves(best))
     return found
 
 
-def _features(look: Callable[[Any], Rows], pictures: Sequence[Any]) -> Rows:
-    """Features [N, D] of pictures; [0, 0] of none."""
-    return np.concatenate([look(picture) for picture in pictures]) if len(pictures) else np.zeros((0, 0))
+def _halves(real: Rows) -> tuple[float, float]:
+    """(KID, Frechet distance) between two halves of the renders."""
+    half = len(real) // 2
+    frechet = frechet_distance(Moments.of(real[:half]), Moments.of(real[half:]))
+    return round(kernel_distance(real[:half], real[half:]), 5), round(frechet, 5)
 
 
 def _straight(a: Rows, b: Rows) -> Rows:
@@ -160,18 +160,6 @@ def _apart(of: Any, people: int, distance: Callable[[Any, Any], Any]) -> Rows:
         return np.full(people, np.nan)
     rows = of if isinstance(of, np.ndarray) else as_tensor(of)
     return perceptual(rows.reshape(people, -1, *rows.shape[1:]), distance)
-
-
-def _set_scores(name: str, seen: Rows, real: Rows) -> dict[str, Comparable]:
-    """Distances of the set from the renders in a network's features; the ceiling holds two halves of those apart."""
-    if not len(real):
-        return {}
-    half = len(real) // 2
-    outputs, halves = (set_distances(name, *both) for both in ((real, seen), (real[:half], real[half:])))
-    return {
-        metric: SetScore(told["value"], len(seen), round(halves[metric]["value"], 5))
-        for metric, told in outputs.items()
-    }
 
 
 def _spread(rows: NDArray[Any], people: int) -> Rows:

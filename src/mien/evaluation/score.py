@@ -121,7 +121,7 @@ def score(
         metrics[name.replace("-", ".")] = _pictures_apart(pairs, network, draws)
     if len(pairs.reference) > 1:
         for name in features:
-            metrics |= set_distances(name, *(side[f"features.{name}"] for side in sides))
+            metrics |= _set_distances(name, *(side[f"features.{name}"] for side in sides))
     for name, found in metrics.items():
         metric = declared(name)
         found |= {"unit": metric.unit, "better": metric.better, "minimum": metric.minimum}
@@ -192,15 +192,15 @@ def _floor(a: Floats, b: Floats, distance: Distance, root: bool) -> float | None
     return float(np.sqrt(np.square(rows).mean()) if root else rows.mean())
 
 
-def set_distances(name: str, a: Floats, b: Floats) -> dict[str, dict[str, Any]]:
+def _set_distances(name: str, a: Floats, b: Floats) -> dict[str, dict[str, Any]]:
     """Distances of two sets as wholes in the features [N, D] of a network; ``n`` is the smaller set's size."""
     from mien.evaluation.metrics.distributions import Moments, frechet_distance, kernel_distance
+    from mien.evaluation.scores import frechet_name
 
     shared = {"low": None, "high": None, "n": min(len(a), len(b)), "n_failed": 0, "floor": None}
-    frechet = "fid" if name == "inception" else "frechet"
     return {
         f"kid.{name}": {"value": kernel_distance(a, b), **shared},
-        f"{frechet}.{name}": {"value": frechet_distance(Moments.of(a), Moments.of(b)), **shared},
+        f"{frechet_name(name)}.{name}": {"value": frechet_distance(Moments.of(a), Moments.of(b)), **shared},
     }
 
 

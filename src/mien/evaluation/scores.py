@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mien.evaluation.bootstrap import weighted_means
 from mien.evaluation.control.summary import Weights, estimate
+from mien.evaluation.metrics.distributions import Moments, frechet_distance, kernel_distances
 
 Draws = NDArray[np.float64]
 
@@ -80,6 +81,55 @@ class SetScore:
     def minus(self, other: SetScore) -> dict[str, Any]:
         """The difference of the two values."""
         return {"value": finite(self.value - other.value), "low": None, "high": None}
+
+
+@dataclass(frozen=True, eq=False)
+class KernelScore:
+    """KID of a set, over resamples; lower is better.
+
+    Attributes:
+        draws: [1 + draws], the data themselves first.
+        n: pictures.
+        ceiling: what exact renders give; None where it is not known.
+    """
+
+    draws: Draws
+    n: int
+    ceiling: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """See `Comparable`."""
+        return estimate(self.draws) | {"n": self.n, "n_failed": 0, "floor": None, "ceiling": self.ceiling,
+                                       "better": "lower"}  # fmt: skip
+
+    def minus(self, other: KernelScore) -> dict[str, Any]:
+        """From the same resamples."""
+        return estimate(self.draws - other.draws)
+
+
+def set_scores(
+    name: str, real: Draws, seen: Draws, weights: Weights, ends: tuple[float, float] | None = None
+) -> dict[str, Comparable]:
+    """KID and Frechet distance of outputs from renders in a network's features; Inception's Frechet distance is an FID.
+
+    Args:
+        name: of the network.
+        real: features [N, D] of the renders.
+        seen: features [N, D] of the outputs, row by row of the same people.
+        weights: resamples of the rows [1 + draws, N].
+        ends: (KID, Frechet distance) that exact renders give, where known.
+    """
+    kid, frechet = ends or (None, None)
+    distance = frechet_distance(Moments.of(real), Moments.of(seen))
+    return {
+        f"kid.{name}": KernelScore(kernel_distances(real, seen, weights), len(seen), kid),
+        f"{frechet_name(name)}.{name}": SetScore(distance, len(seen), frechet),
+    }
+
+
+def frechet_name(network: str) -> str:
+    """Only in Inception's features is the Frechet distance an FID."""
+    return "fid" if network == "inception" else "frechet"
 
 
 def share_score(hits: NDArray[Any], weights: Weights, floor: float | None, ceiling: float | None) -> Score:

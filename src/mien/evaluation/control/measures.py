@@ -80,8 +80,15 @@ def measures(readers: Sequence[str], told: Readings) -> list[Measure]:
                   f"Root mean square error in degrees of the judge's {name} against the driven one.",
                   driven=True, squared=True)
           for axis, name in enumerate(("yaw", "pitch", "roll"))),
-        Measure("judge.valence", "judge.emotion", _entry(0), "Error of the judge's valence.", driven=True),
-        Measure("judge.arousal", "judge.emotion", _entry(1), "Error of the judge's arousal.", driven=True),
+        Measure("judge.pose", "judge.pose", _angles,
+                "Root mean square error in degrees over the judge's three angles (Pose-RMSE).",
+                driven=True, squared=True),
+        Measure("judge.valence", "judge.emotion", _entry(0),
+                "Root mean square error of the judge's valence (V-RMSE).", driven=True, squared=True),
+        Measure("judge.arousal", "judge.emotion", _entry(1),
+                "Root mean square error of the judge's arousal (A-RMSE).", driven=True, squared=True),
+        Measure("judge.emotion_l2", "judge.emotion", _probabilities,
+                "Norm of the difference of the judge's eight probabilities (Dist-RMSE; inferred).", driven=True),
         Measure("judge.emotion_class", "judge.emotion", other_class,
                 "Share of outputs in which the judge sees another of the eight emotions.", driven=True),
     ]  # fmt: skip
@@ -155,6 +162,10 @@ def _distance(measure: Measure, target: NDArray[Any], seen: NDArray[Any]) -> NDA
 
 def _angle(axis: int) -> Distance:
     return lambda target, seen: np.abs(pose_error(target, seen)[..., axis])
+
+
+def _angles(target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:
+    return np.sqrt(np.square(pose_error(target, seen)).mean(-1))
 
 
 def _entry(index: int) -> Distance:

@@ -32,8 +32,8 @@ class Readings:
 
     Attributes:
         values: such as ``"mediapipe.blendshapes"`` [N, 52], ``"judge.coefficients"`` [N, 53], ``"identity"`` [N, D] of
-            the judge and ``"identity.arcface"`` [N, 512]; NaN in rows without a face, and where a reader does not tell
-            this.
+            the judge, ``"identity.arcface"`` [N, 512]; NaN in rows without a face, and where a reader does not tell
+            this; and ``"features.studio"`` [N, D] of whole pictures.
     """
 
     values: dict[str, NDArray[Any]]
@@ -63,9 +63,13 @@ def observe(tools: ControlTools, pictures: Sequence[Any], told: Told = lambda _:
     values |= {f"judge.{part}": np.full((count, *shape), np.nan, np.float32) for part, shape in JUDGED.items()}
     values |= {name: np.full((count, *shape), np.nan, np.float32) for name, shape in tools.networks.parts().items()}
     identities: list[Floats] = []
+    looks = tools.looks()
+    whole: dict[str, list[Floats]] = {f"features.{name}": [] for name in looks}
     for start in range(0, count, _BATCH):
         rows = range(start, min(start + _BATCH, count))
         for row in rows:
+            for name, look in looks.items():
+                whole[f"features.{name}"].append(look(pictures[row]))
             for name, reader in tools.readers.items():
                 _store(values, name, row, largest_face(reader, pictures[row]))
         points = values[f"{tools.first_reader}.landmarks"][rows.start : rows.stop]
@@ -76,7 +80,8 @@ def observe(tools: ControlTools, pictures: Sequence[Any], told: Told = lambda _:
         for name, part in tools.networks.read([pictures[row] for row in rows], points).items():
             values[name][rows.start : rows.stop] = part
         told(len(rows))
-    return Readings(values | {"identity": np.concatenate(identities)})
+    values["identity"] = np.concatenate(identities)
+    return Readings(values | {name: np.concatenate(rows) for name, rows in whole.items()})
 
 
 def whole_rows(values: NDArray[Any]) -> NDArray[np.bool_]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,13 @@ class ControlTools:
     def first_reader(self) -> str:
         """Name of the reader whose landmarks are used."""
         return next(iter(self.readers))
+
+    def looks(self) -> dict[str, Callable[[Any], Any]]:
+        """Name -> features [1, D] of a whole picture: the attribute judge's, as ``studio``, and other groups'."""
+        from mien.evaluation.reading import picture_features
+
+        own = {} if self.judge_attributes is None else {"studio": partial(picture_features, self.judge_attributes)}
+        return own | dict(self.networks.sets)
 
     def render(self, subject: Subject) -> Any:
         """A planned picture, drawn.

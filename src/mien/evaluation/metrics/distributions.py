@@ -76,16 +76,41 @@ def kernel_distance(first: ArrayLike, second: ArrayLike) -> float:
     Args:
         first: features [N, D], N of at least 2.
         second: features [M, D], M of at least 2.
+
+    Raises:
+        ValueError: for a single picture on either side.
+    """
+    return float(kernel_distances(first, second, np.ones((1, len(np.asarray(first)))))[0])
+
+
+def kernel_distances(
+    first: ArrayLike, second: ArrayLike, weights: ArrayLike, others: ArrayLike | None = None
+) -> Floats:
+    """The same for resamples, in which a picture counts several times or not at all, [draws].
+
+    Args:
+        first: features [N, D].
+        second: features [M, D].
+        weights: of ``first`` [draws, N].
+        others: of ``second`` [draws, M]; ``weights`` where the rows belong together, ones where M differs from N.
+
+    Raises:
+        ValueError: for a single picture on either side.
     """
     x, y = (np.asarray(values, np.float64) for values in (first, second))
     if min(len(x), len(y)) < 2:
         raise ValueError("KID needs two pictures or more on each side")
+    w = np.asarray(weights, np.float64)
+    v = np.asarray(others, np.float64) if others is not None else w if len(x) == len(y) else np.ones((len(w), len(y)))
 
     def kernel(a: Floats, b: Floats) -> Floats:
         return (a @ b.T / a.shape[1] + 1) ** 3
 
-    within = 0.0
-    for values in (x, y):
-        table = kernel(values, values)
-        within += (table.sum() - np.trace(table)) / (len(values) * (len(values) - 1))
-    return float(within - 2 * kernel(x, y).mean())
+    def within(values: Floats, counts: Floats) -> Floats:
+        table, squares = kernel(values, values), np.square(counts)
+        # a picture drawn twice is still one picture: no pair with itself
+        pairs = np.square(counts.sum(1)) - squares.sum(1)
+        return (((counts @ table) * counts).sum(1) - squares @ np.diag(table)) / pairs
+
+    across = ((w @ kernel(x, y)) * v).sum(1) / (w.sum(1) * v.sum(1))
+    return within(x, w) + within(y, v) - 2 * across
