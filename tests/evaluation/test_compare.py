@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mien.errors import BadInput, ConfigError
+from mien.errors import BadInput, ConfigError, MissingAsset
 from mien.evaluation import protocol
 from mien.evaluation.claims import CLAIMS, merge
 from mien.evaluation.compare import compare
@@ -176,3 +176,18 @@ def test_claims_are_differences_signed_for_the_claim(tmp_path: Path) -> None:
     assert list(merged)[:2] == ["other", gain["id"]] and merged[gain["id"]]["effect"] == gain["effect"]
     assert {claim.metric for claim in CLAIMS} - {"kid.studio"} <= report["models"]["lmk"]["metrics"].keys()
     assert len({claim.id for claim in CLAIMS}) == len(CLAIMS)
+
+
+def test_a_preset_stands_for_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
+    spec = load_spec("lmk-pretrained")
+    with pytest.raises(MissingAsset, match="mien train studio-pretrained-landmarks --data"):
+        spec.check()
+    file = tmp_path / "runs" / "studio-pretrained-landmarks" / "export" / "adapters" / "landmarks.safetensors"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"here")
+    spec.check()
+    assert spec.adapter_file("landmarks") == file
+    with pytest.raises(MissingAsset, match="nothing at nowhere"):
+        ModelSpec(text_encoder="nowhere").check()
+    assert ModelSpec(adapters={"emotion": None}).adapter_file("emotion") is None

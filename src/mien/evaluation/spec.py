@@ -22,10 +22,9 @@ class ModelSpec(BaseModel):
     Attributes:
         base: ``studio``, or the folder of a base.
         adapters: branch -> adapter file in the place of the base's own; None takes a branch away.
-        controlnet: folder of a ControlNet that reads the landmark pictures in the place of the landmarks branch; or
-            the preset that trains it, whose run in the user's cache is taken.
+        controlnet: folder of a ControlNet that reads the landmark pictures in the place of the landmarks branch.
         text_encoder: folder of a text encoder in the place of the base's, as the joint stage trains one; e(0) stays the
-            base's own.
+            base's own. For this and the two above, the name of a preset stands for its run in the user's cache.
         conditions: what it is told; None is whatever it has a branch for.
         scales: branch -> scale.
         guidance: condition -> guidance weight.
@@ -66,12 +65,10 @@ class ModelSpec(BaseModel):
         Raises:
             MissingAsset: if one is missing.
         """
-        files = [*filter(None, self.adapters.values()), *([self.text_encoder] if self.text_encoder else [])]
-        for place in files:
-            if not Path(place).exists():
-                raise MissingAsset(f"There is nothing at {place}, which a spec names; check the path.")
-        if self.controlnet is not None:
-            self.controlnet_folder()
+        for name in self.adapters:
+            self.adapter_file(name)
+        self.controlnet_folder()
+        self.text_encoder_folder()
 
     def load(self) -> Any:
         """The pipeline.
@@ -85,36 +82,62 @@ class ModelSpec(BaseModel):
         from mien.generate import load_pipeline
 
         pipeline = load_pipeline(self.base)
-        for name, file in self.adapters.items():
+        for name in self.adapters:
+            file = self.adapter_file(name)
             if file is None:
                 pipeline.adapters.pop(name, None)
             else:
                 pipeline.adapters[name] = next(iter(load_adapter(file).values()))
-        if self.controlnet is not None:
+        if (controlnet := self.controlnet_folder()) is not None:
             from diffusers import ControlNetModel
 
-            pipeline.register_modules(controlnet=ControlNetModel.from_pretrained(self.controlnet_folder()))
-        if self.text_encoder is not None:
+            pipeline.register_modules(controlnet=ControlNetModel.from_pretrained(controlnet))
+        if (folder := self.text_encoder_folder()) is not None:
             from transformers import CLIPTextModel
 
             pipeline.encode_null()
-            pipeline.register_modules(text_encoder=CLIPTextModel.from_pretrained(self.text_encoder).float().eval())
+            pipeline.register_modules(text_encoder=CLIPTextModel.from_pretrained(folder).float().eval())
         return pipeline.to(dtype=getattr(torch, self.dtype))
 
-    def controlnet_folder(self) -> Path:
-        """Where the ControlNet is.
+    def adapter_file(self, name: str) -> Path | None:
+        """A branch's adapter file, or None where the branch is taken away.
 
         Raises:
             MissingAsset: if it is not there.
         """
-        from mien.training.run import runs_folder
+        place = self.adapters[name]
+        return None if place is None else _found(place, f"adapters/{name}.safetensors")
 
-        place = str(self.controlnet)
-        folders = [Path(place), runs_folder() / place / "export" / "controlnet"]
-        for folder in folders:
-            if (folder / "config.json").is_file():
-                return folder
-        raise MissingAsset(f"There is no ControlNet in {place}: train it with  mien train {place} --data FOLDER.")
+    def controlnet_folder(self) -> Path | None:
+        """Where the ControlNet is, if there is to be one.
+
+        Raises:
+            MissingAsset: if it is not there.
+        """
+        return None if self.controlnet is None else _found(self.controlnet, "controlnet")
+
+    def text_encoder_folder(self) -> Path | None:
+        """Where the text encoder is that takes the place of the base's, if there is to be one.
+
+        Raises:
+            MissingAsset: if it is not there.
+        """
+        return None if self.text_encoder is None else _found(self.text_encoder, "text_encoder")
+
+
+def _found(place: str, part: str) -> Path:
+    """A file or folder that a spec names, or that part of a preset's run in the user's cache."""
+    from mien.training.presets import PRESETS
+    from mien.training.run import runs_folder
+
+    if place not in PRESETS:
+        if not Path(place).exists():
+            raise MissingAsset(f"There is nothing at {place}, which a spec names; check the path.")
+        return Path(place)
+    path = runs_folder() / place / "export" / part
+    if not path.exists():
+        raise MissingAsset(f"There is no {part} of {place}: train it with  mien train {place} --data FOLDER.")
+    return path
 
 
 def load_spec(place: str) -> ModelSpec:

@@ -146,14 +146,14 @@ def with_model(tools: ControlTools, pipeline: Any, spec: ModelSpec) -> ControlTo
         used = {name: digest for name, digest in own.items() if not name.startswith(("judges/", "reader/"))}
         if used.get(EMBEDDER, tools.models.get(EMBEDDER)) != tools.models.get(EMBEDDER):
             raise BadInput(f"{spec.base} has an identity embedder of its own, which is not supported here yet.")
-    for name, file in spec.adapters.items():
+    for name in spec.adapters:
         used.pop(f"adapters/{name}.safetensors", None)
-        if file is not None:
-            used[f"adapters/{name}.safetensors"] = sha256_of(Path(file))
-    if spec.controlnet is not None:
-        used |= _files("controlnet", spec.controlnet_folder())
-    if spec.text_encoder is not None:
-        used |= _files("text_encoder", Path(spec.text_encoder))
+        if (file := spec.adapter_file(name)) is not None:
+            used[f"adapters/{name}.safetensors"] = sha256_of(file)
+    if (controlnet := spec.controlnet_folder()) is not None:
+        used |= _files("controlnet", controlnet)
+    if (text_encoder := spec.text_encoder_folder()) is not None:
+        used |= _files("text_encoder", text_encoder)
     if spec.dtype != "float32":
         used["dtype"] = spec.dtype  # no file, but pictures depend on it as on one
     return replace(tools, pipeline=pipeline, kinds=branch_kinds(pipeline), models=used)
