@@ -39,6 +39,9 @@ def page() -> str:
         "FaceCrafter's Table 1 in the studio: a ControlNet, the landmark module, and that with the emotion module, "
         "each trained on 30,000 pictures over the same frozen base. The studio shows the direction, not the paper's "
         "values.",
+        "`python benchmarks/arms.py` ([JSON](../benchmarks/results/arms.json)): what each arm learnt, also at another "
+        "rate; the table after it is of the ControlNet that learnt more.",
+        _arms(read_json(RESULTS / "arms.json")),
         f"`{table1['claims'][0]['command']}` ([JSON](../benchmarks/results/table1.json)).",
         comparison(_only(table1, TABLE1)).strip(),
         "The same as claims ([JSON](../benchmarks/results/claims.json)). The effect is signed so that positive "
@@ -56,6 +59,17 @@ TABLE1 = (
     "judge.emotion_class", "mediapipe.exp", "mediapipe.lms", "identity.cosine", "identity.top1", "identity.leak",
     "kid.studio",
 )  # fmt: skip
+
+
+def _arms(arms: list[dict[str, Any]]) -> str:
+    rows = [
+        [one["objective"], one["kind"], f"{one['seen']:,}", f"{one['lr']:g}", *_gaps(one["validation"])] for one in arms
+    ]
+    return table(["Objective", "condition", "pictures", "rate", "t = 900, right / shuffled", "t = 600"], rows)
+
+
+def _gaps(validation: dict[str, float]) -> list[str]:
+    return [f"{validation[f'right_{t}']:.3f} / {validation[f'shuffled_{t}']:.3f}" for t in (900, 600)]
 
 
 def _only(report: dict[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:

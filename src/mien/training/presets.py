@@ -54,7 +54,7 @@ _SHIPPED = [
 _COMPARISONS = [
     TrainConfig(name="studio-joint", objective="joint:JointObjective", needs=_BASE_NEEDS, pictures=160_000, batch=64,
                 lr=1e-4, options={"replicas": 16, "emphasis": 2.0}),
-    # Arms of one comparison: the same frozen base and budget; each rate is the best of those tried (docs).
+    # Arms of one comparison: the same frozen base and budget. At 5e-4 the ControlNet learnt nothing (docs/results.md).
     TrainConfig(name="studio-controlnet", objective="controlnet:ControlNetObjective", needs=_BASE_NEEDS,
                 pictures=30_000, batch=16, lr=1.5e-3, options={"emphasis": 2.0, "prompts": (0.1, 0.5, 0.3, 0.1)}),
     TrainConfig(name="studio-pretrained-landmarks", objective="branch:BranchObjective", needs=_BASE_NEEDS,

@@ -1,0 +1,35 @@
+"""How far the arms of a comparison learnt: their budgets, rates and errors on held-out people.
+
+    python benchmarks/arms.py RUN [RUN ...]
+
+A RUN is the folder of a run of ``mien train``. Writes ``benchmarks/results/arms.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from mien.io import read_json, write_json
+
+RESULT = Path(__file__).parent / "results" / "arms.json"
+
+
+def arm(run: Path) -> dict[str, Any]:
+    """Settings and the last validation of a run."""
+    config = read_json(run / "config.json")
+    records = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    validation = next(record["validation"] for record in reversed(records) if "validation" in record)
+    return {
+        "objective": config["objective"].partition(":")[0],
+        "kind": config["options"].get("kind", "landmarks"),
+        **{name: config[name] for name in ("pictures", "batch", "lr", "seed")},
+        "seen": records[-1]["seen"],
+        "validation": {name: round(value, 4) for name, value in validation.items()},
+    }
+
+
+if __name__ == "__main__":
+    write_json(RESULT, [arm(Path(run)) for run in sys.argv[1:]])
