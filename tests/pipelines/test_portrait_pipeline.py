@@ -275,6 +275,14 @@ def test_a_base_brings_its_own_guidance(pipeline: Any, tmp_path: Path) -> None:
         tiny_pipeline(guidance={"identty": 4.0})
 
 
+def test_a_base_may_turn_a_branch_off_until_it_is_asked_for(pipeline: Any) -> None:
+    kwargs = conditions(("identity", "expression"))
+    quiet = tiny_pipeline(scales={"expression": 0.0})
+    assert torch.equal(draw(quiet, 0, 1, **kwargs), draw(pipeline, 0, 1, identity=kwargs["identity"]))
+    asked = draw(quiet, 0, 1, **kwargs, scales={"expression": 1.0})
+    assert torch.equal(asked, draw(pipeline, 0, 1, **kwargs))
+
+
 def test_to_moves_the_adapters() -> None:
     pipeline = tiny_pipeline(("emotion",)).to(torch.float64)
     assert pipeline.adapters["emotion"].dtype == torch.float64

@@ -54,6 +54,7 @@ class PortraitPipeline(DiffusionPipeline):
         controlnet: reads the landmark picture in the place of a landmarks branch (the papers' comparison).
         adapters: name -> branch.
         guidance: the base's own guidance weights, over :data:`DEFAULT_GUIDANCE`; stands in ``model_index.json``.
+        scales: the base's own scales, likewise; 0 turns a branch off that is only used when it is asked for.
     """
 
     model_cpu_offload_seq = "text_encoder->expression_encoder->unet->vae"
@@ -71,10 +72,12 @@ class PortraitPipeline(DiffusionPipeline):
         controlnet: ControlNetModel | None = None,
         adapters: dict[str, Branch] | None = None,
         guidance: dict[str, float] | None = None,
+        scales: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
         check_names("guidance", guidance or {}, tuple(DEFAULT_GUIDANCE))
-        self.register_to_config(guidance=dict(guidance or {}))
+        check_names("scales", scales or {}, CONDITIONS)
+        self.register_to_config(guidance=dict(guidance or {}), scales=dict(scales or {}))
         self.register_modules(
             vae=vae,
             text_encoder=text_encoder,
@@ -179,7 +182,8 @@ class PortraitPipeline(DiffusionPipeline):
             expression: face crops [P, 3, H, W] in [-1, 1], or features [P, N, F].
             emotion: [P, 10] = valence, arousal, eight probabilities.
             identity_mode: ``"prompt"`` (Arc2Face) or ``"branch"`` (IP-Adapter-FaceID).
-            scales: condition -> scale of its branch, one number or one a picture; 1 by default, 0 leaves it out.
+            scales: condition -> scale of its branch, one number or one a picture; the base's own or 1 by default, 0
+                leaves it out.
             guidance: condition or ``"text"`` -> guidance weight, over those of the base and
                 :data:`DEFAULT_GUIDANCE`; or a whole :class:`Guidance`.
             guidance_rescale: 0 to 1, against over-saturation.
@@ -204,7 +208,7 @@ class PortraitPipeline(DiffusionPipeline):
             BadInput: if a condition does not fit, or this base has no adapter for it.
         """
         given = {"identity": identity, "landmarks": landmarks, "expression": expression, "emotion": emotion}
-        scales, masks, steps = dict(scales or {}), dict(masks or {}), dict(steps or {})
+        scales, masks, steps = {**self.config["scales"], **(scales or {})}, dict(masks or {}), dict(steps or {})
         for option, names in {"scales": scales, "masks": masks, "steps": steps}.items():
             check_names(option, names, CONDITIONS)
         if set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs):
