@@ -45,7 +45,8 @@ def page() -> str:
         f"`{table1['claims'][0]['command']}` ([JSON](../benchmarks/results/table1.json)).",
         comparison(_only(table1, TABLE1)).strip(),
         "The same as claims ([JSON](../benchmarks/results/claims.json)). The effect is signed so that positive "
-        "supports the claim; it holds when the whole interval is above 0.",
+        "supports the claim; it holds when the whole interval is above 0. The paper gives accuracy in percent of one, the "
+        "studio the share of outputs in which the judge sees another class.",
         _claims(read_json(RESULTS / "claims.json")),
         "## The demo",
         "`mien demo` ([JSON](../benchmarks/results/demo.json)).",
