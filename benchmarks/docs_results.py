@@ -45,8 +45,8 @@ def page() -> str:
         f"`{table1['claims'][0]['command']}` ([JSON](../benchmarks/results/table1.json)).",
         comparison(_only(table1, TABLE1)).strip(),
         "The same as claims ([JSON](../benchmarks/results/claims.json)). The effect is signed so that positive "
-        "supports the claim; it holds when the whole interval is above 0. The paper gives accuracy in percent of one, the "
-        "studio the share of outputs in which the judge sees another class.",
+        "supports the claim; it holds when the whole interval is above 0. Of the emotion's class the paper gives the "
+        "accuracy, the studio the share of outputs in which the judge sees another one.",
         _claims(read_json(RESULTS / "claims.json")),
         "## The demo",
         "`mien demo` ([JSON](../benchmarks/results/demo.json)).",
