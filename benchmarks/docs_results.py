@@ -99,7 +99,8 @@ def _claims(claims: list[dict[str, Any]]) -> str:
 
 def _arguments(settings: dict[str, Any]) -> str:
     names = ("people", "targets", "pairs_per_person", "steps")
-    return " ".join(f"--{name.replace('_', '-')} {settings[name]}" for name in names if settings[name] is not None)
+    told = [f"--{name.replace('_', '-')} {settings[name]}" for name in names if settings[name] is not None]
+    return " ".join([*told, f"--conditions {','.join(settings['conditions'])}"])
 
 
 def _ledger(ledger: dict[str, Any]) -> str:

@@ -21,15 +21,19 @@ def offline_folder() -> Path | None:
     return Path(named) if named else None
 
 
+def folders() -> list[Path]:
+    """Where assets are looked for, the first place first."""
+    named = offline_folder()
+    return [downloads()] if named is None else [named, downloads()]
+
+
 def folder_with(one: Asset) -> Path | None:
     """The folder that holds every file of the asset, or None.
 
     Each of the two folders is searched for ``<asset's name>/<file>``, as ``mien assets get`` writes it, then for the
     published file names lying flat.
     """
-    for folder in (offline_folder(), downloads()):
-        if folder is None:
-            continue
+    for folder in folders():
         for place in (folder / one.name, folder) if lies_flat(one) else (folder / one.name,):
             if all((place / file.name).is_file() for file in one.files):
                 return place

@@ -65,11 +65,13 @@ def compare(
     else:
         settings, stage = set_up_folders(settings, first, *own, folder, bar)
     shown, donors = gallery(first, stage.people), gallery(first, stage.donors)
+    points = np.stack([look.landmarks for look in stage.people])
+    people = first.networks.read([look.image for look in stage.people], points)
     done: dict[str, Performance] = {}
     scores: dict[str, dict[str, Comparable]] = {}
     for name, (asked, tools) in models.items():
         done[name] = perform(stage, sized(asked, stage.people, stage.wanted), tools, bar)
-        own_scores = _scores(stage, done[name], first, shown, donors) | _network_identities(stage, done[name], first)
+        own_scores = _scores(stage, done[name], first, shown, donors) | _network_identities(stage, done[name], people)
         scores[name] = own_scores | _set_scores(stage, done[name], first)
     report = {
         "protocol": "control",
@@ -144,19 +146,18 @@ def _scores(stage: Stage, done: Performance, tools: ControlTools, shown: Any, do
     return found
 
 
-def _network_identities(stage: Stage, done: Performance, tools: ControlTools) -> dict[str, Score]:
-    """Cosine to the right person, and how often they come first, in the embeddings of other groups' networks."""
+def _network_identities(stage: Stage, done: Performance, people: Mapping[str, NDArray[Any]]) -> dict[str, Score]:
+    """Cosine to the right person, and how often they come first, in other groups' embeddings [P, D] of the people."""
     owners = np.array([pair.person for pair in stage.pairs])
-    points = np.stack([look.landmarks for look in stage.people])
     found: dict[str, Score] = {}
-    for part, people in tools.networks.read([look.image for look in stage.people], points).items():
+    for part, shown in people.items():
         kind, _, name = part.partition(".")
         if kind == "identity":
             seen, exact = done.outputs[part], stage.exact[part]
-            found |= _levels(f"{name}.identity", cosine_rows(seen, exact, people, owners), stage, False, "higher")
-            best = float(first_rows(exact, people, owners).mean()) if stage.identities else None
-            hits = first_rows(seen, people, owners)
-            found[f"{name}.identity.top1"] = share_score(hits, stage.weights, 1 / len(people), best)
+            found |= _levels(f"{name}.identity", cosine_rows(seen, exact, shown, owners), stage, False, "higher")
+            best = float(first_rows(exact, shown, owners).mean()) if stage.identities else None
+            hits = first_rows(seen, shown, owners)
+            found[f"{name}.identity.top1"] = share_score(hits, stage.weights, 1 / len(shown), best)
     return found
 
 

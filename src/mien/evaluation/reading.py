@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.evaluation.control.observe import READ
 from mien.evaluation.networks import Networks
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from mien.faces.studio import StudioReader
 
 Floats = NDArray[np.float64]
-
-READ = {"blendshapes": (52,), "landmarks": (478, 3), "pose": (3,)}
-"""What the reader tells of a face, and its shape."""
 
 
 def read_pictures(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.evaluation.bootstrap import cluster_weights, interval, weighted_means
-from mien.evaluation.control.observe import whole_rows
+from mien.evaluation.control.observe import as_tensor, whole_rows
 from mien.evaluation.metrics import emotion, expression, identity, pose
 from mien.evaluation.metrics.declared import declared
 from mien.evaluation.metrics.parameters import parameter_distance
@@ -177,11 +177,7 @@ def _pictures_apart(pairs: Pairs, network: Callable[[Any, Any], Any], draws: int
 
 def _same_size(reference: Any, generated: Any) -> tuple[Any, Any]:
     """Two PIL pictures as tensors [1, 3, H, W] in [-1, 1], the second resized to the first."""
-    import torch
-
-    pixels = [np.asarray(image, np.float32) for image in (reference, generated.resize(reference.size, 3))]
-    first, second = (torch.from_numpy(one).permute(2, 0, 1)[None] / 127.5 - 1 for one in pixels)
-    return first, second
+    return as_tensor([reference]), as_tensor([generated.resize(reference.size, 3)])
 
 
 def _floor(a: Floats, b: Floats, distance: Distance, root: bool) -> float | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mien.evaluation.control.observe import Readings, whole_rows
 from mien.evaluation.control.scene import Pair, Subject
+from mien.evaluation.metrics.emotion import distribution_distance
 from mien.evaluation.metrics.expression import coefficient_distance, exp_distance, lms_distance
 from mien.evaluation.metrics.parameters import parameter_distance
 from mien.evaluation.metrics.pose import pose_error
@@ -173,7 +174,7 @@ def _entry(index: int) -> Distance:
 
 
 def _probabilities(target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:
-    return np.linalg.norm(np.asarray(seen, np.float64)[..., 2:] - target[..., 2:], axis=-1)
+    return distribution_distance(target[..., 2:], seen[..., 2:])
 
 
 def other_class(target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:

@@ -76,11 +76,11 @@ def load_networks(names: Iterable[str]) -> Networks:
 def _file(name: str) -> Path:
     """The file of a network."""
     from mien.assets import require_asset
-    from mien.assets.lookup import downloads, offline_folder
+    from mien.assets.lookup import folders
 
     if name not in EXPORTED:
         return require_asset(name)
-    places = [folder / EXPORTED[name] for folder in (offline_folder(), downloads()) if folder is not None]
+    places = [folder / EXPORTED[name] for folder in folders()]
     for place in places:
         if place.is_file():
             return place
