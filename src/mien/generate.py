@@ -12,7 +12,7 @@ from mien.errors import BadInput, MissingAsset
 from mien.io import sha256_of
 from mien.provenance.png import read_record, write_picture
 from mien.provenance.record import Record
-from mien.request import LOCAL, ROLES, GenerateRequest
+from mien.request import LOCAL, ROLES, GenerateRequest, input_fields
 from mien.steering import Steering, arguments, open_inputs, steer
 from mien.toolbox import Tools
 
@@ -88,7 +88,7 @@ def repeat(
     if record.settings.get("base") == LOCAL and base is None:
         raise BadInput(f"{file} was made with models from a folder: give that folder with --base.")
     chosen = {} if base is None else {"base": base}
-    wanted = GenerateRequest.checked(**{**record.settings, **inputs, **chosen, "output": output})
+    wanted = GenerateRequest.checked(**{**record.settings, **input_fields(inputs), **chosen, "output": output})
     if record.mien != __version__:
         warnings.warn(f"{file} was made by mien {record.mien}, this is {__version__}: bits may differ", stacklevel=2)
     threads = record.environment.get("threads", "")
@@ -107,12 +107,13 @@ def repeat(
 
 def check_inputs(record: Record, inputs: Mapping[str, Path | None], file: Path) -> None:
     """Refuse inputs that are not the recorded ones, naming the one that differs."""
-    for role in ROLES:
+    for role in sorted({*ROLES, *inputs, *record.inputs}):
+        option = "another --identity" if role not in ROLES else f"--{role}"
         given, expected = inputs.get(role), record.inputs.get(role)
         if given is None and expected is not None:
-            raise BadInput(f"{file} was made with --{role}: give the same picture again.")
+            raise BadInput(f"{file} was made with {option}: give the same picture again.")
         if given is not None and expected is None:
-            raise BadInput(f"{file} was made without --{role}: leave it out.")
+            raise BadInput(f"{file} was made without {option}: leave it out.")
         if given is None or expected is None:
             continue
         if not given.is_file():
@@ -187,19 +188,23 @@ def draw(
     """One picture (PIL) for one seed."""
     import torch
 
+    from mien.pipelines.schedulers import sampling_with
+
     def told(_pipeline: Any, step: int, _timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
         if on_step:
             on_step(step)
         return values
 
-    return pipeline(
-        **arguments([steering]),
-        scales=dict(request.scales),
-        guidance=dict(request.guidance),
-        num_inference_steps=request.steps,
-        generator=[torch.Generator("cpu").manual_seed(seed)],
-        callback_on_step_end=told,
-    ).images[0]
+    with sampling_with(pipeline, request.scheduler) as pipeline:
+        return pipeline(
+            **arguments([steering]),
+            scales=dict(request.scales),
+            guidance=dict(request.guidance),
+            guidance_rescale=request.guidance_rescale,
+            num_inference_steps=request.steps,
+            generator=[torch.Generator("cpu").manual_seed(seed)],
+            callback_on_step_end=told,
+        ).images[0]
 
 
 def hashes(pipeline: Any, tools: Tools) -> dict[str, str]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mien.conditions import MAX_POSE, Emotion
 from mien.errors import BadInput
 
-Role = Literal["identity", "expression", "pose"]
-ROLES: tuple[Role, ...] = get_args(Role)
-"""What an input picture can be given for."""
+Role = str
+ROLES = ("identity", "expression", "pose")
+"""What an input picture can be given for; a second picture of the person is ``identity-2``, and so on."""
 
 Branch = Literal["landmarks", "expression", "emotion", "identity"]
 """Branches with a scale."""
 Dial = Literal["text", "identity", "landmarks", "expression", "emotion"]
 """Names of guidance differences (FaceCrafter Eq. 6, generalised)."""
+Scheduler = Literal["dpm++", "ddpm", "ddim", "euler"]
+"""Samplers by name; the first is the studio's own, DDPM the papers'."""
 LOCAL = "folder"
 """What a record says of a base that was a folder of the user's."""
 
@@ -27,6 +30,8 @@ class GenerateRequest(BaseModel):
 
     Attributes:
         identity: picture of the person to draw.
+        identities: more pictures of the same person, or of others to mix in: embeddings and bones are averaged.
+        weights: of `identity` and each of `identities` in that mean; all alike if empty.
         expression: picture whose expression (and, without `pose` and angles, head pose) is wanted.
         pose: picture whose head pose is wanted.
         yaw: degrees, + to the subject's left; an angle not given comes from `pose`, else `expression`, else 0.
@@ -44,6 +49,8 @@ class GenerateRequest(BaseModel):
         reader: who reads faces; ``auto`` is MediaPipe where it is installed, else the studio's own.
         retarget: put the identity's bones into the donor's landmarks; always so when a pose, an angle or a blendshape
             is given, since then there is no one donor to copy.
+        scheduler: `SCHEDULERS`; None is the base's own.
+        guidance_rescale: 0 to 1, against over-saturation at high guidance (Lin et al. 2024, Eq. 15-16).
         provenance: write the record, the XMP packet and the invisible mark.
         output: folder for the PNG files.
     """
@@ -51,6 +58,8 @@ class GenerateRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     identity: Path | None = None
+    identities: tuple[Path, ...] = ()
+    weights: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = ()
     expression: Path | None = None
     pose: Path | None = None
     yaw: Annotated[float, Field(ge=-MAX_POSE[0], le=MAX_POSE[0])] | None = None
@@ -67,6 +76,8 @@ class GenerateRequest(BaseModel):
     base: str = "studio"
     reader: Literal["auto", "mediapipe", "studio"] = "auto"
     retarget: bool = False
+    scheduler: Scheduler | None = None
+    guidance_rescale: Annotated[float, Field(ge=0, le=1)] = 0.0
     provenance: bool = True
     output: Path = Path()
 
@@ -95,6 +106,15 @@ class GenerateRequest(BaseModel):
             raise BadInput("Nothing to draw: give --identity PHOTO, --prompt WORDS, or another condition.")
         return self
 
+    @model_validator(mode="after")
+    def _each_identity_has_a_weight(self) -> GenerateRequest:
+        people = int(self.identity is not None) + len(self.identities)
+        if self.identities and self.identity is None:
+            raise BadInput("Further pictures of a person need a first one: give it as identity.")
+        if self.weights and len(self.weights) != people:
+            raise BadInput(f"There are {people} identity pictures and {len(self.weights)} weights; give one for each.")
+        return self
+
     @classmethod
     def checked(cls, **values: Any) -> GenerateRequest:
         """Build a request, with pydantic's findings as one sentence.
@@ -112,7 +132,8 @@ class GenerateRequest(BaseModel):
     @property
     def inputs(self) -> dict[Role, Path]:
         """The input pictures that were given, by role."""
-        return {role: path for role in ROLES if (path := getattr(self, role)) is not None}
+        found = {role: path for role in ROLES if (path := getattr(self, role)) is not None}
+        return found | {f"identity-{number}": path for number, path in enumerate(self.identities, 2)}
 
     @property
     def builds_landmarks(self) -> bool:
@@ -122,8 +143,36 @@ class GenerateRequest(BaseModel):
 
     def settings(self) -> dict[str, Any]:
         """What the record keeps: everything but the paths, which name files and so, often, people."""
-        settings = self.model_dump(mode="json", exclude={*ROLES, "output", "provenance"})
+        settings = self.model_dump(mode="json", exclude={*ROLES, "identities", "output", "provenance"})
         return settings | ({"base": LOCAL} if Path(self.base).is_dir() else {})
+
+
+def input_fields(inputs: Mapping[Role, Path | None]) -> dict[str, Any]:
+    """Input pictures by role as the fields of a request: `GenerateRequest.inputs` the other way round."""
+    further = [role for role in inputs if role not in ROLES]
+    return {role: inputs.get(role) for role in ROLES} | {"identities": tuple(inputs[role] for role in further)}
+
+
+def people_of(words: Sequence[str]) -> tuple[dict[Role, Path], tuple[float, ...]]:
+    """Input pictures by role, and their weights, of words such as ``me.jpg`` or ``me.jpg:0.7``; () if none has one.
+
+    Raises:
+        BadInput: if a weight is no positive number.
+    """
+    paths, weights = [], []
+    for word in words:
+        path, colon, number = word.rpartition(":")
+        plain = not colon or not path or Path(word).is_file()
+        try:
+            weights.append(1.0 if plain else float(number))
+        except ValueError:
+            plain = True  # a colon in a file's name
+            weights.append(1.0)
+        paths.append(Path(word if plain else path))
+        if not 0 < weights[-1] <= 1000:
+            raise BadInput(f"The weight in --identity {word} must be a number above 0.")
+    roles = ["identity", *(f"identity-{number}" for number in range(2, len(paths) + 1))]
+    return dict(zip(roles, paths, strict=False)), () if all(one == 1 for one in weights) else tuple(weights)
 
 
 def pairs(words: list[str], option: str) -> dict[str, float]:

@@ -99,8 +99,11 @@ def steer(
     }
     identity, prompt = None, request.prompt
     if "identity" in seen:
-        identity, attributes = tools.embed(seen["identity"])
-        prompt = prompt if prompt is not None else tools.describe(attributes)
+        from mien.faces.sphere import sphere_mean
+
+        embedded = [tools.embed(one) for one in people(seen)]
+        identity = sphere_mean([embedding for embedding, _ in embedded], request.weights)
+        prompt = prompt if prompt is not None else tools.describe(embedded[0][1])
     landmarks = wanted_landmarks(request, seen, size, by_default="landmarks" in kinds)
     landmark_picture = None
     if landmarks is not None:
@@ -116,6 +119,21 @@ def steer(
         emotion=Emotion.parse(request.emotion) if request.emotion else None,
         seen=seen,
     )
+
+
+def people(seen: dict[Role, Seen]) -> list[Seen]:
+    """The pictures that say who it is, in the order of their weights."""
+    return [one for role, one in seen.items() if role.startswith("identity")]
+
+
+def _bones(request: GenerateRequest, seen: dict[Role, Seen], size: int) -> NDArray[np.float64] | None:
+    """Shape of the wanted person on the linear face: the weighted mean of those of the pictures; None without one."""
+    import numpy as np
+
+    from mien.studio.linear_fit import fit_face
+
+    shapes = [fit_face(_framed(one, size)).shape for one in people(seen)]
+    return np.average(shapes, axis=0, weights=request.weights or None) if shapes else None
 
 
 def wanted_landmarks(
@@ -141,10 +159,11 @@ def wanted_landmarks(
     if "expression" not in seen:
         return _built(request, seen, size) if by_default and (seen or request.emotion) else None
     points = _framed(seen["expression"], size)
-    if request.retarget and "identity" in seen:
-        from mien.studio.linear_fit import fit_face, retarget
+    bones = _bones(request, seen, size) if request.retarget else None
+    if bones is not None:
+        from mien.studio.linear_fit import retarget
 
-        points = retarget(points, fit_face(_framed(seen["identity"], size)).shape)
+        points = retarget(points, bones)
     return points
 
 
@@ -164,7 +183,7 @@ def _built(request: GenerateRequest, seen: dict[Role, Seen], size: int) -> NDArr
     from mien.studio.linear_face import LinearFace
     from mien.studio.linear_fit import fit_face
 
-    fits = {role: fit_face(_framed(one, size)) for role, one in seen.items()}
+    fits = {role: fit_face(_framed(one, size)) for role, one in seen.items() if role in ("expression", "pose")}
     expression = fits.get("expression")
     coefficients = _look_of(request.emotion) if expression is None else expression.coefficients.copy()
     for name, value in request.blendshapes.items():
@@ -179,7 +198,7 @@ def _built(request: GenerateRequest, seen: dict[Role, Seen], size: int) -> NDArr
         coefficients,
         pose=(yaw, pitch, roll),
         gaze=(0.0, 0.0) if expression is None else expression.gaze,
-        shape=fits["identity"].shape if "identity" in fits else None,
+        shape=_bones(request, seen, size),
         size=size,
     )
 

@@ -1,4 +1,6 @@
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +9,8 @@ from PIL import Image
 from mien.errors import BadInput
 from mien.generate import generate, repeat
 from mien.provenance.png import examine, read_record
-from mien.request import GenerateRequest
+from mien.request import GenerateRequest, people_of
+from mien.toolbox import Seen
 from tests.fakes import FakePipeline, fake_tools
 
 
@@ -63,6 +66,44 @@ def test_each_condition_reaches_the_pipeline(tmp_path: Path, photo: Path, other:
     assert call["expression"].shape == (1, 3, 96, 96)
     assert call["emotion"].shape == (1, 10)
     assert (call["scales"], call["guidance"]) == ({"landmarks": 0.5}, {"text": 3.0})
+
+
+def test_several_pictures_are_one_person(tmp_path: Path, photo: Path, other: Path, pipeline: FakePipeline) -> None:
+    """Embeddings and bones are averaged, the record names every picture, and a repeat wants them all."""
+    options: dict[str, Any] = {"pipeline": pipeline, "tools": replace(fake_tools(), embed=embed_by_shade)}
+    people = {"identity": photo, "identities": (other,)}
+    (file,) = generate(GenerateRequest(**people, weights=(3, 1), steps=1, output=tmp_path / "a"), **options)
+    generate(GenerateRequest(identity=photo, steps=1, output=tmp_path / "b"), **options)
+    generate(GenerateRequest(identity=other, steps=1, output=tmp_path / "c"), **options)
+    mixed, first, second = (call["identity"][0].numpy() for call in pipeline.calls)
+    angle = np.arccos(first @ second)
+    np.testing.assert_allclose(np.arccos(first @ mixed), angle / 4, rtol=1e-4)
+    record = read_record(file)
+    assert set(record.inputs) == {"identity", "identity-2"} and record.settings["weights"] == [3, 1]
+    (again,) = repeat(file, {"identity": photo, "identity-2": other}, tmp_path / "d", **options)
+    assert again.read_bytes() == file.read_bytes()
+    with pytest.raises(BadInput, match="made with another --identity"):
+        repeat(file, {"identity": photo}, tmp_path / "d", **options)
+    with pytest.raises(BadInput, match="2 identity pictures and 1 weights"):
+        GenerateRequest.checked(**people, weights=(1,))
+
+
+def test_a_weight_may_follow_a_path(tmp_path: Path) -> None:
+    odd = tmp_path / "a:0.5"
+    odd.touch()
+    roles, weights = people_of(["me.jpg:0.7", str(odd), "you:me.png"])
+    assert roles == {"identity": Path("me.jpg"), "identity-2": odd, "identity-3": Path("you:me.png")}
+    assert weights == (0.7, 1.0, 1.0)
+    assert people_of(["me.jpg", "me.jpg"])[1] == ()
+    for bad in ("me.jpg:0", "me.jpg:-1", "me.jpg:nan"):
+        with pytest.raises(BadInput, match="above 0"):
+            people_of([bad])
+
+
+def embed_by_shade(seen: Seen) -> tuple[Any, dict[str, Any]]:
+    """Another identity for each picture."""
+    rows = np.random.default_rng(int(np.asarray(seen.image).sum())).normal(size=512).astype(np.float32)
+    return rows / np.linalg.norm(rows), {}
 
 
 def test_conditions_that_were_not_asked_for_are_left_out(tmp_path: Path, photo: Path, pipeline: FakePipeline) -> None:

@@ -154,6 +154,25 @@ def test_another_adapter_is_another_model(tmp_path: Path) -> None:
         with_model(tools, pipeline, ModelSpec())
 
 
+def test_pictures_are_kept_until_something_that_made_them_changes(tmp_path: Path) -> None:
+    """Weights of a condition that is not asked for make no difference; those of one that is do, and the guidance."""
+    files = {f"adapters/{name}.safetensors": name for name in ("faceid", "landmarks", "emotion", "expression")}
+    plain = fake_control_tools(FakeModel())
+    tools = replace(plain, models={"unet": "u", "model_index.json": "i"} | files)
+    settings = replace(SETTINGS, conditions=("identity", "landmarks"))
+
+    def folder(name: str | None = None, guidance: dict[str, float] | None = None) -> Path:
+        other = replace(tools, models=dict(tools.models) | ({name: "another"} if name else {}))
+        other.pipeline.config = {"guidance": guidance or {}, "scales": {}}
+        return compare(settings, {"one": (settings, other)}, tmp_path)[1]["one"].drawn
+
+    first = folder()
+    for idle in ("model_index.json", "adapters/emotion.safetensors", "adapters/expression.safetensors"):
+        assert folder(idle) == first, idle
+    changed = [folder(used) for used in ("unet", "adapters/landmarks.safetensors", "adapters/faceid.safetensors")]
+    assert len({first, *changed, folder(guidance={"identity": 4.0})}) == 5
+
+
 def test_claims_are_differences_signed_for_the_claim(tmp_path: Path) -> None:
     """Only one of the two hears of the emotion: that one is named as the paper's better model."""
     deaf = replace(SETTINGS, conditions=("identity",))

@@ -159,6 +159,26 @@ def test_the_joint_stage_trains_the_papers_parts(joint: Any, trained: Path) -> N
     assert all(parameter.grad is None for parameter in joint.unet.parameters())
 
 
+def test_the_control_arm_trains_the_text_encoder_alone(trained: Path) -> None:
+    """Without modules a row is a picture: four replicas of one setting are computed once."""
+    from mien.data.corpus import Corpus
+    from mien.training.presets import preset
+    from mien.training.run import build_objective
+
+    arm = build_objective(preset("studio-joint-text-only"), trained)
+    arm.prepare(Corpus.load(trained.parent / "data"), trained)
+    assert {name.split(".")[0] for name in arm.trained()} == {"text_encoder"}
+    batch, calls = joint_batch(arm, trained, 16), []
+    arm.unet.register_forward_pre_hook(lambda module, inputs: calls.append(len(inputs[0])))
+    loss, _ = arm(batch, torch.Generator().manual_seed(0))
+    loss.backward()
+    assert calls == [4] and any(parameter.grad is not None for parameter in arm.text_encoder.parameters())
+    run = {"pictures": 8, "batch": 8, "log_every": 1}
+    train("studio-joint-text-only", data=trained.parent / "data", held_out=trained.parent / "held-out", runs=trained,
+          overrides=run, quiet=True)  # fmt: skip
+    assert {path.name for path in (trained / "studio-joint-text-only" / "export").iterdir()} == {"text_encoder"}
+
+
 def test_the_joint_stage_is_trained_and_evaluated(trained: Path) -> None:
     from mien.evaluation.spec import ModelSpec
 

@@ -19,7 +19,12 @@ KEEP_WITH_LIKE = {"like", "identity", "expression", "pose", "base", "output"}
 def generate(
     context: typer.Context,
     identity: Annotated[
-        Path | None, typer.Option(metavar="PHOTO", help="Picture of the person to draw.", rich_help_panel=WHO)
+        list[str] | None,
+        typer.Option(
+            metavar="PHOTO[:WEIGHT]",
+            help="Picture of the person to draw; repeat for more pictures of them, or to mix people.",
+            rich_help_panel=WHO,
+        ),
     ] = None,
     expression: Annotated[
         Path | None,
@@ -78,6 +83,12 @@ def generate(
             rich_help_panel=HOW,
         ),
     ] = None,
+    rescale: Annotated[
+        float, typer.Option(metavar="0..1", help="Against over-saturation at high guidance.", rich_help_panel=HOW)
+    ] = 0.0,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="NAME", help="dpm++ (default), ddpm, ddim or euler.", rich_help_panel=HOW)
+    ] = None,
     base: Annotated[
         str, typer.Option(metavar="NAME|FOLDER", help="studio, sd15, sdxl, arc2face, or a folder.", rich_help_panel=HOW)
     ] = "studio",
@@ -109,15 +120,18 @@ def generate(
     Example: mien generate --identity me.jpg --expression friend.jpg --yaw 20 -n 4 -o out
     """
     from mien.errors import BadInput
-    from mien.request import GenerateRequest, pairs
+    from mien.request import GenerateRequest, input_fields, pairs, people_of
 
-    inputs = {"identity": identity, "expression": expression, "pose": pose}
+    people, weights = people_of(identity or [])
+    inputs = {"expression": expression, "pose": pose, **people}
     if like is not None:
         for name in context.params:
             source = context.get_parameter_source(name)
             if name not in KEEP_WITH_LIKE and source is not None and source.name != "DEFAULT":
                 option = "-n" if name == "count" else "--" + name.replace("_", "-")
                 raise BadInput(f"--like repeats the recorded settings: leave out {option}, or leave out --like.")
+        if weights:
+            raise BadInput("--like repeats the recorded weights: give the identity pictures without.")
         from mien.generate import repeat
 
         given = context.get_parameter_source("base")
@@ -125,7 +139,8 @@ def generate(
         _report(repeat(like, inputs, output, base=chosen))
         return
     request = GenerateRequest.checked(
-        **inputs,
+        **input_fields(inputs),
+        weights=weights,
         yaw=yaw,
         pitch=pitch,
         roll=roll,
@@ -140,6 +155,8 @@ def generate(
         base=base,
         reader=reader,
         retarget=retarget,
+        guidance_rescale=rescale,
+        scheduler=scheduler,
         provenance=not no_provenance,
         output=output,
     )

@@ -12,7 +12,10 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def sweep(
-    identity: Annotated[Path | None, typer.Option(metavar="PHOTO", help="Picture of the person to draw.")] = None,
+    identity: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PHOTO[:WEIGHT]", help="Picture of the person to draw; repeat for more, or to mix."),
+    ] = None,
     expression: Annotated[
         Path | None, typer.Option(metavar="PHOTO", help="Picture of a face whose expression stays.")
     ] = None,
@@ -46,7 +49,7 @@ def sweep(
     """
     from mien.cli.progress import bar
     from mien.errors import BadInput
-    from mien.request import GenerateRequest
+    from mien.request import GenerateRequest, input_fields, people_of
     from mien.sweep import ANGLES, angle_stops, blendshape_stops, emotion_stops, grid_stops
     from mien.sweep import sweep as draw
 
@@ -59,9 +62,11 @@ def sweep(
         stops = blendshape_stops(blendshape, count)
     else:
         stops = emotion_stops(emotion_path, count) if emotion_path is not None else grid_stops(emotion_grid or 2)
+    people, weights = people_of(identity or [])
     request = GenerateRequest.checked(
-        **{"identity": identity, "expression": expression, "prompt": prompt, "seed": seed, "steps": denoising_steps,
-           "base": base, "provenance": not no_provenance, "output": output, **stops[0].changes}
+        **input_fields({"expression": expression, **people}),
+        **{"weights": weights, "prompt": prompt, "seed": seed, "steps": denoising_steps, "base": base,
+           "provenance": not no_provenance, "output": output, **stops[0].changes},
     )  # fmt: skip
     with bar(len(stops), "drawing") as advance:
         files = draw(request, stops, emotion_grid, progress=advance)

@@ -9,6 +9,7 @@ from mien.errors import ConfigError
 from mien.training.config import TrainConfig
 
 _FACEID = {"identity": "adapters/faceid.safetensors"}
+_MODULES = ("studio-pretrained-landmarks", "studio-pretrained-emotion")
 _SEEN = ("studio-autoencoder", "studio-identity")
 _BASE_NEEDS = (*_SEEN, "studio-base")
 
@@ -52,8 +53,15 @@ _SHIPPED = [
 ]  # fmt: skip
 
 _COMPARISONS = [
-    TrainConfig(name="studio-joint", objective="joint:JointObjective", needs=_BASE_NEEDS, pictures=160_000, batch=64,
-                lr=1e-4, options={"replicas": 16, "emphasis": 2.0}),
+    # FaceCrafter's joint stage and its ablations; text-only sees as many rows of the UNet, each another picture.
+    *(TrainConfig(name=name, objective="joint:JointObjective", needs=(*_MODULES, *_BASE_NEEDS), pictures=80_000,
+                  batch=64, lr=2e-4, options={"replicas": 16, "emphasis": 2.0} | options)
+      for name, options in {
+          "studio-joint": {},
+          "studio-joint-no-ad": {"ad": 0.0},
+          "studio-joint-per-branch": {"reading": "per_branch"},
+          "studio-joint-text-only": {"ad": 0.0, "replicas": 4, "odds": (1.0, 0.0, 0.0, 0.0)},
+      }.items()),
     # Arms of one comparison: the same frozen base and budget. At 5e-4 the ControlNet learnt nothing (docs/results.md).
     TrainConfig(name="studio-controlnet", objective="controlnet:ControlNetObjective", needs=_BASE_NEEDS,
                 pictures=30_000, batch=16, lr=1.5e-3, options={"emphasis": 2.0, "prompts": (0.1, 0.5, 0.3, 0.1)}),

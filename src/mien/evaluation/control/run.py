@@ -189,11 +189,13 @@ def _made_with(settings: ControlSettings, tools: ControlTools, inputs: str) -> d
     from mien.provenance.fingerprint import environment
 
     around = environment(str(getattr(tools.pipeline, "device", "cpu")))
+    conditions = active(settings, tools.kinds)
+    asked, own = settings.of_pictures(), getattr(tools.pipeline, "config", {})  # own: where nothing is asked
     return {
         "mien": __version__,
-        "settings": settings.of_pictures(),
-        "conditions": list(active(settings, tools.kinds)),
-        "models": dict(tools.models),
+        "settings": asked | {name: {**own.get(name, {}), **asked[name]} for name in ("guidance", "scales")},
+        "conditions": list(conditions),
+        "models": tools.models_for(conditions),
         "kit": tools.kit,
         "inputs": inputs,
         # threads change the last bits only, and a run may go on with more of them

@@ -45,6 +45,8 @@ class JointObjective(FrozenBaseObjective):
         ad_mean: see ``mean`` of :func:`ad_loss`.
         noise: ``"shared"`` by all replicas of a sample (*inferred*), or ``"independent"``.
         drop: odds that a sample's identity is left out, for guidance (*inferred*: 0.1).
+        odds: of a replica's setting, in the order of ``SETTINGS``. With (1, 0, 0, 0) no branch takes part and the text
+            encoder alone learns: Table 2's control arm.
         **settings: see :class:`FrozenBaseObjective`.
     """
 
@@ -57,14 +59,19 @@ class JointObjective(FrozenBaseObjective):
         ad_mean: bool = False,
         noise: Literal["shared", "independent"] = "shared",
         drop: float = 0.1,
+        odds: tuple[float, float, float, float] = (0.25, 0.25, 0.25, 0.25),
         **settings: Any,
     ) -> None:
-        super().__init__(sources, "landmarks", prompts=(0.0, 1 - drop, 0.0, drop), **settings)
+        super().__init__(sources, "", prompts=(0.0, 1 - drop, 0.0, drop), **settings)
+        self.odds_of = np.asarray(odds)
+        self.used = [number for number, share in enumerate(odds) if share > 0]
+        self.kinds = tuple(kind for kind in KINDS if any(kind in SETTINGS[number] for number in self.used))
         self.replicas, self.ad, self.ad_mean = replicas, ad, ad_mean
         self.reading: Reading = reading
         self.shared = noise == "shared"
+        files = {kind: sources.path(f"adapters/{kind}.safetensors") for kind in self.kinds}
         self.branches = nn.ModuleDict(
-            {kind: next(iter(load_adapter(sources.path(f"adapters/{kind}.safetensors")).values())) for kind in KINDS}
+            {kind: next(iter(load_adapter(file).values())) for kind, file in files.items()}
         ).float()
         self.injection = Injection(self.unet, dict(self.branches.items()), attention="explicit").inject()  # type: ignore[arg-type]
 
@@ -75,21 +82,20 @@ class JointObjective(FrozenBaseObjective):
         self.text_encoder.set_attn_implementation("eager")
 
     def _examples(self, corpus: Corpus) -> Examples:
-        return Examples(corpus, self.sources, self._tokenizer, self.text_encoder.config.hidden_size, KINDS)
+        return Examples(corpus, self.sources, self._tokenizer, self.text_encoder.config.hidden_size, self.kinds)
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Samples, ``size / replicas`` of them, and for each how many of its replicas have each setting."""
         samples = max(1, size // self.replicas)
         batch = super().batch(corpus, rng, samples)
         replicas = max(1, size // samples)
-        counts = rng.multinomial(replicas, [1 / len(SETTINGS)] * len(SETTINGS), samples)
+        counts = rng.multinomial(replicas, self.odds_of, samples)
         return batch | {"counts": torch.from_numpy(counts)}
 
     def _gather(
         self, examples: Examples, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray, present: np.ndarray
     ) -> dict[str, Tensor]:
-        batch = super()._gather(examples, rows, other, kinds, present)
-        return batch | {"emotion": examples.condition("emotion", rows, other)}
+        return examples.batch(rows, other, kinds) | {kind: examples.condition(kind, rows, other) for kind in self.kinds}
 
     def text_states(self, batch: dict[str, Tensor]) -> Tensor:
         """With gradients: the text encoder is what the paper calls the identity extractor."""
@@ -114,10 +120,10 @@ class JointObjective(FrozenBaseObjective):
 
     def _rows(self, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Sample, setting and number of replicas of each row, [R] each; shared noise makes replicas one row."""
-        number, kinds = counts.shape
-        setting = torch.arange(kinds, device=counts.device).repeat_interleave(number)
-        sample = torch.arange(number, device=counts.device).repeat(kinds)
-        count = counts.T.reshape(-1)
+        number = len(counts)
+        setting = torch.tensor(self.used, device=counts.device).repeat_interleave(number)
+        sample = torch.arange(number, device=counts.device).repeat(len(self.used))
+        count = counts[:, self.used].T.reshape(-1)
         if self.shared:
             return sample, setting, count
         sample, setting = sample.repeat_interleave(count), setting.repeat_interleave(count)
@@ -136,25 +142,23 @@ class JointObjective(FrozenBaseObjective):
         tokens, hidden = self._tokens(batch), self.text_states(batch)[samples]
         options: dict[str, Any] = {"taps": self.ad > 0, "grid": tuple(noised.shape[-2:])}
         if self.shared:
-            plan = self.injection.condition(tokens, evaluations=SETTINGS, **options)
+            sets = [SETTINGS[number] for number in self.used]
+            plan = self.injection.condition(tokens, evaluations=sets, **options)
         else:
-            has = {kind: torch.tensor([kind in names for names in SETTINGS]) for kind in KINDS}
+            has = {kind: torch.tensor([kind in names for names in SETTINGS]) for kind in self.kinds}
             present = {kind: here.to(settings.device)[settings] for kind, here in has.items()}
             plan = self.injection.condition({k: v[samples] for k, v in tokens.items()}, present=present, **options)
         return self._call(noised, timesteps, hidden, plan), plan["mien"].taps
 
     def _tokens(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {
-            "landmarks": self._branch("landmarks").encode(batch["condition"]),
-            "emotion": self._branch("emotion").encode(batch["emotion"]),
-        }
+        return {kind: self._branch(kind).encode(batch[kind]) for kind in self.kinds}
 
     def _call(self, noised: Tensor, timesteps: Tensor, hidden: Tensor, plan: dict[str, Any]) -> Tensor:
         noised = noised.contiguous(memory_format=torch.channels_last)
         return self.unet(noised, timesteps, hidden, cross_attention_kwargs=plan).sample
 
     def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
-        """The output with the identity and both conditions."""
+        """The output with the identity and all conditions."""
         plan = self.injection.condition(self._tokens(batch))
         return self._call(noised, timesteps, self.text_states(batch), plan)
 
@@ -171,11 +175,12 @@ class JointObjective(FrozenBaseObjective):
         kinds = np.full(len(rows), Kind.IDENTITY)
         right = self._gather(self._examples(held_out), rows, held_out.same_person(rows, rng), kinds, kinds >= 0)
         order, logs = torch.from_numpy(rng.permutation(len(rows))), {}
-        for name, key in (("right", None), ("landmarks_shuffled", "condition"), ("emotion_shuffled", "emotion")):
-            batch = right | ({key: right[key][order]} if key else {})
+        for name in ("right", *self.kinds):
+            batch = right if name == "right" else right | {name: right[name][order]}
             batch = {key: value.to(self.unet.device) for key, value in batch.items()}
             errors = errors_by_timestep(self.scheduler, batch["latents"], lambda x, t, b=batch: self.predict(b, x, t))
-            logs |= {f"{name}_{step}": error for step, error in errors.items()}
+            label = name if name == "right" else f"{name}_shuffled"
+            logs |= {f"{label}_{step}": error for step, error in errors.items()}
         return logs
 
     def parts(self) -> dict[str, nn.Module]:
@@ -185,11 +190,11 @@ class JointObjective(FrozenBaseObjective):
     def start_from(self, folder: Path) -> None:
         """Also the branches; see the base class."""
         super(FrozenBaseObjective, self).start_from(folder)
-        for kind in KINDS:
+        for kind in self.kinds:
             load_branch(self._branch(kind), folder, kind)
 
     def export(self, folder: Path) -> None:
-        """``text_encoder/`` and ``adapters/KIND.safetensors``; the paper's stage changes all three."""
+        """``text_encoder/`` and ``adapters/KIND.safetensors`` of the branches that took part."""
         super(FrozenBaseObjective, self).export(folder)
-        for kind in KINDS:
+        for kind in self.kinds:
             save_branch(self._branch(kind), folder, kind)

@@ -1,0 +1,34 @@
+"""Samplers by the names that the command line knows; any other diffusers scheduler can be set on a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_CLASSES = {
+    "dpm++": "DPMSolverMultistepScheduler",
+    "ddpm": "DDPMScheduler",
+    "ddim": "DDIMScheduler",
+    "euler": "EulerDiscreteScheduler",
+}
+
+
+@contextmanager
+def sampling_with(pipeline: Any, name: str | None) -> Iterator[Any]:
+    """The pipeline with another scheduler of the same noise schedule and prediction type, for a while.
+
+    Args:
+        pipeline: a diffusers pipeline.
+        name: one of the names of `mien.request.Scheduler`; None changes nothing.
+    """
+    import diffusers
+
+    own = pipeline.scheduler if name else None
+    if name:
+        pipeline.scheduler = getattr(diffusers, _CLASSES[name]).from_config(own.config)  # type: ignore[union-attr]
+    try:
+        yield pipeline
+    finally:
+        if name:
+            pipeline.scheduler = own
