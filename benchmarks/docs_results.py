@@ -87,8 +87,8 @@ def _claims(claims: list[dict[str, Any]]) -> str:
         [
             f"`{one['id']}`",
             one["statement"],
-            " / ".join(f"{value:g}" for value in one["paper"]),
-            " / ".join(_number(value) for name, value in one["studio"].items() if name != "metric"),
+            " / ".join(f"{value:g}" for value in one["paper"] or ()) or "-",
+            " / ".join(_number(value) for name, value in one["studio"].items() if name not in ("metric", "seeds")),
             f"{_number(one['effect'])} ({_number(one['low'])} to {_number(one['high'])})",
             "holds" if one["holds"] else "does not hold",
         ]

@@ -67,3 +67,22 @@ def test_from_photographs_to_a_file_and_back(shared: Path, assets_folder: Path, 
     assert wrong.returncode == 2
     assert "is not the expression picture" in wrong.stderr
     assert not (tmp_path / "c").exists()
+
+
+def test_two_people_are_mixed_and_repeated(shared: Path, assets_folder: Path, base: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mediapipe")
+    one, other = (shared / "photos" / f"portrait_{letter}.png" for letter in "ab")
+    mixed = mien(
+        "generate", "--identity", f"{one}:0.7", "--identity", f"{other}:0.3", "--yaw", 10, "--steps", 2, "--rescale",
+        0.5, "--scheduler", "ddpm", "--base", base, "-o", tmp_path / "a", assets=assets_folder,
+    )  # fmt: skip
+    assert (mixed.returncode, mixed.stderr) == (0, "")
+    file = Path(mixed.stdout.strip())
+    assert read_record(file).settings["weights"] == [0.7, 0.3]
+    people = ("--identity", one, "--identity", other)
+    again = mien("generate", "--like", file, *people, "--base", base, "-o", tmp_path / "b", assets=assets_folder)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert (tmp_path / "b" / file.name).read_bytes() == file.read_bytes()
+    swapped = ("--identity", other, "--identity", one)
+    refused = mien("generate", "--like", file, *swapped, "--base", base, "-o", tmp_path / "c", assets=assets_folder)
+    assert refused.returncode == 2 and "not the identity picture" in refused.stderr

@@ -13,11 +13,13 @@ import pytest
 from mien.errors import BadInput, ConfigError, MissingAsset
 from mien.evaluation import protocol
 from mien.evaluation.claims import CLAIMS, merge
+from mien.evaluation.claims import tested as claims_of
 from mien.evaluation.compare import compare
 from mien.evaluation.control.run import Performance, Stage
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.page import chosen_rows, control_cases, write_report
 from mien.evaluation.protocol import Sweep, add_sweeps, load_models, sweep_of
+from mien.evaluation.scores import mean_score
 from mien.evaluation.spec import ModelSpec, load_spec, shipped_specs
 from tests.evaluation.fake_control import FakeModel, fake_control_tools
 
@@ -193,7 +195,9 @@ def test_claims_are_differences_signed_for_the_claim(tmp_path: Path) -> None:
     merge(file, report["claims"])
     merged = {row["id"]: row for row in json.loads(file.read_text())}
     assert list(merged)[:2] == ["other", gain["id"]] and merged[gain["id"]]["effect"] == gain["effect"]
-    assert {claim.metric for claim in CLAIMS} - {"kid.studio"} <= report["models"]["lmk"]["metrics"].keys()
+    assert {claim.metric for claim in CLAIMS if "-t1-" in claim.id} - {"kid.studio"} <= report["models"]["lmk"][
+        "metrics"
+    ].keys()
     assert len({claim.id for claim in CLAIMS}) == len(CLAIMS)
 
 
@@ -210,3 +214,25 @@ def test_a_preset_stands_for_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(MissingAsset, match="nothing at nowhere"):
         ModelSpec(text_encoder="nowhere").check()
     assert ModelSpec(adapters={"emotion": None}).adapter_file("emotion") is None
+
+
+def test_seeds_of_one_arm_are_one_claim() -> None:
+    """The effect is the mean of the pairs of equal seeds, and other seeds may have been drawn."""
+    weights = np.concatenate(
+        [np.ones((1, 40)), np.random.default_rng(0).multinomial(40, [1 / 40] * 40, 200)], dtype=float
+    )
+
+    def score(rows: np.ndarray) -> Any:
+        return {"perceptual.studio": mean_score(rows, rows, weights, "higher")}
+
+    rng = np.random.default_rng(1)
+    people, gains = rng.normal(size=40), {"0": 0.5, "1": 1.0, "2": 1.5}
+    scores = {f"joint#{seed}": score(people + gain) for seed, gain in gains.items()}
+    scores |= {f"no-ad#{seed}": score(people) for seed in gains} | {"no-ad#9": score(people + 100)}
+    (row,) = [row for row in claims_of(scores, "here") if row["id"] == "facecrafter-t3-lpips-ad"]
+    assert row["effect"] == pytest.approx(1.0, abs=1e-4) and row["studio"]["seeds"] == 3 and row["holds"]
+    # people cancel out of every pair, so what is left of the interval is the seeds alone
+    assert row["low"] == pytest.approx(0.5, abs=0.2) and row["high"] == pytest.approx(1.5, abs=0.2)
+    one = {name.partition("#")[0]: metrics for name, metrics in scores.items() if name.endswith("#1")}
+    (row,) = [row for row in claims_of(one, "here") if row["id"] == "facecrafter-t3-lpips-ad"]
+    assert row["effect"] == row["low"] == row["high"] == pytest.approx(1.0, abs=1e-4)

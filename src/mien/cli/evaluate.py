@@ -82,12 +82,12 @@ def evaluate(
         conditions=preset.conditions, steps=steps, batch=batch, draws=draws, look_alikes=0, cross_talk_people=0,
     )  # fmt: skip
     models = load_models(specs, settings, facekit, variants, identities is None, network or ())
+    command = shlex.join(["mien", *sys.argv[1:]])
     place = pictures or cache_folder() / "benchmarks" / "control"
     if preset.identity_only:
-        report, cases = compare_diversity(settings, models, place, bar, identities)
+        report, cases = compare_diversity(settings, models, place, bar, identities, command)
     else:
         own = (identities, targets_from) if identities and targets_from else None
-        command = shlex.join(["mien", *sys.argv[1:]])
         report, done, stage = compare(settings, models, place, bar, own, command)
         shown = f"{report['readers'][0]}.blendshapes"
         cases = {name: control_cases(one, stage, shown) for name, one in done.items()}

@@ -10,6 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.evaluation.control.summary import estimate
 from mien.io import read_json, write_json
 
 
@@ -63,6 +67,23 @@ _TABLE1 = {
 }
 
 
+class Diversity(NamedTuple):
+    """A column of Tables 2 and 3: the studio's measure of it, its name, and the paper's pairs (Synth-500)."""
+
+    metric: str
+    name: str
+    table2: tuple[float, float]
+    table3: tuple[float, float]
+
+
+_DIVERSITY = {
+    "lpips": Diversity("perceptual.studio", "perceptual diversity", (0.552, 0.506), (0.552, 0.538)),
+    "exp": Diversity("diversity.expression.judge", "diversity of expressions", (6.971, 6.375), (6.971, 6.540)),
+    "pose": Diversity("diversity.pose.judge", "diversity of poses", (0.429, 0.317), (0.429, 0.411)),
+    "fid": Diversity("kid.studio", "the look of the set (KID)", (2.112, 5.673), (2.112, 2.140)),
+}
+
+
 def _table1(suffix: str, columns: str, models: tuple[str, str], rows: tuple[str, str], said: str) -> list[Claim]:
     """A claim on several columns; ``models`` are names of the run, ``rows`` the paper's, the better one first."""
     found = []
@@ -77,6 +98,20 @@ def _table1(suffix: str, columns: str, models: tuple[str, str], rows: tuple[str,
     return found
 
 
+def _diversity(table: int, columns: str, model: str, baseline: str, suffix: str, said: str, paper: bool) -> list[Claim]:
+    """Claims on pictures from the identity alone; ``paper`` where the paper makes them too."""
+    found = []
+    for key in columns.split():
+        column = _DIVERSITY[key]
+        numbers = (column.table2 if table == 2 else column.table3) if paper else None
+        source = f"FaceCrafter, Table {table}" if paper else f"a control of FaceCrafter's Table {table} (ours)"
+        found.append(
+            Claim(f"facecrafter-t{table}-{key}-{suffix}", source, f"{said} {column.name}.", column.metric, model,
+                  baseline, numbers)
+        )  # fmt: skip
+    return found
+
+
 CLAIMS: tuple[Claim, ...] = (
     *_table1("lmkemo-vs-controlnet", "exp pose v a dist acc fid", ("lmk-emo", "controlnet"), ("lmk_emo", "controlnet"),
              "Landmark and emotion modules beat a ControlNet"),
@@ -86,12 +121,22 @@ CLAIMS: tuple[Claim, ...] = (
              "The emotion module adds to the landmark module"),
     *_table1("joint-vs-pretrained", "exp v a dist acc fid", ("joint", "lmk-emo"), ("lmk_emo", "pretrained"),
              "Joint training beats pre-training"),
+    *_diversity(2, "lpips exp pose fid", "joint", "base", "vs-base",
+                "From the identity alone, joint training beats the entangled base in", True),
+    *_diversity(2, "lpips exp pose fid", "joint", "text-only", "vs-text-only",
+                "The same, but held against the text encoder trained on the same pictures without modules, in", False),
+    *_diversity(3, "lpips exp pose", "joint", "no-ad", "ad", "The AD loss adds to joint training, from the identity "
+                "alone, in", True),
 )  # fmt: skip
-"""The claims that a run of ``mien evaluate control`` can test, by the names of its models."""
+"""The claims that a run of ``mien evaluate`` can test, by the names of its models; ``NAME#1``, ``NAME#2`` are training
+seeds of one of them."""
 
 
 def tested(scores: Mapping[str, Mapping[str, Any]], command: str) -> list[dict[str, Any]]:
-    """The claims whose two models were in a run.
+    """The claims whose two models and metric were in a run.
+
+    Where models come in several training seeds, effects are means over the seeds that both have, and the interval is
+    also over resampled seeds: three of them say little about more.
 
     Args:
         scores: model -> metric -> `mien.evaluation.scores.Comparable`.
@@ -101,33 +146,61 @@ def tested(scores: Mapping[str, Mapping[str, Any]], command: str) -> list[dict[s
         Rows of ``claims.json``: id, source, statement, paper, studio (the two values), effect, low, high, margin,
         holds, command.
     """
-    return [_row(claim, scores, command) for claim in CLAIMS if {claim.model, claim.baseline} <= scores.keys()]
+    rows = []
+    for claim in CLAIMS:
+        ours, theirs = (_seeds(name, claim.metric, scores) for name in (claim.model, claim.baseline))
+        shared = sorted(ours.keys() & theirs.keys())
+        if not shared and len(ours) == len(theirs) == 1:
+            pairs = [(*ours.values(), *theirs.values())]
+        else:
+            pairs = [(ours[seed], theirs[seed]) for seed in shared]
+        if pairs:
+            rows.append(_row(claim, pairs, command))
+    return rows
 
 
-def _row(claim: Claim, scores: Mapping[str, Mapping[str, Any]], command: str) -> dict[str, Any]:
-    ours, theirs = (scores[name][claim.metric] for name in (claim.model, claim.baseline))
-    told, change = ours.as_json(), ours.minus(theirs)
-    ends = [change["low"], change["high"]]
-    if told["better"] == "lower":
-        change["value"], ends = _turned(change["value"]), [_turned(end) for end in reversed(ends)]
-    low, high = ends
+def _seeds(name: str, metric: str, scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Training seed -> score, "" for the only one."""
+    return {
+        model.partition("#")[2]: found[metric]
+        for model, found in scores.items()
+        if model.partition("#")[0] == name and metric in found
+    }
+
+
+def _row(claim: Claim, pairs: list[tuple[Any, Any]], command: str) -> dict[str, Any]:
+    told = [(ours.as_json(), theirs.as_json()) for ours, theirs in pairs]
+    draws = np.stack([ours.apart(theirs) for ours, theirs in pairs])
+    sign = -1.0 if told[0][0]["better"] == "lower" else 1.0
+    effect = estimate(sign * _over_seeds(draws))
+    values = {name: _mean([pair[index]["value"] for pair in told]) for index, name in enumerate((claim.model,
+              claim.baseline))}  # fmt: skip
     return {
         "id": claim.id,
         "source": claim.source,
         "statement": claim.statement,
         "paper": claim.paper,
-        "studio": {"metric": claim.metric, claim.model: told["value"], claim.baseline: theirs.as_json()["value"]},
-        "effect": change["value"],
-        "low": low,
-        "high": high,
+        "studio": {"metric": claim.metric, **values} | ({"seeds": len(pairs)} if len(pairs) > 1 else {}),
+        "effect": effect["value"],
+        "low": effect["low"],
+        "high": effect["high"],
         "margin": claim.margin,
-        "holds": low is not None and low > -claim.margin,
+        "holds": effect["low"] is not None and effect["low"] > -claim.margin,
         "command": command,
     }
 
 
-def _turned(value: float | None) -> float | None:
-    return None if value is None else 0.0 - value
+def _over_seeds(draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over seeds of [S, 1 + draws], with other seeds in each resample; the first column is the data themselves."""
+    seeds, count = draws.shape
+    chosen = np.random.default_rng(0x736565).integers(0, seeds, (seeds, count))
+    chosen[:, 0] = np.arange(seeds)
+    return np.take_along_axis(draws, chosen, 0).mean(0)
+
+
+def _mean(values: list[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return round(sum(there) / len(there), 5) if there else None
 
 
 def merge(file: Path, rows: list[dict[str, Any]]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.evaluation.bootstrap import cluster_weights
+from mien.evaluation.claims import tested
 from mien.evaluation.control.folders import read_folder
 from mien.evaluation.control.observe import Readings, as_tensor, observe
 from mien.evaluation.control.pictures import read_png
@@ -36,6 +37,7 @@ def compare_diversity(
     folder: Path,
     bar: Bar = silent,
     own: Path | None = None,
+    command: str = "",
 ) -> tuple[dict[str, Any], dict[str, Cases]]:
     """Draw ``settings.targets`` pictures of each person from the identity alone, with several models.
 
@@ -47,6 +49,7 @@ def compare_diversity(
         bar: makes progress bars.
         own: folder of a user's own pictures, one a person, in the place of renders; then there is no ceiling, and
             nothing that the set of pictures is held against.
+        command: what is noted in the claims as having made them.
 
     Returns:
         The report, with the keys of `mien.evaluation.compare.compare`, and the pictures to show.
@@ -87,6 +90,7 @@ def compare_diversity(
             }
             for name in models
         },
+        "claims": tested(scores, command),
     } | told(scores)
     return report, {name: _cases(stage, one, settings.targets, first.first_reader) for name, one in done.items()}
 

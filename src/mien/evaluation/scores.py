@@ -27,6 +27,10 @@ class Comparable(Protocol):
         """value, low and high of the difference."""
         ...
 
+    def apart(self, other: Any, /) -> Draws:
+        """The difference over all resamples [1 + draws], the data themselves first."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Score:
@@ -55,8 +59,12 @@ class Score:
 
     def minus(self, other: Score) -> dict[str, Any]:
         """Over the pictures that count for both."""
+        return estimate(self.apart(other))
+
+    def apart(self, other: Score) -> Draws:
+        """See `Comparable`."""
         both = self.counted & other.counted
-        return estimate(self.level(both) - other.level(both))
+        return self.level(both) - other.level(both)
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,10 @@ class SetScore:
         """The difference of the two values."""
         return {"value": finite(self.value - other.value), "low": None, "high": None}
 
+    def apart(self, other: SetScore) -> Draws:
+        """See `Comparable`: there are no resamples."""
+        return np.array([self.value - other.value])
+
 
 @dataclass(frozen=True, eq=False)
 class KernelScore:
@@ -104,7 +116,11 @@ class KernelScore:
 
     def minus(self, other: KernelScore) -> dict[str, Any]:
         """From the same resamples."""
-        return estimate(self.draws - other.draws)
+        return estimate(self.apart(other))
+
+    def apart(self, other: KernelScore) -> Draws:
+        """See `Comparable`."""
+        return self.draws - other.draws
 
 
 def set_scores(

@@ -5,6 +5,8 @@ Budgets are in pictures. docs/studio-training.md says what each cost and reached
 
 from __future__ import annotations
 
+from typing import Any
+
 from mien.errors import ConfigError
 from mien.training.config import TrainConfig
 
@@ -52,16 +54,16 @@ _SHIPPED = [
                 lr=1e-3, seed=7003),
 ]  # fmt: skip
 
+
+def _joint(name: str, seed: int = 0, **options: Any) -> TrainConfig:
+    return TrainConfig(
+        name=f"{name}-seed{seed}" if seed else name, objective="joint:JointObjective",
+        needs=(*_MODULES, *_BASE_NEEDS), pictures=80_000, batch=64, lr=2e-4, seed=seed,
+        options={"replicas": 16, "emphasis": 2.0} | options,
+    )  # fmt: skip
+
+
 _COMPARISONS = [
-    # FaceCrafter's joint stage and its ablations; text-only sees as many rows of the UNet, each another picture.
-    *(TrainConfig(name=name, objective="joint:JointObjective", needs=(*_MODULES, *_BASE_NEEDS), pictures=80_000,
-                  batch=64, lr=2e-4, options={"replicas": 16, "emphasis": 2.0} | options)
-      for name, options in {
-          "studio-joint": {},
-          "studio-joint-no-ad": {"ad": 0.0},
-          "studio-joint-per-branch": {"reading": "per_branch"},
-          "studio-joint-text-only": {"ad": 0.0, "replicas": 4, "odds": (1.0, 0.0, 0.0, 0.0)},
-      }.items()),
     # Arms of one comparison: the same frozen base and budget. At 5e-4 the ControlNet learnt nothing (docs/results.md).
     TrainConfig(name="studio-controlnet", objective="controlnet:ControlNetObjective", needs=_BASE_NEEDS,
                 pictures=30_000, batch=16, lr=1.5e-3, options={"emphasis": 2.0, "prompts": (0.1, 0.5, 0.3, 0.1)}),
@@ -71,6 +73,11 @@ _COMPARISONS = [
     TrainConfig(name="studio-pretrained-emotion", objective="branch:BranchObjective", needs=_BASE_NEEDS,
                 pictures=30_000, batch=16, lr=2e-3,
                 options={"kind": "emotion", "emphasis": 2.0, "prompts": (0.0, 0.7, 0.2, 0.1), "same_pose": True}),
+    # FaceCrafter's joint stage and its ablations; text-only sees as many rows of the UNet, each another picture.
+    *(_joint("studio-joint", seed) for seed in (0, 1, 2)),
+    *(_joint("studio-joint-no-ad", seed, ad=0.0) for seed in (0, 1, 2)),
+    _joint("studio-joint-per-branch", reading="per_branch"),
+    _joint("studio-joint-text-only", ad=0.0, replicas=4, odds=(1.0, 0.0, 0.0, 0.0)),
 ]  # fmt: skip
 
 SHIPPED: dict[str, TrainConfig] = {config.name: config for config in _SHIPPED}
