@@ -12,6 +12,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
+from mien.data.pairs import Pairs
 from mien.models.text import encode_ids
 from mien.training.batches import spread_rows
 from mien.training.diffusion import diffusion_loss, errors_by_timestep, studio_scheduler
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 class FrozenBaseObjective(Objective):
     """The diffusion loss on a frozen base under one condition; a subclass brings what reads the condition.
 
-    Pair sampling (FaceCrafter 3.2): the identity picture is another picture of the same person, so its pose and
-    expression differ; ``same_pose`` picks the one nearest in pose among ``candidates``.
+    Pair sampling (FaceCrafter 3.2): see :class:`mien.data.pairs.Pairs`.
 
     Args:
         sources: where the base is.
@@ -39,8 +39,6 @@ class FrozenBaseObjective(Objective):
         gamma: see :func:`loss_weights`.
         emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
     """
-
-    candidates = 4
 
     def __init__(
         self,
@@ -69,6 +67,7 @@ class FrozenBaseObjective(Objective):
         self.text_encoder = text_encoder.to(device)  # type: ignore[arg-type]
         self._tokenizer = tokenizer
         self.examples = self._examples(corpus)
+        self.pairs = Pairs(corpus, self.same_pose)
 
     def _examples(self, corpus: Corpus) -> Examples:
         return Examples(corpus, self.sources, self._tokenizer, self.text_encoder.config.hidden_size, (self.kind,))
@@ -76,16 +75,9 @@ class FrozenBaseObjective(Objective):
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Random pictures; the identity comes from another picture of the same person."""
         rows = rng.integers(0, len(corpus), size)
-        other = self._identity_rows(corpus, rows, rng)
+        other = self.pairs.partners(rows, rng)
         kinds = rng.choice(4, size, p=self.odds)
         return self._gather(self.examples, rows, other, kinds, rng.random(size) >= self.drop)
-
-    def _identity_rows(self, corpus: Corpus, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        if not self.same_pose:
-            return corpus.same_person(rows, rng)
-        options = np.stack([corpus.same_person(rows, rng) for _ in range(self.candidates)])
-        distance = np.linalg.norm(corpus["pose"][options] - corpus["pose"][rows], axis=-1)
-        return options[distance.argmin(0), np.arange(len(rows))]
 
     def _gather(
         self, examples: Examples, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray, present: np.ndarray
