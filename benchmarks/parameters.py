@@ -9,6 +9,7 @@ SD1.5 and at most a third in the studio, where the ControlNet is small; the effe
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from mien.adapters import counts
@@ -40,7 +41,7 @@ def main() -> None:
         "command": "python benchmarks/parameters.py",
     }
     merge(RESULT, [row])
-    print(json.dumps(row, indent=2))
+    sys.stdout.write(json.dumps(row, indent=2) + "\n")
 
 
 if __name__ == "__main__":
