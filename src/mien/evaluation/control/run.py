@@ -96,7 +96,7 @@ def set_up(settings: ControlSettings, tools: ControlTools, folder: Path, bar: Ba
     wanted = renders(tools, targets, bar, "targets")
     # the first inputs' pixels stand for the renderer's version
     inputs = pixels_digest([people[0], wanted[0]])
-    made_with = _made_with(settings, tools, inputs)
+    made_with = made_with_what(settings, tools, inputs)
     place = open_folder(folder, {name: made_with[name] for name in ("mien", "kit", "inputs")} | {"what": "exact"})
     with bar(len(pairs), "exact renders") as told:
         answers = _answers(tools, identities, targets, pairs, place, told)
@@ -111,7 +111,7 @@ def set_up(settings: ControlSettings, tools: ControlTools, folder: Path, bar: Ba
 
 def perform(stage: Stage, settings: ControlSettings, tools: ControlTools, bar: Bar = silent) -> Performance:
     """Draw every pair with one model, where its picture is not there, and read the pictures."""
-    made_with = _made_with(settings, tools, stage.inputs)
+    made_with = made_with_what(settings, tools, stage.inputs)
     drawn = open_folder(stage.folder, made_with)
     inputs = gather_inputs(tools, settings, stage.people, stage.wanted, stage.emotions)
     with bar(len(stage.pairs), "drawing") as told:
@@ -183,7 +183,7 @@ def pixels_digest(looks: Sequence[Look]) -> str:
     return hashlib.sha256(b"".join(look.image.tobytes() for look in looks)).hexdigest()
 
 
-def _made_with(settings: ControlSettings, tools: ControlTools, inputs: str) -> dict[str, Any]:
+def made_with_what(settings: ControlSettings, tools: ControlTools, inputs: str) -> dict[str, Any]:
     """Everything that the pictures depend on."""
     from mien import __version__
     from mien.provenance.fingerprint import environment
