@@ -14,6 +14,7 @@ from typing import Any
 
 from mien.io import read_json, write_json
 
+CURVES = ("loss", "diffusion", "ad")
 RESULT = Path(__file__).parent / "results" / "arms.json"
 
 
@@ -26,7 +27,9 @@ def arm(run: Path) -> dict[str, Any]:
         "objective": config["objective"].partition(":")[0],
         "kind": config["options"].get("kind", "landmarks"),
         **{name: config[name] for name in ("pictures", "batch", "lr", "seed")},
+        "run": run.name,
         "seen": records[-1]["seen"],
+        "curve": [[one[name] for name in ("seen", *CURVES) if name in one] for one in records if "loss" in one],
         "validation": {name: round(value, 4) for name, value in validation.items()},
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mien.evaluation.control.report import comparison, markdown, table
+from mien.evaluation.control.report import markdown, table
 from mien.io import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,7 +19,6 @@ PAGE = ROOT / "docs" / "results.md"
 def page() -> str:
     """The whole page, as Markdown."""
     control, ledger = read_json(RESULTS / "control.json"), read_json(ROOT / "src/mien/assets/studio/training.json")
-    table1 = read_json(RESULTS / "table1.json")
     parts = [
         "# What the embedded weights do",
         "Written by `python benchmarks/docs_results.py` from the JSON files in `benchmarks/results/`; every table "
@@ -35,66 +34,13 @@ def page() -> str:
         markdown(control).strip(),
         "What each measure is:",
         "\n".join(f"- `{name}`: {text}" for name, text in control["meanings"].items()),
-        "## Against a ControlNet",
-        "FaceCrafter's Table 1 in the studio: a ControlNet, the landmark module, and that with the emotion module, "
-        "each trained on 30,000 pictures over the same frozen base. The studio shows the direction, not the paper's "
-        "values.",
-        "`python benchmarks/arms.py` ([JSON](../benchmarks/results/arms.json)): what each arm learnt, also at another "
-        "rate; the table after it is of the ControlNet that learnt more.",
-        _arms(read_json(RESULTS / "arms.json")),
-        f"`{table1['claims'][0]['command']}` ([JSON](../benchmarks/results/table1.json)).",
-        comparison(_only(table1, TABLE1)).strip(),
-        "The same as claims ([JSON](../benchmarks/results/claims.json)). The effect is signed so that positive "
-        "supports the claim; it holds when the whole interval is above 0. Of the emotion's class the paper gives the "
-        "accuracy, the studio the share of outputs in which the judge sees another one.",
-        _claims(read_json(RESULTS / "claims.json")),
+        "FaceCrafter's tables in the studio, against a ControlNet and against ablations, are on "
+        "[a page of their own](facecrafter.md).",
         "## The demo",
         "`mien demo` ([JSON](../benchmarks/results/demo.json)).",
         _demo(read_json(RESULTS / "demo.json")),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-TABLE1 = (
-    "faces.mediapipe", "judge.coefficients", "judge.pose", "judge.valence", "judge.arousal", "judge.emotion_l2",
-    "judge.emotion_class", "mediapipe.exp", "mediapipe.lms", "identity.cosine", "identity.top1", "identity.leak",
-    "kid.studio",
-)  # fmt: skip
-
-
-def _arms(arms: list[dict[str, Any]]) -> str:
-    rows = [
-        [one["objective"], one["kind"], f"{one['seen']:,}", f"{one['lr']:g}", *_gaps(one["validation"])] for one in arms
-    ]
-    return table(["Objective", "condition", "pictures", "rate", "t = 900, right / shuffled", "t = 600"], rows)
-
-
-def _gaps(validation: dict[str, float]) -> list[str]:
-    return [f"{validation[f'right_{t}']:.3f} / {validation[f'shuffled_{t}']:.3f}" for t in (900, 600)]
-
-
-def _only(report: dict[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:
-    """A report with these metrics alone."""
-    models = {
-        name: one | {"metrics": {metric: one["metrics"][metric] for metric in metrics}}
-        for name, one in report["models"].items()
-    }
-    return report | {"models": models}
-
-
-def _claims(claims: list[dict[str, Any]]) -> str:
-    rows = [
-        [
-            f"`{one['id']}`",
-            one["statement"],
-            " / ".join(f"{value:g}" for value in one["paper"] or ()) or "-",
-            " / ".join(_number(value) for name, value in one["studio"].items() if name not in ("metric", "seeds")),
-            f"{_number(one['effect'])} ({_number(one['low'])} to {_number(one['high'])})",
-            "holds" if one["holds"] else "does not hold",
-        ]
-        for one in claims
-    ]
-    return table(["Claim", "what it says", "paper", "studio", "effect", ""], rows)
 
 
 def _arguments(settings: dict[str, Any]) -> str:

@@ -1,0 +1,204 @@
+"""The page ``docs/facecrafter.md`` from the JSON in ``benchmarks/results/``: no measured number on it is typed.
+
+python benchmarks/docs_facecrafter.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mien.evaluation.control.report import comparison, number, table
+from mien.io import read_json
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "facecrafter.md"
+
+TABLE1 = (
+    "faces.mediapipe", "judge.coefficients", "judge.pose", "judge.valence", "judge.arousal", "judge.emotion_l2",
+    "judge.emotion_class", "mediapipe.exp", "mediapipe.lms", "identity.cosine", "identity.top1", "identity.leak",
+    "kid.studio",
+)  # fmt: skip
+TABLE2 = (
+    "faces.mediapipe", "diversity.expression.judge", "diversity.pose.judge", "diversity.expression.mediapipe",
+    "diversity.pose.mediapipe", "perceptual.studio", "identity.cosine", "kid.studio",
+)  # fmt: skip
+PAPER1 = """\
+| The paper, Table 1 | Exp-RMSE | Pose-RMSE | V-RMSE | A-RMSE | Dist-RMSE | accuracy | ID-Sim | FID | parameters |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| Arc2Face + ControlNet | 8.12 | 0.130 | 0.360 | 0.247 | 0.86 | 35.1 | 0.76 | 44.64 | 361 M |
+| pre-trained, LMK | 7.11 | 0.124 | 0.267 | 0.221 | 0.71 | 46.5 | 0.75 | 46.85 | 11.7 M |
+| pre-trained, LMK + EMO | 7.12 | 0.128 | 0.218 | 0.205 | 0.59 | 56.5 | 0.72 | 53.25 | 18 M |
+| FaceCrafter, LMK | 6.78 | 0.119 | 0.250 | 0.203 | 0.63 | 52.4 | 0.71 | 38.80 | 11.7 M |
+| FaceCrafter, LMK + EMO | 6.81 | 0.126 | 0.217 | 0.184 | 0.52 | 61.2 | 0.69 | 41.54 | 18 M |"""
+PAPER2 = """\
+| The paper's Tables 2 and 3 (Synth-500 / AgeDB-500) | LPIPS | Exp | Pose | FID |
+| --- | --- | --- | --- | --- |
+| Arc2Face | 0.506 / 0.508 | 6.375 / 5.966 | 0.317 / 0.273 | 5.673 / 6.628 |
+| FaceCrafter without the AD loss | 0.538 / 0.564 | 6.540 / 6.430 | 0.411 / 0.397 | 2.140 / 5.381 |
+| FaceCrafter | 0.552 / 0.589 | 6.971 / 6.930 | 0.429 / 0.424 | 2.112 / 6.501 |"""
+
+
+def page() -> str:
+    """The whole page, as Markdown."""
+    names = ("table1", "table2", "table3", "claims", "arms", "cross_talk", "train_steps")
+    found = {name: read_json(RESULTS / f"{name}.json") for name in names}
+    claims = {row["id"]: row for row in found["claims"]}
+    return "\n\n".join([*_setting(found), *_table1(found, claims), *_diversity(found, claims), *_rest(found)]) + "\n"
+
+
+def _setting(found: dict[str, Any]) -> list[str]:
+    held = [row["holds"] for row in found["claims"]]
+    return [
+        "# FaceCrafter's tables in the studio",
+        "Written by `python benchmarks/docs_facecrafter.py` from the JSON files in `benchmarks/results/`; every table "
+        "names the command that measured it. The paper trained on photographs of faces at Arc2Face's size for 150,000 "
+        "steps and measured with EMOCA, EmoNet, FaceNet and Inception. Here a small base on synthetic portraits is "
+        "trained for minutes, and judges that saw nothing but renders measure it: the *direction* of a claim can be "
+        "tested, not its size. A model's own numbers stand beside the level of no control (floor) and of the exact "
+        "render (ceiling). [How the numbers are defined](metrics.md).",
+        f"Of {len(held)} claims {sum(held)} hold. A claim holds when the whole 95 % interval of its effect, signed so "
+        "that positive supports it, lies above 0. Where it does not hold, that is the result.",
+        "## What was trained",
+        "Everything on the same frozen base. ControlNet, landmark and emotion module: 30,000 pictures each. The joint "
+        "stage starts from the two modules and sees 80,000 replicas, 20,000 distinct rows of the UNet; so do its "
+        "ablations. `python benchmarks/arms.py RUN ...` ([JSON with curves](../benchmarks/results/arms.json)).",
+        _arms([one for one in found["arms"] if one["objective"] != "joint"]),
+        _joint_arms([one for one in found["arms"] if one["objective"] == "joint"]),
+    ]
+
+
+def _table1(found: dict[str, Any], claims: dict[str, Any]) -> list[str]:
+    report = found["table1"]
+    return [
+        "## Table 1: control",
+        PAPER1,
+        f"`{report['claims'][0]['command']}` ([JSON](../benchmarks/results/table1.json)). `embedded` ships: the "
+        "same modules, trained longer and together with the base, which is why it is no arm of the comparison. Of the "
+        "emotion's class the paper gives the accuracy, the studio the share of outputs in which the judge sees another "
+        "one.",
+        comparison(_only(report, TABLE1)).strip(),
+        "![A row a person: the exact render, then each model](images/facecrafter-table1.png)",
+        "`python benchmarks/docs_facecrafter_images.py`: every twentieth person under the same target.",
+        _claims([row for name, row in claims.items() if "-t1-" in name]),
+    ]
+
+
+def _diversity(found: dict[str, Any], claims: dict[str, Any]) -> list[str]:
+    table2, table3 = found["table2"], found["table3"]
+    return [
+        "## Table 2: the identity alone",
+        PAPER2,
+        "Several pictures of each person from the identity alone. The ceiling is the renderer's own spread: more than "
+        "that is not better. `text-only` is the control the paper does not have: the text encoder trained on the same "
+        "pictures without any module.",
+        f"`{table2['claims'][0]['command']}` ([JSON](../benchmarks/results/table2.json)).",
+        comparison(_only(table2, TABLE2)).strip(),
+        "![Pictures of three people from the identity alone](images/facecrafter-table2.png)",
+        _claims([row for name, row in claims.items() if "-t2-" in name]),
+        "## Table 3: with and without the AD loss",
+        "Three training seeds of each, from one checkpoint. Effects are means over the seeds; the interval is over "
+        "resampled people and seeds, and three seeds say little about more.",
+        f"`{table3['claims'][0]['command']}` ([JSON](../benchmarks/results/table3.json)).",
+        _by_model(_only(table3, TABLE2)),
+        _claims([row for name, row in claims.items() if "-t3-" in name]),
+    ]
+
+
+def _rest(found: dict[str, Any]) -> list[str]:
+    steps = found["train_steps"]
+    joint, module = steps["joint_against_plain"], steps["controlnet_against_landmarks"]
+    told = found["cross_talk"]
+    parts = [
+        "## What a dial moves besides its own",
+        "`python benchmarks/cross_talk.py before=lmk-emo-pretrained after=joint-lmk-emo` "
+        "([JSON](../benchmarks/results/cross_talk.json)). 1.00 is the difference between two random pictures of two "
+        "people.",
+    ]
+    for name, one in told.items():
+        names = list(one["spread"])
+        rows = [[dial, *(number(row.get(key), 2) for key in names)] for dial, row in one["dials"].items()]
+        parts += [f"{name.capitalize()} joint training, {one['people']} people:", table(["Dial turned", *names], rows)]
+    return [
+        *parts,
+        "## What a training step costs",
+        "`python benchmarks/train_steps.py --data RENDERS` ([JSON](../benchmarks/results/train_steps.json)); steps of "
+        "both sides in turns, medians.",
+        table(
+            ["", "seconds", "ratio", "megabytes held"],
+            [
+                ["joint step / plain step on the same rows", _two(joint["seconds"]), f"{joint['ratio']:.2f}",
+                 _two(joint["megabytes"])],
+                ["ControlNet step / landmark step", _two(module["seconds"]), f"{module['ratio']:.2f}",
+                 _two(module["megabytes"])],
+            ],
+        ),
+    ]  # fmt: skip
+
+
+def _two(values: list[float]) -> str:
+    return " / ".join(f"{value:g}" for value in values)
+
+
+def _arms(arms: list[dict[str, Any]]) -> str:
+    rows = [
+        [one["objective"], one["kind"], f"{one['seen']:,}", f"{one['lr']:g}", *_gaps(one["validation"])] for one in arms
+    ]
+    return table(["Objective", "condition", "pictures", "rate", "t = 900, right / shuffled", "t = 600"], rows)
+
+
+def _gaps(validation: dict[str, float]) -> list[str]:
+    return [f"{validation[f'right_{t}']:.3f} / {validation[f'shuffled_{t}']:.3f}" for t in (900, 600)]
+
+
+def _joint_arms(arms: list[dict[str, Any]]) -> str:
+    rows = []
+    for one in arms:
+        first, last = one["curve"][0], one["curve"][-1]
+        apart = f"{first[2]:.1f} to {last[2]:.1f}" if len(last) > 2 else "-"
+        errors = [f"{one['validation'][f'right_{t}']:.4f}" for t in (900, 600, 300)]
+        rows.append([f"`{one['run']}`", f"{one['seen']:,}", f"{first[1]:.4f} to {last[1]:.4f}", apart, *errors])
+    return table(["Run", "replicas", "diffusion loss", "AD loss", "t = 900", "t = 600", "t = 300"], rows)
+
+
+def _only(report: dict[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:
+    """A report with these metrics alone."""
+    models = {
+        name: one | {"metrics": {metric: one["metrics"][metric] for metric in metrics}}
+        for name, one in report["models"].items()
+    }
+    return report | {"models": models}
+
+
+def _by_model(report: dict[str, Any]) -> str:
+    """One row a model: the table of many models."""
+    metrics = list(next(iter(report["models"].values()))["metrics"])
+    rows = [[name, *(number(one["metrics"][key]) for key in metrics)] for name, one in report["models"].items()]
+    ceilings = [next(iter(report["models"].values()))["metrics"][key]["ceiling"] for key in metrics]
+    rows.append(["the renderer", *("-" if value is None else f"{value:.3f}" for value in ceilings)])
+    return table(["Model", *metrics], rows)
+
+
+def _claims(claims: list[dict[str, Any]]) -> str:
+    rows = [
+        [
+            f"`{one['id']}`",
+            one["statement"],
+            " / ".join(f"{value:g}" for value in one["paper"] or ()) or "-",
+            " / ".join(_number(value) for name, value in one["studio"].items() if name not in ("metric", "seeds")),
+            f"{_number(one['effect'])} ({_number(one['low'])} to {_number(one['high'])})",
+            "holds" if one["holds"] else "does not hold",
+        ]
+        for one in claims
+    ]
+    return table(["Claim ([JSON](../benchmarks/results/claims.json))", "what it says", "paper", "studio", "effect", ""],
+                 rows)  # fmt: skip
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

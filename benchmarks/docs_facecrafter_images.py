@@ -1,0 +1,70 @@
+"""The pictures of docs/facecrafter.md, as ``mien evaluate`` kept them: people at even distances, none chosen.
+
+    python benchmarks/docs_facecrafter_images.py
+
+Reads ``benchmarks/results/table1.json`` and ``table2.json`` for where the pictures are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from mien.evaluation.control.pictures import open_folder
+from mien.io import cache_folder, read_json
+from mien.provenance.png import write_picture
+from mien.sweep import mount
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS, IMAGES = ROOT / "benchmarks" / "results", ROOT / "docs" / "images"
+KEPT = cache_folder() / "benchmarks" / "control"
+EVERY = 20
+PEOPLE, PICTURES = 3, 8
+
+
+def opened(files: list[Path]) -> list[Image.Image]:
+    """RGB pictures."""
+    found = []
+    for file in files:
+        with Image.open(file) as image:
+            found.append(image.convert("RGB"))
+    return found
+
+
+def control(report: dict[str, Any]) -> Image.Image:
+    """A row a person: the exact render, then what each model drew of the same person under the same target."""
+    models = {name: one["made_with"] for name, one in report["models"].items()}
+    first = next(iter(models.values()))
+    exact = {name: first[name] for name in ("mien", "kit", "inputs")} | {"what": "exact"}
+    folders = {"exact render": open_folder(KEPT, exact)}
+    folders |= {name: open_folder(KEPT, made_with) for name, made_with in models.items()}
+    names = sorted(file.name for file in folders[next(iter(models))].glob("*.png"))
+    each = len(names) // report["settings"]["people"]
+    chosen = names[:: each * EVERY]
+    files = [folder / name for name in chosen for folder in folders.values()]
+    captions = [title if row == 0 else "" for row in range(len(chosen)) for title in folders]
+    return mount(opened(files), captions, len(folders))
+
+
+def diversity(report: dict[str, Any]) -> Image.Image:
+    """For some people a row of each model: all its pictures of that person, from the identity alone."""
+    files, captions = [], []
+    for person in range(0, PEOPLE * 10, 10):
+        for name, one in report["models"].items():
+            folder = open_folder(KEPT, one["made_with"])
+            own = sorted(folder.glob(f"{person:04d}-*.png"))[:PICTURES]
+            files += own
+            captions += [f"{name}", *[""] * (len(own) - 1)]
+    return mount(opened(files), captions, PICTURES)
+
+
+def main() -> None:
+    """Write both."""
+    for name, draw in {"table1": control, "table2": diversity}.items():
+        write_picture(IMAGES / f"facecrafter-{name}.png", draw(read_json(RESULTS / f"{name}.json")), None)
+
+
+if __name__ == "__main__":
+    main()
