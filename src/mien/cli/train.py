@@ -19,6 +19,9 @@ def train(
     held_out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="A rendered set of people not trained on, for validation.")
     ] = None,
+    base: Annotated[
+        str, typer.Option(metavar="NAME|FOLDER", help="What branches are trained on: studio, sd15, arc2face, a folder.")
+    ] = "studio",
     runs: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where runs are kept; else in the user's cache folder.")
     ] = None,
@@ -53,8 +56,8 @@ def train(
             "Training needs a rendered set: make one with  mien studio render -o FOLDER  and give --data FOLDER."
         )
     if preset == "all":
-        if init:
-            raise BadInput("--init belongs to one preset; train it by its name.")
+        if init or base != "studio":
+            raise BadInput("--init and --base belong to one preset; train it by its name.")
         results = train_all(
             data=data, held_out=held_out, runs=runs, minutes=minutes, share=share, overrides=overrides, quiet=quiet
         )
@@ -62,7 +65,7 @@ def train(
             typer.echo(f"{name:<28}{result['seen']:>9} pictures  {result['logs']}")
         return
     result = run(
-        preset, data=data, held_out=held_out, runs=runs, start_from=model_folder(init) if init else None,
+        preset, data=data, held_out=held_out, base=base, runs=runs, start_from=model_folder(init) if init else None,
         minutes=minutes, overrides=overrides, quiet=quiet,
     )  # fmt: skip
     for name, value in result.items():

@@ -16,6 +16,14 @@ def vae_scale_factor(vae: Any) -> int:
     return 2 ** (len(vae.config.block_out_channels) - 1)
 
 
+def encode_pictures(vae: Any, pictures: Tensor) -> Tensor:
+    """Pictures [P, 3, H, W] in [-1, 1] -> latents as the UNet sees them [P, C, h, w]; of a distribution its mode."""
+    config = vae.config
+    found = vae.encode(pictures)
+    latents = found.latents if hasattr(found, "latents") else found.latent_dist.mode()
+    return (latents - (config.get("shift_factor") or 0.0)) * config.scaling_factor
+
+
 def decode_latents(vae: Any, latents: Tensor) -> Tensor:
     """Latents as the UNet sees them [P, C, h, w] -> pictures [P, 3, H, W], about [-1, 1], float32."""
     config = vae.config

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.models import StudioAutoencoder
+from mien.pipelines.autoencoders import vae_scale_factor
+from mien.training.bases import base_autoencoder
 from mien.training.batches import pictures_to_tensor
-from mien.training.features import expression_features, face_places, identity_embeddings, landmark_pictures, latents
+from mien.training.features import LandmarkPictures, expression_features, face_places, identity_embeddings, latents
 from mien.training.prompts import Prompts
 
 if TYPE_CHECKING:
@@ -28,15 +29,25 @@ class Examples:
         tokenizer: of the text encoder.
         width: of the text encoder.
         kinds: branches whose conditions are wanted: ``landmarks``, ``emotion``, ``identity``, ``expression``.
+        side: of the latents that the base draws, to whose pictures those of the corpus are brought; None keeps them.
     """
 
-    def __init__(self, corpus: Corpus, sources: Sources, tokenizer: Any, width: int, kinds: Iterable[str] = ()) -> None:
-        vae = StudioAutoencoder.from_pretrained(sources.path("vae")).float()
-        self.latents = latents(corpus, vae)
+    def __init__(
+        self,
+        corpus: Corpus,
+        sources: Sources,
+        tokenizer: Any,
+        width: int,
+        kinds: Iterable[str] = (),
+        side: int | None = None,
+    ) -> None:
+        vae = base_autoencoder(sources.path("vae"))
+        self.size = corpus["images"].shape[1] if side is None else side * vae_scale_factor(vae)
+        self.latents = latents(corpus, vae, sources.path("vae"), self.size)
         self.identity = identity_embeddings(corpus, sources.path("identity"))
         self.places = face_places(corpus, self.latents.shape[-1])
         self.prompts = Prompts(tokenizer, width, corpus.captions)
-        self._conditions = {kind: _condition(kind, corpus, sources) for kind in kinds if kind != "identity"}
+        self._conditions = {kind: _condition(kind, corpus, sources, self.size) for kind in kinds if kind != "identity"}
 
     def batch(self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray) -> dict[str, Tensor]:
         """Latents, face places and prompts of pictures ``rows``, identity embeddings of ``other``; all [B]."""
@@ -55,9 +66,9 @@ class Examples:
         return pictures_to_tensor(values) if kind == "landmarks" else torch.from_numpy(values).float()
 
 
-def _condition(kind: str, corpus: Corpus, sources: Sources) -> np.ndarray:
+def _condition(kind: str, corpus: Corpus, sources: Sources, size: int) -> Any:
     if kind == "landmarks":
-        return landmark_pictures(corpus)
+        return LandmarkPictures(corpus, size)
     if kind == "emotion":
         return corpus["emotion"]
     return expression_features(corpus, sources.path("expression_encoder"))

@@ -2,62 +2,100 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from mien.io import in_processes, sha256_of
+from mien.pipelines.autoencoders import encode_pictures
 from mien.training.batches import pictures_to_tensor
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
-    from mien.models import StudioAutoencoder
 
 _ALL = slice(None)
 _PLAIN = ("face_oval", "nose")  # landmark groups that hardly change with the expression
+ARCFACE_SIZE = 112
+KEPT_SIZE = 128
+"""Largest side of landmark pictures that are all kept in memory."""
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 def weights_key(folder: Path) -> str:
-    """Short hash of a model folder's weights."""
-    return sha256_of(folder / WEIGHTS)[:16]
+    """Short hash of a model's weights: of one file, or of the safetensors file in a folder."""
+    file = folder if folder.is_file() else folder / WEIGHTS
+    return sha256_of(file)[:16]
 
 
 @torch.no_grad()
-def latents(corpus: Corpus, vae: StudioAutoencoder) -> np.ndarray:
-    """Normalised latents of all pictures, float16 [N, 16, 16, 16]."""
-    key = sha256_of(Path(vae.config["_name_or_path"]) / WEIGHTS)[:16]
-    vae = vae.eval()
+def latents(corpus: Corpus, vae: Any, folder: Path, size: int) -> np.ndarray:
+    """Latents of all pictures as the UNet sees them, float16 [N, C, h, w].
+
+    Args:
+        corpus: the pictures.
+        vae: the base's autoencoder.
+        folder: where it came from.
+        size: side of the pictures that the base draws; others are resampled.
+    """
+    own = corpus["images"].shape[1] == size
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    vae = vae.eval().to(device)
+
+    def encoded(rows: slice) -> np.ndarray:
+        pictures = pictures_to_tensor(corpus["images"][rows])
+        if not own:
+            pictures = torch.nn.functional.interpolate(pictures, size=(size, size), mode="bicubic", antialias=True)
+        return encode_pictures(vae, pictures.to(device)).half().cpu().numpy()
 
     def compute() -> np.ndarray:
-        parts = [
-            vae.encode(pictures_to_tensor(corpus["images"][i : i + 16])).latents.half().numpy()  # type: ignore[union-attr]
-            for i in range(0, len(corpus), 16)  # small batches stay in the processor's cache
-        ]
-        return np.concatenate(parts)
+        # small batches stay in the processor's cache
+        return np.concatenate([encoded(slice(start, start + 16)) for start in range(0, len(corpus), 16)])
 
-    return corpus.cached("latents", key, compute)
+    return corpus.cached("latents", weights_key(folder) + ("" if own else f"-{size}"), compute)
 
 
 @torch.no_grad()
-def identity_embeddings(corpus: Corpus, folder: Path) -> np.ndarray:
-    """Identity embeddings of all pictures, float16 [N, 512], from aligned crops."""
+def identity_embeddings(corpus: Corpus, place: Path) -> np.ndarray:
+    """Identity embeddings of all pictures, float16 [N, 512], from aligned crops.
+
+    Args:
+        corpus: the pictures.
+        place: folder of an `IdentityEmbedder`, or an ArcFace network as an ONNX file.
+    """
     from mien.faces.alignment import align_batch
-    from mien.faces.networks import IdentityEmbedder
 
     def compute() -> np.ndarray:
-        embedder = IdentityEmbedder.from_pretrained(folder).float().eval()
+        embedder, side = _embedder(place)
         points = training_landmarks(corpus)
         parts = []
         for start in range(0, len(corpus), 256):
             pictures = pictures_to_tensor(corpus["images"][start : start + 256])
-            crops = align_batch(pictures, torch.from_numpy(points[start : start + 256]).float())
+            crops = align_batch(pictures, torch.from_numpy(points[start : start + 256]).float(), side)
             parts.append(embedder(crops).half().numpy())
         return np.concatenate(parts)
 
-    return corpus.cached("identity", weights_key(folder), compute)
+    return corpus.cached("identity", weights_key(place), compute)
+
+
+def _embedder(place: Path) -> tuple[Callable[[torch.Tensor], torch.Tensor], int]:
+    """Aligned crops [B, 3, S, S] in [-1, 1] -> embeddings [B, 512], L2 norm 1; and S."""
+    if place.is_dir():
+        from mien.faces.alignment import CROP
+        from mien.faces.networks import IdentityEmbedder
+
+        return IdentityEmbedder.from_pretrained(place).float().eval(), CROP
+    from mien.faces.onnx import OnnxModel
+
+    network = OnnxModel(place)
+
+    def embed(crops: torch.Tensor) -> torch.Tensor:
+        (values,) = network(crops.numpy()).values()
+        return torch.nn.functional.normalize(torch.from_numpy(values), dim=-1)
+
+    return embed, ARCFACE_SIZE
 
 
 def training_landmarks(corpus: Corpus, rows: np.ndarray | slice = _ALL) -> np.ndarray:
@@ -81,18 +119,31 @@ def face_places(corpus: Corpus, side: int = 16) -> np.ndarray:
         found[np.arange(len(places))[:, None], y, x] = 1
         return (places + found).astype(np.float16)
 
-    return corpus.cached("face_places", f"v1-{len(corpus)}", compute)
+    return corpus.cached("face_places", f"v1-{len(corpus)}" + ("" if side == 16 else f"-{side}"), compute)
 
 
-def landmark_pictures(corpus: Corpus) -> np.ndarray:
-    """Landmark pictures uint8 [N, S, S, 3]."""
+class LandmarkPictures:
+    """Landmark pictures uint8 [B, S, S, 3] of rows [B] of a corpus: small ones drawn once, large ones when asked for.
 
-    def compute() -> np.ndarray:
-        size = corpus["images"].shape[1]
-        parts = np.array_split(training_landmarks(corpus), min(16, len(corpus)))
-        return np.concatenate(list(in_processes(_draw, parts, [size] * len(parts))))
+    Args:
+        corpus: the pictures.
+        size: side S.
+    """
 
-    return corpus.cached("landmark_pictures", f"v1-{len(corpus)}", compute)
+    def __init__(self, corpus: Corpus, size: int) -> None:
+        self.size = size
+        self.points = training_landmarks(corpus) * (size / corpus["images"].shape[1])
+        self.drawn = corpus.cached("landmark_pictures", self._key(corpus), self._all) if size <= KEPT_SIZE else None
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return _draw(self.points[rows], self.size) if self.drawn is None else self.drawn[rows]
+
+    def _key(self, corpus: Corpus) -> str:
+        return f"v1-{len(corpus)}" + ("" if corpus["images"].shape[1] == self.size else f"-{self.size}")
+
+    def _all(self) -> np.ndarray:
+        parts = np.array_split(self.points, min(16, len(self.points)))
+        return np.concatenate(list(in_processes(_draw, parts, [self.size] * len(parts))))
 
 
 def _draw(points: np.ndarray, size: int) -> np.ndarray:

@@ -73,6 +73,16 @@ _COMPARISONS = [
     TrainConfig(name="studio-pretrained-emotion", objective="branch:BranchObjective", needs=_BASE_NEEDS,
                 pictures=30_000, batch=16, lr=2e-3,
                 options={"kind": "emotion", "emphasis": 2.0, "prompts": (0.0, 0.7, 0.2, 0.1), "same_pose": True}),
+    # The paper's settings (sec. 4.1), for --base arc2face and photographs; the rates are inferred.
+    TrainConfig(name="facecrafter-landmarks", objective="branch:BranchObjective", needs=_BASE_NEEDS, batch=16,
+                pictures=1_600_000, lr=1e-4, decay=0.0, betas=(0.9, 0.999),
+                options={"kind": "landmarks", "prompts": (0.0, 0.9, 0.0, 0.1)}),
+    TrainConfig(name="facecrafter-emotion", objective="branch:BranchObjective", needs=_BASE_NEEDS, batch=16,
+                pictures=1_600_000, lr=1e-4, decay=0.0, betas=(0.9, 0.999),
+                options={"kind": "emotion", "prompts": (0.0, 0.9, 0.0, 0.1), "same_pose": True}),
+    TrainConfig(name="facecrafter-joint", objective="joint:JointObjective", batch=16, pictures=800_000, lr=1e-5,
+                needs=("facecrafter-landmarks", "facecrafter-emotion", *_BASE_NEEDS), decay=0.0, betas=(0.9, 0.999),
+                options={"replicas": 16, "ad": 5e-4}),
     # FaceCrafter's joint stage and its ablations; text-only sees as many rows of the UNet, each another picture.
     *(_joint("studio-joint", seed) for seed in (0, 1, 2)),
     *(_joint("studio-joint-no-ad", seed, ad=0.0) for seed in (0, 1, 2)),

@@ -15,10 +15,14 @@ from mien.training.config import TrainConfig
 from mien.training.presets import SHIPPED, preset
 from mien.training.sources import Sources
 
+ON_A_BASE = ("branch", "joint", "controlnet")
+"""Objectives that train something beside a frozen base, whichever it is."""
 
-def runs_folder() -> Path:
-    """Where runs are kept unless told otherwise."""
-    return cache_folder() / "runs"
+
+def runs_folder(base: str = "studio") -> Path:
+    """Where runs are kept unless told otherwise; those on another base have a folder of their own."""
+    runs = cache_folder() / "runs"
+    return runs if base == "studio" else runs / "on" / Path(base).name
 
 
 def resolve(name: str, overrides: dict[str, Any]) -> TrainConfig:
@@ -41,6 +45,7 @@ def train(
     *,
     data: Path,
     held_out: Path | None = None,
+    base: str = "studio",
     runs: Path | None = None,
     start_from: Path | None = None,
     minutes: float | None = None,
@@ -53,6 +58,7 @@ def train(
         name: preset.
         data: folder of ``mien studio render``.
         held_out: the same for people never trained on; validation is skipped without it.
+        base: what a branch is trained on: ``studio``, ``sd15``, ``arc2face`` or a folder in diffusers' layout.
         runs: folder of runs; each preset has its own in it. Default: in the user's cache folder.
         start_from: model folder (an export, the embedded model) whose weights a new run begins with.
         minutes: stop (and export the average so far) after this long.
@@ -66,8 +72,8 @@ def train(
     from mien.training.loop import fit
 
     config = resolve(name, overrides or {})
-    runs = runs or runs_folder()
-    objective = build_objective(config, runs)
+    runs = runs or runs_folder(base)
+    objective = build_objective(config, runs, base)
     corpus = Corpus.load(data)
     if held_out is not None:
         corpus.held_out = Corpus.load(held_out)
@@ -123,21 +129,29 @@ def is_finished(folder: Path, pictures: int) -> bool:
     return (folder / "export").is_dir() and (counters_of(folder) or {}).get("seen", 0) >= pictures
 
 
-def build_objective(config: TrainConfig, runs: Path) -> Any:
+def build_objective(config: TrainConfig, runs: Path, base: str = "studio") -> Any:
     """The objective of a preset.
 
+    Args:
+        config: the preset.
+        runs: where the runs it needs are.
+        base: see :func:`mien.training.bases.base_parts`.
+
     Raises:
-        ConfigError: if its options have an unknown key.
+        ConfigError: if its options have an unknown key, or it is no stage for another base.
     """
     from mien.assets import embedded_or_none
+    from mien.training.bases import base_parts
 
     module, _, name = config.objective.partition(":")
+    if base != "studio" and module not in ON_A_BASE:
+        raise ConfigError(f"{config.name} trains no branch on a base: leave --base out.")
     cls = getattr(importlib.import_module(f"mien.training.objectives.{module}"), name)
     options = dict(config.options)
     if config.needs:
         folders = [runs / needed / "export" for needed in config.needs]
-        embedded = embedded_or_none("studio")
-        options["sources"] = Sources((*folders, *([embedded] if embedded else [])))
+        embedded = embedded_or_none("studio") if base == "studio" else None
+        options["sources"] = Sources((*folders, *([embedded] if embedded else [])), base_parts(base))
     try:
         return cls(**options)
     except TypeError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mien.errors import MissingAsset
@@ -14,9 +15,11 @@ class Sources:
 
     Attributes:
         folders: export folders, first match wins.
+        parts: where parts of a base other than the studio's are, see `mien.training.bases`; these go first.
     """
 
     folders: tuple[Path, ...]
+    parts: Mapping[str, Path] = field(default_factory=dict)
 
     def path(self, part: str) -> Path:
         """Folder or file of a part.
@@ -24,6 +27,8 @@ class Sources:
         Raises:
             MissingAsset: if no folder has it.
         """
+        if part in self.parts:
+            return self.parts[part]
         for folder in self.folders:
             if (folder / part).exists():
                 return folder / part

@@ -181,7 +181,7 @@ def open_face_network(name: str, path: Path) -> FaceNetwork:
         BadInput: if the file cannot be read.
         MissingDependency: without onnxruntime, where it is needed.
     """
-    from mien.evaluation.networks.onnx import OnnxModel
+    from mien.faces.onnx import OnnxModel
 
     run = _facenet(path) if name == "facenet" else OnnxModel(path)
     return FaceNetwork(name, LAYOUTS[name], run)

@@ -47,7 +47,7 @@ class BranchObjective(FrozenBaseObjective):
         super().__init__(sources, kind, **settings)
         self.file = file or kind
         if init is None:
-            branch = preset_branch(self.unet, "studio", kind)
+            branch = preset_branch(self.unet, self.sizes, kind)
         else:
             branch = next(iter(load_adapter(sources.path(init)).values())).float()
         branches = {kind: branch.requires_grad_(True)}
@@ -56,7 +56,7 @@ class BranchObjective(FrozenBaseObjective):
             branches[name].encoder.requires_grad_(train_companions)
         self.branches = nn.ModuleDict(branches)
         self.companions = [name for name in branches if name != kind]
-        self.injection = Injection(self.unet, branches, attention="explicit").inject()
+        self.injection = Injection(self.unet, branches, attention=self.attention).inject()
 
     def _gather(
         self, examples: Examples, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray, present: np.ndarray

@@ -22,7 +22,8 @@ class ControlNetObjective(FrozenBaseObjective):
 
     def __init__(self, sources: Sources, **settings: Any) -> None:
         super().__init__(sources, "landmarks", **settings)
-        self.controlnet = build_controlnet(self.unet).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        controlnet: Any = build_controlnet(self.unet, explicit=self.attention == "explicit")
+        self.controlnet = controlnet.to(memory_format=torch.channels_last)
 
     def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
         """The UNet's output with the ControlNet's residuals."""

@@ -12,10 +12,12 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
+from mien.adapters.attention import AttentionKind
 from mien.data.pairs import Pairs
 from mien.models.text import encode_ids
+from mien.training.bases import base_scheduler, base_sizes, base_tokenizer
 from mien.training.batches import spread_rows
-from mien.training.diffusion import diffusion_loss, errors_by_timestep, studio_scheduler
+from mien.training.diffusion import diffusion_loss, errors_by_timestep
 from mien.training.examples import Examples
 from mien.training.objective import Logs, Objective
 from mien.training.prompts import Kind
@@ -53,15 +55,18 @@ class FrozenBaseObjective(Objective):
         super().__init__()
         self.sources, self.kind = sources, kind
         self.odds, self.same_pose, self.drop = np.asarray(prompts), same_pose, drop
-        self.scheduler, self.gamma, self.emphasis = studio_scheduler(), gamma, emphasis
+        self.scheduler, self.gamma, self.emphasis = base_scheduler(sources), gamma, emphasis
         unet: Any = UNet2DConditionModel.from_pretrained(sources.path("unet"))
         self.unet = unet.float().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.sizes = base_sizes(unet)
+        # without flash kernels the backward of the processor's fused attention is a third of a step (DESIGN section 3)
+        self.attention: AttentionKind = "explicit" if self.sizes == "studio" else "auto"
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Everything frozen is computed once."""
-        from transformers import CLIPTextModel, PreTrainedTokenizerFast
+        from transformers import CLIPTextModel
 
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(self.sources.path("tokenizer"))
+        tokenizer = base_tokenizer(self.sources.path("tokenizer"))
         device = self.unet.device
         text_encoder = CLIPTextModel.from_pretrained(self.sources.path("text_encoder")).float().requires_grad_(False)
         self.text_encoder = text_encoder.to(device)  # type: ignore[arg-type]
@@ -70,7 +75,12 @@ class FrozenBaseObjective(Objective):
         self.pairs = Pairs(corpus, self.same_pose)
 
     def _examples(self, corpus: Corpus) -> Examples:
-        return Examples(corpus, self.sources, self._tokenizer, self.text_encoder.config.hidden_size, (self.kind,))
+        width, side = self.text_encoder.config.hidden_size, self.unet.config["sample_size"]
+        return Examples(corpus, self.sources, self._tokenizer, width, self.conditions(), side)
+
+    def conditions(self) -> tuple[str, ...]:
+        """Kinds of the branches whose conditions are wanted."""
+        return (self.kind,)
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Random pictures; the identity comes from another picture of the same person."""

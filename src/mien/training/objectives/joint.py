@@ -73,7 +73,7 @@ class JointObjective(FrozenBaseObjective):
         self.branches = nn.ModuleDict(
             {kind: next(iter(load_adapter(file).values())) for kind, file in files.items()}
         ).float()
-        self.injection = Injection(self.unet, dict(self.branches.items()), attention="explicit").inject()  # type: ignore[arg-type]
+        self.injection = Injection(self.unet, dict(self.branches.items()), attention=self.attention).inject()  # type: ignore[arg-type]
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """As the base class; the text encoder is trained here."""
@@ -81,8 +81,9 @@ class JointObjective(FrozenBaseObjective):
         self.text_encoder.requires_grad_(True)
         self.text_encoder.set_attn_implementation("eager")
 
-    def _examples(self, corpus: Corpus) -> Examples:
-        return Examples(corpus, self.sources, self._tokenizer, self.text_encoder.config.hidden_size, self.kinds)
+    def conditions(self) -> tuple[str, ...]:
+        """See the base class."""
+        return self.kinds
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Samples, ``size / replicas`` of them, and for each how many of its replicas have each setting."""
