@@ -20,7 +20,7 @@ from mien.evaluation.spec import load_spec
 from mien.io import cache_folder, write_json
 
 RESULT = Path(__file__).parent / "results" / "cross_talk.json"
-PEOPLE = 24
+PEOPLE = 16
 
 
 def main(models: dict[str, str]) -> None:

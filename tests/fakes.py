@@ -30,7 +30,7 @@ class FakePipeline:
             kind: SimpleNamespace(kind=kind) for kind in ("landmarks", "expression", "emotion", "identity")
         }
         self.expression_encoder = object()
-        self.unet = SimpleNamespace(config=SimpleNamespace(sample_size=SIZE // 8))
+        self.unet = SimpleNamespace(config=SimpleNamespace(sample_size=SIZE // 8), named_modules=lambda: [])
         self.calls: list[dict[str, Any]] = []
 
     def __call__(self, *, generator: list[torch.Generator], **arguments: Any) -> Any:

@@ -84,6 +84,8 @@ def repeat(
             differ.
     """
     record = read_record(file)
+    if "animation" in record.settings:
+        raise BadInput(f"{file} is a frame of a film: give  mien animate  the same pictures again.")
     check_inputs(record, inputs, file)
     if record.settings.get("base") == LOCAL and base is None:
         raise BadInput(f"{file} was made with models from a folder: give that folder with --base.")

@@ -126,7 +126,7 @@ def people(seen: dict[Role, Seen]) -> list[Seen]:
     return [one for role, one in seen.items() if role.startswith("identity")]
 
 
-def _bones(request: GenerateRequest, seen: dict[Role, Seen], size: int) -> NDArray[np.float64] | None:
+def people_shape(request: GenerateRequest, seen: dict[Role, Seen], size: int) -> NDArray[np.float64] | None:
     """Shape of the wanted person on the linear face: the weighted mean of those of the pictures; None without one."""
     import numpy as np
 
@@ -159,7 +159,7 @@ def wanted_landmarks(
     if "expression" not in seen:
         return _built(request, seen, size) if by_default and (seen or request.emotion) else None
     points = _framed(seen["expression"], size)
-    bones = _bones(request, seen, size) if request.retarget else None
+    bones = people_shape(request, seen, size) if request.retarget else None
     if bones is not None:
         from mien.studio.linear_fit import retarget
 
@@ -198,7 +198,7 @@ def _built(request: GenerateRequest, seen: dict[Role, Seen], size: int) -> NDArr
         coefficients,
         pose=(yaw, pitch, roll),
         gaze=(0.0, 0.0) if expression is None else expression.gaze,
-        shape=_bones(request, seen, size),
+        shape=people_shape(request, seen, size),
         size=size,
     )
 

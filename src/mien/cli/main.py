@@ -18,6 +18,7 @@ from mien.errors import MienError
 COMMANDS: dict[str, tuple[str, str]] = {
     "generate": ("mien.cli.generate", "Make portraits: this person, that expression, this pose."),
     "sweep": ("mien.cli.sweep", "Turn one dial step by step: a row of pictures of one person."),
+    "animate": ("mien.cli.animate", "Move a person as the face in a film moves."),
     "demo": ("mien.cli.demo", "Make a contact sheet and a page of measured results."),
     "show": ("mien.cli.show", "Say where a picture comes from: settings, hashes, mark."),
     "read": ("mien.cli.read", "Print what the face reader sees in a picture."),

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def bar(total: int, label: str) -> Iterator[Callable[[int], None]]:
-    """Yield a function that moves the bar by a number of ``total``."""
+def bar(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
+    """Yield a function that moves the bar by a number of ``total``; None where nobody knows how many there will be."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,0 +1,254 @@
+"""One person, moved by a film of another: each frame an expression template, one seed, a steady frame."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.errors import BadInput, NoFaceFound
+from mien.request import GenerateRequest
+from mien.steering import Steering, arguments, open_inputs, people_shape, steer
+from mien.video import check_film, read_frames, write_film
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mien.provenance.record import Record
+    from mien.toolbox import Tools
+
+Bar = Callable[[int | None, str], AbstractContextManager[Callable[[int], Any]]]
+
+
+@contextmanager
+def silent(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
+    """A bar that shows nothing."""
+    yield lambda count: None
+
+
+log = logging.getLogger(__name__)
+BATCH = 8
+"""Frames drawn at once: a fixed partition, so that the bits do not depend on where a run was interrupted."""
+STEADY = 1.0
+"""Seconds over which the place and size of the driving face are averaged: the head moves, the frame does not shake."""
+_SMOOTH = np.array([0.25, 0.5, 0.25])
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """The driving face over the film.
+
+    Attributes:
+        landmarks: [T, 478, 3] pixels of the pictures to be drawn.
+        crops: expression crops [1, 3, H, W] each, or None without that branch.
+        rate: frames a second.
+        unread: frames without a face, which keep the last one's.
+    """
+
+    landmarks: NDArray[np.float32]
+    crops: list[Any] | None
+    rate: float
+    unread: int
+
+
+def animate(
+    request: GenerateRequest,
+    driving: Path,
+    output: Path,
+    *,
+    rate: float | None = None,
+    retarget: bool = True,
+    pipeline: Any = None,
+    tools: Tools | None = None,
+    bar: Bar = silent,
+) -> Path:
+    """Draw a film of the person of a request that makes the faces of another film.
+
+    Frames are kept in ``OUTPUT.frames`` until the film is written; the same call goes on with those that are missing.
+
+    Args:
+        request: the person, words, emotion and how to draw; it must not name an expression or a pose.
+        driving: see `mien.video.read_frames`.
+        output: ``.mp4``, ``.gif`` or ``.webp``.
+        rate: frames a second; the driving film's own when None.
+        retarget: put the person's bones into the landmarks (ours).
+        pipeline: see `mien.generate.generate`.
+        tools: see `mien.generate.generate`.
+        bar: makes progress bars.
+
+    Returns:
+        ``output``.
+
+    Raises:
+        BadInput: if the request asks for an expression or pose, no frame shows a face, or a file cannot be used.
+        MienError: see `mien.generate.generate`.
+    """
+    from mien.generate import branch_kinds, load_pipeline, picture_size
+    from mien.toolbox import Tools
+
+    if request.expression is not None or request.builds_landmarks:
+        raise BadInput("The driving film gives expression and pose: leave --expression, --pose and angles out.")
+    check_film(output)
+    people = open_inputs(request)
+    tools = tools or Tools.load(request)
+    pipeline = pipeline if pipeline is not None else load_pipeline(request.base)
+    size, kinds = picture_size(pipeline), branch_kinds(pipeline)
+    person = steer(request, people, tools, size, kinds)
+    shape = people_shape(request, person.seen, size) if retarget else None
+    with bar(None, "reading") as read:
+        track = follow(driving, tools, size, "expression" in kinds, rate, shape, read)
+    if track.unread:
+        log.warning("%d frames of %s show no face; they keep the face before", track.unread, driving)
+    rows = [frame_steering(person, track, number, size) for number in range(len(track.landmarks))]
+    records = _records(request, driving, track.rate, retarget, pipeline, tools)
+    frames = output.with_name(output.name + ".frames")
+    with bar(len(rows), "drawing") as drawn:
+        files = draw_frames(pipeline, request, rows, records, frames, drawn)
+    write_film(output, files, track.rate, records(0).text() if request.provenance else "")
+    shutil.rmtree(frames)
+    return output
+
+
+def follow(
+    driving: Path,
+    tools: Tools,
+    size: int,
+    crops: bool,
+    rate: float | None,
+    shape: Any,
+    read: Callable[[int], Any] = lambda done: None,
+) -> Track:
+    """Read the driving face in every frame and bring it into a steady frame.
+
+    Args:
+        driving: see `mien.video.read_frames`.
+        tools: readers.
+        size: side of the pictures to be drawn.
+        crops: whether expression crops are wanted.
+        rate: frames a second.
+        shape: bones to put in, or None.
+        read: told 1 for each frame.
+
+    Raises:
+        BadInput: if no frame shows a face.
+    """
+    import torch
+
+    from mien.faces.alignment import studio_matrix, transform_points
+    from mien.studio.linear_fit import retarget
+    from mien.toolbox import Seen, landmarks_of
+
+    film = read_frames(driving, rate)
+    points: list[Any] = []
+    pictures: list[Any] = []
+    unread = 0
+    for number, image in enumerate(film.images):
+        try:
+            seen = Seen(image, tools.read(image, f"{driving}, frame {number + 1}"))
+            points.append(np.asarray(landmarks_of(seen), np.float32))
+            pictures.append(tools.crop(seen) if crops else None)
+        except NoFaceFound:
+            unread += 1
+            points.append(points[-1] if points else None)
+            pictures.append(pictures[-1] if pictures else None)
+        read(1)
+    first = next((number for number, one in enumerate(points) if one is not None), None)
+    if first is None:
+        raise BadInput(f"No frame of {driving} shows a face; give a film in which one face is large and lit.")
+    points[:first], pictures[:first] = [points[first]] * first, [pictures[first]] * first
+    faces = torch.from_numpy(smoothed(np.stack(points), _SMOOTH))
+    window = max(1, round(STEADY * film.rate) // 2 * 2 + 1)
+    matrices = smoothed(studio_matrix(faces, size).numpy(), np.full(window, 1 / window))
+    framed = transform_points(torch.from_numpy(matrices), faces).numpy()
+    if shape is not None:
+        framed = np.stack([retarget(one, shape) for one in framed])
+    return Track(framed.astype(np.float32), pictures if crops else None, film.rate, unread)
+
+
+def smoothed(values: NDArray[np.float32], kernel: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Values [T, ...] averaged over time with an odd kernel; the ends are held."""
+    half = len(kernel) // 2
+    held = np.concatenate([values[:1].repeat(half, 0), values, values[-1:].repeat(half, 0)])
+    total = sum(weight * held[start : start + len(values)] for start, weight in enumerate(kernel))
+    return np.asarray(total, np.float32)
+
+
+def frame_steering(person: Steering, track: Track, number: int, size: int) -> Steering:
+    """What the pipeline is given for one frame."""
+    from mien.faces.drawing import draw_landmarks
+
+    points = track.landmarks[number]
+    crop = None if track.crops is None else track.crops[number]
+    return replace(person, landmarks=points, landmark_picture=draw_landmarks(points, size), expression=crop)
+
+
+def draw_frames(
+    pipeline: Any,
+    request: GenerateRequest,
+    rows: Sequence[Steering],
+    records: Callable[[int], Record],
+    folder: Path,
+    drawn: Callable[[int], Any],
+) -> list[Path]:
+    """Draw every frame that is not in the folder, all with one seed's noise; frames of another request are removed."""
+    import torch
+
+    from mien.io import read_json, write_json
+    from mien.pipelines.anchor import anchored
+    from mien.pipelines.schedulers import sampling_with
+    from mien.provenance.png import write_picture
+
+    kept, made_with = folder / "made-with.json", records(0).model_dump()
+    if folder.exists() and not (kept.exists() and read_json(kept) == made_with):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(kept, made_with)
+    files = [folder / f"{number + 1:05d}.png" for number in range(len(rows))]
+    for start in range(0, len(rows), BATCH):
+        numbers = range(start, min(start + BATCH, len(rows)))
+        if not all(files[number].exists() for number in numbers):
+            shown = [rows[number] for number in (0, *numbers)]
+            with sampling_with(pipeline, request.scheduler), anchored(pipeline.unet, len(shown)):
+                images = pipeline(
+                    **arguments(shown),
+                    scales=dict(request.scales),
+                    guidance=dict(request.guidance),
+                    guidance_rescale=request.guidance_rescale,
+                    num_inference_steps=request.steps,
+                    generator=[torch.Generator("cpu").manual_seed(request.seed) for _ in shown],
+                ).images[1:]
+            for number, image in zip(numbers, images, strict=True):
+                write_picture(files[number], image, records(number) if request.provenance else None)
+        drawn(len(numbers))
+    return files
+
+
+def _records(
+    request: GenerateRequest, driving: Path, rate: float, retarget: bool, pipeline: Any, tools: Tools
+) -> Callable[[int], Record]:
+    """A function that gives the record of frame i; hashing is done once."""
+    from mien import __version__
+    from mien.generate import hashes
+    from mien.io import sha256_of
+    from mien.provenance.fingerprint import environment
+    from mien.provenance.record import Record
+
+    inputs = {role: sha256_of(path) for role, path in request.inputs.items()}
+    films = sorted(driving.iterdir()) if driving.is_dir() else [driving]
+    inputs |= {f"driving-{number}" if driving.is_dir() else "driving": sha256_of(file)
+               for number, file in enumerate(films, 1) if file.is_file()}  # fmt: skip
+    told = {"rate": round(rate, 4), "retarget": retarget}
+    settings = request.settings() | {"reader": tools.reader_name, "animation": told}
+    models, around = hashes(pipeline, tools), environment(str(pipeline.device))
+
+    def record(number: int) -> Record:
+        return Record(mien=__version__, settings=settings, index=number, inputs=inputs, models=models,
+                      environment=around)  # fmt: skip
+
+    return record

@@ -1,0 +1,56 @@
+"""``mien animate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def animate(
+    identity: Annotated[
+        list[str],
+        typer.Option(metavar="PHOTO[:WEIGHT]", help="Picture of the person to draw; repeat for more, or to mix."),
+    ],
+    driving: Annotated[
+        Path, typer.Option(metavar="FILM|FOLDER", help="A film of any face, or a folder of its frames.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="An .mp4, .gif or .webp file.")],
+    fps: Annotated[
+        float | None, typer.Option(help="Frames a second; the driving film's own if not given.", min=1, max=120)
+    ] = None,
+    emotion: Annotated[str | None, typer.Option(metavar="NAME:0..1", help="A feeling, in every frame.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="What the words say, in every frame.")] = None,
+    seed: Annotated[int, typer.Option(help="Of every frame.")] = 0,
+    steps: Annotated[int, typer.Option(help="Denoising steps of each frame.")] = 25,
+    scale: Annotated[list[str] | None, typer.Option(metavar="BRANCH=NUMBER", help="See mien generate.")] = None,
+    guidance: Annotated[list[str] | None, typer.Option(metavar="DIAL=NUMBER", help="See mien generate.")] = None,
+    retarget: Annotated[
+        bool, typer.Option("--retarget/--raw", help="The person's bones in the landmarks, or the driving face's.")
+    ] = True,
+    base: Annotated[str, typer.Option(metavar="NAME|FOLDER", help="studio, or a folder.")] = "studio",
+    reader: Annotated[str, typer.Option(metavar="NAME", help="auto, mediapipe or studio.")] = "auto",
+    no_provenance: Annotated[
+        bool, typer.Option("--no-provenance", help="Write neither metadata nor the invisible mark.")
+    ] = False,
+) -> None:
+    """Move a person as the face in a film moves. The same command goes on where it was interrupted.
+
+    Example: mien animate --identity me.jpg --driving friend.mp4 -o me.mp4
+    """
+    from mien.cli.progress import bar
+    from mien.request import GenerateRequest, input_fields, pairs, people_of
+
+    people, weights = people_of(identity)
+    request = GenerateRequest.checked(
+        **input_fields(people), weights=weights, emotion=emotion, prompt=prompt, seed=seed, steps=steps,
+        scales=pairs(scale or [], "--scale"), guidance=pairs(guidance or [], "--guidance"), base=base, reader=reader,
+        provenance=not no_provenance,
+    )  # fmt: skip
+    from mien.animate import animate as draw
+
+    typer.echo(str(draw(request, driving, output, rate=fps, retarget=retarget, bar=bar)))
