@@ -261,3 +261,93 @@ def test_all_presets_run_in_order_and_finished_ones_are_left(
     first = run.train_all(**options)
     assert list(first) == list(names) and all(result["seen"] == 4 for result in first.values())
     assert run.train_all(**options) == {}
+
+
+@pytest.fixture(scope="module")
+def alignment(trained: Path) -> Any:
+    """EmojiDiff's fine-tuning before its first step, with an expression branch that does something."""
+    from mien.data.corpus import Corpus
+    from mien.faces.networks import StudioFaceNet
+    from mien.training.presets import preset
+    from mien.training.run import build_objective
+
+    torch.manual_seed(0)
+    save_half(StudioFaceNet(), trained / "studio-reader" / "export" / "reader" / "face")
+    objective = build_objective(preset("studio-alignment").model_copy(update={"options": {}}), trained)
+    objective.prepare(Corpus.load(trained.parent / "data"), trained)
+    for name, parameter in objective.branches.named_parameters():
+        if "to_v" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    return objective
+
+
+def aligned(alignment: Any, trained: Path, **settings: Any) -> tuple[torch.Tensor, Any]:
+    before = {name: getattr(alignment, name) for name in settings}
+    for name, value in settings.items():
+        setattr(alignment, name, value)
+    try:
+        return alignment(joint_batch(alignment, trained, 6), torch.Generator().manual_seed(4))
+    finally:
+        for name, value in before.items():
+            setattr(alignment, name, value)
+
+
+def test_alignment_is_the_sum_of_its_terms(alignment: Any, trained: Path) -> None:
+    loss, logs = aligned(alignment, trained)
+    assert all(value > 0 for value in logs.values())
+    expected = logs["diffusion"] + 0.08 * logs["identity"] + 10 * logs["expression"]
+    torch.testing.assert_close(loss, expected)
+
+
+def test_alignment_trains_the_expression_branch_and_the_identitys_projection(alignment: Any, trained: Path) -> None:
+    aligned(alignment, trained)[0].backward()
+    graded = {name for name, parameter in alignment.trained().items() if parameter.grad is not None}
+    assert graded == set(alignment.trained())
+    for kind in ("expression", "identity"):
+        found = {name.split(".")[2] for name in graded if name.startswith(f"branches.{kind}.")}
+        assert "encoder" in found and (len(found) > 1) == (kind == "expression"), (kind, found)
+    for network in (alignment.unet, alignment.vae, alignment.embedder, alignment.reader):
+        assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_the_side_with_the_identity_alone_is_only_a_target(alignment: Any, trained: Path) -> None:
+    """With the expression at nothing both sides are one picture, so there is nothing to align."""
+    values = {name: p.detach().clone() for name, p in alignment.branches["expression"].named_parameters()}
+    with torch.no_grad():
+        for name, parameter in alignment.branches["expression"].named_parameters():
+            if "to_v" in name:
+                parameter.zero_()
+    logs = aligned(alignment, trained)[1]
+    with torch.no_grad():
+        for name, parameter in alignment.branches["expression"].named_parameters():
+            parameter.copy_(values[name])
+    same, apart = float(logs["identity"]), float(aligned(alignment, trained)[1]["identity"])
+    assert apart > 10 * max(abs(same), 1e-7)  # small: the embedder is untrained
+
+
+def test_inversion_is_bounded_left_alone_or_dropped(alignment: Any, trained: Path) -> None:
+    from mien.diffusion.inversion import f_of_timestep
+
+    steps = torch.tensor([10, 599, 601, 990])
+    alignment.inversion = "drop"
+    assert alignment._counted(steps).tolist() == [1, 1, 0, 0]
+    alignment.inversion = "ani"
+    assert alignment._counted(steps).tolist() == [1, 1, 1, 1]
+    latents, noise, output = (torch.randn(4, 16, 16, 16, generator=torch.Generator().manual_seed(n)) for n in range(3))
+    noised = alignment.scheduler.add_noise(latents, noise, steps)
+    bounded = alignment._picture(latents, noise, output, noised, steps)
+    alignment.inversion = "none"
+    free = alignment._picture(latents, noise, output, noised, steps)
+    alignment.inversion = "ani"
+    assert float(f_of_timestep(alignment.scheduler, steps)[3]) > alignment.f_max
+    torch.testing.assert_close(bounded[:2], free[:2])
+    assert not torch.allclose(bounded[3], free[3])
+
+
+def test_alignment_goes_on_from_the_e_adapter(alignment: Any, trained: Path) -> None:
+    run = {"pictures": 4, "batch": 2, "log_every": 1}
+    done = train("studio-alignment", data=trained.parent / "data", held_out=trained.parent / "held-out", runs=trained,
+                 overrides=run, quiet=True)  # fmt: skip
+    assert done["finished"]
+    adapters = trained / "studio-alignment" / "export" / "adapters"
+    assert {path.stem for path in adapters.iterdir()} == {"expression", "expression_identity"}

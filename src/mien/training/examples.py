@@ -41,6 +41,7 @@ class Examples:
         kinds: Iterable[str] = (),
         side: int | None = None,
     ) -> None:
+        self.corpus = corpus
         vae = base_autoencoder(sources.path("vae"))
         self.size = corpus["images"].shape[1] if side is None else side * vae_scale_factor(vae)
         self.latents = latents(corpus, vae, sources.path("vae"), self.size)

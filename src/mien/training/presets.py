@@ -73,6 +73,10 @@ _COMPARISONS = [
     TrainConfig(name="studio-pretrained-emotion", objective="branch:BranchObjective", needs=_BASE_NEEDS,
                 pictures=30_000, batch=16, lr=2e-3,
                 options={"kind": "emotion", "emphasis": 2.0, "prompts": (0.0, 0.7, 0.2, 0.1), "same_pose": True}),
+    # EmojiDiff's fine-tuning, a quarter of the E-Adapter's rate as in the paper.
+    TrainConfig(name="studio-alignment", objective="alignment:AlignmentObjective", pictures=12_000, batch=16, lr=1e-4,
+                needs=(*_BASE_NEEDS, "studio-expression-encoder", "studio-faceid", "studio-e-adapter", "studio-reader"),
+                betas=(0.5, 0.999), options={"emphasis": 2.0}),
     # The paper's settings (sec. 4.1), for --base arc2face and photographs; the rates are inferred.
     TrainConfig(name="facecrafter-landmarks", objective="branch:BranchObjective", needs=_BASE_NEEDS, batch=16,
                 pictures=1_600_000, lr=1e-4, decay=0.0, betas=(0.9, 0.999),
