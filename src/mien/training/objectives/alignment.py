@@ -60,6 +60,9 @@ class AlignmentObjective(BranchObjective):
         # the identity comes through its branch, so that one prediction can do without the expression alone
         super().__init__(sources, "expression", init=init, companions=companions, prompts=(0.9, 0, 0, 0.1), **settings)
         self.w_id, self.w_exp, self.inversion, self.f_max = w_id, w_exp, inversion, f_max
+        self.vae: Any = None
+        self.embedder: Any = None
+        self.reader: Any = None
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Also the frozen networks that judge the pictures."""
@@ -95,10 +98,8 @@ class AlignmentObjective(BranchObjective):
         expression = (self._blendshapes(pictures[0]) - self._blendshapes(self._template(latents))).abs().mean(1)
         identity, expression = ((term * counted).sum() / counted.sum().clamp(min=1) for term in (identity, expression))
         logs = {"diffusion": diffusion, "identity": identity, "expression": expression}
-        return (
-            diffusion + self.w_id * identity + self.w_exp * expression,
-            {name: value.detach() for name, value in logs.items()},
-        )
+        told: Logs = {name: value.detach() for name, value in logs.items()}  # type: ignore[assignment]
+        return diffusion + self.w_id * identity + self.w_exp * expression, told
 
     def _two(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> list[Tensor]:
         """The UNet's outputs with identity and expression, and with the identity alone; one call."""
