@@ -94,6 +94,12 @@ def test_frames_of_another_request_are_not_taken(
         animate(request(photo), driving, film, pipeline=Stops(tmp_path / "model"), tools=fake_tools())
     animate(request(photo, emotion="happy"), driving, film, pipeline=pipeline, tools=fake_tools())
     assert len(pipeline.calls) == 2
+    own = tmp_path / "other.gif.frames" / "holiday.png"
+    own.parent.mkdir()
+    own.write_bytes(b"somebody's picture")
+    with pytest.raises(BadInput, match="move it away"):
+        animate(request(photo), driving, tmp_path / "other.gif", pipeline=pipeline, tools=fake_tools())
+    assert own.read_bytes() == b"somebody's picture"
 
 
 def test_frames_without_a_face_keep_the_last(

@@ -205,7 +205,9 @@ def draw_frames(
     from mien.provenance.png import write_picture
 
     kept, made_with = folder / "made-with.json", records(0).model_dump()
-    if folder.exists() and not (kept.exists() and read_json(kept) == made_with):
+    if folder.exists() and not kept.exists() and any(folder.iterdir()):
+        raise BadInput(f"{folder} is to hold the frames, but holds something else: move it away.")
+    if kept.exists() and read_json(kept) != made_with:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(kept, made_with)

@@ -49,7 +49,7 @@ class GenerateRequest(BaseModel):
         reader: who reads faces; ``auto`` is MediaPipe where it is installed, else the studio's own.
         retarget: put the identity's bones into the donor's landmarks; always so when a pose, an angle or a blendshape
             is given, since then there is no one donor to copy.
-        scheduler: `SCHEDULERS`; None is the base's own.
+        scheduler: one of `Scheduler`; None is the base's own.
         guidance_rescale: 0 to 1, against over-saturation at high guidance (Lin et al. 2024, Eq. 15-16).
         provenance: write the record, the XMP packet and the invisible mark.
         output: folder for the PNG files.

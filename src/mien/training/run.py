@@ -22,7 +22,7 @@ ON_A_BASE = ("branch", "joint", "controlnet")
 def runs_folder(base: str = "studio") -> Path:
     """Where runs are kept unless told otherwise; those on another base have a folder of their own."""
     runs = cache_folder() / "runs"
-    return runs if base == "studio" else runs / "on" / Path(base).name
+    return runs if base == "studio" else runs / "on" / Path(base).resolve().name
 
 
 def resolve(name: str, overrides: dict[str, Any]) -> TrainConfig:
