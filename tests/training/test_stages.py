@@ -168,6 +168,8 @@ def test_the_control_arm_trains_the_text_encoder_alone(trained: Path) -> None:
     arm = build_objective(preset("studio-joint-text-only"), trained)
     arm.prepare(Corpus.load(trained.parent / "data"), trained)
     assert {name.split(".")[0] for name in arm.trained()} == {"text_encoder"}
+    slow = preset("studio-joint-slow-text")
+    assert build_objective(slow, trained).learning_rates() == {"text_encoder": 0.1} != arm.learning_rates()
     batch, calls = joint_batch(arm, trained, 16), []
     arm.unet.register_forward_pre_hook(lambda module, inputs: calls.append(len(inputs[0])))
     loss, _ = arm(batch, torch.Generator().manual_seed(0))

@@ -91,6 +91,7 @@ _COMPARISONS = [
     *(_joint("studio-joint", seed) for seed in (0, 1, 2)),
     *(_joint("studio-joint-no-ad", seed, ad=0.0) for seed in (0, 1, 2)),
     _joint("studio-joint-per-branch", reading="per_branch"),
+    _joint("studio-joint-slow-text", text_rate=0.1),
     _joint("studio-joint-text-only", ad=0.0, replicas=4, odds=(1.0, 0.0, 0.0, 0.0)),
 ]  # fmt: skip
 

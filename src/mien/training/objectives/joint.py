@@ -47,6 +47,7 @@ class JointObjective(FrozenBaseObjective):
         drop: odds that a sample's identity is left out, for guidance (*inferred*: 0.1).
         odds: of a replica's setting, in the order of ``SETTINGS``. With (1, 0, 0, 0) no branch takes part and the text
             encoder alone learns: Table 2's control arm.
+        text_rate: factor on the text encoder's learning rate.
         **settings: see :class:`FrozenBaseObjective`.
     """
 
@@ -60,10 +61,11 @@ class JointObjective(FrozenBaseObjective):
         noise: Literal["shared", "independent"] = "shared",
         drop: float = 0.1,
         odds: tuple[float, float, float, float] = (0.25, 0.25, 0.25, 0.25),
+        text_rate: float = 1.0,
         **settings: Any,
     ) -> None:
         super().__init__(sources, "", prompts=(0.0, 1 - drop, 0.0, drop), **settings)
-        self.odds_of = np.asarray(odds)
+        self.odds_of, self.text_rate = np.asarray(odds), text_rate
         self.used = [number for number, share in enumerate(odds) if share > 0]
         self.kinds = tuple(kind for kind in KINDS if any(kind in SETTINGS[number] for number in self.used))
         self.replicas, self.ad, self.ad_mean = replicas, ad, ad_mean
@@ -183,6 +185,10 @@ class JointObjective(FrozenBaseObjective):
             label = name if name == "right" else f"{name}_shuffled"
             logs |= {f"{label}_{step}": error for step, error in errors.items()}
         return logs
+
+    def learning_rates(self) -> dict[str, float]:
+        """See the base class."""
+        return {"text_encoder": self.text_rate}
 
     def parts(self) -> dict[str, nn.Module]:
         """See the base class."""
