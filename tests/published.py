@@ -27,8 +27,9 @@ def write_sd15(folder: Path) -> Path:
     )  # fmt: skip
     unet.save_pretrained(folder / "unet")
     eight: Any = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
+    eight["block_out_channels"] = (4, 4, 4, 4)
     vae: Any = AutoencoderKL(
-        **eight, block_out_channels=(4, 4, 4, 4), norm_num_groups=4, latent_channels=4, sample_size=512,
+        **eight, norm_num_groups=4, latent_channels=4, sample_size=512,
         scaling_factor=0.18215,
     )  # fmt: skip
     vae.save_pretrained(folder / "vae")
