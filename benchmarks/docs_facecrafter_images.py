@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS, IMAGES = ROOT / "benchmarks" / "results", ROOT / "docs" / "images"
 KEPT = cache_folder() / "benchmarks" / "control"
 EVERY = 20
-PEOPLE, PICTURES = 3, 8
+PEOPLE, PICTURES = 2, 8
 
 
 def opened(files: list[Path]) -> list[Image.Image]:

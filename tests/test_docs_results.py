@@ -1,10 +1,12 @@
-"""The page of results says what the committed JSON files say."""
+"""The pages of results say what the committed JSON files say."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -17,6 +19,25 @@ def script(name: str) -> Any:
     return module
 
 
-def test_the_page_is_what_the_command_writes() -> None:
-    module = script("docs_results")
-    assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run  python benchmarks/docs_results.py"
+@pytest.mark.parametrize("name", ["docs_results", "docs_facecrafter"])
+def test_the_page_is_what_the_command_writes(name: str) -> None:
+    module = script(name)
+    assert module.PAGE.read_text(encoding="utf-8") == module.page(), f"run  python benchmarks/{name}.py"
+
+
+def test_every_claim_of_facecrafter_is_there_held_or_not() -> None:
+    import json
+
+    rows = json.loads((ROOT / "benchmarks" / "results" / "claims.json").read_text(encoding="utf-8"))
+    found = {row["id"].removeprefix("facecrafter-"): row for row in rows}
+    wanted = [f"t1-{key}-lmkemo-vs-controlnet" for key in ["exp", "pose", "v", "a", "dist", "acc", "fid"]]
+    wanted += [f"t1-{key}-lmk-vs-controlnet" for key in ["exp", "pose", "acc"]]
+    wanted += [f"t1-{key}-emo-gain" for key in ["v", "a", "dist", "acc"]]
+    wanted += [f"t1-{key}-joint-vs-pretrained" for key in ["exp", "v", "a", "dist", "acc", "fid"]]
+    wanted += ["t1-params", *[f"t2-{key}-vs-base" for key in ["lpips", "exp", "pose", "fid"]]]
+    wanted += [f"t3-{key}-ad" for key in ["lpips", "exp", "pose"]]
+    assert set(wanted) <= found.keys()
+    keys = {"id", "source", "statement", "paper", "studio", "effect", "low", "high", "margin", "holds", "command"}
+    for row in rows:
+        assert row.keys() == keys
+        assert row["holds"] == (row["low"] is not None and row["low"] > -row["margin"])
