@@ -78,8 +78,8 @@ def _setting(found: dict[str, Any]) -> list[str]:
         "trained for minutes, and judges that saw nothing but renders measure it: the *direction* of a claim can be "
         "tested, not its size. A model's own numbers stand beside the level of no control (floor) and of the exact "
         "render (ceiling). [How the numbers are defined](metrics.md).",
-        f"Of the paper's {len(held)} claims tested here {sum(held)} hold. A claim holds when the whole 95 % interval of its effect, signed so "
-        "that positive supports it, lies above 0. Where it does not hold, that is the result.",
+        f"Of the paper's {len(held)} claims tested here {sum(held)} hold. A claim holds when the whole 95 % interval "
+        "of its effect, signed so that positive supports it, lies above 0. Where it does not hold, that is the result.",
         "## What was trained",
         "Everything on the same frozen base. ControlNet, landmark and emotion module: 30,000 pictures each. The joint "
         "stage starts from the two modules and sees 80,000 replicas, 20,000 distinct rows of the UNet; so do its "
