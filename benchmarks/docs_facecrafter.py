@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mien.evaluation.control.report import comparison, number, table
+from mien.evaluation.control.report import comparison, cross_talk_table, number, table
 from mien.io import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -133,13 +133,10 @@ def _rest(found: dict[str, Any]) -> list[str]:
     parts = [
         "## What a dial moves besides its own",
         "`python benchmarks/cross_talk.py before=lmk-emo-pretrained after=joint-lmk-emo` "
-        "([JSON](../benchmarks/results/cross_talk.json)). 1.00 is the difference between two random pictures of two "
-        "people.",
+        "([JSON](../benchmarks/results/cross_talk.json)).",
     ]
     for name, one in told.items():
-        names = list(one["spread"])
-        rows = [[dial, *(number(row.get(key), 2) for key in names)] for dial, row in one["dials"].items()]
-        parts += [f"{name.capitalize()} joint training, {one['people']} people:", table(["Dial turned", *names], rows)]
+        parts += [f"{name.capitalize()} joint training.", cross_talk_table(one)]
     return [
         *parts,
         "## Where the order does not come out, and what was looked at",

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.bars import Bar, silent
 from mien.errors import BadInput, NoFaceFound
 from mien.request import GenerateRequest
-from mien.steering import Steering, arguments, open_inputs, people_shape, steer
+from mien.steering import Steering, open_inputs, people_shape, steer
 from mien.video import check_film, read_frames, write_film
 
 if TYPE_CHECKING:
@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 
     from mien.provenance.record import Record
     from mien.toolbox import Tools
-
-Bar = Callable[[int | None, str], AbstractContextManager[Callable[[int], Any]]]
-
-
-@contextmanager
-def silent(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
-    """A bar that shows nothing."""
-    yield lambda count: None
-
 
 log = logging.getLogger(__name__)
 BATCH = 8
@@ -89,7 +80,7 @@ def animate(
         BadInput: if the request asks for an expression or pose, no frame shows a face, or a file cannot be used.
         MienError: see `mien.generate.generate`.
     """
-    from mien.generate import branch_kinds, load_pipeline, picture_size
+    from mien.generate import branch_kinds, load_pipeline, picture_size, record_maker
     from mien.toolbox import Tools
 
     if request.expression is not None or request.builds_landmarks:
@@ -106,7 +97,8 @@ def animate(
     if track.unread:
         log.warning("%d frames of %s show no face; they keep the face before", track.unread, driving)
     rows = [frame_steering(person, track, number, size) for number in range(len(track.landmarks))]
-    records = _records(request, driving, track.rate, retarget, pipeline, tools)
+    told = {"animation": {"rate": round(track.rate, 4), "retarget": retarget}}
+    records = record_maker(request, pipeline, tools, _driving_files(driving), told)
     frames = output.with_name(output.name + ".frames")
     with bar(len(rows), "drawing") as drawn:
         files = draw_frames(pipeline, request, rows, records, frames, drawn)
@@ -197,11 +189,9 @@ def draw_frames(
     drawn: Callable[[int], Any],
 ) -> list[Path]:
     """Draw every frame that is not in the folder, all with one seed's noise; frames of another request are removed."""
-    import torch
-
+    from mien.generate import draw_rows
     from mien.io import read_json, write_json
     from mien.pipelines.anchor import anchored
-    from mien.pipelines.schedulers import sampling_with
     from mien.provenance.png import write_picture
 
     kept, made_with = folder / "made-with.json", records(0).model_dump()
@@ -216,41 +206,17 @@ def draw_frames(
         numbers = range(start, min(start + BATCH, len(rows)))
         if not all(files[number].exists() for number in numbers):
             shown = [rows[number] for number in (0, *numbers)]
-            with sampling_with(pipeline, request.scheduler), anchored(pipeline.unet, len(shown)):
-                images = pipeline(
-                    **arguments(shown),
-                    scales=dict(request.scales),
-                    guidance=dict(request.guidance),
-                    guidance_rescale=request.guidance_rescale,
-                    num_inference_steps=request.steps,
-                    generator=[torch.Generator("cpu").manual_seed(request.seed) for _ in shown],
-                ).images[1:]
-            for number, image in zip(numbers, images, strict=True):
+            with anchored(pipeline.unet, len(shown)):
+                images = draw_rows(pipeline, request, shown, [request.seed] * len(shown))
+            for number, image in zip(numbers, images[1:], strict=True):
                 write_picture(files[number], image, records(number) if request.provenance else None)
         drawn(len(numbers))
     return files
 
 
-def _records(
-    request: GenerateRequest, driving: Path, rate: float, retarget: bool, pipeline: Any, tools: Tools
-) -> Callable[[int], Record]:
-    """A function that gives the record of frame i; hashing is done once."""
-    from mien import __version__
-    from mien.generate import hashes
-    from mien.io import sha256_of
-    from mien.provenance.fingerprint import environment
-    from mien.provenance.record import Record
-
-    inputs = {role: sha256_of(path) for role, path in request.inputs.items()}
-    films = sorted(driving.iterdir()) if driving.is_dir() else [driving]
-    inputs |= {f"driving-{number}" if driving.is_dir() else "driving": sha256_of(file)
-               for number, file in enumerate(films, 1) if file.is_file()}  # fmt: skip
-    told = {"rate": round(rate, 4), "retarget": retarget}
-    settings = request.settings() | {"reader": tools.reader_name, "animation": told}
-    models, around = hashes(pipeline, tools), environment(str(pipeline.device))
-
-    def record(number: int) -> Record:
-        return Record(mien=__version__, settings=settings, index=number, inputs=inputs, models=models,
-                      environment=around)  # fmt: skip
-
-    return record
+def _driving_files(driving: Path) -> dict[str, Path]:
+    """The driving film, or the frames of a folder, by role."""
+    if not driving.is_dir():
+        return {"driving": driving}
+    files = [file for file in sorted(driving.iterdir()) if file.is_file()]
+    return {f"driving-{number}": file for number, file in enumerate(files, 1)}

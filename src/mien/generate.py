@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def generate(
     tools = tools or Tools.load(request)
     pipeline = pipeline if pipeline is not None else load_pipeline(request.base)
     steering = steer(request, pictures, tools, picture_size(pipeline), branch_kinds(pipeline))
-    records = _record_maker(request, pipeline, tools) if request.provenance else None
+    records = record_maker(request, pipeline, tools) if request.provenance else None
     files = []
     for index in range(request.count) if only is None else [only]:
         image = draw(
@@ -188,25 +188,33 @@ def draw(
     pipeline: Any, request: GenerateRequest, steering: Steering, seed: int, on_step: Callable[[int], Any] | None = None
 ) -> Any:
     """One picture (PIL) for one seed."""
-    import torch
-
-    from mien.pipelines.schedulers import sampling_with
 
     def told(_pipeline: Any, step: int, _timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
         if on_step:
             on_step(step)
         return values
 
-    with sampling_with(pipeline, request.scheduler) as pipeline:
+    return draw_rows(pipeline, request, [steering], [seed], callback_on_step_end=told)[0]
+
+
+def draw_rows(
+    pipeline: Any, request: GenerateRequest, rows: Sequence[Steering], seeds: Sequence[int], **options: Any
+) -> list[Any]:
+    """One picture (PIL) a row in one call, as a request says; each picture's noise comes from its own seed alone."""
+    import torch
+
+    from mien.pipelines.schedulers import sampling_with
+
+    with sampling_with(pipeline, request.scheduler):
         return pipeline(
-            **arguments([steering]),
+            **arguments(rows),
             scales=dict(request.scales),
             guidance=dict(request.guidance),
             guidance_rescale=request.guidance_rescale,
             num_inference_steps=request.steps,
-            generator=[torch.Generator("cpu").manual_seed(seed)],
-            callback_on_step_end=told,
-        ).images[0]
+            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+            **options,
+        ).images
 
 
 def hashes(pipeline: Any, tools: Tools) -> dict[str, str]:
@@ -217,14 +225,28 @@ def hashes(pipeline: Any, tools: Tools) -> dict[str, str]:
     return model_hashes(Path(folder), tools.files)
 
 
-def _record_maker(request: GenerateRequest, pipeline: Any, tools: Tools) -> Callable[[int], Record]:
-    """A function that gives the record of picture i; hashing is done once."""
+def record_maker(
+    request: GenerateRequest,
+    pipeline: Any,
+    tools: Tools,
+    further: Mapping[str, Path] | None = None,
+    told: Mapping[str, Any] | None = None,
+) -> Callable[[int], Record]:
+    """A function that gives the record of picture i; hashing is done once.
+
+    Args:
+        request: what is drawn.
+        pipeline: by what.
+        tools: its readers.
+        further: input files by role besides the request's.
+        told: settings besides the request's.
+    """
     from mien.provenance.fingerprint import environment
 
-    inputs = {role: sha256_of(path) for role, path in request.inputs.items()}
+    inputs = {role: sha256_of(path) for role, path in {**request.inputs, **(further or {})}.items()}
     models = hashes(pipeline, tools)
     # "auto" is resolved, so that a repeat elsewhere does not read the face with another reader
-    settings = request.settings() | {"reader": tools.reader_name}
+    settings = request.settings() | {"reader": tools.reader_name} | dict(told or {})
     around = environment(str(pipeline.device))
 
     def record(index: int) -> Record:

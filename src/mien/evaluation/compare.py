@@ -9,20 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.bars import Bar, silent
 from mien.evaluation.claims import tested
 from mien.evaluation.control.folders import set_up_folders, sized
 from mien.evaluation.control.likeness import cosine_rows, first_rows
 from mien.evaluation.control.measures import Distances
 from mien.evaluation.control.observe import Readings
 from mien.evaluation.control.run import (
-    Bar,
     Performance,
     Stage,
     control_rows,
     gallery,
     perform,
     set_up,
-    silent,
 )
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import active

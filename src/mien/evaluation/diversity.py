@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.bars import Bar, silent
 from mien.evaluation.bootstrap import cluster_weights
 from mien.evaluation.claims import tested
 from mien.evaluation.control.folders import read_folder
 from mien.evaluation.control.observe import Readings, as_tensor, observe
 from mien.evaluation.control.pictures import read_png
-from mien.evaluation.control.run import Bar, Performance, Stage, gallery, perform, pixels_digest, renders, silent
+from mien.evaluation.control.run import Performance, Stage, gallery, perform, pixels_digest, renders
 from mien.evaluation.control.scene import TARGET_PICTURE, Subject, identity_subjects, lay_out
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.tools import ControlTools

@@ -64,7 +64,7 @@ def _joint(name: str, seed: int = 0, **options: Any) -> TrainConfig:
 
 
 _COMPARISONS = [
-    # Arms of one comparison: the same frozen base and budget. At 5e-4 the ControlNet learnt nothing (docs/results.md).
+    # Arms of one comparison: one frozen base, one budget. At 5e-4 the ControlNet learnt nothing (docs/facecrafter.md).
     TrainConfig(name="studio-controlnet", objective="controlnet:ControlNetObjective", needs=_BASE_NEEDS,
                 pictures=30_000, batch=16, lr=1.5e-3, options={"emphasis": 2.0, "prompts": (0.1, 0.5, 0.3, 0.1)}),
     TrainConfig(name="studio-pretrained-landmarks", objective="branch:BranchObjective", needs=_BASE_NEEDS,

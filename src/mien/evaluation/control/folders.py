@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mien.bars import Bar, silent
 from mien.conditions import Emotion
 from mien.errors import BadInput
 from mien.evaluation.control.observe import Readings, largest_face, observe
-from mien.evaluation.control.run import Bar, Stage, pixels_digest, silent
+from mien.evaluation.control.run import Stage, pixels_digest
 from mien.evaluation.control.scene import lay_out
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import Look

@@ -33,7 +33,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         _identity(report["identity"]),
     ]
     if "cross_talk" in report:
-        parts.append(_cross_talk(report["cross_talk"]))
+        parts.append(cross_talk_table(report["cross_talk"]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -72,7 +72,8 @@ def _identity(measured: Mapping[str, Any]) -> str:
     return table(["Identity", "model", "exact render", "floor", "transfer or share of exact", "N", "no face"], rows)
 
 
-def _cross_talk(told: Mapping[str, Any]) -> str:
+def cross_talk_table(told: Mapping[str, Any]) -> str:
+    """What each dial moves, with its title."""
     names = list(told["spread"])
     rows = [[dial, *(number(changes.get(name), 2) for name in names)] for dial, changes in told["dials"].items()]
     title = f"Cross-talk, {told['people']} people; 1.00 is the difference between two random pictures of two people."

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mien.bars import Bar, silent
 from mien.conditions import Emotion
 from mien.evaluation.control.crosstalk import cross_talk
 from mien.evaluation.control.likeness import donor_leak, likeness, look_alike_top1
@@ -31,14 +31,6 @@ from mien.evaluation.control.steer import Look, active, gather_inputs, look_at
 from mien.evaluation.control.summary import Weights, estimate, pair_weights, summarise
 from mien.evaluation.control.tools import ControlTools
 from mien.studio.emotions import emotion_of
-
-Bar = Callable[[int, str], AbstractContextManager[Told]]
-"""(total, label) -> a context whose value is told the number of pictures done."""
-
-
-def silent(total: int, label: str) -> AbstractContextManager[Told]:
-    """No progress."""
-    return nullcontext(lambda done: None)
 
 
 @dataclass(frozen=True, eq=False)
