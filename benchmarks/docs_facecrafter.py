@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from docs_parts import claims_table, only
+
 from mien.evaluation.control.report import comparison, cross_talk_table, number, table
 from mien.io import read_json
 
@@ -98,10 +100,10 @@ def _table1(found: dict[str, Any], claims: dict[str, Any]) -> list[str]:
         "same modules, trained longer and together with the base, which is why it is no arm of the comparison. Of the "
         "emotion's class the paper gives the accuracy, the studio the share of outputs in which the judge sees another "
         "one.",
-        comparison(_only(report, TABLE1)).strip(),
+        comparison(only(report, TABLE1)).strip(),
         "![A row a person: the exact render, then each model](images/facecrafter-table1.png)",
         "`python benchmarks/docs_facecrafter_images.py`: every twentieth person under the same target.",
-        _claims([row for name, row in claims.items() if "-t1-" in name]),
+        claims_table([row for name, row in claims.items() if "-t1-" in name]),
     ]
 
 
@@ -114,15 +116,15 @@ def _diversity(found: dict[str, Any], claims: dict[str, Any]) -> list[str]:
         "that is not better. `text-only` is the control the paper does not have: the text encoder trained on the same "
         "pictures without any module.",
         f"`{table2['claims'][0]['command']}` ([JSON](../benchmarks/results/table2.json)).",
-        comparison(_only(table2, TABLE2)).strip(),
+        comparison(only(table2, TABLE2)).strip(),
         "![Pictures of two people from the identity alone](images/facecrafter-table2.png)",
-        _claims([row for name, row in claims.items() if "-t2-" in name]),
+        claims_table([row for name, row in claims.items() if "-t2-" in name]),
         "## Table 3: with and without the AD loss",
         "Three training seeds of each, from one checkpoint. Effects are means over the seeds; the interval is over "
         "resampled people and seeds, and three seeds say little about more.",
         f"`{table3['claims'][0]['command']}` ([JSON](../benchmarks/results/table3.json)).",
-        _by_model(_only(table3, TABLE2)),
-        _claims([row for name, row in claims.items() if "-t3-" in name]),
+        _by_model(only(table3, TABLE2)),
+        claims_table([row for name, row in claims.items() if "-t3-" in name]),
     ]
 
 
@@ -181,15 +183,6 @@ def _joint_arms(arms: list[dict[str, Any]]) -> str:
     return table(["Run", "replicas", "diffusion loss", "AD loss", "t = 900", "t = 600", "t = 300"], rows)
 
 
-def _only(report: dict[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:
-    """A report with these metrics alone."""
-    models = {
-        name: one | {"metrics": {metric: one["metrics"][metric] for metric in metrics}}
-        for name, one in report["models"].items()
-    }
-    return report | {"models": models}
-
-
 def _by_model(report: dict[str, Any]) -> str:
     """One row a model: the table of many models."""
     metrics = list(next(iter(report["models"].values()))["metrics"])
@@ -197,26 +190,6 @@ def _by_model(report: dict[str, Any]) -> str:
     ceilings = [next(iter(report["models"].values()))["metrics"][key]["ceiling"] for key in metrics]
     rows.append(["the renderer", *("-" if value is None else f"{value:.3f}" for value in ceilings)])
     return table(["Model", *metrics], rows)
-
-
-def _claims(claims: list[dict[str, Any]]) -> str:
-    rows = [
-        [
-            f"`{one['id']}`",
-            one["statement"],
-            " / ".join(f"{value:g}" for value in one["paper"] or ()) or "-",
-            " / ".join(_number(value) for name, value in one["studio"].items() if name not in ("metric", "seeds")),
-            f"{_number(one['effect'])} ({_number(one['low'])} to {_number(one['high'])})",
-            "holds" if one["holds"] else "does not hold",
-        ]
-        for one in claims
-    ]
-    return table(["Claim ([JSON](../benchmarks/results/claims.json))", "what it says", "paper", "studio", "effect", ""],
-                 rows)  # fmt: skip
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
 
 
 if __name__ == "__main__":

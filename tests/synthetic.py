@@ -6,14 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.data.schema import Sample
-from mien.data.shards import ShardWriter
+from mien.data.schema import Sample, Template
+from mien.data.shards import Entry, ShardWriter
 from mien.faces.drawing import draw_landmarks
 from mien.studio.linear_face import LinearFace
 
 
-def write_corpus(folder: Path, people: int, per_person: int, size: int = 128, first: int = 0) -> Path:
-    """Write one shard; the picture of a person is its landmark picture on a colour of its own."""
+def write_corpus(
+    folder: Path, people: int, per_person: int, size: int = 128, first: int = 0, templates: bool = False
+) -> Path:
+    """Write one shard; the picture of a person is its landmark picture on a colour of its own.
+
+    With templates, each picture's is the same drawing on the colour's opposite.
+    """
     face = LinearFace.load()
     with ShardWriter(folder / "shard-00000.tar") as writer:
         for person in range(first, first + people):
@@ -28,7 +33,12 @@ def write_corpus(folder: Path, people: int, per_person: int, size: int = 128, fi
                 image = np.clip(drawing + colour, 0, 255).astype(np.uint8)
                 mask = np.zeros((size, size), np.uint8)
                 mask[size // 4 : -size // 4, size // 4 : -size // 4] = 255
-                writer.write(image, mask, _sample(person, picture, coefficients, pose, points))
+                sample, template = _sample(person, picture, coefficients, pose, points), None
+                if templates:
+                    template = np.clip(drawing + 255 - colour, 0, 255).astype(np.uint8)
+                    told = Template(source="drawn", landmarks=np.round(points, 2).tolist())
+                    sample = sample.model_copy(update={"template": told})
+                writer.write(Entry(image, mask, sample, template))
     return folder
 
 

@@ -87,7 +87,7 @@ def animate(
         raise BadInput("The driving film gives expression and pose: leave --expression, --pose and angles out.")
     check_film(output)
     people = open_inputs(request)
-    tools = tools or Tools.load(request)
+    tools = tools or Tools.load(request.base, request.reader)
     pipeline = pipeline if pipeline is not None else load_pipeline(request.base)
     size, kinds = picture_size(pipeline), branch_kinds(pipeline)
     person = steer(request, people, tools, size, kinds)

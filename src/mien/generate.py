@@ -49,7 +49,7 @@ def generate(
         MienError: if an input cannot be used, weights are missing, or the folder cannot be written.
     """
     pictures = open_inputs(request)  # before the seconds of loading: a mistyped path should answer at once
-    tools = tools or Tools.load(request)
+    tools = tools or Tools.load(request.base, request.reader)
     pipeline = pipeline if pipeline is not None else load_pipeline(request.base)
     steering = steer(request, pictures, tools, picture_size(pipeline), branch_kinds(pipeline))
     records = record_maker(request, pipeline, tools) if request.provenance else None
@@ -99,7 +99,7 @@ def repeat(
 
         torch.set_num_threads(int(threads))  # sums of floats depend on how they are split
     pipeline = options.pop("pipeline", None) or load_pipeline(wanted.base)
-    tools = options.pop("tools", None) or Tools.load(wanted)
+    tools = options.pop("tools", None) or Tools.load(wanted.base, wanted.reader)
     check_models(record, hashes(pipeline, tools), file)
     files = generate(wanted, pipeline=pipeline, tools=tools, only=record.index, **options)
     if sha256_of(files[0]) != sha256_of(file):

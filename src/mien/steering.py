@@ -132,7 +132,7 @@ def people_shape(request: GenerateRequest, seen: dict[Role, Seen], size: int) ->
 
     from mien.studio.linear_fit import fit_face
 
-    shapes = [fit_face(_framed(one, size)).shape for one in people(seen)]
+    shapes = [fit_face(framed(one, size)).shape for one in people(seen)]
     return np.average(shapes, axis=0, weights=request.weights or None) if shapes else None
 
 
@@ -158,7 +158,7 @@ def wanted_landmarks(
         return _built(request, seen, size)
     if "expression" not in seen:
         return _built(request, seen, size) if by_default and (seen or request.emotion) else None
-    points = _framed(seen["expression"], size)
+    points = framed(seen["expression"], size)
     bones = people_shape(request, seen, size) if request.retarget else None
     if bones is not None:
         from mien.studio.linear_fit import retarget
@@ -167,7 +167,7 @@ def wanted_landmarks(
     return points
 
 
-def _framed(seen: Seen, size: int) -> NDArray[np.float32]:
+def framed(seen: Seen, size: int) -> NDArray[np.float32]:
     """A face's landmarks, moved and scaled but not turned, in the studio's framing of ``size`` pixels a side."""
     import torch
 
@@ -183,7 +183,7 @@ def _built(request: GenerateRequest, seen: dict[Role, Seen], size: int) -> NDArr
     from mien.studio.linear_face import LinearFace
     from mien.studio.linear_fit import fit_face
 
-    fits = {role: fit_face(_framed(one, size)) for role, one in seen.items() if role in ("expression", "pose")}
+    fits = {role: fit_face(framed(one, size)) for role, one in seen.items() if role in ("expression", "pose")}
     expression = fits.get("expression")
     coefficients = _look_of(request.emotion) if expression is None else expression.coefficients.copy()
     for name, value in request.blendshapes.items():

@@ -125,7 +125,7 @@ def sweep(
     from mien.toolbox import Tools
 
     requests = [GenerateRequest.checked(**{**request.model_dump(exclude={"count"}), **stop.changes}) for stop in stops]
-    tools = tools or Tools.load(request)
+    tools = tools or Tools.load(request.base, request.reader)
     pipeline = pipeline if pipeline is not None else load_pipeline(request.base)
     request.output.mkdir(parents=True, exist_ok=True)
     models, files = hashes(pipeline, tools), []

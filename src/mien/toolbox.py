@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import BadInput, MissingAsset, MissingDependency
-from mien.request import GenerateRequest
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +49,12 @@ class Tools:
     files: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, request: GenerateRequest) -> Tools:
-        """The tools of a request: its reader, and the studio's own networks for the rest.
+    def load(cls, base: str, reader: str) -> Tools:
+        """A reader, and the studio's own networks for the rest.
+
+        Args:
+            base: ``studio`` or a folder; one with an identity embedder of its own reads identities with that.
+            reader: see :func:`open_reader`.
 
         Raises:
             MissingDependency, MissingAsset: if the reader or the networks are not installed.
@@ -60,18 +63,18 @@ class Tools:
         from mien.studio.captions import describe
 
         # identity tokens mean what the base was trained with: its own folder goes first
-        folder = Path(request.base)
+        folder = Path(base)
         own = folder if (folder / "identity").is_dir() else None
         studio = StudioReader.from_pretrained(own)
-        reader = open_reader(request.reader, studio)
-        model = getattr(reader, "model", None)
+        opened = open_reader(reader, studio)
+        model = getattr(opened, "model", None)
         files = {} if model is None else {Path(model).name: Path(model)}
-        if own is None and request.base != "studio":
+        if own is None and base != "studio":
             files |= {f"studio/{path.relative_to(EMBEDDED)}": path for path in EMBEDDED.glob("reader/*/*.safetensors")}
             files |= {f"studio/{path.relative_to(EMBEDDED)}": path for path in EMBEDDED.glob("identity/*.safetensors")}
         return cls(
-            reader_name=reader.name,
-            read=lambda image, source: reader.read(image, source).face(),
+            reader_name=opened.name,
+            read=lambda image, source: opened.read(image, source).face(),
             embed=lambda seen: identity_of(seen, studio),
             crop=expression_crop,
             describe=describe,

@@ -21,6 +21,10 @@ COMMANDS = (
     "read",
     "evaluate",
     "sweep",
+    "animate",
+    "pairs",
+    "pairs build",
+    "assets",
     "score",
     "study",
     "study add",
@@ -31,6 +35,7 @@ COMMANDS = (
     "train",
     "studio",
     "studio render",
+    "studio pairs",
     "facekit",
 )
 SNAPSHOTS = Path(__file__).parent / "help"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mien.data.schema import Sample
-from mien.data.shards import ShardWriter, read_shard, shard_paths
+from mien.data.shards import Entry, ShardWriter, read_shard, shard_paths
 from mien.errors import BadInput
 
 
@@ -63,7 +63,7 @@ def test_shard_round_trip_is_exact_and_repeatable(tmp_path: Path) -> None:
     for name in ("shard-00000.tar", "shard-00001.tar"):
         with ShardWriter(tmp_path / name) as writer:
             for i, image in enumerate(images):
-                writer.write(image, None if i == 1 else mask, Sample.from_dict(record(picture=i)))
+                writer.write(Entry(image, None if i == 1 else mask, Sample.from_dict(record(picture=i))))
     first, second = shard_paths(tmp_path)
     assert first.read_bytes() == second.read_bytes()
     entries = list(read_shard(first))
@@ -74,7 +74,7 @@ def test_shard_round_trip_is_exact_and_repeatable(tmp_path: Path) -> None:
 
 def test_failed_shard_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), ShardWriter(tmp_path / "shard-00000.tar") as writer:
-        writer.write(np.zeros((8, 8, 3), np.uint8), None, Sample.from_dict(record()))
+        writer.write(Entry(np.zeros((8, 8, 3), np.uint8), None, Sample.from_dict(record())))
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
 
@@ -83,10 +83,25 @@ def test_broken_shards_are_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "shard-00000.tar"
     with ShardWriter(path) as writer:
         for i in range(3):
-            writer.write(np.zeros((8, 8, 3), np.uint8), None, Sample.from_dict(record(picture=i)))
+            writer.write(Entry(np.zeros((8, 8, 3), np.uint8), None, Sample.from_dict(record(picture=i))))
     path.write_bytes(path.read_bytes()[:9000])
     with pytest.raises(BadInput):
         list(read_shard(path))
     path.write_bytes(b"no tar at all")
     with pytest.raises(BadInput, match="render it again"):
         list(read_shard(path))
+
+
+def test_a_pair_keeps_its_template(tmp_path: Path) -> None:
+    image, template = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 9, np.uint8)
+    told = {"source": "oracle", "person": 7, "landmarks": [[1.0, 2.0, 0.5]] * 478}
+    pair = Sample.from_dict(record(template=told))
+    with ShardWriter(tmp_path / "shard-00000.tar") as writer:
+        writer.write(Entry(image, None, pair, template))
+    (entry,) = read_shard(tmp_path / "shard-00000.tar")
+    assert entry.sample.template is not None and entry.sample.template.person == 7
+    assert entry.template is not None and (entry.template == 9).all() and entry.mask is None
+    with ShardWriter(tmp_path / "shard-00001.tar") as writer:
+        writer.write(Entry(image, None, pair))
+    with pytest.raises(BadInput, match="lacks its template's picture"):
+        list(read_shard(tmp_path / "shard-00001.tar"))

@@ -151,9 +151,27 @@ def test_another_adapter_is_another_model(tmp_path: Path) -> None:
     none = with_model(tools, pipeline, ModelSpec(adapters={"landmarks": None}))
     assert "adapters/landmarks.safetensors" not in none.models
     assert with_model(tools, pipeline, ModelSpec(dtype="bfloat16")).models != tools.models
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "weights.safetensors").write_bytes(b"other")
+    encoded = with_model(tools, pipeline, ModelSpec(expression_encoder=str(tmp_path / "encoder")))
+    assert encoded.models.keys() - tools.models.keys() == {"expression_encoder/weights.safetensors"}
     pipeline.vae_scale_factor = 4
     with pytest.raises(BadInput, match="32 pixels"):
         with_model(tools, pipeline, ModelSpec())
+
+
+def test_a_spec_names_any_file_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
+    file = tmp_path / "runs" / "studio-e-adapter" / "export" / "adapters" / "expression_identity.safetensors"
+    spec = ModelSpec(adapters={"identity": "studio-e-adapter:expression_identity"}, identity_mode="branch")
+    with pytest.raises(MissingAsset, match="mien train studio-e-adapter"):
+        spec.check()
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"weights")
+    spec.check()
+    assert spec.adapter_file("identity") == file
+    pictures = spec.applied(SETTINGS).of_pictures()
+    assert pictures["identity_mode"] == "branch" and "identity_mode" not in SETTINGS.of_pictures()
 
 
 def test_pictures_are_kept_until_something_that_made_them_changes(tmp_path: Path) -> None:

@@ -99,6 +99,25 @@ def test_render_is_complete_and_resumes(renderer: FakeRenderer, kit_path: Path, 
         assert a.read_bytes() == b.read_bytes()
 
 
+def test_pairs_show_the_expression_on_another_person(
+    renderer: FakeRenderer, kit_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures: list[Any] = []
+    plain = FakeRenderer.render
+    monkeypatch.setattr(FakeRenderer, "render", lambda self, p, q: (pictures.append((p, q)), plain(self, p, q))[1])
+    arguments: dict[str, Any] = {"people": 2, "per_person": 4, "workers": 1, "read": False, "kit": kit_path}
+    render_dataset(out=tmp_path / "a", templates=True, **arguments)
+    entries = [e for p in shard_paths(tmp_path / "a") for e in read_shard(p)]
+    for entry, (_, own), (other, shown) in zip(entries, pictures[::2], pictures[1::2], strict=True):
+        template = entry.sample.template
+        assert template is not None and entry.template is not None and template.person == other.seed
+        assert other.seed >= 5_000_000 and shown.expression == own.expression and shown.pose == own.pose
+    people = {entry.sample.template.person for entry in entries if entry.sample.template}
+    assert len(people) == len(entries)
+    with pytest.raises(ConfigError, match="templates True instead of False"):
+        render_dataset(out=tmp_path / "a", **arguments)
+
+
 def test_another_request_is_refused(renderer: FakeRenderer, kit_path: Path, tmp_path: Path) -> None:
     render_dataset(2, 3, tmp_path, workers=1, read=False, kit=kit_path)
     with pytest.raises(ConfigError, match="people 2 instead of 4"):

@@ -14,7 +14,7 @@ from mien.training.objectives.expression import ExpressionObjective
 from mien.training.objectives.identity import IdentityObjective, arcface_logits
 from mien.training.objectives.judges import JudgeAttributesObjective, JudgeFaceObjective, JudgeIdentityObjective
 from mien.training.objectives.reader import ReaderObjective
-from mien.training.probes import probe_tokens
+from mien.training.probes import probe_expression, probe_identity
 
 
 def _corpus(people: int = 4, each: int = 3) -> Corpus:
@@ -135,7 +135,9 @@ def test_probes_find_what_is_there() -> None:
     people = np.repeat(np.arange(20), 5)
     who, how = rng.normal(size=(20, 8))[people], rng.normal(size=(100, 53))
     features = np.concatenate([who * 3, how @ rng.normal(size=(53, 60))], 1)
-    found = probe_tokens(features, people, how)
-    assert found["probe_expression"] > 0.6
-    assert probe_tokens(rng.normal(size=(100, 8)), people, how)["probe_expression"] < 0.1
-    assert probe_tokens(who, people, how)["probe_identity"] > 0.8
+    first, last = people < 15, people >= 15
+    known = features[first], how[first]
+    assert probe_expression(known, features[last], how[last]) > 0.6
+    noise = rng.normal(size=(100, 8))
+    assert probe_expression((noise[first], how[first]), noise[last], how[last]) < 0.1
+    assert probe_identity(who, people) > 0.8 > probe_identity(how, people)

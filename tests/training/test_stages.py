@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from mien.errors import MienError
+from mien.errors import BadInput, MienError
 from mien.faces.networks import ExpressionEncoder, IdentityEmbedder
 from mien.models import StudioAutoencoder
 from mien.pipelines import PortraitPipeline
@@ -35,6 +36,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("studio-autoencoder", "studio-text", "studio-base", *BRANCHES, "studio-controlnet"):
         config = {"pictures": 4, "batch": 2, "log_every": 1}
         train(name, data=data, held_out=held_out, runs=runs, overrides=config, quiet=True)
+    pairs = write_corpus(folder / "pairs", people=4, per_person=3, templates=True)
+    train("studio-e-adapter-exact", data=pairs, held_out=held_out, runs=runs, overrides=config, quiet=True)
     return runs
 
 
@@ -82,6 +85,29 @@ def test_the_e_adapter_trains_the_identity_projection_and_not_its_keys(trained: 
     before, after = adapters["faceid"].state_dict(), adapters["expression_identity"].state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and all(name.startswith("encoder.") for name in changed)
+
+
+def test_refined_training_reads_the_expression_in_the_template(trained: Path, tmp_path: Path) -> None:
+    from mien.data.corpus import Corpus
+    from mien.training.presets import preset
+    from mien.training.run import build_objective
+
+    objective = build_objective(preset("studio-e-adapter-exact"), trained)
+    corpus = Corpus.load(trained.parent / "pairs")
+    objective.prepare(corpus, tmp_path)
+    rows = np.arange(4)
+    shown = objective.examples.condition("expression", rows, rows)
+    own = build_objective(preset("studio-e-adapter-same"), trained)
+    own.prepare(corpus, tmp_path)
+    assert not torch.allclose(shown, own.examples.condition("expression", rows, rows))
+    changed = Corpus(corpus.folder, corpus.arrays | {"templates": corpus["images"]}, corpus.captions, corpus.attributes)
+    changed.folder = tmp_path  # what is kept beside the pictures belongs to the others
+    objective.prepare(changed, tmp_path)
+    torch.testing.assert_close(
+        objective.examples.condition("expression", rows, rows), own.examples.condition("expression", rows, rows)
+    )
+    with pytest.raises(BadInput, match="holds no templates"):
+        objective.prepare(Corpus.load(trained.parent / "data"), tmp_path)
 
 
 def test_a_controlnet_learns_beside_the_frozen_base(trained: Path) -> None:
@@ -276,10 +302,10 @@ def alignment(trained: Path) -> Any:
     torch.manual_seed(0)
     save_half(StudioFaceNet(), trained / "studio-reader" / "export" / "reader" / "face")
     objective = build_objective(preset("studio-alignment").model_copy(update={"options": {}}), trained)
-    objective.prepare(Corpus.load(trained.parent / "data"), trained)
+    objective.prepare(Corpus.load(trained.parent / "pairs"), trained)
     for name, parameter in objective.branches.named_parameters():
         if "to_v" in name:
-            torch.nn.init.normal_(parameter, std=0.3)
+            torch.nn.init.normal_(parameter, std=2.0)
     return objective
 
 
@@ -319,12 +345,13 @@ def test_the_side_with_the_identity_alone_is_only_a_target(alignment: Any, train
         for name, parameter in alignment.branches["expression"].named_parameters():
             if "to_v" in name:
                 parameter.zero_()
-    logs = aligned(alignment, trained)[1]
+    pixels = torch.nn.Flatten()  # in the place of an embedder that was never trained
+    logs = aligned(alignment, trained, embedder=pixels)[1]
     with torch.no_grad():
         for name, parameter in alignment.branches["expression"].named_parameters():
             parameter.copy_(values[name])
-    same, apart = float(logs["identity"]), float(aligned(alignment, trained)[1]["identity"])
-    assert apart > 10 * max(abs(same), 1e-7)  # small: the embedder is untrained
+    same, apart = float(logs["identity"]), float(aligned(alignment, trained, embedder=pixels)[1]["identity"])
+    assert abs(same) < 1e-6 and apart > 1e-4
 
 
 def test_inversion_is_bounded_left_alone_or_dropped(alignment: Any, trained: Path) -> None:
@@ -348,7 +375,7 @@ def test_inversion_is_bounded_left_alone_or_dropped(alignment: Any, trained: Pat
 
 def test_alignment_goes_on_from_the_e_adapter(alignment: Any, trained: Path) -> None:
     run = {"pictures": 4, "batch": 2, "log_every": 1}
-    done = train("studio-alignment", data=trained.parent / "data", held_out=trained.parent / "held-out", runs=trained,
+    done = train("studio-alignment", data=trained.parent / "pairs", held_out=trained.parent / "held-out", runs=trained,
                  overrides=run, quiet=True)  # fmt: skip
     assert done["finished"]
     adapters = trained / "studio-alignment" / "export" / "adapters"

@@ -34,7 +34,9 @@ PRESETS: dict[Base, dict[str, BranchPreset]] = {
             128, {"size": 128, "unshuffle": 4, "channels": [48, 64, 96], "residuals": [0, 1, 1]}, local=True
         ),
         "emotion": BranchPreset(128, {"hidden": 128, "tokens": 4}),
-        "expression": BranchPreset(128, {"feature_dim": 192, "tokens": 0, "pooled": False}, "zeros"),
+        "expression": BranchPreset(
+            128, {"feature_dim": 192, "tokens": 0, "pooled": False, "grid": 6}, "zeros", local=True
+        ),
         "identity": BranchPreset(128, {"embedding_dim": 512, "hidden": 512, "tokens": 4}, "zeros"),
     },
     "sd15": {

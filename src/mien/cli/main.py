@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "model": ("mien.cli.model", "Facts about the models."),
     "train": ("mien.cli.train", "Train one of the presets; the same command continues."),
     "studio": ("mien.cli.studio", "Render synthetic portraits with exact labels."),
+    "pairs": ("mien.cli.pairs", "Pairs with one expression and two people, to train on."),
     "assets": ("mien.cli.assets", "Models of others: licences, downloads, checks."),
     "facekit": ("mien.cli.facekit", "Convert the morphable model that the studio uses."),
 }

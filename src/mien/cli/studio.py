@@ -9,27 +9,61 @@ import typer
 
 app = typer.Typer(help="Synthetic portraits with exact ground truth.", no_args_is_help=True)
 
-
-@app.callback()
-def _group() -> None:
-    """Keeps `render` a subcommand while it is the only one."""
+Output = Annotated[Path, typer.Option("-o", "--output", help="Folder for the shards; the same command continues.")]
+People = Annotated[int, typer.Option(min=1, help="Number of people.")]
+PerPerson = Annotated[int, typer.Option(min=1, max=1000, help="Pictures of each person.")]
+FirstSeed = Annotated[int, typer.Option(min=0, help="Seed of the first person.")]
+Read = Annotated[
+    bool | None,
+    typer.Option("--read/--no-read", help="Let MediaPipe read every picture (default: if its model is at hand)."),
+]
+Facekit = Annotated[Path | None, typer.Option(help="Face kit .npz; otherwise MIEN_FACEKIT.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes (default: one a core).")]
+Size = Annotated[int, typer.Option(min=64, max=1024, help="Side of the pictures in px.")]
 
 
 @app.command()
 def render(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the shards; the same command continues.")],
-    people: Annotated[int, typer.Option(min=1, help="Number of people.")] = 100,
-    per_person: Annotated[int, typer.Option(min=1, max=1000, help="Pictures of each person.")] = 8,
-    first_seed: Annotated[int, typer.Option(min=0, help="Seed of the first person.")] = 0,
-    read: Annotated[
-        bool | None,
-        typer.Option("--read/--no-read", help="Let MediaPipe read every picture (default: if its model is at hand)."),
-    ] = None,
-    facekit: Annotated[Path | None, typer.Option(help="Face kit .npz; otherwise MIEN_FACEKIT.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: one a core).")] = None,
-    size: Annotated[int, typer.Option(min=64, max=1024, help="Side of the pictures in px.")] = 128,
+    output: Output,
+    people: People = 100,
+    per_person: PerPerson = 8,
+    first_seed: FirstSeed = 0,
+    read: Read = None,
+    facekit: Facekit = None,
+    workers: Workers = None,
+    size: Size = 128,
 ) -> None:
     """Render people x pictures into shards, with captions, masks, landmarks and labels."""
+    _render(output, people, per_person, first_seed, read, facekit, workers, size, templates=False)
+
+
+@app.command()
+def pairs(
+    output: Output,
+    people: People = 100,
+    per_person: PerPerson = 8,
+    first_seed: FirstSeed = 0,
+    read: Read = None,
+    facekit: Facekit = None,
+    workers: Workers = None,
+    size: Size = 128,
+) -> None:
+    """The same, each picture with its expression and pose on another person: what expression adapters train on."""
+    _render(output, people, per_person, first_seed, read, facekit, workers, size, templates=True)
+
+
+def _render(
+    output: Path,
+    people: int,
+    per_person: int,
+    first_seed: int,
+    read: bool | None,
+    facekit: Path | None,
+    workers: int | None,
+    size: int,
+    *,
+    templates: bool,
+) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -55,18 +89,12 @@ def render(
 
         try:
             request = render_dataset(
-                people,
-                per_person,
-                output,
-                first_seed,
-                workers=workers,
-                read=read,
-                kit=facekit,
-                size=size,
-                progress=progress,
-            )
+                people, per_person, output, first_seed, workers=workers, read=read, kit=facekit, size=size,
+                templates=templates, progress=progress,
+            )  # fmt: skip
         except KeyboardInterrupt:
             bar.stop()
             console.print(f"Stopped; finished shards stay in {output}. The same command continues.")
             raise typer.Exit(130) from None
-    console.print(f"{request.pictures} pictures of {request.people} people in {request.shards} shards in {output}")
+    what = "pairs" if templates else "pictures"
+    console.print(f"{request.pictures} {what} of {request.people} people in {request.shards} shards in {output}")

@@ -54,6 +54,20 @@ class Attributes(_Record):
     eyeshadow: str = "none"
 
 
+class Template(_Record):
+    """Where the expression template of a pair comes from (EmojiDiff: S, beside its target E).
+
+    Attributes:
+        source: how it was made, such as `oracle` or `redraw`.
+        person: seed of the person it shows; None where that is nobody known.
+        landmarks: [478, 3] px of the template.
+    """
+
+    source: str
+    person: int | None = None
+    landmarks: Landmarks
+
+
 class Sample(_Record):
     """One portrait without its pixels.
 
@@ -66,6 +80,7 @@ class Sample(_Record):
         landmarks_mediapipe, blendshapes_mediapipe [52], pose_mediapipe: MediaPipe's own reading; None where it was
             not asked or found no face.
         emotion, attributes: labels.
+        template: of the picture that shows the same expression on another face, where there is one.
     """
 
     person: Annotated[int, Field(ge=0)]
@@ -81,6 +96,7 @@ class Sample(_Record):
     pose_mediapipe: Point | None = None
     emotion: EmotionRecord
     attributes: Attributes
+    template: Template | None = None
 
     @property
     def key(self) -> str:

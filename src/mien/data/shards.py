@@ -1,4 +1,7 @@
-"""Shards of portraits: plain tar files in WebDataset's layout (`KEY.png`, `KEY.mask.png`, `KEY.json`)."""
+"""Shards of portraits: plain tar files in WebDataset's layout (`KEY.png`, `KEY.mask.png`, `KEY.json`).
+
+A shard of pairs also holds `KEY.template.png`: the same expression on another face.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,8 @@ from mien.errors import BadInput, MienError
 from mien.io import atomic_path
 
 PATTERN = "shard-*.tar"
+_EXTRA = {"mask": "L", "template": "RGB"}
+"""Further pictures of an entry -> their mode."""
 
 
 def shard_name(index: int) -> str:
@@ -33,11 +38,19 @@ def shard_paths(folder: Path | str) -> list[Path]:
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One portrait of a shard: image uint8 [H, W, 3], mask uint8 [H, W] (255 = face) or None, and its record."""
+    """One portrait of a shard.
+
+    Attributes:
+        image: uint8 [H, W, 3].
+        mask: uint8 [H, W], 255 = face; or None.
+        sample: its record.
+        template: uint8 [H, W, 3] where the record tells of a template, else None.
+    """
 
     image: np.ndarray
     mask: np.ndarray | None
     sample: Sample
+    template: np.ndarray | None = None
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
@@ -70,12 +83,15 @@ class ShardWriter:
         self._tar = None
         self._stack.__exit__(kind, error, trace)
 
-    def write(self, image: np.ndarray, mask: np.ndarray | None, sample: Sample) -> None:
+    def write(self, entry: Entry) -> None:
         """Add one portrait."""
-        self._add(f"{sample.key}.png", encode_png(image))
-        if mask is not None:
-            self._add(f"{sample.key}.mask.png", encode_png(mask))
-        self._add(f"{sample.key}.json", sample.to_json().encode())
+        key = entry.sample.key
+        self._add(f"{key}.png", encode_png(entry.image))
+        for kind in _EXTRA:
+            pixels = getattr(entry, kind)
+            if pixels is not None:
+                self._add(f"{key}.{kind}.png", encode_png(pixels))
+        self._add(f"{key}.json", entry.sample.to_json().encode())
         self.count += 1
 
     def _add(self, name: str, data: bytes) -> None:
@@ -113,6 +129,12 @@ def read_shard(path: Path | str) -> Iterator[Entry]:
 def _entry(path: Path | str, key: str, parts: dict[str, bytes]) -> Entry:
     if "png" not in parts or "json" not in parts:
         raise BadInput(f"{path}: the portrait {key} lacks its {'picture' if 'png' not in parts else 'record'}.")
-    image = np.asarray(Image.open(io.BytesIO(parts["png"])).convert("RGB"))
-    mask = np.asarray(Image.open(io.BytesIO(parts["mask.png"])).convert("L")) if "mask.png" in parts else None
-    return Entry(image, mask, Sample.from_json(parts["json"]))
+    sample = Sample.from_json(parts["json"])
+    if (sample.template is None) != ("template.png" not in parts):
+        raise BadInput(f"{path}: the pair {key} lacks its template's {'picture' if sample.template else 'record'}.")
+    found = {kind: _pixels(parts[f"{kind}.png"], mode) for kind, mode in _EXTRA.items() if f"{kind}.png" in parts}
+    return Entry(_pixels(parts["png"], "RGB"), found.get("mask"), sample, found.get("template"))
+
+
+def _pixels(data: bytes, mode: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert(mode))

@@ -62,7 +62,7 @@ def run(
     started = time.perf_counter()
     inputs = Examples.load(examples)
     cells = plan(inputs, base=base, reader=reader, steps=steps, seed=seed)
-    tools = tools or Tools.load(cells[0].request)
+    tools = tools or Tools.load(cells[0].request.base, cells[0].request.reader)
     pipeline = pipeline if pipeline is not None else load_pipeline(base)
     images, targets, people = _draw_all(cells, inputs, pipeline, tools, on_picture)
     drawn = time.perf_counter()

@@ -112,6 +112,11 @@ def _diversity(table: int, columns: str, model: str, baseline: str, suffix: str,
     return found
 
 
+def _emojidiff(suffix: str, metric: str, models: tuple[str, str], said: str, margin: float = 0.0) -> Claim:
+    """A claim of EmojiDiff's, in words only: its main body with the tables is not in the text we have."""
+    return Claim(f"emojidiff-{suffix}", "EmojiDiff (inferred)", said, metric, *models, None, margin)
+
+
 CLAIMS: tuple[Claim, ...] = (
     *_table1("lmkemo-vs-controlnet", "exp pose v a dist acc fid", ("lmk-emo", "controlnet"), ("lmk_emo", "controlnet"),
              "Landmark and emotion modules beat a ControlNet"),
@@ -127,6 +132,20 @@ CLAIMS: tuple[Claim, ...] = (
                 "The same, but held against the text encoder trained on the same pictures without modules, in", False),
     *_diversity(3, "lpips exp pose", "joint", "no-ad", "ad", "The AD loss adds to joint training, from the identity "
                 "alone, in", True),
+    _emojidiff("idi-identity", "identity.cosine", ("refined", "same"),
+               "Training on pairs of IDI raises the likeness to the wanted person."),
+    _emojidiff("idi-leak", "identity.leak", ("refined", "same"),
+               "Training on pairs of IDI lets less of the template's person through."),
+    _emojidiff("idi-transfer", "transfer.mediapipe.exp", ("refined", "same"),
+               "Training on pairs of IDI keeps the transfer of the expression.", 0.05),
+    _emojidiff("ica-identity", "identity.cosine", ("ica", "longer"),
+               "ICA raises the likeness to the wanted person."),
+    _emojidiff("ica-transfer", "transfer.mediapipe.exp", ("ica", "longer"),
+               "ICA keeps the transfer of the expression.", 0.03),
+    *(_emojidiff(f"vs-{name}-{key}", metric, ("ica", name), f"The whole method beats {said} in {what}.")
+      for name, said in (("animate", "drawing first and moving the face afterwards"),
+                         ("ipadapter", "the two adapters it starts from, side by side"))
+      for key, metric, what in (("exp", "mediapipe.exp", "expression"), ("identity", "identity.cosine", "likeness"))),
 )  # fmt: skip
 """The claims that a run of ``mien evaluate`` can test, by the names of its models; ``NAME#1``, ``NAME#2`` are training
 seeds of one of them."""

@@ -24,13 +24,17 @@ class ModelSpec(BaseModel):
         adapters: branch -> adapter file in the place of the base's own; None takes a branch away.
         controlnet: folder of a ControlNet that reads the landmark pictures in the place of the landmarks branch.
         text_encoder: folder of a text encoder in the place of the base's, as the joint stage trains one; e(0) stays the
-            base's own. For this and the two above, the name of a preset stands for its run in the user's cache.
+            base's own.
+        expression_encoder: folder of an expression encoder in the place of the base's. For this and the three above,
+            the name of a preset stands for its run in the user's cache, ``PRESET:FILE`` for an adapter of another name.
+        identity_mode: ``prompt`` or ``branch``, see the pipeline.
         conditions: what it is told; None is whatever it has a branch for.
         scales: branch -> scale.
         guidance: condition -> guidance weight.
         steps: denoising steps; None leaves the protocol's.
         dtype: of the base and its branches.
         retarget: landmarks with the identity's bones.
+        animate: the picture's face is moved onto the target's landmarks after it was drawn, see `control.animation`.
         note: for people, such as the row of a paper's table.
     """
 
@@ -40,12 +44,15 @@ class ModelSpec(BaseModel):
     adapters: dict[str, str | None] = {}
     controlnet: str | None = None
     text_encoder: str | None = None
+    expression_encoder: str | None = None
+    identity_mode: Literal["prompt", "branch"] = "prompt"
     conditions: tuple[str, ...] | None = None
     scales: dict[str, float] = {}
     guidance: dict[str, float] = {}
     steps: int | None = Field(default=None, ge=1)
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     retarget: bool = False
+    animate: bool = False
     note: str = ""
 
     def applied(self, settings: ControlSettings) -> ControlSettings:
@@ -53,6 +60,7 @@ class ModelSpec(BaseModel):
         from dataclasses import replace
 
         changes: dict[str, Any] = {"scales": self.scales, "guidance": self.guidance, "retarget": self.retarget}
+        changes |= {"identity_mode": self.identity_mode, "animate": self.animate}
         if self.conditions is not None:
             changes["conditions"] = self.conditions
         if self.steps is not None:
@@ -67,8 +75,8 @@ class ModelSpec(BaseModel):
         """
         for name in self.adapters:
             self.adapter_file(name)
-        self.controlnet_folder()
-        self.text_encoder_folder()
+        for part in _FOLDERS:
+            self.folder(part)
 
     def load(self) -> Any:
         """The pipeline.
@@ -88,16 +96,20 @@ class ModelSpec(BaseModel):
                 pipeline.adapters.pop(name, None)
             else:
                 pipeline.adapters[name] = next(iter(load_adapter(file).values()))
-        if (controlnet := self.controlnet_folder()) is not None:
+        if (controlnet := self.folder("controlnet")) is not None:
             from diffusers import ControlNetModel
 
             pipeline.register_modules(controlnet=ControlNetModel.from_pretrained(controlnet))
-        if (folder := self.text_encoder_folder()) is not None:
+        if (text_encoder := self.folder("text_encoder")) is not None:
             from transformers import CLIPTextModel
 
             pipeline.encode_null()
-            pipeline.register_modules(text_encoder=CLIPTextModel.from_pretrained(folder).float().eval())
-        return pipeline.to(dtype=getattr(torch, self.dtype))
+            pipeline.register_modules(text_encoder=CLIPTextModel.from_pretrained(text_encoder).float().eval())
+        if (encoder := self.folder("expression_encoder")) is not None:
+            from mien.faces.networks import ExpressionEncoder
+
+            pipeline.register_modules(expression_encoder=ExpressionEncoder.from_pretrained(encoder).float().eval())
+        return pipeline if self.dtype == "float32" else pipeline.to(dtype=getattr(torch, self.dtype))
 
     def adapter_file(self, name: str) -> Path | None:
         """A branch's adapter file, or None where the branch is taken away.
@@ -108,35 +120,48 @@ class ModelSpec(BaseModel):
         place = self.adapters[name]
         return None if place is None else _found(place, f"adapters/{name}.safetensors")
 
-    def controlnet_folder(self) -> Path | None:
-        """Where the ControlNet is, if there is to be one.
+    def folder(self, part: str) -> Path | None:
+        """Where the network is that takes the place of the base's ``text_encoder`` and so on, if one does.
 
         Raises:
             MissingAsset: if it is not there.
         """
-        return None if self.controlnet is None else _found(self.controlnet, "controlnet")
+        place = getattr(self, part)
+        return None if place is None else _found(place, part)
 
-    def text_encoder_folder(self) -> Path | None:
-        """Where the text encoder is that takes the place of the base's, if there is to be one.
+    def hashes(self, base: Mapping[str, str]) -> dict[str, str]:
+        """sha256 of what pictures depend on, by its place in a model folder, from those of the base alone."""
+        from mien.io import sha256_of
 
-        Raises:
-            MissingAsset: if it is not there.
-        """
-        return None if self.text_encoder is None else _found(self.text_encoder, "text_encoder")
+        used = dict(base)
+        for name in self.adapters:
+            used.pop(f"adapters/{name}.safetensors", None)
+            if (file := self.adapter_file(name)) is not None:
+                used[f"adapters/{name}.safetensors"] = sha256_of(file)
+        for part in _FOLDERS:
+            if (folder := self.folder(part)) is not None:
+                used |= {f"{part}/{file.name}": sha256_of(file) for file in sorted(folder.glob("*.safetensors"))}
+        if self.dtype != "float32":
+            used["dtype"] = self.dtype  # no file, but pictures depend on it as on one
+        return used
+
+
+_FOLDERS = ("controlnet", "text_encoder", "expression_encoder")
 
 
 def _found(place: str, part: str) -> Path:
-    """A file or folder that a spec names, or that part of a preset's run in the user's cache."""
+    """A file or folder that a spec names, or a part of a preset's run in the user's cache (``PRESET:FILE`` another)."""
     from mien.training.presets import PRESETS
     from mien.training.run import runs_folder
 
-    if place not in PRESETS:
+    preset, _, other = place.partition(":")
+    if preset not in PRESETS:
         if not Path(place).exists():
             raise MissingAsset(f"There is nothing at {place}, which a spec names; check the path.")
         return Path(place)
-    path = runs_folder() / place / "export" / part
+    path = runs_folder() / preset / "export" / (f"adapters/{other}.safetensors" if other else part)
     if not path.exists():
-        raise MissingAsset(f"There is no {part} of {place}: train it with  mien train {place} --data FOLDER.")
+        raise MissingAsset(f"There is no {part} of {preset}: train it with  mien train {preset} --data FOLDER.")
     return path
 
 

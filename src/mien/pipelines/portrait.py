@@ -27,6 +27,7 @@ from mien.pipelines.autoencoders import decode_latents, vae_scale_factor
 from mien.pipelines.controlnet import ControlledRows, controlled_rows
 from mien.pipelines.features import expression_features
 from mien.pipelines.output import PortraitPipelineOutput
+from mien.pipelines.redraw import Redraw
 from mien.pipelines.request import (
     CONDITIONS,
     DEFAULT_GUIDANCE,
@@ -162,6 +163,9 @@ class PortraitPipeline(DiffusionPipeline):
         negative_prompt: str = "",
         masks: Mapping[str, Tensor] | None = None,
         steps: Mapping[str, tuple[float, float]] | None = None,
+        image: Tensor | None = None,
+        region: Tensor | None = None,
+        strength: float = 0.6,
         num_inference_steps: int = 25,
         num_images_per_prompt: int = 1,
         generator: Generators = None,
@@ -190,6 +194,9 @@ class PortraitPipeline(DiffusionPipeline):
             negative_prompt: prompt of the unconditional evaluation.
             masks: condition -> region [P, H, W] in [0, 1] in which its branch acts.
             steps: condition -> (start, end) fractions of the sampling during which its branch acts.
+            image: pictures [P, 3, H, W] in [-1, 1] to change instead of drawing from noise alone (SDEdit).
+            region: where they are changed, [P, H, W] in [0, 1]; everywhere when None.
+            strength: how much, above 0 and up to 1: the share of the steps that is run.
             num_inference_steps: denoising steps.
             num_images_per_prompt: pictures of each row.
             generator: one a picture (then a picture's noise depends on its own generator alone), or one for all.
@@ -223,7 +230,8 @@ class PortraitPipeline(DiffusionPipeline):
         controlled = self._controlled(conditions, scales, guide, num_images_per_prompt, {*masks, *steps})
         names = {kind: adapter_for(self.adapters, kind) for kind in conditions.branches}
         device = self._execution_device
-        size = self._latent_size(height, width)
+        size = self._latent_size(*(image.shape[-2:] if image is not None else (height, width)))
+        redraw = None if image is None else Redraw.of(self.vae, image, region, strength, conditions.count)
         latents = self._initial_latents(conditions.count, size, latents, generator, device)
         text = self._text_states(conditions, guide, negative_prompt)
         injection = Injection(self.unet, {kind: self.adapters[name] for kind, name in names.items()})
@@ -237,7 +245,7 @@ class PortraitPipeline(DiffusionPipeline):
         )["mien"]
         with injection:
             latents = self._denoise(
-                latents, text, plan, guide, controlled, num_inference_steps, generator, callback_on_step_end
+                latents, text, plan, guide, controlled, redraw, num_inference_steps, generator, callback_on_step_end
             )
         images = self._finish(latents, output_type)
         self.maybe_free_model_hooks()
@@ -250,6 +258,7 @@ class PortraitPipeline(DiffusionPipeline):
         plan: Plan,
         guide: Guidance,
         controlled: ControlledRows | None,
+        redraw: Redraw | None,
         count: int,
         generator: Generators,
         callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None,
@@ -257,11 +266,15 @@ class PortraitPipeline(DiffusionPipeline):
         """The sampling loop: one UNet call a step, all evaluations of all pictures in one batch."""
         scheduler: Any = self.scheduler
         scheduler.set_timesteps(count, device=latents.device)
-        latents = latents * scheduler.init_noise_sigma
+        noise = latents
+        timesteps: Any = scheduler.timesteps
+        if redraw is None:
+            latents = latents * scheduler.init_noise_sigma
+        else:
+            latents, timesteps = redraw.begin(scheduler, noise)
         takes_generator = "generator" in inspect.signature(scheduler.step).parameters
         extra = {"generator": _as_list(generator)} if takes_generator else {}
         evaluations = len(guide.evaluations())
-        timesteps = scheduler.timesteps
         with self.progress_bar(total=len(timesteps)) as bar:  # pyright: ignore[reportCallIssue]
             for index, timestep in enumerate(timesteps):
                 now = plan.at(index / max(len(timesteps) - 1, 1))
@@ -271,6 +284,9 @@ class PortraitPipeline(DiffusionPipeline):
                 output = self.unet(inputs, timestep, text, cross_attention_kwargs={"mien": now}, **added).sample
                 guided = guide.combine(output.float())
                 latents = scheduler.step(guided, timestep, latents, **extra).prev_sample
+                if redraw is not None:
+                    following = timesteps[index + 1] if index + 1 < len(timesteps) else None
+                    latents = redraw.keep(scheduler, latents, noise, following)
                 if callback is not None:
                     latents = callback(self, index, timestep, {"latents": latents}).pop("latents", latents)
                 bar.update()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.schema import Sample
-from mien.data.shards import ShardWriter, shard_name
+from mien.data.schema import Sample, Template
+from mien.data.shards import Entry, ShardWriter, shard_name
 from mien.studio.captions import caption
 from mien.studio.dataset_request import DatasetRequest, claim_folder
 from mien.studio.emotions import emotion_of
@@ -31,6 +31,9 @@ PHOTO_LIKE = 3
 
 _CAPTION_SALT = 0x63617074
 _PHOTO_SALT = 0x70686F74
+_TEMPLATE_SALT = 0x74656D70
+_FIRST_TEMPLATE, _TEMPLATE_PEOPLE = 5_000_000, 1_000_000
+"""People who show others' expressions: seeds that no data set and no benchmark begins with."""
 
 
 def plan_picture(person: Person, number: int) -> Picture:
@@ -113,6 +116,17 @@ def make_sample(
     )
 
 
+def render_template(person: Person, number: int, picture: Picture, tools: Tools) -> tuple[np.ndarray, Template]:
+    """The expression and pose of a picture on another person, in a picture of that person's own."""
+    rng = np.random.default_rng([number, _TEMPLATE_SALT, person.seed])
+    other = sample_person(_FIRST_TEMPLATE + int(rng.integers(_TEMPLATE_PEOPLE)))
+    own = sample_picture(int(rng.integers(PHOTO_LIKE, 1000)), other)
+    render = tools.renderer.render(other, replace(own, expression=picture.expression, pose=picture.pose))
+    read = _reading(tools.reader, render.image)["landmarks_mediapipe"]
+    landmarks = _rounded(render.landmarks, 2) if read is None else read
+    return render.image, Template(source="oracle", person=other.seed, landmarks=landmarks)
+
+
 def render_shard(
     request: DatasetRequest, shard: int, folder: Path, tools: Tools, on_picture: Callable[[int], None] = lambda _: None
 ) -> None:
@@ -123,7 +137,11 @@ def render_shard(
             for number in range(request.per_person):
                 picture = plan_picture(person, number)
                 render = tools.renderer.render(person, picture)
-                writer.write(render.image, render.mask, make_sample(person, number, picture, render, tools.reader))
+                sample, shown = make_sample(person, number, picture, render, tools.reader), None
+                if request.templates:
+                    shown, template = render_template(person, number, picture, tools)
+                    sample = sample.model_copy(update={"template": template})
+                writer.write(Entry(render.image, render.mask, sample, shown))
             on_picture(request.per_person)
 
 
@@ -150,6 +168,7 @@ def render_dataset(
     read: bool | None = None,
     kit: Path | str | None = None,
     size: int = 128,
+    templates: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DatasetRequest:
     """Render a data set into a folder; the same command continues an interrupted one.
@@ -166,6 +185,7 @@ def render_dataset(
         read: let MediaPipe read every picture; None reads if its model is at hand.
         kit: the face kit's file; None takes `MIEN_FACEKIT`.
         size: side of the pictures in px.
+        templates: with each picture its expression and pose on another person: exact pairs (EmojiDiff's CIEP100k).
         progress: told (pictures done, pictures in all), finished shards included.
 
     Raises:
@@ -177,7 +197,8 @@ def render_dataset(
 
     path = Path(kit) if kit else None
     digest = FaceKit.load(path).sha256
-    request = DatasetRequest(people, per_person, first_seed, size, can_read() if read is None else read, digest)
+    reads = can_read() if read is None else read
+    request = DatasetRequest(people, per_person, first_seed, size, reads, digest, templates)
     folder = Path(out)
     claim_folder(folder, request)
     todo = [i for i in range(request.shards) if not (folder / shard_name(i)).exists()]

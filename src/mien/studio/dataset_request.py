@@ -26,6 +26,7 @@ class DatasetRequest:
         size: side of the pictures in px.
         read: whether MediaPipe reads every picture.
         kit_sha256: hash of the face kit's file.
+        templates: whether each picture comes with its expression on another person.
     """
 
     people: int
@@ -34,6 +35,7 @@ class DatasetRequest:
     size: int
     read: bool
     kit_sha256: str
+    templates: bool = False
 
     def __post_init__(self) -> None:
         if self.people < 1 or self.per_person < 1:
@@ -86,7 +88,7 @@ def claim_folder(folder: Path, request: DatasetRequest) -> None:
         record: dict[str, Any] = {"format": 1, "request": wanted, "shards": request.shards, "versions": _versions()}
         write_json(path, record)
         return
-    stored = read_json(path).get("request", {})
+    stored = {"templates": False} | read_json(path).get("request", {})
     different = [
         f"{key} {stored.get(key)} instead of {value}" for key, value in wanted.items() if stored.get(key) != value
     ]

@@ -30,6 +30,7 @@ class Examples:
         width: of the text encoder.
         kinds: branches whose conditions are wanted: ``landmarks``, ``emotion``, ``identity``, ``expression``.
         side: of the latents that the base draws, to whose pictures those of the corpus are brought; None keeps them.
+        templates: the expression is read in the templates of a corpus of pairs.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Examples:
         width: int,
         kinds: Iterable[str] = (),
         side: int | None = None,
+        templates: bool = False,
     ) -> None:
         self.corpus = corpus
         vae = base_autoencoder(sources.path("vae"))
@@ -48,7 +50,8 @@ class Examples:
         self.identity = identity_embeddings(corpus, sources.path("identity"))
         self.places = face_places(corpus, self.latents.shape[-1])
         self.prompts = Prompts(tokenizer, width, corpus.captions)
-        self._conditions = {kind: _condition(kind, corpus, sources, self.size) for kind in kinds if kind != "identity"}
+        self.templates = templates
+        self._conditions = {kind: self._condition(kind, sources) for kind in kinds if kind != "identity"}
 
     def batch(self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray) -> dict[str, Tensor]:
         """Latents, face places and prompts of pictures ``rows``, identity embeddings of ``other``; all [B]."""
@@ -66,10 +69,9 @@ class Examples:
         values = self._conditions[kind][rows]
         return pictures_to_tensor(values) if kind == "landmarks" else torch.from_numpy(values).float()
 
-
-def _condition(kind: str, corpus: Corpus, sources: Sources, size: int) -> Any:
-    if kind == "landmarks":
-        return LandmarkPictures(corpus, size)
-    if kind == "emotion":
-        return corpus["emotion"]
-    return expression_features(corpus, sources.path("expression_encoder"))
+    def _condition(self, kind: str, sources: Sources) -> Any:
+        if kind == "landmarks":
+            return LandmarkPictures(self.corpus, self.size)
+        if kind == "emotion":
+            return self.corpus["emotion"]
+        return expression_features(self.corpus, sources.path("expression_encoder"), self.templates)

@@ -153,19 +153,28 @@ def _draw(points: np.ndarray, size: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def expression_features(corpus: Corpus, folder: Path) -> np.ndarray:
-    """Features of the frozen expression encoder for all face crops, float16 [N, tokens, width]."""
+def expression_features(corpus: Corpus, folder: Path, templates: bool = False) -> np.ndarray:
+    """Features of the frozen expression encoder for all face crops, float16 [N, tokens, width].
+
+    Args:
+        corpus: the pictures.
+        folder: where the encoder is.
+        templates: of the templates of a corpus of pairs, not of the pictures themselves.
+    """
     from mien.faces.alignment import CROP, expression_matrix, warp
     from mien.faces.networks import ExpressionEncoder
 
+    images = corpus["templates" if templates else "images"]
+    points = corpus["template_landmarks"].astype(np.float32) if templates else training_landmarks(corpus)
+
     def compute() -> np.ndarray:
         encoder = ExpressionEncoder.from_pretrained(folder).float().eval()
-        points = training_landmarks(corpus)
         parts = []
         for start in range(0, len(corpus), 256):
-            pictures = pictures_to_tensor(corpus["images"][start : start + 256])
+            pictures = pictures_to_tensor(images[start : start + 256])
             crops = warp(pictures, expression_matrix(torch.from_numpy(points[start : start + 256])), CROP)
             parts.append(encoder(crops).half().numpy())
         return np.concatenate(parts)
 
-    return corpus.cached("expression_features", weights_key(folder), compute)
+    name = "template_features" if templates else "expression_features"
+    return corpus.cached(name, weights_key(folder), compute)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
@@ -24,7 +25,7 @@ def recalibrate(objective: Objective, net: nn.Module, corpus: Corpus, batches: i
         batches: how many batches.
         size: pictures in each.
     """
-    layers = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
+    layers = [layer for layer in net.modules() if isinstance(layer, _BatchNorm)]
     if layers:
         momenta = [layer.momentum for layer in layers]
         for layer in layers:

@@ -11,6 +11,7 @@ from mien.errors import ConfigError
 from mien.training.config import TrainConfig
 
 _FACEID = {"identity": "adapters/faceid.safetensors"}
+_OWN_IDENTITY = {"identity": "adapters/expression_identity.safetensors"}
 _MODULES = ("studio-pretrained-landmarks", "studio-pretrained-emotion")
 _SEEN = ("studio-autoencoder", "studio-identity")
 _BASE_NEEDS = (*_SEEN, "studio-base")
@@ -36,13 +37,14 @@ _SHIPPED = [
     TrainConfig(name="studio-expression-encoder", objective="expression:ExpressionObjective", pictures=300_000,
                 batch=64, lr=1e-3),
     TrainConfig(name="studio-image-prompt", objective="branch:BranchObjective",
-                needs=(*_BASE_NEEDS, "studio-expression-encoder"), pictures=60_000, lr=8e-4,
-                options={"kind": "expression", "file": "image_prompt", "drop": 0.05, "prompts": (0.5, 0.0, 0.0, 0.5)}),
+                needs=(*_BASE_NEEDS, "studio-expression-encoder"), pictures=60_000, lr=1.5e-3,
+                options={"kind": "expression", "file": "image_prompt", "drop": 0.05, "emphasis": 2.0,
+                         "prompts": (0.5, 0.0, 0.0, 0.5)}),
     TrainConfig(name="studio-e-adapter", objective="branch:BranchObjective",
                 needs=(*_BASE_NEEDS, "studio-expression-encoder", "studio-faceid", "studio-image-prompt"),
-                pictures=60_000, lr=4e-4,
+                pictures=60_000, lr=1e-3,
                 options={"kind": "expression", "init": "adapters/image_prompt.safetensors", "companions": _FACEID,
-                         "drop": 0.05, "prompts": (0.2, 0.4, 0.2, 0.2)}),
+                         "drop": 0.05, "emphasis": 2.0, "prompts": (0.2, 0.4, 0.2, 0.2)}),
     TrainConfig(name="studio-reader", objective="reader:ReaderObjective", pictures=500_000,
                 batch=64, lr=1e-3),
     TrainConfig(name="studio-detector", objective="detector:DetectorObjective", pictures=200_000, batch=64, lr=1e-3),
@@ -63,6 +65,21 @@ def _joint(name: str, seed: int = 0, **options: Any) -> TrainConfig:
     )  # fmt: skip
 
 
+_INVERSIONS = tuple(
+    (f"{'' if inversion == 'ani' else '-' + inversion}{f'-seed{seed}' if seed else ''}", seed, inversion)
+    for inversion in ("ani", "none", "drop") for seed in (0, 1, 2)
+)  # fmt: skip
+
+
+def _refined(name: str, start: str, templates: bool = False, pictures: int = 10_000, lr: float = 5e-4) -> TrainConfig:
+    return TrainConfig(
+        name=name, objective="branch:BranchObjective", needs=(*_BASE_NEEDS, "studio-expression-encoder", start),
+        pictures=pictures, batch=16, lr=lr,
+        options={"kind": "expression", "init": "adapters/expression.safetensors", "companions": _OWN_IDENTITY,
+                 "drop": 0.05, "emphasis": 2.0, "prompts": (0.3, 0.3, 0.2, 0.2), "templates": templates},
+    )  # fmt: skip
+
+
 _COMPARISONS = [
     # Arms of one comparison: one frozen base, one budget. At 5e-4 the ControlNet learnt nothing (docs/facecrafter.md).
     TrainConfig(name="studio-controlnet", objective="controlnet:ControlNetObjective", needs=_BASE_NEEDS,
@@ -73,10 +90,17 @@ _COMPARISONS = [
     TrainConfig(name="studio-pretrained-emotion", objective="branch:BranchObjective", needs=_BASE_NEEDS,
                 pictures=30_000, batch=16, lr=2e-3,
                 options={"kind": "emotion", "emphasis": 2.0, "prompts": (0.0, 0.7, 0.2, 0.1), "same_pose": True}),
-    # EmojiDiff's fine-tuning, a quarter of the E-Adapter's rate as in the paper.
-    TrainConfig(name="studio-alignment", objective="alignment:AlignmentObjective", pictures=12_000, batch=16, lr=1e-4,
-                needs=(*_BASE_NEEDS, "studio-expression-encoder", "studio-faceid", "studio-e-adapter", "studio-reader"),
-                betas=(0.5, 0.999), options={"emphasis": 2.0}),
+    # EmojiDiff: from the E-Adapter of the same pictures, as much more of it, or of pairs that IDI or the studio made;
+    # from the refined one, as much more of that, or its fine-tuning at half the rate.
+    _refined("studio-e-adapter-same", "studio-e-adapter"),
+    _refined("studio-e-adapter-idi", "studio-e-adapter", templates=True),
+    _refined("studio-e-adapter-exact", "studio-e-adapter", templates=True),
+    _refined("studio-e-adapter-longer", "studio-e-adapter-exact", templates=True, pictures=4_000, lr=2.5e-4),
+    *(TrainConfig(name=f"studio-alignment{suffix}", objective="alignment:AlignmentObjective", pictures=4_000, batch=16,
+                  lr=2.5e-4, seed=seed, betas=(0.5, 0.999),
+                  needs=(*_BASE_NEEDS, "studio-expression-encoder", "studio-e-adapter-exact", "studio-reader"),
+                  options={"emphasis": 2.0, "templates": True, "inversion": inversion})
+      for suffix, seed, inversion in _INVERSIONS),
     # The paper's settings (sec. 4.1), for --base arc2face and photographs; the rates are inferred.
     TrainConfig(name="facecrafter-landmarks", objective="branch:BranchObjective", needs=_BASE_NEEDS, batch=16,
                 pictures=1_600_000, lr=1e-4, decay=0.0, betas=(0.9, 0.999),

@@ -28,24 +28,28 @@ def r_squared(truth: np.ndarray, estimate: np.ndarray) -> float:
     return float(1 - rest / max(np.square(truth - truth.mean(0)).sum(), 1e-12))
 
 
-def probe_tokens(features: np.ndarray, people: np.ndarray, coefficients: np.ndarray) -> dict[str, float]:
-    """Linear probes of features [N, D].
+def probe_identity(features: np.ndarray, people: np.ndarray) -> float:
+    """Share of the last picture of each person that a linear classifier of the others gives to the right one.
 
     Args:
-        features: all tokens of a picture side by side.
+        features: [N, D], all tokens of a picture side by side.
         people: [N] labels.
-        coefficients: [N, 53] driven coefficients.
-
-    Returns:
-        ``probe_identity``: share of the last picture of each person that a linear classifier trained on their others
-        gives to the right one. ``probe_expression``: R2 of the coefficients of people that the regression has not seen.
     """
     labels, index = np.unique(people, return_inverse=True)
     last = np.zeros(len(people), bool)
     last[[np.flatnonzero(index == i)[-1] for i in range(len(labels))]] = True
     weights, offset = ridge(features[~last], np.eye(len(labels))[index[~last]])
     hits = (features[last] @ weights + offset).argmax(1) == index[last]
-    seen = index < max(1, int(len(labels) * 0.75))
-    weights, offset = ridge(features[seen], coefficients[seen], penalty=10.0)
-    explained = r_squared(coefficients[~seen], features[~seen] @ weights + offset) if (~seen).any() else float("nan")
-    return {"probe_identity": float(hits.mean()), "probe_expression": explained}
+    return float(hits.mean())
+
+
+def probe_expression(known: tuple[np.ndarray, np.ndarray], features: np.ndarray, coefficients: np.ndarray) -> float:
+    """R2 of driven coefficients, by a linear regression that has seen other people.
+
+    Args:
+        known: features [M, D] and coefficients [M, 53] of the people the regression is fitted to.
+        features: [N, D] of others.
+        coefficients: [N, 53] of those.
+    """
+    weights, offset = ridge(*known, penalty=10.0)
+    return r_squared(coefficients, features @ weights + offset)

@@ -30,6 +30,8 @@ _INDEX = {
 }
 # The E-Adapter starts from the first and nobody samples with it; the second is for an identity that comes through the
 # branch, and here it comes through the prompt.
+# Trained on another data set than `mien train all` is given, pairs; takes the place of the one it starts from.
+_REFINED = ("studio-e-adapter-exact",)
 _NOT_SHIPPED = ("image_prompt.safetensors", "expression_identity.safetensors")
 
 
@@ -50,7 +52,7 @@ def publish(runs: Path, folder: Path, limit: int = LIMIT) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     ledger_path = folder / "training.json"
     ledger = read_json(ledger_path) if ledger_path.exists() else {}
-    for name in SHIPPED:
+    for name in (*SHIPPED, *_REFINED):
         export = runs / name / "export"
         if export.is_dir():
             _merge(export, folder)

@@ -16,10 +16,15 @@ class ExpressionProjection(ConditionEncoder):
         tokens: N. With pooled features the tokens made of each vector; token-wise, the tokens the encoder gives
             (0: any number).
         pooled: True for features [B, F] (IP-Adapter), False for features [B, N, F], projected token by token.
+        grid: side of the square grid of the picture that the features lie on, for a ``local`` branch (*ours*); the
+            crop is taken to fill the picture, which portraits nearly do.
     """
 
-    def __init__(self, token_dim: int, feature_dim: int = 1024, tokens: int = 4, pooled: bool = True) -> None:
+    def __init__(
+        self, token_dim: int, feature_dim: int = 1024, tokens: int = 4, pooled: bool = True, grid: int | None = None
+    ) -> None:
         super().__init__()
+        self.grid = grid
         self.tokens = tokens
         self.pooled = pooled
         self.condition_shape = (feature_dim,) if pooled else (tokens or 1, feature_dim)

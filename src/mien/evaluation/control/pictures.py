@@ -70,6 +70,7 @@ def draw_pairs(
     steering: Callable[[Sequence[Pair]], list[Steering]],
     folder: Path,
     told: Told = lambda _: None,
+    finish: Callable[[Pair, Any], Any] = lambda pair, picture: picture,
 ) -> list[Path]:
     """Draw every pair whose picture is not in the folder; a batch of which one is missing is drawn as a whole.
 
@@ -80,6 +81,7 @@ def draw_pairs(
         steering: the conditions of a batch.
         folder: ``PERSON-TARGET.png``.
         told: called with the number of pictures done.
+        finish: (pair, picture drawn for it) -> the picture that is kept.
 
     Returns:
         A file for each pair, in order.
@@ -89,8 +91,8 @@ def draw_pairs(
         paths = [folder / f"{pair.name}.png" for pair in batch]
         if not all(path.exists() for path in paths):
             images = draw(pipeline, settings, steering(batch), [settings.seed * SEEDS + pair.seed for pair in batch])
-            for path, image in zip(paths, images, strict=True):
-                write_png(path, image)
+            for pair, path, image in zip(batch, paths, images, strict=True):
+                write_png(path, finish(pair, image))
         files += paths
         told(len(batch))
     return files
@@ -104,6 +106,7 @@ def draw(pipeline: Any, settings: ControlSettings, rows: Sequence[Steering], see
         **arguments(rows),
         scales=dict(settings.scales),
         guidance=dict(settings.guidance),
+        identity_mode=settings.identity_mode,
         num_inference_steps=settings.steps,
         generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
     ).images

@@ -12,6 +12,7 @@ import numpy as np
 
 from mien.bars import Bar, silent
 from mien.conditions import Emotion
+from mien.evaluation.control.animation import animated
 from mien.evaluation.control.crosstalk import cross_talk
 from mien.evaluation.control.likeness import donor_leak, likeness, look_alike_top1
 from mien.evaluation.control.measures import Distances, Measure, distances, driven_values, measures
@@ -106,8 +107,9 @@ def perform(stage: Stage, settings: ControlSettings, tools: ControlTools, bar: B
     made_with = made_with_what(settings, tools, stage.inputs)
     drawn = open_folder(stage.folder, made_with)
     inputs = gather_inputs(tools, settings, stage.people, stage.wanted, stage.emotions)
+    finish = {"finish": animated(tools, stage.wanted)} if settings.animate else {}
     with bar(len(stage.pairs), "drawing") as told:
-        files = draw_pairs(tools.pipeline, settings, stage.pairs, inputs.rows, drawn, told)
+        files = draw_pairs(tools.pipeline, settings, stage.pairs, inputs.rows, drawn, told, **finish)
     with bar(len(stage.pairs), "reading") as told:
         outputs = observe(tools, [read_png(file) for file in files], told)
     return Performance(files, outputs, made_with, drawn)

@@ -34,6 +34,8 @@ class ControlSettings:
             paper's way).
         scales: branch -> scale.
         guidance: condition -> guidance weight.
+        identity_mode: ``prompt`` or ``branch``, see the pipeline.
+        animate: move each drawn picture's face onto the target's landmarks, see `animation`.
         look_alikes: decoys a person, with the same skin, hair and glasses but other bones; 0 leaves that gallery out.
         draws: resamples of the bootstrap.
         cross_talk_people: people of the cross-talk matrix; 0 leaves it out.
@@ -49,6 +51,8 @@ class ControlSettings:
     retarget: bool = False
     scales: Mapping[str, float] = field(default_factory=dict)
     guidance: Mapping[str, float] = field(default_factory=dict)
+    identity_mode: str = "prompt"
+    animate: bool = False
     look_alikes: int = 4
     draws: int = 1000
     cross_talk_people: int = 24
@@ -75,7 +79,9 @@ class ControlSettings:
     def of_pictures(self) -> dict[str, Any]:
         """The settings that a drawn picture's pixels depend on; the number of people and targets is not among them."""
         parts = ("conditions", "steps", "batch", "seed", "retarget", "scales", "guidance", "pairs_per_person")
-        return {name: value for name, value in self.as_json().items() if name in parts} | {
-            # batches are cut from the list of pairs, which these two lay out
-            "layout": [self.targets],
-        }
+        told = {name: value for name, value in self.as_json().items() if name in parts}
+        # named where they are not the usual, so that pictures of earlier runs keep their folder
+        told |= {} if self.identity_mode == "prompt" else {"identity_mode": self.identity_mode}
+        told |= {"animate": True} if self.animate else {}
+        # batches are cut from the list of pairs, which these two lay out
+        return told | {"layout": [self.targets]}

@@ -147,7 +147,6 @@ def with_model(tools: ControlTools, pipeline: Any, spec: ModelSpec) -> ControlTo
         BadInput: if it draws pictures of another size, or reads identities with another embedder than the studio's.
     """
     from mien.generate import branch_kinds, picture_size
-    from mien.io import sha256_of
     from mien.provenance.fingerprint import model_hashes
 
     size = picture_size(pipeline)
@@ -159,24 +158,7 @@ def with_model(tools: ControlTools, pipeline: Any, spec: ModelSpec) -> ControlTo
         used = {name: digest for name, digest in own.items() if not name.startswith(("judges/", "reader/"))}
         if used.get(EMBEDDER, tools.models.get(EMBEDDER)) != tools.models.get(EMBEDDER):
             raise BadInput(f"{spec.base} has an identity embedder of its own, which is not supported here yet.")
-    for name in spec.adapters:
-        used.pop(f"adapters/{name}.safetensors", None)
-        if (file := spec.adapter_file(name)) is not None:
-            used[f"adapters/{name}.safetensors"] = sha256_of(file)
-    if (controlnet := spec.controlnet_folder()) is not None:
-        used |= _files("controlnet", controlnet)
-    if (text_encoder := spec.text_encoder_folder()) is not None:
-        used |= _files("text_encoder", text_encoder)
-    if spec.dtype != "float32":
-        used["dtype"] = spec.dtype  # no file, but pictures depend on it as on one
-    return replace(tools, pipeline=pipeline, kinds=branch_kinds(pipeline), models=used)
-
-
-def _files(part: str, folder: Path) -> dict[str, str]:
-    """sha256 of a part's weights, by their place in a model folder."""
-    from mien.io import sha256_of
-
-    return {f"{part}/{file.name}": sha256_of(file) for file in sorted(folder.glob("*.safetensors"))}
+    return replace(tools, pipeline=pipeline, kinds=branch_kinds(pipeline), models=spec.hashes(used))
 
 
 EMBEDDER = "identity/diffusion_pytorch_model.safetensors"

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mien.adapters.attention import AttentionKind
 from mien.data.pairs import Pairs
+from mien.errors import BadInput
 from mien.models.text import encode_ids
 from mien.training.bases import base_scheduler, base_sizes, base_tokenizer
 from mien.training.batches import spread_rows
@@ -40,6 +41,8 @@ class FrozenBaseObjective(Objective):
         drop: share of rows without the condition.
         gamma: see :func:`loss_weights`.
         emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
+        templates: train on a corpus of pairs: the expression comes from each picture's template, another face that
+            makes it (EmojiDiff's refined training), not from the picture itself.
     """
 
     def __init__(
@@ -51,9 +54,10 @@ class FrozenBaseObjective(Objective):
         drop: float = 0.0,
         gamma: float | None = None,
         emphasis: float = 0.0,
+        templates: bool = False,
     ) -> None:
         super().__init__()
-        self.sources, self.kind = sources, kind
+        self.sources, self.kind, self.templates = sources, kind, templates
         self.odds, self.same_pose, self.drop = np.asarray(prompts), same_pose, drop
         self.scheduler, self.gamma, self.emphasis = base_scheduler(sources), gamma, emphasis
         unet: Any = UNet2DConditionModel.from_pretrained(sources.path("unet"))
@@ -66,6 +70,11 @@ class FrozenBaseObjective(Objective):
         """Everything frozen is computed once."""
         from transformers import CLIPTextModel
 
+        if self.templates and "templates" not in corpus.arrays:
+            raise BadInput(
+                f"{corpus.folder} holds no templates, which this stage draws expressions from: make pairs with  "
+                "mien studio pairs  or  mien pairs build."
+            )
         tokenizer = base_tokenizer(self.sources.path("tokenizer"))
         device = self.unet.device
         text_encoder = CLIPTextModel.from_pretrained(self.sources.path("text_encoder")).float().requires_grad_(False)
@@ -76,7 +85,8 @@ class FrozenBaseObjective(Objective):
 
     def _examples(self, corpus: Corpus) -> Examples:
         width, side = self.text_encoder.config.hidden_size, self.unet.config["sample_size"]
-        return Examples(corpus, self.sources, self._tokenizer, width, self.conditions(), side)
+        paired = self.templates and "templates" in corpus.arrays  # held-out people may have none: then their own
+        return Examples(corpus, self.sources, self._tokenizer, width, self.conditions(), side, paired)
 
     def conditions(self) -> tuple[str, ...]:
         """Kinds of the branches whose conditions are wanted."""

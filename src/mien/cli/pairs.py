@@ -1,0 +1,65 @@
+"""``mien pairs``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Pairs of pictures with one expression and two people (EmojiDiff's IDI).", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps `build` a subcommand while it is the only one."""
+
+
+@app.command()
+def build(
+    data: Annotated[Path, typer.Option(metavar="FOLDER", help="Portraits: shards of our schema.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="The pairs, manifest and report.")],
+    model: Annotated[
+        str, typer.Option(metavar="SPEC", help="What draws: a spec of ours or a JSON file.")
+    ] = "expression",
+    maker: Annotated[
+        str, typer.Option(metavar="redraw|oracle|FILE.onnx", help="How templates come to another person.")
+    ] = "redraw",
+    landmarks: Annotated[bool, typer.Option("--landmarks", help="Templates are also told E's landmarks.")] = False,
+    strength: Annotated[float, typer.Option(help="Of the redraw: share of the denoising steps it runs.")] = 0.6,
+    exp: Annotated[float, typer.Option(help="Largest Exp that is kept.")] = 0.05,
+    lms: Annotated[float, typer.Option(help="Largest LMS that is kept.")] = 0.18,
+    identity: Annotated[float, typer.Option(help="Largest identity cosine that is kept.")] = 0.5,
+    sharpness: Annotated[float, typer.Option(help="Least sharpness of the template against its target's.")] = 0.0,
+    direction: Annotated[str, typer.Option(metavar="keep|exclude", help="exclude is the paper's sentence.")] = "keep",
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Exp and LMS from pairs known to be good, not the paper's.")
+    ] = False,
+    targets: Annotated[int | None, typer.Option(min=1, help="Targets; all of the data set if not given.")] = None,
+    attempts: Annotated[int, typer.Option(help="Templates tried for each target.")] = 1,
+    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 25,
+    batch: Annotated[int, typer.Option(help="Attempts drawn at once.")] = 8,
+    per_shard: Annotated[int, typer.Option(help="Pairs in a shard.")] = 512,
+    seed: Annotated[int, typer.Option(help="Of people and noise.")] = 0,
+    reader: Annotated[str, typer.Option(metavar="NAME", help="auto, mediapipe or studio.")] = "auto",
+    facekit: Annotated[
+        Path | None, typer.Option(help="The face kit's file, for oracle; MIEN_FACEKIT if not given.")
+    ] = None,
+) -> None:
+    """Redraw each portrait under another person, swap on a third, and keep the pairs in which the expression survived.
+
+    The same command goes on where it was stopped.
+    """
+    from mien.cli.progress import bar
+    from mien.data.idi.open import open_builder
+
+    thresholds = {"exp": exp, "lms": lms, "identity": identity, "sharpness": sharpness, "direction": direction}
+    settings = {
+        "conditions": ("expression", "landmarks") if landmarks else ("expression",),
+        "strength": strength, "thresholds": thresholds, "attempts": attempts, "steps": steps, "batch": batch,
+        "per_shard": per_shard, "seed": seed,
+    }  # fmt: skip
+    builder = open_builder(data, model, maker, settings, targets, reader, facekit, calibrate)
+    told = builder.build(output, bar)
+    reasons = ", ".join(f"{name} {count}" for name, count in told["reasons"].items())
+    typer.echo(f"{told['pairs']} pairs from {told['attempts']} attempts in {output} ({reasons})")

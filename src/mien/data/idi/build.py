@@ -1,0 +1,182 @@
+"""Making pairs: every target is attempted, judged and written; the same call goes on where it was stopped.
+
+Work is kept in ``.parts``, a tar of the pairs and then a JSON of all attempts for each batch, each taking its final
+name at once; at the end they become shards, ``manifest.parquet`` and the report, all a matter of the request alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mien.bars import Bar, silent
+from mien.data.idi.draw import find_face
+from mien.data.idi.filters import Read, Verdict, judge_template
+from mien.data.idi.makers import Job, TemplateMaker
+from mien.data.idi.manifest import MANIFEST, write_manifest
+from mien.data.idi.report import write_report
+from mien.data.idi.request import PairsRequest, claim_pairs
+from mien.data.idi.source import Portraits
+from mien.data.schema import Template
+from mien.data.shards import Entry, ShardWriter, read_shard, shard_name
+from mien.errors import BadInput
+from mien.io import read_json, write_json
+from mien.toolbox import Seen, Tools
+
+PARTS = ".parts"
+_TRIES = 20
+"""Portraits looked at for a second or third person before a shard is said to hold nobody else."""
+
+
+@dataclass(frozen=True, eq=False)
+class Builder:
+    """What a build works with.
+
+    Attributes:
+        request: what is asked for.
+        portraits: the data set.
+        maker: makes templates.
+        tools: reads faces.
+    """
+
+    request: PairsRequest
+    portraits: Portraits
+    maker: TemplateMaker
+    tools: Tools
+
+    def build(self, folder: Path, bar: Bar = silent) -> dict[str, Any]:
+        """Make all pairs, or those that are missing.
+
+        Args:
+            folder: for ``shard-*.tar``, ``manifest.parquet``, ``report.html`` and ``pairs.json``.
+            bar: makes progress bars.
+
+        Returns:
+            The numbers of the report.
+
+        Raises:
+            ConfigError: if the folder holds other pairs.
+        """
+        claim_pairs(folder, self.request)
+        parts = folder / PARTS
+        if not (folder / MANIFEST).exists():
+            with bar(self.request.targets, "pairs") as told:
+                for number in range(self.request.batches):
+                    if not _rows_file(parts, number).exists():
+                        self._batch(parts, number)
+                    told(len(self.request.rows(number)))
+            self._finish(folder, parts)
+        shutil.rmtree(parts, ignore_errors=True)
+        return read_json(folder / "report.json")
+
+    def _batch(self, parts: Path, number: int) -> None:
+        rows: list[dict[str, Any]] = []
+        kept: dict[int, Entry] = {}
+        targets = {row: self.look(self.portraits[row].image) for row in self.request.rows(number)}
+        for row, target in targets.items():
+            if target.face is None:
+                nobody = Verdict(None, None, None, None, "no face in the target")
+                rows.append(self._record(row, 0, None, (None, None), nobody, None))
+        left = [row for row, target in targets.items() if target.face is not None]
+        for attempt in range(self.request.attempts):
+            jobs = {row: self.job(row, attempt, targets[row]) for row in left}
+            made = self.maker.make([job for job, _ in jobs.values()]) if jobs else []
+            for (row, (job, keys)), picture in zip(jobs.items(), made, strict=True):
+                template = self.look(picture)
+                verdict = judge_template(template, job.target, self.request.thresholds)
+                alike = None if template.identity is None else round(float(template.identity @ job.third), 5)
+                rows.append(self._record(row, attempt, job.seed, keys, verdict, alike))
+                if verdict.kept:
+                    kept[row] = self._pair(row, template, job)
+            left = [row for row in left if row not in kept]
+        with ShardWriter(parts / f"{number:06d}.tar") as writer:
+            for row in sorted(kept):
+                writer.write(kept[row])
+        write_json(_rows_file(parts, number), sorted(rows, key=lambda one: (one["row"], one["attempt"])))
+
+    def look(self, image: np.ndarray) -> Read:
+        """Read a picture."""
+        from PIL import Image
+
+        picture = Image.fromarray(image)
+        face = find_face(self.tools, picture)
+        return Read(image, face, None if face is None else self.tools.embed(Seen(picture, face))[0])
+
+    def job(self, row: int, attempt: int, target: Read) -> tuple[Job, tuple[str, str]]:
+        """An attempt with its second and third person, and their keys."""
+        sample = self.portraits[row].sample
+        rng = np.random.default_rng([self.request.seed, row, attempt])
+        (second, second_read), (third, third_read) = self._others(row, rng)
+        assert second_read.identity is not None and third_read.identity is not None
+        seed = int(rng.integers(2**31 - 1))
+        job = Job(target, sample, second_read.identity, third_read.identity, third.sample, seed)
+        return job, (second.sample.key, third.sample.key)
+
+    def _others(self, row: int, rng: np.random.Generator) -> list[tuple[Entry, Read]]:
+        """Two portraits with faces, of two further people of the same shard."""
+        beside = self.portraits.beside(row)
+        seen, found = {self.portraits[row].sample.person}, []
+        for other in rng.permutation(len(beside))[:_TRIES]:
+            entry = self.portraits[beside[int(other)]]
+            if entry.sample.person in seen:
+                continue
+            read = self.look(entry.image)
+            if read.face is not None:
+                seen.add(entry.sample.person)
+                found.append((entry, read))
+            if len(found) == 2:
+                return found
+        raise BadInput(
+            f"A shard of {self.portraits.folder} holds fewer than three people whose face can be read; pairs need a "
+            "second and a third person beside the target's."
+        )
+
+    def _pair(self, row: int, template: Read, job: Job) -> Entry:
+        entry, face = self.portraits[row], template.face
+        assert face is not None and face.landmarks is not None
+        told = Template(
+            source=self.maker.name,
+            person=job.third_sample.person if self.maker.name == "oracle" else None,
+            landmarks=np.round(np.asarray(face.landmarks, np.float64), 2).tolist(),
+        )
+        return replace(entry, sample=entry.sample.model_copy(update={"template": told}), template=template.image)
+
+    def _record(
+        self, row: int, attempt: int, seed: int | None, keys: tuple[str | None, str | None], verdict: Verdict,
+        alike: float | None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """A row of the manifest."""
+        told = {"row": row, "key": self.portraits[row].sample.key, "attempt": attempt, "seed": seed}
+        told |= {"second": keys[0], "third": keys[1]} | verdict.columns()
+        return told | {"identity_third": alike, "maker": self.maker.name}
+
+    def _finish(self, folder: Path, parts: Path) -> None:
+        rows = [row for number in range(self.request.batches) for row in read_json(_rows_file(parts, number))]
+        pairs = (entry for number in range(self.request.batches) for entry in read_shard(parts / f"{number:06d}.tar"))
+        shown = write_shards(folder, pairs, self.request.per_shard)
+        write_report(folder, self.request, rows, shown)
+        write_manifest(folder / MANIFEST, rows, self.request.models)
+
+
+def write_shards(folder: Path, pairs: Iterator[Entry], per_shard: int, shown: int = 24) -> list[Entry]:
+    """Write shards of ``per_shard`` pairs; returns the first ``shown`` pairs."""
+    first: list[Entry] = []
+    number, entry = 0, next(pairs, None)
+    while entry is not None:
+        with ShardWriter(folder / shard_name(number)) as writer:
+            while entry is not None and writer.count < per_shard:
+                if len(first) < shown:
+                    first.append(entry)
+                writer.write(entry)
+                entry = next(pairs, None)
+        number += 1
+    return first
+
+
+def _rows_file(parts: Path, number: int) -> Path:
+    return parts / f"{number:06d}.json"

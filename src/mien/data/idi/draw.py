@@ -1,0 +1,57 @@
+"""Drawing other people with the expression of a face, and finding faces in what was drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.errors import NoFaceFound
+from mien.steering import Steering, arguments, framed
+from mien.toolbox import Seen, Tools
+
+if TYPE_CHECKING:
+    from mien.faces.types import Face
+
+
+def find_face(tools: Tools, image: Any) -> Face | None:
+    """The largest face in a picture, or None."""
+    try:
+        return tools.read(image, "a drawn picture")
+    except NoFaceFound:
+        return None
+
+
+def drawn(
+    pipeline: Any, tools: Tools, seen: Sequence[Seen], identities: NDArray[np.float32], seeds: Sequence[int],
+    conditions: Sequence[str], options: Mapping[str, Any],
+) -> list[Image.Image]:  # fmt: skip
+    """Pictures of other people with the expressions of some faces; each picture's noise comes from its own seed alone.
+
+    Args:
+        pipeline: a `PortraitPipeline` with the expression branch.
+        tools: what reads faces.
+        seen: pictures with the faces whose expressions are wanted.
+        identities: embeddings [N, 512] of whom to draw.
+        seeds: [N].
+        conditions: see `PairsRequest`.
+        options: further arguments of the pipeline.
+    """
+    import torch
+
+    from mien.faces.drawing import draw_landmarks
+
+    size = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
+    rows = [
+        Steering(
+            identity=identity,
+            expression=tools.crop(one),
+            landmark_picture=draw_landmarks(framed(one, size), size) if "landmarks" in conditions else None,
+        )
+        for one, identity in zip(seen, identities, strict=True)
+    ]
+    generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+    return pipeline(**arguments(rows), generator=generators, **options).images

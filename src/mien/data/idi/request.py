@@ -1,0 +1,116 @@
+"""What a set of pairs is made of, and the file that says so (``pairs.json``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mien.errors import ConfigError
+from mien.io import read_json, write_json
+
+SETTINGS_FILE = "pairs.json"
+PAPER_EXP, PAPER_LMS = 0.05, 0.18
+"""EmojiDiff's thresholds, on photographs."""
+
+
+class Thresholds(BaseModel):
+    """What a template must pass. S is the template, E the target picture.
+
+    Attributes:
+        exp: largest Exp(S, E), mean over the 52 blendshapes.
+        lms: largest LMS(S, E).
+        identity: largest cosine of the identity embeddings of S and E.
+        sharpness: least sharpness of S against that of E (variance of the Laplacian of the face); 0 keeps all.
+        direction: ``keep`` keeps what is within exp and lms; ``exclude`` is the paper's sentence as it stands
+            ("excluding the data with Exp <= 0.05 and LMS <= 0.18"), which keeps the rest (DESIGN section 2: reversed).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    exp: float = Field(default=PAPER_EXP, gt=0)
+    lms: float = Field(default=PAPER_LMS, gt=0)
+    identity: float = Field(default=0.5, ge=-1, le=1)
+    sharpness: float = Field(default=0.0, ge=0)
+    direction: Literal["keep", "exclude"] = "keep"
+
+
+class PairsRequest(BaseModel):
+    """Everything the bytes of a set of pairs depend on.
+
+    Attributes:
+        data: sha256 of the data set's shards.
+        models: what draws and reads -> sha256 of its file.
+        maker: how templates are made: ``redraw``, ``onnx`` or ``oracle``.
+        conditions: what the restruct picture takes from E: the expression, and E's landmarks if named.
+        strength: share of the denoising steps that the redraw runs.
+        thresholds: of the filters.
+        attempts: templates tried for a target before it is given up.
+        targets: number of targets, the first of the data set.
+        steps: denoising steps.
+        scales: branch -> scale.
+        guidance: condition -> weight.
+        batch: attempts drawn at once.
+        per_shard: pairs in a shard.
+        seed: of people and noise.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: str
+    models: dict[str, str]
+    maker: Literal["redraw", "onnx", "oracle"] = "redraw"
+    conditions: tuple[Literal["expression", "landmarks"], ...] = ("expression",)
+    strength: float = Field(default=0.6, gt=0, le=1)
+    thresholds: Thresholds = Thresholds()
+    attempts: int = Field(default=1, ge=1, le=100)
+    targets: int = Field(ge=1)
+    steps: int = Field(default=25, ge=1)
+    scales: dict[str, float] = {}
+    guidance: dict[str, float] = {}
+    batch: int = Field(default=8, ge=1)
+    per_shard: int = Field(default=512, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+    @property
+    def batches(self) -> int:
+        """Number of batches of targets."""
+        return -(-self.targets // self.batch)
+
+    def rows(self, batch: int) -> range:
+        """Targets of a batch: a matter of the request alone."""
+        return range(batch * self.batch, min((batch + 1) * self.batch, self.targets))
+
+
+def checked_request(**values: Any) -> PairsRequest:
+    """A request from plain values.
+
+    Raises:
+        ConfigError: for an unknown key or a wrong value.
+    """
+    try:
+        return PairsRequest.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"Setting '{'.'.join(map(str, first['loc']))}' of the pairs: {first['msg']}.") from error
+
+
+def claim_pairs(folder: Path, request: PairsRequest) -> None:
+    """Write ``pairs.json``, or check that the one in the folder asks for the same pairs.
+
+    Raises:
+        ConfigError: if the folder belongs to another request.
+    """
+    wanted = request.model_dump(mode="json")
+    path = folder / SETTINGS_FILE
+    if not path.exists():
+        write_json(path, wanted)
+        return
+    stored = read_json(path)
+    different = [key for key in wanted if stored.get(key) != wanted[key]]
+    if different:
+        raise ConfigError(
+            f"{folder} holds other pairs (different: {', '.join(different)}); repeat its command, or choose another "
+            "folder."
+        )

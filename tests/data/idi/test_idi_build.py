@@ -1,0 +1,131 @@
+"""Building pairs: what is kept, what is told, and going on after being stopped."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.data.corpus import Corpus
+from mien.data.idi.manifest import MANIFEST, read_manifest
+from mien.data.idi.source import Portraits
+from mien.data.shards import read_shard, shard_paths
+from mien.errors import BadInput, ConfigError
+from tests.data.idi_fakes import builder
+from tests.synthetic import write_corpus
+
+pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'mien[pairs]'")
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("portraits"), people=8, per_person=5)
+
+
+@pytest.fixture(scope="module")
+def built(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pairs")
+    builder(data).build(folder)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    written = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != "prepared.safetensors"]
+    return {path.name: path.read_bytes() for path in written}
+
+
+def test_every_attempt_is_told_and_every_pair_kept(data: Path, built: Path) -> None:
+    rows, portraits = read_manifest(built / MANIFEST), Portraits(data)
+    assert {row["reason"] for row in rows} == {"kept", "no face", "exp", "identity"}
+    assert {row["row"] for row in rows} == set(range(40)) and {row["models"] for row in rows} == {
+        f'{{"fake": "{"0" * 64}"}}'
+    }
+    for row in rows:
+        people = {key.split("-")[0] for key in (row["key"], row["second"], row["third"])}
+        assert len(people) == 3, "second and third are other people"
+        assert row["kept"] == (row["reason"] == "kept") and (row["exp"] is None) == (row["reason"] == "no face")
+        again = [other for other in rows if other["row"] == row["row"] and other["attempt"] > row["attempt"]]
+        assert bool(again) == (row["attempt"] == 0 and not row["kept"]), "another attempt exactly where one failed"
+    pairs = [entry for path in shard_paths(built) for entry in read_shard(path)]
+    kept = [row for row in rows if row["kept"]]
+    assert [entry.sample.key for entry in pairs] == [row["key"] for row in kept]
+    assert len(shard_paths(built)) == -(-len(kept) // 10)
+    for entry, row in zip(pairs, kept, strict=True):
+        own = portraits[row["row"]]
+        assert (entry.image == own.image).all() and entry.template is not None
+        assert (entry.template != entry.image).any() and entry.sample.template is not None
+        assert entry.sample.template.source == "recolour" and entry.sample.template.person is None
+    assert not (built / ".parts").exists()
+    assert "kept" in (built / "report.html").read_text(encoding="utf-8")
+
+
+def test_pairs_train_as_a_corpus(built: Path) -> None:
+    corpus = Corpus.load(built)
+    assert corpus["templates"].shape == corpus["images"].shape
+    assert corpus["template_landmarks"].shape == (len(corpus), 478, 3)
+
+
+def test_going_on_makes_the_same_bytes_and_nothing_twice(data: Path, built: Path, tmp_path: Path) -> None:
+    first = builder(data)
+    for number in (0, 3):
+        first._batch(tmp_path / ".parts", number)
+    second = builder(data)
+    assert second.build(tmp_path)["pairs"] > 0
+    assert contents(tmp_path) == contents(built)
+    whole = builder(data)
+    whole.build(tmp_path / "whole")
+    assert first.maker.made + second.maker.made == whole.maker.made  # type: ignore[attr-defined]
+    idle = builder(data)
+    idle.build(tmp_path)
+    assert idle.maker.made == 0, "a finished set is left alone"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_any_moment_it_ends_the_same(data: Path, built: Path, tmp_path: Path, kills: int) -> None:
+    command = [sys.executable, "-m", "tests.data.idi_fakes", str(data), str(tmp_path), "0.02"]
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    dice = random.Random(kills)
+    for _ in range(kills):
+        process = subprocess.Popen(command, cwd=ROOT, env=environment)
+        started = time.monotonic()
+        while not (tmp_path / ".parts").exists() and process.poll() is None and time.monotonic() - started < 60:
+            time.sleep(0.02)
+        time.sleep(dice.uniform(0.0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    assert contents(tmp_path) == contents(built)
+
+
+def test_another_request_is_refused(data: Path, built: Path) -> None:
+    with pytest.raises(ConfigError, match=r"other pairs \(different: seed\)"):
+        builder(data, seed=4).build(built)
+    with pytest.raises(ConfigError, match=r"thresholds\.lms"):
+        builder(data, thresholds={"lms": -1})
+    with pytest.raises(ConfigError, match="colour"):
+        builder(data, colour=1)
+
+
+def test_a_folder_without_enough_people_is_refused(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "two", people=2, per_person=3)
+    with pytest.raises(BadInput, match="fewer than three people"):
+        builder(tmp_path / "two").build(tmp_path / "out")
+    with pytest.raises(BadInput, match="No shards"):
+        Portraits(tmp_path / "nothing")
+
+
+def test_portraits_are_found_across_shards(data: Path, tmp_path: Path) -> None:
+    for number, first in enumerate((0, 10)):
+        write_corpus(tmp_path / str(number), people=3, per_person=2, first=first)
+        (tmp_path / str(number) / "shard-00000.tar").rename(tmp_path / f"shard-0000{number}.tar")
+    portraits = Portraits(tmp_path)
+    assert len(portraits) == 12 and [portraits[row].sample.person for row in (0, 5, 6, 11)] == [0, 2, 10, 12]
+    assert portraits.beside(7) == range(6, 12) and np.asarray(portraits[3].image).shape == (128, 128, 3)
