@@ -113,7 +113,7 @@ def _expression(report: dict[str, Any]) -> list[str]:
         f"`{report['claims'][0]['command']}` ([JSON](../benchmarks/results/expression.json)).",
         comparison(only(report, METRICS)).strip(),
         "![A row a person: the exact render, then each model](images/emojidiff-expression.png)",
-        "`python benchmarks/docs_emojidiff_images.py`: people at even distances, none chosen.",
+        "`python benchmarks/docs_comparison_images.py`: people at even distances, none chosen.",
     ]
 
 

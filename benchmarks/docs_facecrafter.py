@@ -102,7 +102,7 @@ def _table1(found: dict[str, Any], claims: dict[str, Any]) -> list[str]:
         "one.",
         comparison(only(report, TABLE1)).strip(),
         "![A row a person: the exact render, then each model](images/facecrafter-table1.png)",
-        "`python benchmarks/docs_facecrafter_images.py`: every twentieth person under the same target.",
+        "`python benchmarks/docs_comparison_images.py`: every twentieth person under the same target.",
         claims_table([row for name, row in claims.items() if "-t1-" in name]),
     ]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien.errors import BadInput
+from mien.faces.pictures import files_in
 from mien.io import atomic_path
 from mien.optional import require
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 VIDEOS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
 ANIMATIONS = (".gif", ".webp")
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 RATE = 25.0
 """Frames a second of a folder of pictures."""
 LARGEST = 1024
@@ -47,7 +47,7 @@ def read_frames(path: Path, rate: float | None = None) -> Frames:
         MissingDependency: for a video file without ``av``.
     """
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+        files = files_in(path)
         if not files:
             raise BadInput(f"There are no pictures in {path}; give a folder of frames, or a video.")
         own, images = RATE, _pictures(files)

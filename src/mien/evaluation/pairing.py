@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.errors import BadInput
-
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
+from mien.faces.pictures import files_in
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def pictures_in(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise BadInput(f"There is no folder {folder}; check the path.")
-    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS]
+    return files_in(folder)
 
 
 def _by_name(folder: Path) -> dict[str, Path]:

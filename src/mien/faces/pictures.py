@@ -21,6 +21,15 @@ MIN_SIDE = 32
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
 
 
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
+"""Of the files in a folder that are taken for pictures."""
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The picture files directly in a folder, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
+
+
 def open_picture(path: Path | str) -> Image.Image:
     """Open a picture file as RGB, 8 bits a channel.
 

@@ -152,14 +152,14 @@ def tasks_of(study: Study, participant: str) -> list[Task]:
 
 
 def _sets(folder: Path) -> dict[str, list[Path]]:
-    from mien.evaluation.pairing import ENDINGS
+    from mien.faces.pictures import ENDINGS, files_in
 
     if not folder.is_dir():
         raise BadInput(f"There is no folder {folder}; check the path.")
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.is_dir():
-            found[path.name] = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS)
+            found[path.name] = files_in(path)
         elif path.suffix.lower() in ENDINGS:
             found[path.stem] = [path]
     return {name: files for name, files in found.items() if files}

@@ -1,12 +1,14 @@
-"""The pictures of docs/facecrafter.md, as ``mien evaluate`` kept them: people at even distances, none chosen.
+"""The pictures of docs/facecrafter.md and docs/emojidiff.md, as ``mien evaluate`` kept them; none is chosen.
 
-    python benchmarks/docs_facecrafter_images.py
+    python benchmarks/docs_comparison_images.py
 
-Reads ``benchmarks/results/table1.json`` and ``table2.json`` for where the pictures are.
+Reads ``table1.json``, ``table2.json`` and ``expression.json`` in ``benchmarks/results/`` for where pictures are, and
+takes people at even distances.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ RESULTS, IMAGES = ROOT / "benchmarks" / "results", ROOT / "docs" / "images"
 KEPT = cache_folder() / "benchmarks" / "control"
 EVERY = 20
 PEOPLE, PICTURES = 2, 8
+SHOWN = 5
 
 
 def opened(files: list[Path]) -> list[Image.Image]:
@@ -33,8 +36,13 @@ def opened(files: list[Path]) -> list[Image.Image]:
     return found
 
 
-def control(report: dict[str, Any]) -> Image.Image:
-    """A row a person: the exact render, then what each model drew of the same person under the same target."""
+def control(report: dict[str, Any], rows: Sequence[int] | None = None) -> Image.Image:
+    """A row a pair: the exact render, then what each model drew of the same person under the same target.
+
+    Args:
+        report: of a protocol with targets.
+        rows: which pairs; the first of every twentieth person when None.
+    """
     models = {name: one["made_with"] for name, one in report["models"].items()}
     first = next(iter(models.values()))
     exact = {name: first[name] for name in ("mien", "kit", "inputs")} | {"what": "exact"}
@@ -42,7 +50,7 @@ def control(report: dict[str, Any]) -> Image.Image:
     folders |= {name: open_folder(KEPT, made_with) for name, made_with in models.items()}
     names = sorted(file.name for file in folders[next(iter(models))].glob("*.png"))
     each = len(names) // report["settings"]["people"]
-    chosen = names[:: each * EVERY]
+    chosen = [names[row] for row in rows or range(0, len(names), each * EVERY)]
     files = [folder / name for name in chosen for folder in folders.values()]
     captions = [title if row == 0 else "" for row in range(len(chosen)) for title in folders]
     return mount(opened(files), captions, len(folders))
@@ -60,10 +68,18 @@ def diversity(report: dict[str, Any]) -> Image.Image:
     return mount(opened(files), captions, PICTURES)
 
 
+def expression(report: dict[str, Any]) -> Image.Image:
+    """The same, each person under another template."""
+    people, templates = report["settings"]["people"], report["settings"]["targets"]
+    return control(report, [k * people // SHOWN * templates + 2 * k % templates for k in range(SHOWN)])
+
+
 def main() -> None:
-    """Write both."""
-    for name, draw in {"table1": control, "table2": diversity}.items():
-        write_picture(IMAGES / f"facecrafter-{name}.png", draw(read_json(RESULTS / f"{name}.json")), None)
+    """Write them."""
+    drawn = {"facecrafter-table1": control, "facecrafter-table2": diversity, "emojidiff-expression": expression}
+    for name, draw in drawn.items():
+        report = read_json(RESULTS / f"{name.partition('-')[2]}.json")
+        write_picture(IMAGES / f"{name}.png", draw(report), None)
 
 
 if __name__ == "__main__":
