@@ -110,6 +110,19 @@ def test_refined_training_reads_the_expression_in_the_template(trained: Path, tm
         objective.prepare(Corpus.load(trained.parent / "data"), tmp_path)
 
 
+@pytest.mark.parametrize("site", ["serial", "self"])
+def test_the_expression_enters_at_other_sites(trained: Path, site: str) -> None:
+    from mien.adapters import load_adapter
+
+    run = {"pictures": 4, "batch": 2, "log_every": 1}
+    done = train(f"studio-site-{site}", data=trained.parent / "pairs", runs=trained, overrides=run, quiet=True)
+    assert done["finished"]
+    file = trained / f"studio-site-{site}" / "export" / "adapters" / "expression.safetensors"
+    branch = load_adapter(file)["expression"]
+    assert branch.site == site and all("attn1" in key for key in branch.blocks) == (site == "self")
+    assert all(p.abs().max() > 0 for name, p in branch.named_parameters() if "to_v" in name)
+
+
 def test_a_controlnet_learns_beside_the_frozen_base(trained: Path) -> None:
     from diffusers import ControlNetModel
 

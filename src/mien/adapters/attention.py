@@ -109,13 +109,17 @@ class BranchedAttnProcessor:
     Args:
         block: the block's key.
         base: the processor that computes the base's attention.
-        residual: at the serial site, what sees the residual stream; None at the other sites.
+        residual: where a branch of the serial site enters, what sees the residual stream; else None.
+        serial: names of those branches.
     """
 
-    def __init__(self, block: str, base: Any, residual: ResidualTap | None = None) -> None:
+    def __init__(
+        self, block: str, base: Any, residual: ResidualTap | None = None, serial: frozenset[str] = frozenset()
+    ) -> None:
         self.block = block
         self.base = base
         self.residual = residual
+        self.serial = serial
         self._accepted = frozenset(inspect.signature(base.__call__).parameters)
         # Exact classes only: a subclass may compute something else.
         self._explicit = type(base) is AttnProcessor
@@ -146,8 +150,23 @@ class BranchedAttnProcessor:
         if not self._native or self.residual is not None:
             if taps is not None:
                 raise ConfigError("Taps need plain attention at the parallel site; inject with attention='explicit'.")
-            base = self._call_base(attn, hidden_states, encoder_hidden_states, attention_mask, temb, ip_adapter_masks)
-            return self._add_after_base(attn, hidden_states, base, terms)
+            early = [term for term in terms if term.name not in self.serial]
+            late = [term for term in terms if term.name in self.serial]
+            if early and self._native:
+                plan = mien._replace(taps=None)
+                base = self._sum_before_out(attn, hidden_states, encoder_hidden_states, attention_mask, early, plan)
+            else:
+                base = self._call_base(
+                    attn, hidden_states, encoder_hidden_states, attention_mask, temb, ip_adapter_masks
+                )
+                base = self._add_after_base(attn, hidden_states, base, early) if early else base
+            if self.residual is None:
+                return base
+            if not late:
+                self.residual.forget()
+                return base
+            # x += base and its branches, then x += to_out(Attn(to_q(norm2 x), K_e, V_e))
+            return self._add_after_base(attn, self.residual.renormalise(base), base, late)
         plan = mien if taps is not None else mien._replace(taps=None)
         return self._sum_before_out(attn, hidden_states, encoder_hidden_states, attention_mask, terms, plan)
 
@@ -183,13 +202,11 @@ class BranchedAttnProcessor:
         return out / attn.rescale_output_factor
 
     def _add_after_base(self, attn: Any, hidden: Tensor, base: Tensor, terms: list[Term]) -> Tensor:
-        """Add the branches behind a finished base attention: serial site, or a base processor of another kind.
+        """Add branches behind a finished attention: at the serial site, or to a base processor of another kind.
 
         ``to_out`` is affine, so for the parallel sum to_out(base + sum) = to_out(base) + to_out(sum) - bias. The serial
         term drops the bias too (*inferred*): a row of scale 0 must not move.
         """
-        if self.residual is not None:  # serial: x += base, then x += to_out(Attn(to_q(norm2 x), K_e, V_e))
-            hidden = self.residual.renormalise(base)
         query = attn.to_q(hidden)
         total = torch.zeros_like(query)
         for term in terms:

@@ -62,7 +62,6 @@ class Injection:
         self.static_shapes = static_shapes
         self._kept: list[tuple[Attention, Any]] = []
         self._residuals: list[ResidualTap] = []
-        self._serial: set[str] = set()
         self._check()
         base_processor(attention, None)  # an unknown kind is refused here
 
@@ -76,10 +75,6 @@ class Injection:
                         f"The branch {name!r} was made for another base: its block {key} is {spec.hidden} wide with "
                         f"{spec.heads} heads, here it is {found}."
                     )
-        self._serial = {key for b in self.branches.values() if b.site == "serial" for key in b.blocks}
-        parallel = {key for b in self.branches.values() if b.site == "parallel" for key in b.blocks}
-        if self._serial & parallel:
-            raise ConfigError("A serial and a parallel branch meet in one block; give all of them one site.")
 
     @property
     def unet(self) -> nn.Module:
@@ -101,15 +96,17 @@ class Injection:
         if any(isinstance(module.processor, BranchedAttnProcessor) for _, module in modules):
             raise ConfigError("Branches are in this UNet already: eject them first, or give all branches at once.")
         owners = dict(self.unet.named_modules())
+        late = {name: branch for name, branch in self.branches.items() if branch.site == "serial"}
         for key, module in modules:
             own = module.processor
-            residual = None
-            if key in self._serial:
+            residual, serial = None, frozenset(name for name, branch in late.items() if key in branch.blocks)
+            if serial:
                 residual = ResidualTap(owners[key.replace("/", ".").rpartition(".")[0]].norm2)  # type: ignore[arg-type]
                 self._residuals.append(residual)
             self._kept.append((module, own))
             # Beside, not instead of: a processor that is a module stays registered, so no key of the UNet changes.
-            module.__dict__["processor"] = BranchedAttnProcessor(key, base_processor(self.attention, own), residual)
+            processor = BranchedAttnProcessor(key, base_processor(self.attention, own), residual, serial)
+            module.__dict__["processor"] = processor
         return self
 
     def eject(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
+    from mien.adapters.blocks import Site
     from mien.adapters.branch import Branch
 
 Base = Literal["studio", "sd15", "sdxl"]
@@ -69,13 +70,14 @@ def branch_preset(base: str, kind: str) -> BranchPreset:
     return presets[kind]
 
 
-def preset_branch(unet: Any, base: str, kind: str) -> Branch:
+def preset_branch(unet: Any, base: str, kind: str, site: Site = "parallel") -> Branch:
     """A fresh branch of a kind in the size that belongs to a base model.
 
     Args:
         unet: the base's UNet; only its widths are read.
         base: ``studio``, ``sd15`` or ``sdxl``.
         kind: see :class:`mien.adapters.Branch`.
+        site: where it enters, likewise.
 
     Raises:
         ConfigError: for an unknown base or kind.
@@ -83,7 +85,9 @@ def preset_branch(unet: Any, base: str, kind: str) -> Branch:
     from mien.adapters.branch import Branch
 
     chosen = branch_preset(base, kind)
-    return Branch.for_unet(unet, kind, chosen.token_dim, encoder=chosen.encoder, null=chosen.null, local=chosen.local)
+    return Branch.for_unet(
+        unet, kind, chosen.token_dim, encoder=chosen.encoder, null=chosen.null, local=chosen.local, site=site
+    )
 
 
 def unet_config(base: str) -> dict[str, Any]:

@@ -96,6 +96,12 @@ _COMPARISONS = [
     _refined("studio-e-adapter-idi", "studio-e-adapter", templates=True),
     _refined("studio-e-adapter-exact", "studio-e-adapter", templates=True),
     _refined("studio-e-adapter-longer", "studio-e-adapter-exact", templates=True, pictures=4_000, lr=2.5e-4),
+    # The sites of A.2, each from nothing beside the FaceID branch.
+    *(TrainConfig(name=f"studio-site-{site}", objective="branch:BranchObjective", pictures=16_000, batch=16, lr=1.5e-3,
+                  needs=(*_BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
+                  options={"kind": "expression", "companions": _FACEID, "drop": 0.05, "emphasis": 2.0, "site": site,
+                           "prompts": (0.3, 0.3, 0.2, 0.2), "templates": True})
+      for site in ("parallel", "serial", "self")),
     *(TrainConfig(name=f"studio-alignment{suffix}", objective="alignment:AlignmentObjective", pictures=4_000, batch=16,
                   lr=2.5e-4, seed=seed, betas=(0.5, 0.999),
                   needs=(*_BASE_NEEDS, "studio-expression-encoder", "studio-e-adapter-exact", "studio-reader"),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.adapters import Injection, load_adapter, preset_branch
+from mien.adapters.blocks import Site
 from mien.training.export import save_branch
 from mien.training.objective import load_branch
 from mien.training.objectives.frozen import FrozenBaseObjective
@@ -30,6 +31,7 @@ class BranchObjective(FrozenBaseObjective):
         file: name of the adapter file that is written; the kind by default.
         init: adapter file the branch starts from.
         companions: branch name -> adapter file of branches that are in place in the rows without identity prompt.
+        site: where a fresh branch enters (EmojiDiff A.2): ``parallel``, ``serial`` or ``self``.
         train_companions: train the encoder (projection) of the companions as well (EmojiDiff A.1), not their K/V.
         **settings: see :class:`FrozenBaseObjective`; ``drop`` is for branches whose null is ``zeros``.
     """
@@ -41,13 +43,14 @@ class BranchObjective(FrozenBaseObjective):
         file: str | None = None,
         init: str | None = None,
         companions: dict[str, str] | None = None,
+        site: Site = "parallel",
         train_companions: bool = True,
         **settings: Any,
     ) -> None:
         super().__init__(sources, kind, **settings)
         self.file = file or kind
         if init is None:
-            branch = preset_branch(self.unet, self.sizes, kind)
+            branch = preset_branch(self.unet, self.sizes, kind, site)
         else:
             branch = next(iter(load_adapter(sources.path(init)).values())).float()
         branches = {kind: branch.requires_grad_(True)}
