@@ -43,7 +43,8 @@ template, and nothing else: no landmarks, no pose, no words."""
 
 def page() -> str:
     """The whole page, as Markdown."""
-    found = {name: read_json(RESULTS / f"{name}.json") for name in ("expression", "probes", "pairs", "claims", "arms")}
+    names = ("expression", "expression_guidance", "probes", "pairs", "claims", "arms")
+    found = {name: read_json(RESULTS / f"{name}.json") for name in names}
     claims = [row for row in found["claims"] if row["id"].startswith("emojidiff-")]
     parts = [
         "# EmojiDiff in the studio",
@@ -58,6 +59,7 @@ def page() -> str:
         *_probes(found["probes"]),
         "## What does not come out, and what was looked at",
         WHY,
+        *_guidance(found["expression_guidance"]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -66,7 +68,21 @@ _RUNS = (
     "studio-faceid", "studio-image-prompt", "studio-e-adapter", "studio-e-adapter-same", "studio-e-adapter-idi",
     "studio-e-adapter-exact", "studio-e-adapter-longer", "studio-alignment",
 )  # fmt: skip
-WHY = "WHY"
+WHY = """\
+- *The expression hardly transfers.* No adapter here moves the face's expression by an amount that its interval tells
+  from none; warping a finished picture onto the target's landmarks does, at some cost in identity. First attempt: the
+  encoder. The one before had learnt without labels; the present one is told them, its tokens are standardised, and
+  the branch attends by place. The error with the right template is now clearly below that with another's, but mostly
+  at t = 900: what gets through is layout, light and colour, not yet lids and lips. Second attempt: guidance, three
+  times as strong (the table at the end); it changes little and costs likeness. What is left is training: the adapters saw some 34,000 pictures in all, on a
+  base that draws faces badly without landmarks.
+- *The likeness and the leak do come out*: refined on pairs of IDI, or on exact ones, the adapter draws more of the
+  wanted person and less of the template's, and a linear probe finds less of the person in its tokens.
+- *ICA.* Of its two terms that of the identity is already near nothing when it begins: at most noise levels the
+  estimates with and without the expression show the same person, because the noised picture does. It would have to be
+  taken where the noise leaves something open. Its other term is small too.
+- Not measured yet: the four sites (presets `studio-site-*`), ANI against its alternatives (presets are there),
+  restyled and LoRA'd bases, further rounds of IDI, real photographs as templates."""
 
 
 def _arms(arms: list[dict[str, Any]]) -> str:
@@ -114,6 +130,15 @@ def _expression(report: dict[str, Any]) -> list[str]:
         comparison(only(report, METRICS)).strip(),
         "![A row a person: the exact render, then each model](images/emojidiff-expression.png)",
         "`python benchmarks/docs_comparison_images.py`: people at even distances, none chosen.",
+    ]
+
+
+def _guidance(report: dict[str, Any]) -> list[str]:
+    return [
+        "The same model with the expression's guidance at 2 (`exact`) and at 6 (`strong`), fewer people: "
+        "`mien evaluate expression --model exact=e-adapter-exact --model strong=e-adapter-strong --people 12 "
+        "--target-count 10 -o REPORT` ([JSON](../benchmarks/results/expression_guidance.json)).",
+        comparison(only(report, METRICS)).strip(),
     ]
 
 

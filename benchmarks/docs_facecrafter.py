@@ -54,8 +54,9 @@ WHY = """\
 - Second attempt: is it the text encoder? Trained on the same pictures without any module (`text-only`), it loses
   identity as well, and gains as much diversity of expressions and poses as the joint stage does. So in the studio that
   diversity comes from the pictures, not from the modules: a control the paper does not have. The cross-talk matrix
-  shows the price: the stage sees identity prompts alone, and afterwards the words of a prompt change nothing. A
-  run with the text encoder at a tenth of the rate (`studio-joint-slow-text`) is prepared and was not made yet.
+  shows the price: the stage sees identity prompts alone, and afterwards the words of a prompt change nothing. Runs
+  with the text encoder at a tenth of the rate (`studio-joint-slow-text`) and with the other reading of the AD loss
+  (`-per-branch`) were trained; their pictures were not drawn yet.
 - *The AD loss and the diversity of expressions and poses.* The effect is positive with every seed, but with three of
   them the interval reaches a little below 0.
 - Nothing of the joint stage ships: the embedded modules are those of pre-training, trained longer."""
@@ -86,7 +87,7 @@ def _setting(found: dict[str, Any]) -> list[str]:
         "Everything on the same frozen base. ControlNet, landmark and emotion module: 30,000 pictures each. The joint "
         "stage starts from the two modules and sees 80,000 replicas, 20,000 distinct rows of the UNet; so do its "
         "ablations. `python benchmarks/arms.py RUN ...` ([JSON with curves](../benchmarks/results/arms.json)).",
-        _arms([one for one in found["arms"] if one["objective"] != "joint"]),
+        _arms([one for one in found["arms"] if one["objective"] in _MODULES and one["kind"] in _READ]),
         _joint_arms([one for one in found["arms"] if one["objective"] == "joint"]),
     ]
 
@@ -160,6 +161,9 @@ def _rest(found: dict[str, Any]) -> list[str]:
 
 def _two(values: list[float]) -> str:
     return " / ".join(f"{value:g}" for value in values)
+
+
+_MODULES, _READ = ("controlnet", "branch"), ("landmarks", "emotion")
 
 
 def _arms(arms: list[dict[str, Any]]) -> str:

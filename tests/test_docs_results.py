@@ -21,13 +21,13 @@ def script(name: str) -> Any:
     return module
 
 
-@pytest.mark.parametrize("name", ["docs_results", "docs_facecrafter"])
+@pytest.mark.parametrize("name", ["docs_results", "docs_facecrafter", "docs_emojidiff"])
 def test_the_page_is_what_the_command_writes(name: str) -> None:
     module = script(name)
     assert module.PAGE.read_text(encoding="utf-8") == module.page(), f"run  python benchmarks/{name}.py"
 
 
-def test_every_claim_of_facecrafter_is_there_held_or_not() -> None:
+def test_every_measured_claim_is_there_held_or_not() -> None:
     import json
 
     rows = json.loads((ROOT / "benchmarks" / "results" / "claims.json").read_text(encoding="utf-8"))
@@ -39,6 +39,9 @@ def test_every_claim_of_facecrafter_is_there_held_or_not() -> None:
     wanted += ["t1-params", *[f"t2-{key}-vs-base" for key in ["lpips", "exp", "pose", "fid"]]]
     wanted += [f"t3-{key}-ad" for key in ["lpips", "exp", "pose"]]
     assert set(wanted) <= found.keys()
+    emojidiff = ["idi-identity", "idi-leak", "idi-transfer", "ica-identity", "ica-transfer"]
+    emojidiff += [f"vs-{other}-{what}" for other in ("animate", "ipadapter") for what in ("exp", "identity")]
+    assert {f"emojidiff-{name}" for name in emojidiff} <= found.keys()
     keys = {"id", "source", "statement", "paper", "studio", "effect", "low", "high", "margin", "holds", "command"}
     for row in rows:
         assert row.keys() == keys

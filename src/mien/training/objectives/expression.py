@@ -1,8 +1,8 @@
 """Train the expression encoder: masked reconstruction, and a linear reading of what the renderer knows.
 
-Reconstruction alone (SimMIM, Xie et al. 2022), with or without contrast between pictures, kept less of the expression
-where a linear map can find it than the pixels themselves (docs/emojidiff.md). CLIP, whose place this encoder takes,
-has read a caption for each of its pictures; this one is told what the renderer could say of it: who as well as what.
+Reconstruction alone (SimMIM, Xie et al. 2022) keeps an expression where no linear map finds it, and an adapter reads
+tokens linearly. CLIP, whose place this encoder takes, has read a caption for each of its pictures; this one is told
+what the renderer could say of it: who as well as what.
 """
 
 from __future__ import annotations
