@@ -74,8 +74,8 @@ WHY = """\
   encoder. The one before had learnt without labels; the present one is told them, its tokens are standardised, and
   the branch attends by place. The error with the right template is now clearly below that with another's, but mostly
   at t = 900: what gets through is layout, light and colour, not yet lids and lips. Second attempt: guidance, three
-  times as strong (the table at the end); it changes little and costs likeness. What is left is training: the adapters saw some 34,000 pictures in all, on a
-  base that draws faces badly without landmarks.
+  times as strong (the table at the end); it changes little and costs likeness. What is left is training: the adapters
+  saw some 34,000 pictures in all, on a base that draws faces badly without landmarks.
 - *The likeness and the leak do come out*: refined on pairs of IDI, or on exact ones, the adapter draws more of the
   wanted person and less of the template's, and a linear probe finds less of the person in its tokens.
 - *ICA.* Of its two terms that of the identity is already near nothing when it begins: at most noise levels the
