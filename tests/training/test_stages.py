@@ -123,6 +123,43 @@ def test_the_expression_enters_at_other_sites(trained: Path, site: str) -> None:
     assert all(p.abs().max() > 0 for name, p in branch.named_parameters() if "to_v" in name)
 
 
+def test_a_controlnet_reads_the_expression(trained: Path) -> None:
+    from diffusers import ControlNetModel
+
+    from mien.adapters import load_adapter
+
+    run = {"pictures": 4, "batch": 2, "log_every": 1}
+    train("studio-site-controlnet", data=trained.parent / "pairs", runs=trained, overrides=run, quiet=True)
+    export = trained / "studio-site-controlnet" / "export"
+    branch = load_adapter(export / "adapters" / "expression.safetensors")["expression"]
+    assert branch.site == "controlnet" and not branch.blocks
+    controlnet: Any = ControlNetModel.from_pretrained(export / "controlnet")
+    last = [p for name, p in controlnet.named_parameters() if name.startswith("controlnet_down_blocks")]
+    assert last and all(p.abs().max() > 0 for p in last)
+    assert (export / "adapters" / "expression_identity.safetensors").exists()
+
+
+def test_a_base_is_fine_tuned_on_restyled_pictures(trained: Path) -> None:
+    from diffusers import UNet2DConditionModel
+
+    run = {"pictures": 4, "batch": 2, "log_every": 1}
+    for name in ("studio-restyled", "studio-lora"):
+        train(name, data=trained.parent / "data", runs=trained, overrides=run, quiet=True)
+    base, other = (
+        UNet2DConditionModel.from_pretrained(trained / name / "export" / "unet")
+        for name in ("studio-base", "studio-restyled")
+    )
+    same = zip(base.state_dict().values(), other.state_dict().values(), strict=True)
+    assert any(not torch.equal(one, two) for one, two in same)
+    noise, text = torch.randn(1, 16, 16, 16), torch.randn(1, 8, 256)
+    before = base(noise, 500, text).sample
+    lora = trained / "studio-lora" / "export" / "lora"
+    base.load_lora_adapter(lora, weight_name="pytorch_lora_weights.safetensors")
+    assert (base(noise, 500, text).sample - before).abs().max() > 0
+    base.unload_lora()
+    assert torch.equal(base(noise, 500, text).sample, before)
+
+
 def test_a_controlnet_learns_beside_the_frozen_base(trained: Path) -> None:
     from diffusers import ControlNetModel
 

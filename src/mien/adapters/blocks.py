@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast, get_args
 
 from diffusers.models.attention_processor import Attention
 from torch import nn
 
 from mien.errors import ConfigError
 
-Site = Literal["parallel", "serial", "self"]
-SITES: tuple[Site, ...] = ("parallel", "serial", "self")
+Site = Literal["parallel", "serial", "self", "controlnet"]
+SITES: tuple[Site, ...] = get_args(Site)
 
 
 class BlockSpec(NamedTuple):
@@ -49,7 +49,7 @@ def describe_unet(unet: nn.Module, site: Site = "parallel") -> dict[str, BlockSp
     Args:
         unet: the base model.
         site: ``"parallel"`` and ``"serial"`` list the cross-attentions, ``"self"`` the self-attentions of the
-            transformer blocks (EmojiDiff suppl. A.2).
+            transformer blocks (EmojiDiff suppl. A.2); ``"controlnet"`` none, since a ControlNet reads the tokens.
 
     Returns:
         Block key -> widths, in module order, e.g. ``mid_block/attentions/0/transformer_blocks/0/attn2``.
@@ -58,6 +58,8 @@ def describe_unet(unet: nn.Module, site: Site = "parallel") -> dict[str, BlockSp
         ConfigError: if the UNet has no such block, or joins text and picture keys in one attention (Kandinsky).
     """
     blocks: dict[str, BlockSpec] = {}
+    if site == "controlnet":
+        return blocks
     for key, module in attention_modules(unet):
         if getattr(module, "added_kv_proj_dim", None) is not None:
             raise ConfigError(

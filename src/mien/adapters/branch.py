@@ -46,7 +46,8 @@ class Branch(ModelMixin, ConfigMixin):
         name: its name where several branches meet; the kind when None.
         null: what a missing condition means: ``"cut"`` (FaceCrafter sec. 3.3: no attention term at all) or
             ``"zeros"`` (stock IP-Adapter: the tokens of a zero embedding).
-        site: where it enters (EmojiDiff suppl. A.2): ``parallel``, ``serial`` or ``self``.
+        site: where it enters (EmojiDiff suppl. A.2): ``parallel``, ``serial``, ``self``, or ``controlnet``: then it
+            only makes tokens, which a ControlNet beside the UNet attends to in the place of the text.
         encoder_config: settings of the encoder.
         local: tokens that lie on a grid of the picture are attended by distance too: each head adds
             -(g d)^2 / 2 to its scores, d the distance of query and token in sides of the picture, g a learned

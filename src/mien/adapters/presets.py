@@ -85,6 +85,8 @@ def preset_branch(unet: Any, base: str, kind: str, site: Site = "parallel") -> B
     from mien.adapters.branch import Branch
 
     chosen = branch_preset(base, kind)
+    if site == "controlnet":  # a ControlNet reads tokens as wide as its text, and knows no places
+        chosen = chosen._replace(token_dim=unet.config["cross_attention_dim"], local=False)
     return Branch.for_unet(
         unet, kind, chosen.token_dim, encoder=chosen.encoder, null=chosen.null, local=chosen.local, site=site
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from diffusers import ControlNetModel, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
+from torch import Tensor
 
 _CHANNELS = (16, 32, 96, 256)
 """Of the network that reads the picture: diffusers' own, one halving between each two."""
@@ -22,3 +23,10 @@ def build_controlnet(unet: UNet2DConditionModel, factor: int = 8, explicit: bool
     if explicit:
         controlnet.set_attn_processor(AttnProcessor())
     return controlnet
+
+
+def blank_picture(controlnet: ControlNetModel, latents: Tensor) -> Tensor:
+    """A black picture [B, 3, H, W] in [0, 1], for a ControlNet that is told by its tokens alone (EmojiDiff A.2 b)."""
+    halvings = len(controlnet.config["conditioning_embedding_out_channels"]) - 1
+    height, width = latents.shape[-2] << halvings, latents.shape[-1] << halvings
+    return latents.new_zeros(len(latents), controlnet.config["conditioning_channels"], height, width)

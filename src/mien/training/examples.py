@@ -31,6 +31,7 @@ class Examples:
         kinds: branches whose conditions are wanted: ``landmarks``, ``emotion``, ``identity``, ``expression``.
         side: of the latents that the base draws, to whose pictures those of the corpus are brought; None keeps them.
         templates: the expression is read in the templates of a corpus of pairs.
+        style: the pictures to be drawn are brought into this style; conditions are read from the pictures as they are.
     """
 
     def __init__(
@@ -42,11 +43,12 @@ class Examples:
         kinds: Iterable[str] = (),
         side: int | None = None,
         templates: bool = False,
+        style: str | None = None,
     ) -> None:
         self.corpus = corpus
         vae = base_autoencoder(sources.path("vae"))
         self.size = corpus["images"].shape[1] if side is None else side * vae_scale_factor(vae)
-        self.latents = latents(corpus, vae, sources.path("vae"), self.size)
+        self.latents = latents(corpus, vae, sources.path("vae"), self.size, style)
         self.identity = identity_embeddings(corpus, sources.path("identity"))
         self.places = face_places(corpus, self.latents.shape[-1])
         self.prompts = Prompts(tokenizer, width, corpus.captions)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from mien.data.restyle import restyle
 from mien.io import in_processes, sha256_of
 from mien.pipelines.autoencoders import encode_pictures
 from mien.training.batches import pictures_to_tensor
@@ -31,7 +32,7 @@ def weights_key(folder: Path) -> str:
 
 
 @torch.no_grad()
-def latents(corpus: Corpus, vae: Any, folder: Path, size: int) -> np.ndarray:
+def latents(corpus: Corpus, vae: Any, folder: Path, size: int, style: str | None = None) -> np.ndarray:
     """Latents of all pictures as the UNet sees them, float16 [N, C, h, w].
 
     Args:
@@ -39,13 +40,15 @@ def latents(corpus: Corpus, vae: Any, folder: Path, size: int) -> np.ndarray:
         vae: the base's autoencoder.
         folder: where it came from.
         size: side of the pictures that the base draws; others are resampled.
+        style: the pictures are brought into this style first (`mien.data.restyle`).
     """
     own = corpus["images"].shape[1] == size
     device = "cuda" if torch.cuda.is_available() else "cpu"
     vae = vae.eval().to(device)
 
     def encoded(rows: slice) -> np.ndarray:
-        pictures = pictures_to_tensor(corpus["images"][rows])
+        images = corpus["images"][rows]
+        pictures = pictures_to_tensor(images if style is None else restyle(images, style))
         if not own:
             pictures = torch.nn.functional.interpolate(pictures, size=(size, size), mode="bicubic", antialias=True)
         return encode_pictures(vae, pictures.to(device)).half().cpu().numpy()
@@ -54,7 +57,8 @@ def latents(corpus: Corpus, vae: Any, folder: Path, size: int) -> np.ndarray:
         # small batches stay in the processor's cache
         return np.concatenate([encoded(slice(start, start + 16)) for start in range(0, len(corpus), 16)])
 
-    return corpus.cached("latents", weights_key(folder) + ("" if own else f"-{size}"), compute)
+    key = weights_key(folder) + ("" if own else f"-{size}") + ("" if style is None else f"-{style}")
+    return corpus.cached("latents", key, compute)
 
 
 @torch.no_grad()

@@ -102,11 +102,20 @@ _COMPARISONS = [
                   options={"kind": "expression", "companions": _FACEID, "drop": 0.05, "emphasis": 2.0, "site": site,
                            "prompts": (0.3, 0.3, 0.2, 0.2), "templates": True})
       for site in ("parallel", "serial", "self")),
+    TrainConfig(name="studio-site-controlnet", objective="controlnet:ControlNetObjective", pictures=16_000, batch=16,
+                lr=1.5e-3, needs=(*_BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
+                options={"kind": "expression", "companions": _FACEID, "drop": 0.05, "emphasis": 2.0,
+                         "prompts": (0.3, 0.3, 0.2, 0.2), "templates": True}),
     *(TrainConfig(name=f"studio-alignment{suffix}", objective="alignment:AlignmentObjective", pictures=4_000, batch=16,
                   lr=2.5e-4, seed=seed, betas=(0.5, 0.999),
                   needs=(*_BASE_NEEDS, "studio-expression-encoder", "studio-e-adapter-exact", "studio-reader"),
                   options={"emphasis": 2.0, "templates": True, "inversion": inversion})
       for suffix, seed, inversion in _INVERSIONS),
+    # Other bases for the adapter as it is: one fine-tuned on restyled pictures, one with a LoRA of another style.
+    TrainConfig(name="studio-restyled", objective="restyled:RestyledObjective", needs=_BASE_NEEDS, pictures=8_000,
+                batch=16, lr=3e-4, options={"style": "cartoon", "prompts": (0.3, 0.3, 0.3, 0.1)}),
+    TrainConfig(name="studio-lora", objective="restyled:RestyledObjective", needs=_BASE_NEEDS, pictures=8_000,
+                batch=16, lr=2e-3, options={"style": "engraving", "rank": 16, "prompts": (0.3, 0.3, 0.3, 0.1)}),
     # The paper's settings (sec. 4.1), for --base arc2face and photographs; the rates are inferred.
     TrainConfig(name="facecrafter-landmarks", objective="branch:BranchObjective", needs=_BASE_NEEDS, batch=16,
                 pictures=1_600_000, lr=1e-4, decay=0.0, betas=(0.9, 0.999),

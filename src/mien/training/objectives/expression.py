@@ -15,10 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.faces.alignment import compose, expression_matrix, full_precision, warp
+from mien.faces.alignment import compose, expression_matrix, full_precision, transform_points, warp
 from mien.faces.networks import ExpressionEncoder
 from mien.faces.networks.blocks import Mixer
-from mien.faces.networks.reader_net import POSE_UNIT
 from mien.training.augmentation import Dice, jitter_parts, mirror_matrix, photograph
 from mien.training.batches import spread_rows
 from mien.training.face_labels import attribute_classes, attribute_loss, label_batch, mirror_labels, turn_pose
@@ -33,9 +32,19 @@ CELL = 16
 PROBED = 4096
 """Pictures that the probe of the expression is fitted to."""
 _COLUMNS = {"blendshapes": "blendshapes_mediapipe"}
-_UNIT = {"blendshapes": 1.0, "coefficients": 1.0, "skin_tone": 1.0, "age": 100.0}
-"""Numbers that are read as logits -> what one unit of them is."""
-NUMBERS = {"blendshapes": 52, "coefficients": 53, "pose": 3, "gaze": 2, "skin_tone": 1, "age": 1, "gender": 1}
+SCALED = {"blendshapes": 1.0, "coefficients": 1.0, "shape": 1.0, "pose": 0.3, "gaze": 0.3}
+"""Labels that are read in units of their spread -> weight of the share of variance that is left."""
+SHAPES = 48
+NUMBERS = {
+    "blendshapes": 52,
+    "coefficients": 53,
+    "shape": SHAPES,
+    "pose": 3,
+    "gaze": 2,
+    "skin_tone": 1,
+    "age": 1,
+    "gender": 1,
+}
 
 
 class ExpressionObjective(Objective):
@@ -66,19 +75,30 @@ class ExpressionObjective(Objective):
         cells = (self.net.config["size"] // CELL) ** 2
         self.head = nn.Linear(cells * features, sum(self.lengths.values()))
         nn.init.zeros_(self.head.weight)
+        for name in SCALED:
+            self.register_buffer(f"{name}_mean", torch.zeros(NUMBERS[name]))
+            self.register_buffer(f"{name}_spread", torch.ones(()))
+        self.register_buffer("landmark_mean", torch.zeros(478 * 2))
+        self.register_buffer("landmark_shapes", torch.zeros(478 * 2, SHAPES))
         self.masked, self.augment, self.edges, self.labels = masked, augment, edges, labels
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
-        """Start the numbers between 0 and 1 at their means: most are small, and a bias takes thousands of steps."""
-        start = 0
-        with torch.no_grad():
-            for name, length in self.lengths.items():
-                values = corpus[_COLUMNS.get(name, name)] if name in _UNIT else None
-                if values is not None:
-                    mean = np.nanmean(np.asarray(values, np.float64).reshape(len(corpus), -1), 0) / _UNIT[name]
-                    odds = torch.from_numpy(np.nan_to_num(mean, nan=0.5)).float().clamp(1e-3, 1 - 1e-3).logit()
-                    self.head.bias[start : start + length] = odds.to(self.head.bias.device)
-                start += length
+        """Bring the labels to a common size: their mean 0, the variances of their columns 1 in all."""
+        self._find_shapes(torch.from_numpy(training_landmarks(corpus)))
+        for name in set(SCALED) - {"shape"}:
+            values = np.asarray(corpus[_COLUMNS.get(name, name)], np.float64)
+            mean, spread = np.nanmean(values, 0), np.nanvar(values, 0).sum() ** 0.5
+            for part, value in zip(self.statistics(name), (mean, spread), strict=True):
+                part.copy_(torch.as_tensor(value))
+
+    def _find_shapes(self, landmarks: Tensor) -> None:
+        """Principal shapes of landmarks [N, 478, 3] in the crop; each direction counts the same, faint ones too."""
+        flat = transform_points(expression_matrix(landmarks, 1), landmarks[..., :2]).flatten(1)
+        mean = flat.mean(0)
+        rank = min(SHAPES, len(flat))
+        _, values, directions = torch.pca_lowrank(flat - mean, q=rank, center=False, niter=3)
+        self.landmark_mean.copy_(mean)
+        self.landmark_shapes[:, :rank] = directions * (len(flat) ** 0.5 / values.clamp_min(1e-6)) / SHAPES**0.5
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Random pictures with their landmarks and labels."""
@@ -97,8 +117,14 @@ class ExpressionObjective(Objective):
         jitter, degrees = jitter_parts(dice, size, scale=0.06, turn=3.0, shift=0.02)
         flip = dice.some(0.5)
         placed = compose(jitter, expression_matrix(batch["landmarks"], size))
-        labels = {name: batch[name] for name in self.lengths}
-        labels = mirror_labels(labels | {"pose": turn_pose(batch["pose"], degrees)}, flip)
+        upright = compose(mirror_matrix(flip, 1), expression_matrix(batch["landmarks"], 1))
+        labels = {name: batch[name] for name in self.lengths if name != "shape"}
+        labels |= {
+            "pose": turn_pose(batch["pose"], degrees),
+            "landmarks": transform_points(upright, batch["landmarks"]),
+        }
+        labels = mirror_labels(labels, flip)
+        labels["shape"] = (labels["landmarks"][..., :2].flatten(1) - self.landmark_mean) @ self.landmark_shapes
         return warp(images, compose(mirror_matrix(flip, size), placed), size), labels
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
@@ -114,22 +140,30 @@ class ExpressionObjective(Objective):
         pixels = difference.abs().mean()
         edges = difference.diff(dim=3).abs().mean() + difference.diff(dim=2).abs().mean()
         named = self.naming_loss(tokens, labels)
-        logs = {"l1": pixels.detach(), "labels": named.detach()}
+        logs = {"l1": pixels.detach(), "labels": named.detach()} | self._rest
         return pixels + self.edges * edges + self.labels * named, logs  # type: ignore[return-value]
 
     def naming_loss(self, tokens: Tensor, labels: dict[str, Tensor]) -> Tensor:
-        """Error of the linear reading of tokens [B, N, features]; weights bring its terms to about the same size."""
+        """Error of the linear reading of tokens [B, N, features]: shares of variance that are left, and the looks."""
         flat = tokens.flatten(1)
         # so many inputs of size one would make each step of Adam far too long
         read = self.head(flat / flat.shape[1] ** 0.5).float()
         outputs = dict(zip(self.lengths, read.split(list(self.lengths.values()), 1), strict=True))
-        known = labels["blendshapes"].isfinite()
-        scores = torch.where(known, labels["blendshapes"], torch.zeros_like(labels["blendshapes"])).clamp(0, 1)
-        shapes = F.binary_cross_entropy_with_logits(outputs["blendshapes"], scores, reduction="none") * known
-        driven = F.binary_cross_entropy_with_logits(outputs["coefficients"], labels["coefficients"])
-        turned = sum((outputs[name] - labels[name] / POSE_UNIT).abs().sum(1).mean() for name in ("pose", "gaze"))
-        looks = attribute_loss(outputs, labels, self.classes).mean()
-        return 4.0 * (shapes.mean() + driven) + turned + 0.3 * looks
+        rest = torch.zeros((), device=flat.device)
+        self._rest = {}
+        for name, weight in SCALED.items():
+            mean, spread = self.statistics(name)
+            wanted = (labels[name] - mean) / spread
+            known = wanted.isfinite()  # MediaPipe finds no face now and then
+            wanted = torch.where(known, wanted, torch.zeros_like(wanted))
+            left = ((outputs[name] - wanted).square() * known).sum(1).mean()
+            self._rest[f"rest_{name}"] = left.detach()
+            rest = rest + weight * left
+        return rest + 0.3 * attribute_loss(outputs, labels, self.classes).mean()
+
+    def statistics(self, name: str) -> tuple[Tensor, Tensor]:
+        """Mean [K] of a label, and the root of its K columns' variances in all."""
+        return getattr(self, f"{name}_mean"), getattr(self, f"{name}_spread")
 
     def reconstruct(self, tokens: Tensor) -> Tensor:
         """Tokens [B, N, features] -> the crop they are of [B, 3, 96, 96]."""

@@ -57,6 +57,7 @@ class FrozenBaseObjective(Objective):
         templates: bool = False,
     ) -> None:
         super().__init__()
+        self.style: str | None = None
         self.sources, self.kind, self.templates = sources, kind, templates
         self.odds, self.same_pose, self.drop = np.asarray(prompts), same_pose, drop
         self.scheduler, self.gamma, self.emphasis = base_scheduler(sources), gamma, emphasis
@@ -86,7 +87,7 @@ class FrozenBaseObjective(Objective):
     def _examples(self, corpus: Corpus) -> Examples:
         width, side = self.text_encoder.config.hidden_size, self.unet.config["sample_size"]
         paired = self.templates and "templates" in corpus.arrays  # held-out people may have none: then their own
-        return Examples(corpus, self.sources, self._tokenizer, width, self.conditions(), side, paired)
+        return Examples(corpus, self.sources, self._tokenizer, width, self.conditions(), side, paired, self.style)
 
     def conditions(self) -> tuple[str, ...]:
         """Kinds of the branches whose conditions are wanted."""
