@@ -22,8 +22,13 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Processes (default: on
 Size = Annotated[int, typer.Option(min=64, max=1024, help="Side of the pictures in px.")]
 
 
-@app.command()
+@app.command(
+    "pairs",
+    help="The same, each picture with its expression and pose on another person: what expression adapters train on.",
+)
+@app.command("render")
 def render(
+    context: typer.Context,
     output: Output,
     people: People = 100,
     per_person: PerPerson = 8,
@@ -34,41 +39,12 @@ def render(
     size: Size = 128,
 ) -> None:
     """Render people x pictures into shards, with captions, masks, landmarks and labels."""
-    _render(output, people, per_person, first_seed, read, facekit, workers, size, templates=False)
-
-
-@app.command()
-def pairs(
-    output: Output,
-    people: People = 100,
-    per_person: PerPerson = 8,
-    first_seed: FirstSeed = 0,
-    read: Read = None,
-    facekit: Facekit = None,
-    workers: Workers = None,
-    size: Size = 128,
-) -> None:
-    """The same, each picture with its expression and pose on another person: what expression adapters train on."""
-    _render(output, people, per_person, first_seed, read, facekit, workers, size, templates=True)
-
-
-def _render(
-    output: Path,
-    people: int,
-    per_person: int,
-    first_seed: int,
-    read: bool | None,
-    facekit: Path | None,
-    workers: int | None,
-    size: int,
-    *,
-    templates: bool,
-) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from mien.studio.dataset import render_dataset
 
+    templates = context.command.name == "pairs"
     console = Console(stderr=True)
     columns = (
         TextColumn("rendering"),
