@@ -99,6 +99,42 @@ def tiny_text() -> tuple[Any, Any]:
     return tokenizer, build_text_encoder(tokenizer, hidden=TEXT_DIM, layers=1, intermediate=32).eval()
 
 
+def tiny_xl_text(tokenizer: Any) -> dict[str, Any]:
+    """SDXL's two text models for one tokenizer: widths 12 and 20, three layers, a pooled vector of 20."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    shared: dict[str, Any] = {
+        "vocab_size": len(tokenizer), "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32,
+        "max_position_embeddings": tokenizer.model_max_length, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+    }  # fmt: skip
+    torch.manual_seed(6)
+    first = CLIPTextModel(CLIPTextConfig(**shared, hidden_size=12)).eval()
+    second = CLIPTextModelWithProjection(CLIPTextConfig(**shared, hidden_size=20, projection_dim=20)).eval()
+    return {"text_encoder": first, "text_encoder_2": second}
+
+
+def tiny_xl_pipeline(kinds: tuple[str, ...] = ("landmarks", "emotion", "expression", "identity"), **parts: Any) -> Any:
+    """A whole pipeline of SDXL's shape, of 16-pixel pictures."""
+    from diffusers import EulerDiscreteScheduler
+
+    from mien.pipelines import PortraitXLPipeline
+
+    tokenizer, _ = tiny_text()
+    unet = parts.pop("unet", None) or tiny_sdxl_unet()
+    components = {
+        "vae": tiny_autoencoder(),
+        **tiny_xl_text(tokenizer),
+        "tokenizer": tokenizer,
+        "tokenizer_2": tokenizer,
+        "unet": unet,
+        "scheduler": EulerDiscreteScheduler.from_config(tiny_scheduler("epsilon").config),
+        "adapters": {kind: tiny_branch(unet, kind, null=NULLS[kind]) for kind in kinds},
+    }
+    pipeline = PortraitXLPipeline(**{**components, **parts})
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
 def tiny_pipeline(kinds: tuple[str, ...] = ("landmarks", "emotion", "expression", "identity"), **parts: Any) -> Any:
     """A whole pipeline of 16-pixel pictures."""
     from diffusers import DPMSolverMultistepScheduler

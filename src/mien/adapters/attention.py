@@ -91,7 +91,7 @@ def branch_output(attn: Attention, query: Tensor, term: Term, block: str, explic
         query = query.index_select(0, term.rows)
     bias = None
     if term.places is not None:
-        bias = term.places.bias(block, query.shape[1]).to(query.dtype).repeat(len(query), 1, 1)
+        bias = term.places.bias(block, query.shape[1]).to(query).repeat(len(query), 1, 1)
     out = attend(attn, query, term.keys[block].to(query.dtype), term.values[block].to(query.dtype), bias, explicit)
     weight = term.scale[:, None, None]
     if term.regions is not None:

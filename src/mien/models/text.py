@@ -44,10 +44,17 @@ def encode_prompt(
     Raises:
         BadInput: if the numbers of prompts and identities differ.
     """
+    return prompt_output(tokenizer, text_encoder, prompts, identity).last_hidden_state
+
+
+def prompt_output(
+    tokenizer: Any, text_encoder: nn.Module, prompts: list[str], identity: Tensor | None = None, **options: Any
+) -> Any:
+    """The text encoder's whole output; see :func:`encode_prompt`. ``options``: further arguments of its forward."""
     weight = text_encoder.get_input_embeddings().weight  # type: ignore[operator]
     count = identity_tokens(weight.shape[1]) if identity is not None else 1
     ids = tokenize(tokenizer, prompts, count).to(weight.device)
-    return encode_ids(text_encoder, ids, identity, tokenizer.convert_tokens_to_ids(_id_token(tokenizer)))
+    return _output(text_encoder, ids, identity, id_token_of(tokenizer), **options)
 
 
 def tokenize(tokenizer: Any, prompts: Iterable[str], id_count: int) -> Tensor:
@@ -61,8 +68,12 @@ def tokenize(tokenizer: Any, prompts: Iterable[str], id_count: int) -> Tensor:
 
 def encode_ids(text_encoder: nn.Module, ids: Tensor, identity: Tensor | None, id_token: int) -> Tensor:
     """Last hidden states [B, L, D] for token ids [B, L]; see :func:`encode_prompt`."""
+    return _output(text_encoder, ids, identity, id_token).last_hidden_state
+
+
+def _output(text_encoder: nn.Module, ids: Tensor, identity: Tensor | None, id_token: int, **options: Any) -> Any:
     if identity is None:
-        return text_encoder(ids).last_hidden_state
+        return text_encoder(ids, **options)
     if len(identity) != len(ids):
         raise BadInput(f"{len(ids)} prompts but {len(identity)} identities; give one identity for each prompt.")
 
@@ -71,7 +82,7 @@ def encode_ids(text_encoder: nn.Module, ids: Tensor, identity: Tensor | None, id
 
     handle = text_encoder.get_input_embeddings().register_forward_hook(put_identity)  # type: ignore[operator]
     try:
-        return text_encoder(ids).last_hidden_state
+        return text_encoder(ids, **options)
     finally:
         handle.remove()
 
@@ -80,7 +91,7 @@ def _replace(embeddings: Tensor, ids: Tensor, identity: Tensor, id_token: int) -
     """Rows of ``embeddings`` [B, L, D] at the first ``id`` tokens become pieces of ``identity`` [B, 512]."""
     width = embeddings.shape[-1]
     count = identity_tokens(width, identity.shape[-1])
-    padded = nn.functional.pad(identity, (0, count * width - identity.shape[-1])).to(embeddings.dtype)
+    padded = nn.functional.pad(identity, (0, count * width - identity.shape[-1])).to(embeddings)
     pieces = padded.reshape(-1, count, width)
     found = ids == id_token
     order = found.cumsum(1) - 1  # 0, 1, ... along the id tokens of each row

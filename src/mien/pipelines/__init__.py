@@ -5,13 +5,18 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-_EXPORTS = {"PortraitPipeline": "portrait", "PortraitPipelineOutput": "output"}
+_EXPORTS = {
+    "PortraitPipeline": "portrait",
+    "PortraitPipelineOutput": "output",
+    "PortraitXLPipeline": "portrait_xl",
+}
 
-__all__ = ["PortraitPipeline", "PortraitPipelineOutput"]
+__all__ = ["PortraitPipeline", "PortraitPipelineOutput", "PortraitXLPipeline"]
 
 if TYPE_CHECKING:
     from mien.pipelines.output import PortraitPipelineOutput
     from mien.pipelines.portrait import PortraitPipeline
+    from mien.pipelines.portrait_xl import PortraitXLPipeline
 
 
 def __getattr__(name: str) -> Any:

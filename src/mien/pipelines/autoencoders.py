@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mien.models.autoencoder import PATCH, StudioAutoencoder
@@ -14,6 +17,22 @@ def vae_scale_factor(vae: Any) -> int:
     if isinstance(vae, StudioAutoencoder):
         return PATCH
     return 2 ** (len(vae.config.block_out_channels) - 1)
+
+
+@contextmanager
+def without_overflow(vae: Any) -> Iterator[None]:
+    """In float32 for a while, if its weights are float16 and its configuration says ``force_upcast`` (SDXL's own).
+
+    Going there and back leaves the weights bit-equal.
+    """
+    needed = vae.dtype == torch.float16 and bool(vae.config.get("force_upcast"))
+    if needed:
+        vae.to(dtype=torch.float32)
+    try:
+        yield
+    finally:
+        if needed:
+            vae.to(dtype=torch.float16)
 
 
 def encode_pictures(vae: Any, pictures: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +27,26 @@ class ControlledRows:
     rows: Tensor
     scale: Tensor
 
-    def __call__(self, noisy: Tensor, timestep: Tensor, text: Tensor) -> dict[str, Any]:
-        """Keyword arguments of the UNet's call, from its other arguments [E P, ...]."""
+    def __call__(
+        self, noisy: Tensor, timestep: Tensor, text: Tensor, added: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Keyword arguments of the UNet's call, from its other arguments.
+
+        Args:
+            noisy: latents [E P, C, h, w].
+            timestep: one for all.
+            text: states [E P, L, D].
+            added: ``added_cond_kwargs`` where the base has them (SDXL), tensors [E P, ...] by name.
+        """
+        given = (added or {}).items()
+        chosen = {option: {name: value[self.rows] for name, value in values.items()} for option, values in given}
         down, middle = self.controlnet(
-            noisy[self.rows], timestep, text[self.rows], controlnet_cond=self.pictures, return_dict=False
+            noisy[self.rows],
+            timestep,
+            text[self.rows],
+            controlnet_cond=self.pictures,
+            return_dict=False,
+            **chosen,
         )
         return {
             "down_block_additional_residuals": tuple(self._placed(part, len(noisy)) for part in down),
@@ -38,8 +54,8 @@ class ControlledRows:
         }
 
     def _placed(self, residual: Tensor, count: int) -> Tensor:
-        scaled = residual * self.scale.to(residual.dtype)[:, None, None, None]
-        return spread(scaled, self.rows, count)
+        scaled = residual * self.scale.to(residual)[:, None, None, None]
+        return spread(scaled, self.rows.to(residual.device), count)
 
 
 def controlled_rows(

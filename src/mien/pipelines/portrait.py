@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,7 +13,6 @@ from diffusers import ControlNetModel, DiffusionPipeline, UNet2DConditionModel
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
-from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
 from mien.adapters.branch import Branch
@@ -37,9 +37,10 @@ from mien.pipelines.request import (
     check_names,
     gather,
 )
+from mien.pipelines.rows import Generators, acts, as_list, initial_noise, per_picture, per_row, placed
+from mien.pipelines.text import Text, stacked
 
 EMBEDDED = ("studio",)
-Generators = torch.Generator | Sequence[torch.Generator] | None
 
 
 class PortraitPipeline(DiffusionPipeline):
@@ -56,6 +57,7 @@ class PortraitPipeline(DiffusionPipeline):
         adapters: name -> branch.
         guidance: the base's own guidance weights, over :data:`DEFAULT_GUIDANCE`; stands in ``model_index.json``.
         scales: the base's own scales, likewise; 0 turns a branch off that is only used when it is asked for.
+        identity_mode: where the base's identities go when a call does not say: see :meth:`__call__`.
     """
 
     model_cpu_offload_seq = "text_encoder->expression_encoder->unet->vae"
@@ -74,11 +76,12 @@ class PortraitPipeline(DiffusionPipeline):
         adapters: dict[str, Branch] | None = None,
         guidance: dict[str, float] | None = None,
         scales: dict[str, float] | None = None,
+        identity_mode: IdentityMode = "prompt",
     ) -> None:
         super().__init__()
         check_names("guidance", guidance or {}, tuple(DEFAULT_GUIDANCE))
         check_names("scales", scales or {}, CONDITIONS)
-        self.register_to_config(guidance=dict(guidance or {}), scales=dict(scales or {}))
+        self.register_to_config(guidance=dict(guidance or {}), scales=dict(scales or {}), identity_mode=identity_mode)
         self.register_modules(
             vae=vae,
             text_encoder=text_encoder,
@@ -88,13 +91,17 @@ class PortraitPipeline(DiffusionPipeline):
             expression_encoder=expression_encoder,
             controlnet=controlnet,
         )
-        if self.config["tokenizer"][1] == "TokenizersBackend":  # transformers 5's name; the older one loads under both
-            self.register_to_config(tokenizer=("transformers", "PreTrainedTokenizerFast"))
+        self._name_tokenizer("tokenizer")
         self.adapters: dict[str, Branch] = dict(adapters or {})
         self.folder: Path | None = None
         self.vae_scale_factor = vae_scale_factor(vae)
         self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
-        self._null_prompts: dict[str, Tensor] = {}
+        self._null_prompts: dict[str, Text] = {}
+
+    def _name_tokenizer(self, part: str) -> None:
+        """Register a tokenizer under the older name that transformers 4 and 5 both load."""
+        if self.config[part][1] == "TokenizersBackend":  # transformers 5's own
+            self.register_to_config(**{part: ("transformers", "PreTrainedTokenizerFast")})
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Self:
@@ -143,9 +150,7 @@ class PortraitPipeline(DiffusionPipeline):
         FaceCrafter's e(0) comes from the text encoder before it was trained (*inferred*): call this before loading
         trained text weights, and the kept states stay.
         """
-        if prompt not in self._null_prompts:
-            self._null_prompts[prompt] = encode_prompt(self.tokenizer, self.text_encoder, [prompt])
-        return self._null_prompts[prompt]
+        return self._null(prompt).states
 
     @torch.no_grad()
     def __call__(
@@ -156,7 +161,7 @@ class PortraitPipeline(DiffusionPipeline):
         expression: Tensor | None = None,
         emotion: Tensor | None = None,
         *,
-        identity_mode: IdentityMode = "prompt",
+        identity_mode: IdentityMode | None = None,
         scales: Mapping[str, float | Tensor | Sequence[float]] | None = None,
         guidance: Mapping[str, float] | Guidance | None = None,
         guidance_rescale: float = 0.0,
@@ -176,6 +181,7 @@ class PortraitPipeline(DiffusionPipeline):
         return_dict: bool = True,
         callback_on_step_end: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        **base_options: Any,
     ) -> PortraitPipelineOutput | tuple[Any]:
         """Draw portraits. Each condition has one row, or one a picture; rows may be different people.
 
@@ -185,7 +191,7 @@ class PortraitPipeline(DiffusionPipeline):
             landmarks: landmark pictures [P, 3, H, W] in [-1, 1].
             expression: face crops [P, 3, H, W] in [-1, 1], or features [P, N, F].
             emotion: [P, 10] = valence, arousal, eight probabilities.
-            identity_mode: ``"prompt"`` (Arc2Face) or ``"branch"`` (IP-Adapter-FaceID).
+            identity_mode: ``"prompt"`` (Arc2Face) or ``"branch"`` (IP-Adapter-FaceID); the base's own when None.
             scales: condition -> scale of its branch, one number or one a picture; the base's own or 1 by default, 0
                 leaves it out.
             guidance: condition or ``"text"`` -> guidance weight, over those of the base and
@@ -207,6 +213,7 @@ class PortraitPipeline(DiffusionPipeline):
             return_dict: False for a plain tuple.
             callback_on_step_end: called after each step with (pipeline, step, timestep, tensors).
             callback_on_step_end_tensor_inputs: which tensors it is given; only ``latents``.
+            **base_options: what only some bases take: see :class:`mien.pipelines.PortraitXLPipeline`.
 
         Returns:
             The pictures, all of the first row first.
@@ -220,8 +227,8 @@ class PortraitPipeline(DiffusionPipeline):
             check_names(option, names, CONDITIONS)
         if set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs):
             raise BadInput(f"A callback is given {', '.join(self._callback_tensor_inputs)} only.")
-        conditions = gather(prompt, given, identity_mode, num_images_per_prompt)
-        for name in [name for name in conditions.branches if not _acts(scales.get(name, 1.0))]:
+        conditions = gather(prompt, given, identity_mode or self.config["identity_mode"], num_images_per_prompt)
+        for name in [name for name in conditions.branches if not acts(scales.get(name, 1.0))]:
             del conditions.branches[name]
         if isinstance(guidance, Guidance):
             guide = guidance
@@ -231,21 +238,36 @@ class PortraitPipeline(DiffusionPipeline):
         names = {kind: adapter_for(self.adapters, kind) for kind in conditions.branches}
         device = self._execution_device
         size = self._latent_size(*(image.shape[-2:] if image is not None else (height, width)))
-        redraw = None if image is None else Redraw.of(self.vae, image, region, strength, conditions.count)
-        latents = self._initial_latents(conditions.count, size, latents, generator, device)
-        text = self._text_states(conditions, guide, negative_prompt)
-        injection = Injection(self.unet, {kind: self.adapters[name] for kind, name in names.items()})
-        plan: Plan = injection.condition(
-            {kind: self._tokens(self.adapters[name], conditions.branches[kind], kind) for kind, name in names.items()},
-            {kind: _per_picture(scales.get(kind, 1.0), num_images_per_prompt) for kind in names},
-            masks={kind: _per_row(mask, conditions.count, device) for kind, mask in masks.items() if kind in names},
-            evaluations=guide.evaluations(),
-            steps={kind: span for kind, span in steps.items() if kind in names},
-            grid=size,
-        )["mien"]
+        redraw = None
+        if image is not None:
+            with self._autoencoding():
+                redraw = Redraw.of(self.vae, image.to(device), region, strength, conditions.count)
+        latents = initial_noise((conditions.count, self.unet.config.in_channels, *size), latents, generator, device)
+        text = self._text(conditions, guide, negative_prompt)
+        added = self._added_conditions(text, size, **base_options)
+        branches = {kind: self.adapters[name] for kind, name in names.items()}
+        injection = Injection(self.unet, branches)
+        with placed(branches.values(), device):
+            plan: Plan = injection.condition(
+                {kind: self._tokens(branch, conditions.branches[kind], kind) for kind, branch in branches.items()},
+                {kind: per_picture(scales.get(kind, 1.0), num_images_per_prompt) for kind in names},
+                masks={kind: per_row(mask, conditions.count, device) for kind, mask in masks.items() if kind in names},
+                evaluations=guide.evaluations(),
+                steps={kind: span for kind, span in steps.items() if kind in names},
+                grid=size,
+            )["mien"]
         with injection:
             latents = self._denoise(
-                latents, text, plan, guide, controlled, redraw, num_inference_steps, generator, callback_on_step_end
+                latents,
+                text.states,
+                added,
+                plan,
+                guide,
+                controlled,
+                redraw,
+                num_inference_steps,
+                generator,
+                callback_on_step_end,
             )
         images = self._finish(latents, output_type)
         self.maybe_free_model_hooks()
@@ -255,6 +277,7 @@ class PortraitPipeline(DiffusionPipeline):
         self,
         latents: Tensor,
         text: Tensor,
+        added: dict[str, Any],
         plan: Plan,
         guide: Guidance,
         controlled: ControlledRows | None,
@@ -273,15 +296,15 @@ class PortraitPipeline(DiffusionPipeline):
         else:
             latents, timesteps = redraw.begin(scheduler, noise)
         takes_generator = "generator" in inspect.signature(scheduler.step).parameters
-        extra = {"generator": _as_list(generator)} if takes_generator else {}
+        extra = {"generator": as_list(generator)} if takes_generator else {}
         evaluations = len(guide.evaluations())
         with self.progress_bar(total=len(timesteps)) as bar:  # pyright: ignore[reportCallIssue]
             for index, timestep in enumerate(timesteps):
                 now = plan.at(index / max(len(timesteps) - 1, 1))
                 inputs = scheduler.scale_model_input(torch.cat([latents] * evaluations), timestep)
                 inputs = inputs.to(self.unet.dtype)
-                added = controlled(inputs, timestep, text) if controlled else {}
-                output = self.unet(inputs, timestep, text, cross_attention_kwargs={"mien": now}, **added).sample
+                further = added | (controlled(inputs, timestep, text, added) if controlled else {})
+                output = self.unet(inputs, timestep, text, cross_attention_kwargs={"mien": now}, **further).sample
                 guided = guide.combine(output.float())
                 latents = scheduler.step(guided, timestep, latents, **extra).prev_sample
                 if redraw is not None:
@@ -306,19 +329,42 @@ class PortraitPipeline(DiffusionPipeline):
             return None
         if kind in limited:
             raise BadInput("masks and steps need a landmarks branch; a ControlNet acts everywhere and all the time.")
-        scale = _per_picture(scales.get(kind, 1.0), repeats)
+        scale = per_picture(scales.get(kind, 1.0), repeats)
         return controlled_rows(self.controlnet, kind, conditions.branches.pop(kind), scale, guide.evaluations())
 
-    def _text_states(self, conditions: Conditions, guide: Guidance, negative_prompt: str) -> Tensor:
-        """Text states of all evaluations [E P, L, D]: the prompt where a set holds ``text``, else e(0)."""
-        place = {"device": self._execution_device, "dtype": self.unet.dtype}
-        null = self.encode_null(negative_prompt).to(**place).expand(conditions.count, -1, -1)
+    def _encode(self, prompts: list[str], identity: Tensor | None = None) -> Text:
+        """Encode prompts, with face embeddings [B, 512] in the place of ``id``."""
+        return Text(encode_prompt(self.tokenizer, self.text_encoder, prompts, identity))
+
+    def _null(self, prompt: str) -> Text:
+        """The text of e(0), one row; see :meth:`encode_null`."""
+        if prompt not in self._null_prompts:
+            self._null_prompts[prompt] = self._encode_null(prompt)
+        return self._null_prompts[prompt]
+
+    def _encode_null(self, prompt: str) -> Text:
+        """The base's own idea of no prompt, or a prompt of what is not wanted; one row."""
+        return self._encode([prompt])
+
+    def _text(self, conditions: Conditions, guide: Guidance, negative_prompt: str) -> Text:
+        """The text of all evaluations, E P rows: the prompt where a set holds ``text``, else e(0)."""
+        device, dtype = self._execution_device, self.unet.dtype
+        null = self._null(negative_prompt).to(device, dtype).expand(conditions.count)
         said = null
         if conditions.has_text:
             identity = conditions.identity_in_prompt
-            where = None if identity is None else identity.to(self._execution_device)
-            said = encode_prompt(self.tokenizer, self.text_encoder, conditions.prompts, where).to(**place)
-        return torch.cat([said if "text" in names else null for names in guide.evaluations()])
+            said = self._encode(conditions.prompts, None if identity is None else identity.to(device)).to(device, dtype)
+        return stacked([said if "text" in names else null for names in guide.evaluations()])
+
+    def _added_conditions(self, text: Text, size: tuple[int, int], **options: Any) -> dict[str, Any]:
+        """What the UNet and a ControlNet are told besides, by keyword, a row for each of ``text``; here nothing."""
+        if options:
+            raise BadInput(f"This base takes no {', '.join(options)}; leave it out.")
+        return {}
+
+    def _autoencoding(self) -> AbstractContextManager[None]:
+        """The state in which the autoencoder has to be at work."""
+        return nullcontext()
 
     def _tokens(self, branch: Branch, condition: Tensor, kind: str) -> Tensor:
         if kind == "expression":
@@ -333,45 +379,9 @@ class PortraitPipeline(DiffusionPipeline):
             raise BadInput(f"Height and width must be multiples of {factor}, not {height} x {width}.")
         return (height or own_h * factor) // factor, (width or own_w * factor) // factor
 
-    def _initial_latents(
-        self, count: int, size: tuple[int, int], latents: Tensor | None, generator: Generators, device: torch.device
-    ) -> Tensor:
-        """Unit noise [P, C, h, w] float32; with one generator a picture, each row comes from its own alone."""
-        shape = (count, self.unet.config.in_channels, *size)
-        if latents is not None:
-            if tuple(latents.shape) != shape:
-                raise BadInput(f"latents must have the shape {shape}, not {tuple(latents.shape)}.")
-            return latents.to(device, torch.float32)
-        generators = _as_list(generator)
-        if isinstance(generators, list) and len(generators) != count:
-            raise BadInput(
-                f"{len(generators)} generators were given for {count} pictures; give one for each, or one in all."
-            )
-        return randn_tensor(shape, generator=generators, device=device, dtype=torch.float32)
-
     def _finish(self, latents: Tensor, output_type: str) -> Any:
         if output_type == "latent":
             return latents
-        pictures = decode_latents(self.vae, latents).clamp(-1, 1)
+        with self._autoencoding():
+            pictures = decode_latents(self.vae, latents).clamp(-1, 1)
         return self.image_processor.postprocess(pictures, output_type=output_type)
-
-
-def _as_list(generator: Generators) -> torch.Generator | list[torch.Generator] | None:
-    """Generators as diffusers takes them; a list of one stays a list (randn_tensor then treats it as one)."""
-    return generator if generator is None or isinstance(generator, torch.Generator) else list(generator)
-
-
-def _acts(scale: float | Tensor | Sequence[float]) -> bool:
-    return bool((torch.as_tensor(scale) != 0).any())
-
-
-def _per_picture(scale: float | Tensor | Sequence[float], repeats: int) -> Tensor:
-    scale = torch.as_tensor(scale, dtype=torch.float32)
-    return scale if scale.ndim == 0 else scale.repeat_interleave(repeats)
-
-
-def _per_row(mask: Tensor, count: int, device: torch.device) -> Tensor:
-    mask = mask[None] if mask.ndim == 2 else mask
-    if count % len(mask):
-        raise BadInput(f"{len(mask)} region masks do not fit {count} pictures; give one for each, or one in all.")
-    return mask.repeat_interleave(count // len(mask), 0).to(device)

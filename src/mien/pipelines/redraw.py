@@ -49,7 +49,7 @@ class Redraw:
             raise BadInput(f"A region of {sides}; give it the picture's sides.")
         if any(count % len(rows) for rows in (image, region)):
             raise BadInput(f"{len(image)} pictures, {len(region)} regions, {count} rows; give 1 or {count} of each.")
-        latents = encode_pictures(vae, image.to(vae.device, vae.dtype)).float()
+        latents = encode_pictures(vae, image.to(vae.dtype)).float()
         # a cell that the region touches at all is drawn anew: half a cell would keep half an eye
         cells = torch.nn.functional.adaptive_max_pool2d(region[:, None].float(), latents.shape[-2:])
         return cls(
