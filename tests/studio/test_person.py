@@ -30,8 +30,10 @@ def test_pictures_differ_and_combine() -> None:
     person, other = sample_person(5), sample_person(6)
     first, second = sample_picture(0, person), sample_picture(1, person)
     assert first != second
-    combined = replace(first, expression=sample_picture(3, other).expression, pose=(10.0, 0.0, 0.0))
-    assert combined.clothing == first.clothing
+    third = sample_picture(3, other)
+    combined = first.showing(third)
+    assert combined.expression == third.expression and combined.pose == third.pose
+    assert replace(combined, expression=first.expression, pose=first.pose) == first
 
 
 def test_values_are_in_range(people: list[Person]) -> None:

@@ -121,7 +121,7 @@ def render_template(person: Person, number: int, picture: Picture, tools: Tools)
     rng = np.random.default_rng([number, _TEMPLATE_SALT, person.seed])
     other = sample_person(_FIRST_TEMPLATE + int(rng.integers(_TEMPLATE_PEOPLE)))
     own = sample_picture(int(rng.integers(PHOTO_LIKE, 1000)), other)
-    render = tools.renderer.render(other, replace(own, expression=picture.expression, pose=picture.pose))
+    render = tools.renderer.render(other, own.showing(picture))
     read = _reading(tools.reader, render.image)["landmarks_mediapipe"]
     landmarks = _rounded(render.landmarks, 2) if read is None else read
     return render.image, Template(source="oracle", person=other.seed, landmarks=landmarks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -138,6 +138,10 @@ class Picture:
     camera: Camera
     background: str
     background_center: tuple[float, float]
+
+    def showing(self, other: Picture) -> Picture:
+        """This picture with the expression and head pose of another: the exact answer to what models are asked for."""
+        return replace(self, expression=other.expression, pose=other.pose)
 
 
 def sample_picture(seed: int, person: Person) -> Picture:

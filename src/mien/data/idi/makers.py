@@ -112,8 +112,6 @@ class Oracle:
         Raises:
             BadInput: if the data set was not made by the studio.
         """
-        from dataclasses import replace
-
         from mien.studio.dataset import plan_picture
         from mien.studio.person import sample_person
 
@@ -121,8 +119,7 @@ class Oracle:
         for job in jobs:
             own, person = self.planned(job.sample), sample_person(job.third_sample.person)
             picture = plan_picture(person, job.third_sample.picture)
-            wanted = replace(picture, expression=own.expression, pose=own.pose)
-            found.append(self.renderer.render(person, wanted).image)
+            found.append(self.renderer.render(person, picture.showing(own)).image)
         return found
 
     def planned(self, sample: Sample) -> Any:

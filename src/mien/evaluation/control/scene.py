@@ -71,8 +71,7 @@ def target_subjects(settings: ControlSettings, number: int = TARGET_PICTURE) -> 
 
 def oracle(identity: Subject, target: Subject) -> Subject:
     """The exact answer: the identity's own picture with the target's expression and pose."""
-    picture = replace(identity.picture, expression=target.picture.expression, pose=target.picture.pose)
-    return Subject(identity.person, picture)
+    return Subject(identity.person, identity.picture.showing(target.picture))
 
 
 def look_alikes(identity: Subject, count: int) -> list[Subject]:
