@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mien.faces.types import Face
+from mien.faces.types import Face, OneFace, Reading
 from mien.toolbox import Seen, Tools
 
 SIZE = 128
@@ -60,8 +60,8 @@ def landmarks() -> np.ndarray:
 def fake_tools() -> Tools:
     """Readers that see the same face in every picture, and an identity that depends on the pixels."""
 
-    def read(image: Any, source: str) -> Face:
-        return Face("studio", (24, 24, 104, 104), landmarks=landmarks(), pose=(0.0, 0.0, 0.0))
+    def read(image: Any, source: str) -> Reading:
+        return OneFace(Face("studio", (24, 24, 104, 104), landmarks=landmarks(), pose=(0.0, 0.0, 0.0)), source)
 
     def embed(seen: Seen) -> tuple[np.ndarray, dict[str, Any]]:
         vector = np.resize(np.asarray(seen.image, np.float32).mean((0, 1)), 512) + 1

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from mien.animate import animate, smoothed
-from mien.errors import BadInput, NoFaceFound
+from mien.errors import BadInput
+from mien.faces.types import NoFace
 from mien.provenance.record import Record
 from mien.request import GenerateRequest
 from mien.video import read_frames
@@ -109,7 +110,7 @@ def test_frames_without_a_face_keep_the_last(
 
     def shy(image: Any, source: str) -> Any:
         if source.endswith((", frame 1", ", frame 5", ", frame 10")):
-            raise NoFaceFound(source)
+            return NoFace(source)
         return tools.read(image, source)
 
     animate(request(photo), driving, tmp_path / "me.gif", pipeline=pipeline, tools=replace(tools, read=shy))
@@ -120,7 +121,7 @@ def test_frames_without_a_face_keep_the_last(
 
     def blind(image: Any, source: str) -> Any:
         if ", frame " in source:
-            raise NoFaceFound(source)
+            return NoFace(source)
         return tools.read(image, source)
 
     with pytest.raises(BadInput, match="No frame of"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.bars import Bar, silent
-from mien.errors import BadInput, NoFaceFound
+from mien.errors import BadInput
 from mien.request import GenerateRequest
 from mien.steering import Steering, open_inputs, people_shape, steer
 from mien.video import check_film, read_frames, write_film
@@ -134,21 +134,22 @@ def follow(
 
     from mien.faces.alignment import studio_matrix, transform_points
     from mien.studio.linear_fit import retarget
-    from mien.toolbox import Seen, landmarks_of
+    from mien.toolbox import Seen, landmarks_of, largest_face
 
     film = read_frames(driving, rate)
     points: list[Any] = []
     pictures: list[Any] = []
     unread = 0
     for number, image in enumerate(film.images):
-        try:
-            seen = Seen(image, tools.read(image, f"{driving}, frame {number + 1}"))
-            points.append(np.asarray(landmarks_of(seen), np.float32))
-            pictures.append(tools.crop(seen) if crops else None)
-        except NoFaceFound:
+        face = largest_face(tools, image, f"{driving}, frame {number + 1}")
+        if face is None:
             unread += 1
             points.append(points[-1] if points else None)
             pictures.append(pictures[-1] if pictures else None)
+        else:
+            seen = Seen(image, face)
+            points.append(np.asarray(landmarks_of(seen), np.float32))
+            pictures.append(tools.crop(seen) if crops else None)
         read(1)
     first = next((number for number, one in enumerate(points) if one is not None), None)
     if first is None:

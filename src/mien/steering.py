@@ -95,7 +95,7 @@ def steer(
         NoFaceFound: if a picture has no face.
     """
     seen: dict[Role, Seen] = {
-        role: Seen(image, tools.read(image, str(request.inputs[role]))) for role, image in pictures.items()
+        role: Seen(image, tools.read(image, str(request.inputs[role])).face()) for role, image in pictures.items()
     }
     identity, prompt = None, request.prompt
     if "identity" in seen:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from mien.faces.types import Face
+    from mien.faces.types import Face, Reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Tools:
 
     Attributes:
         reader_name: resolved name of the reader ("mediapipe" or "studio").
-        read: (picture, its name for messages) -> the face; raises `NoFaceFound`.
+        read: (picture, its name for messages) -> the faces in it; as a `mien.faces.FaceReader` reads.
         embed: seen -> (identity embedding [512], attributes for `describe`).
         crop: seen -> the expression encoder's input, float [1, 3, H, W] in [-1, 1].
         describe: attributes -> the prompt used when none is given.
@@ -42,7 +42,7 @@ class Tools:
     """
 
     reader_name: str
-    read: Callable[[Any, str], Face]
+    read: Callable[[Any, str], Reading]
     embed: Callable[[Seen], tuple[NDArray[np.float32], dict[str, Any]]]
     crop: Callable[[Seen], Any]
     describe: Callable[[dict[str, Any]], str]
@@ -74,7 +74,7 @@ class Tools:
             files |= {f"studio/{path.relative_to(EMBEDDED)}": path for path in EMBEDDED.glob("identity/*.safetensors")}
         return cls(
             reader_name=opened.name,
-            read=lambda image, source: opened.read(image, source).face(),
+            read=opened.read,
             embed=lambda seen: identity_of(seen, studio),
             crop=expression_crop,
             describe=describe,
@@ -100,8 +100,19 @@ def identity_of(seen: Seen, studio: Any) -> tuple[NDArray[np.float32], dict[str,
     with torch.no_grad():
         embedding = studio.embedder(_pixels(aligned))[0].numpy()
     # twice the networks' own size, so that the reader can frame the face once more without losing detail
-    faces = studio.read(studio_crop(seen.image, landmarks_of(seen), 256)[0]).faces
-    return embedding, (faces[0].attributes or {}) if faces else {}
+    face = largest_face(studio, studio_crop(seen.image, landmarks_of(seen), 256)[0])
+    return embedding, (face.attributes if face else None) or {}
+
+
+def largest_face(reader: Any, picture: Any, source: str = "the picture") -> Face | None:
+    """The largest face in a picture, or None.
+
+    Args:
+        reader: a `mien.faces.FaceReader`, or `Tools`.
+        picture: PIL or uint8 [H, W, 3].
+        source: its name for messages.
+    """
+    return next(iter(reader.read(picture, source).faces), None)
 
 
 def expression_crop(seen: Seen) -> Any:

@@ -15,21 +15,19 @@ from mien.data.idi.build import Builder
 from mien.data.idi.makers import Job
 from mien.data.idi.request import checked_request
 from mien.data.idi.source import Portraits
-from mien.errors import NoFaceFound
-from mien.faces.types import Face
+from mien.faces.types import Face, NoFace, OneFace, Reading
 from mien.toolbox import Seen, Tools
 
 
-def read(image: Any, source: str) -> Face:
+def read(image: Any, source: str) -> Reading:
     """A face wherever the first pixel is not black: blendshapes from the second pixel, landmarks in a circle."""
     pixels = np.asarray(image)
     if not pixels[0, 0].any():
-        raise NoFaceFound(f"no face found in {source}")
+        return NoFace(source)
     angle = np.linspace(0, 2 * np.pi, 478)
     points = np.stack([64 + 30 * np.cos(angle), 64 + 30 * np.sin(angle), 0 * angle], 1).astype(np.float32)
-    return Face(
-        "fake", (30, 30, 100, 100), landmarks=points, blendshapes=np.full(52, pixels[0, 1, 0] / 255, np.float32)
-    )
+    shapes = np.full(52, pixels[0, 1, 0] / 255, np.float32)
+    return OneFace(Face("fake", (30, 30, 100, 100), landmarks=points, blendshapes=shapes), source)
 
 
 def embed(seen: Seen) -> tuple[np.ndarray, dict[str, Any]]:

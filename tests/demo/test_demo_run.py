@@ -10,8 +10,8 @@ from PIL import Image
 from mien.demo.examples import Examples
 from mien.demo.plan import plan
 from mien.demo.run import BATCH, batches, run
-from mien.errors import MissingAsset, NoFaceFound
-from mien.faces.types import Face
+from mien.errors import MissingAsset
+from mien.faces.types import Face, NoFace, OneFace, Reading
 from mien.io import write_json
 from mien.provenance.png import examine
 from tests.fakes import FakePipeline, fake_tools, landmarks
@@ -36,10 +36,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Path:
     tmp_path = tmp_path_factory.mktemp("run")
     pipeline, tools = FakePipeline(tmp_path / "model"), fake_tools()
 
-    def read(image: Image.Image, source: str) -> Face:
+    def read(image: Image.Image, source: str) -> Reading:
         generator = np.random.default_rng(int(np.asarray(image).sum()))
         shapes = generator.random(52).astype(np.float32)
-        return Face("studio", (0, 0, 1, 1), landmarks=landmarks(), blendshapes=shapes, pose=(1.0, 2.0, 3.0))
+        face = Face("studio", (0, 0, 1, 1), landmarks=landmarks(), blendshapes=shapes, pose=(1.0, 2.0, 3.0))
+        return OneFace(face, source)
 
     counts: list[int] = []
     folder = tmp_path / "demo"
@@ -112,10 +113,8 @@ def test_batches_share_their_conditions(examples: Path) -> None:
 def test_a_lost_face_is_counted_not_fatal(tmp_path: Path, examples: Path) -> None:
     tools = fake_tools()
 
-    def read(image: Image.Image, source: str) -> Face:
-        if source == "an output":
-            raise NoFaceFound("no face found")
-        return tools.read(image, source)
+    def read(image: Image.Image, source: str) -> Reading:
+        return NoFace(source) if source == "an output" else tools.read(image, source)
 
     run(
         tmp_path / "demo",

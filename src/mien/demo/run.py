@@ -12,7 +12,6 @@ from mien import __version__
 from mien.demo.examples import FOLDER, Examples
 from mien.demo.measure import Metric, Outcome, cell_numbers, table
 from mien.demo.plan import Cell, plan
-from mien.errors import NoFaceFound
 from mien.io import atomic_path, sha256_of, write_json
 
 if TYPE_CHECKING:
@@ -141,16 +140,16 @@ def _draw_all(
 
 def _remembering(tools: Tools) -> Tools:
     """The same tools, reading each input file once: every example stands in many cells."""
-    faces: dict[str, Any] = {}
+    readings: dict[str, Any] = {}
     embeddings: dict[int, Any] = {}
 
     def read(image: Any, source: str) -> Any:
-        if source not in faces:
-            faces[source] = tools.read(image, source)
-        return faces[source]
+        if source not in readings:
+            readings[source] = tools.read(image, source)
+        return readings[source]
 
     def embed(seen: Any) -> Any:
-        if id(seen.face) not in embeddings:  # the faces stay alive in ``faces``, so an id is not used twice
+        if id(seen.face) not in embeddings:  # the faces stay alive in ``readings``, so an id is not used twice
             embeddings[id(seen.face)] = tools.embed(seen)
         return embeddings[id(seen.face)]
 
@@ -158,13 +157,10 @@ def _remembering(tools: Tools) -> Tools:
 
 
 def _look(image: Image.Image, target: Any, tools: Tools) -> Outcome:
-    from mien.toolbox import Seen
+    from mien.toolbox import Seen, largest_face
 
-    try:
-        face = tools.read(image, "an output")
-    except NoFaceFound:
-        return Outcome(None, None, target)
-    return Outcome(face, tools.embed(Seen(image, face))[0], target)
+    face = largest_face(tools, image, "an output")
+    return Outcome(face, None if face is None else tools.embed(Seen(image, face))[0], target)
 
 
 def _record(cell: Cell, examples: Examples, pipeline: Any, tools: Tools) -> Record:

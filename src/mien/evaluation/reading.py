@@ -28,19 +28,19 @@ def read_pictures(
     told: Callable[[int], Any],
 ) -> dict[str, Floats]:
     """Readings of N pictures by part, NaN where no face was found; ``features.NAME`` [N, D] of whole pictures."""
-    from mien.toolbox import Seen, identity_of
+    from mien.toolbox import Seen, identity_of, largest_face
 
     shapes = READ | {"identity.studio": (512,), "emotion.studio": (10,)} | networks.parts()
     values = {part: np.full((len(files), *shape), np.nan) for part, shape in shapes.items()}
     whole: dict[str, list[Floats]] = {f"features.{name}": [] for name in features}
     for row, image in enumerate(opened(files)):
-        face = next(iter(reader.read(image, str(files[row])).faces), None)
+        face = largest_face(reader, image, str(files[row]))
         if face is not None:
             for part in READ:
                 if getattr(face, part) is not None:
                     values[part][row] = getattr(face, part)
             values["identity.studio"][row] = identity_of(Seen(image, face), studio)[0]
-            felt = face if face.emotion is not None else next(iter(studio.read(image).faces), None)
+            felt = face if face.emotion is not None else largest_face(studio, image)
             if felt is not None:
                 values["emotion.studio"][row] = felt.emotion
             for part, told_of in networks.read([image], values["landmarks"][row : row + 1]).items():

@@ -14,8 +14,8 @@ from mien.data.idi.filters import Read
 from mien.data.idi.makers import Iterated, Job, Oracle
 from mien.data.idi.swappers import OnnxSwapper, Redraw, face_region
 from mien.data.schema import Sample
-from mien.errors import BadInput, NoFaceFound
-from mien.faces.types import Face
+from mien.errors import BadInput
+from mien.faces.types import Face, NoFace, OneFace, Reading
 from mien.toolbox import Seen, Tools
 from tests.synthetic import write_corpus
 from tests.tiny import tiny_pipeline
@@ -40,10 +40,8 @@ def face_of(entry: Any, side: int) -> Face:
 
 
 def tools(entry: Any, side: int, blind: bool = False) -> Tools:
-    def read(image: Any, source: str) -> Face:
-        if blind:
-            raise NoFaceFound(source)
-        return face_of(entry, side)
+    def read(image: Any, source: str) -> Reading:
+        return NoFace(source) if blind else OneFace(face_of(entry, side), source)
 
     crop = torch.randn(1, 5, 20, generator=torch.Generator().manual_seed(0))
     return Tools("t", read, lambda seen: (unit(0), {}), lambda seen: crop, lambda told: "")  # type: ignore[arg-type]

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from mien.bars import Bar, silent
-from mien.data.idi.draw import find_face
 from mien.data.idi.filters import Read, Verdict, judge_template
 from mien.data.idi.makers import Job, TemplateMaker
 from mien.data.idi.manifest import MANIFEST, write_manifest
@@ -26,7 +25,7 @@ from mien.data.schema import Template
 from mien.data.shards import Entry, ShardWriter, read_shard, shard_name
 from mien.errors import BadInput
 from mien.io import read_json, write_json
-from mien.toolbox import Seen, Tools
+from mien.toolbox import Seen, Tools, largest_face
 
 PARTS = ".parts"
 _TRIES = 20
@@ -104,7 +103,7 @@ class Builder:
         from PIL import Image
 
         picture = Image.fromarray(image)
-        face = find_face(self.tools, picture)
+        face = largest_face(self.tools, picture)
         return Read(image, face, None if face is None else self.tools.embed(Seen(picture, face))[0])
 
     def job(self, row: int, attempt: int, target: Read) -> tuple[Job, tuple[str, str]]:

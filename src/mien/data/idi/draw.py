@@ -1,28 +1,16 @@
-"""Drawing other people with the expression of a face, and finding faces in what was drawn."""
+"""Drawing other people with the expression of a face."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.errors import NoFaceFound
 from mien.steering import Steering, arguments, framed
 from mien.toolbox import Seen, Tools
-
-if TYPE_CHECKING:
-    from mien.faces.types import Face
-
-
-def find_face(tools: Tools, image: Any) -> Face | None:
-    """The largest face in a picture, or None."""
-    try:
-        return tools.read(image, "a drawn picture")
-    except NoFaceFound:
-        return None
 
 
 def drawn(

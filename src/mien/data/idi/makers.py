@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.data.idi.draw import drawn, find_face
+from mien.data.idi.draw import drawn
 from mien.data.idi.filters import Read
 from mien.data.idi.swappers import Swapper
 from mien.data.schema import Sample
 from mien.errors import BadInput
-from mien.toolbox import Seen, Tools
+from mien.toolbox import Seen, Tools, largest_face
 
 Picture = NDArray[np.uint8]
 
@@ -84,7 +84,7 @@ class Iterated:
             self.conditions, self.options,
         )  # fmt: skip
         pictures = [np.asarray(image) for image in restruct]
-        faces = [find_face(self.tools, image) for image in restruct]
+        faces = [largest_face(self.tools, image) for image in restruct]
         rows = [row for row, face in enumerate(faces) if face is not None]
         if rows:
             seen = [Seen(restruct[row], face) for row, face in enumerate(faces) if face is not None]

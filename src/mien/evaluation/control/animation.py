@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.evaluation.control.observe import largest_face
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.steer import Look
 from mien.evaluation.control.tools import ControlTools
+from mien.toolbox import largest_face
 
 Finish = Callable[[Pair, Any], Any]
 """(pair, picture drawn for it) -> the picture that is kept."""

@@ -12,7 +12,7 @@ import numpy as np
 from mien.bars import Bar, silent
 from mien.conditions import Emotion
 from mien.errors import BadInput
-from mien.evaluation.control.observe import Readings, largest_face, observe
+from mien.evaluation.control.observe import Readings, observe
 from mien.evaluation.control.run import Stage, pixels_digest
 from mien.evaluation.control.scene import lay_out
 from mien.evaluation.control.settings import ControlSettings
@@ -20,6 +20,7 @@ from mien.evaluation.control.steer import Look
 from mien.evaluation.control.summary import pair_weights
 from mien.evaluation.control.tools import ControlTools
 from mien.evaluation.pairing import pictures_in
+from mien.toolbox import largest_face
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.evaluation.control.tools import ControlTools
+from mien.toolbox import largest_face
 
 if TYPE_CHECKING:
     from mien.faces.types import Face
@@ -87,12 +88,6 @@ def observe(tools: ControlTools, pictures: Sequence[Any], told: Told = lambda _:
 def whole_rows(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Which rows of [N, ...] have no NaN, [N]."""
     return np.asarray(np.isfinite(values.reshape(len(values), -1)).all(axis=1))
-
-
-def largest_face(reader: Any, picture: Any) -> Face | None:
-    """The largest face in a picture, or None."""
-    faces: Iterable[Face] = reader.read(picture).faces
-    return next(iter(faces), None)
 
 
 def as_tensor(pictures: Sequence[Any]) -> Any:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from mien.conditions import Emotion
 from mien.errors import BadInput
-from mien.evaluation.control.observe import as_tensor, largest_face
+from mien.evaluation.control.observe import as_tensor
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.tools import ControlTools
 from mien.faces.types import Face
 from mien.steering import Steering
+from mien.toolbox import largest_face
 
 if TYPE_CHECKING:
     from mien.toolbox import Seen
