@@ -190,7 +190,7 @@ def draw_frames(
     drawn: Callable[[int], Any],
 ) -> list[Path]:
     """Draw every frame that is not in the folder, all with one seed's noise; frames of another request are removed."""
-    from mien.generate import draw_rows
+    from mien.generate import draw_requested
     from mien.io import read_json, write_json
     from mien.pipelines.anchor import anchored
     from mien.provenance.png import write_picture
@@ -208,7 +208,7 @@ def draw_frames(
         if not all(files[number].exists() for number in numbers):
             shown = [rows[number] for number in (0, *numbers)]
             with anchored(pipeline.unet, len(shown)):
-                images = draw_rows(pipeline, request, shown, [request.seed] * len(shown))
+                images = draw_requested(pipeline, request, shown, [request.seed] * len(shown))
             for number, image in zip(numbers, images[1:], strict=True):
                 write_picture(files[number], image, records(number) if request.provenance else None)
         drawn(len(numbers))

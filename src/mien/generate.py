@@ -13,7 +13,7 @@ from mien.io import sha256_of
 from mien.provenance.png import read_record, write_picture
 from mien.provenance.record import Record
 from mien.request import LOCAL, ROLES, GenerateRequest, input_fields
-from mien.steering import Steering, arguments, open_inputs, steer
+from mien.steering import Steering, draw_rows, open_inputs, steer
 from mien.toolbox import Tools
 
 Progress = Callable[[int, int], None]
@@ -194,27 +194,26 @@ def draw(
             on_step(step)
         return values
 
-    return draw_rows(pipeline, request, [steering], [seed], callback_on_step_end=told)[0]
+    return draw_requested(pipeline, request, [steering], [seed], callback_on_step_end=told)[0]
 
 
-def draw_rows(
+def draw_requested(
     pipeline: Any, request: GenerateRequest, rows: Sequence[Steering], seeds: Sequence[int], **options: Any
 ) -> list[Any]:
-    """One picture (PIL) a row in one call, as a request says; each picture's noise comes from its own seed alone."""
-    import torch
-
+    """`mien.steering.draw_rows` with the scheduler, steps, scales and guidance of a request."""
     from mien.pipelines.schedulers import sampling_with
 
     with sampling_with(pipeline, request.scheduler):
-        return pipeline(
-            **arguments(rows),
+        return draw_rows(
+            pipeline,
+            rows,
+            seeds,
             scales=dict(request.scales),
             guidance=dict(request.guidance),
             guidance_rescale=request.guidance_rescale,
             num_inference_steps=request.steps,
-            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             **options,
-        ).images
+        )
 
 
 def hashes(pipeline: Any, tools: Tools) -> dict[str, str]:

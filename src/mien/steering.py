@@ -71,6 +71,21 @@ def arguments(steerings: Sequence[Steering]) -> dict[str, Any]:
     return found
 
 
+def draw_rows(pipeline: Any, rows: Sequence[Steering], seeds: Sequence[int], **options: Any) -> list[Image.Image]:
+    """One picture of each row in one call; each picture's noise comes from its own seed alone, on any device.
+
+    Args:
+        pipeline: a `mien.pipelines.PortraitPipeline`.
+        rows: B conditions, see `arguments`.
+        seeds: B seeds.
+        options: further arguments of the pipeline.
+    """
+    import torch
+
+    generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+    return pipeline(**arguments(rows), generator=generators, **options).images
+
+
 def open_inputs(request: GenerateRequest) -> dict[Role, Image.Image]:
     """The input pictures, opened and checked."""
     from mien.faces.pictures import open_picture

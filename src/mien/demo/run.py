@@ -111,10 +111,9 @@ def _draw_all(
 ) -> tuple[list[Image.Image], list[Any], Any]:
     """The pictures, the faces of their templates (None elsewhere), and the people's embeddings [P, 512]."""
     import numpy as np
-    import torch
 
     from mien.generate import branch_kinds, picture_size
-    from mien.steering import arguments, open_inputs, steer
+    from mien.steering import draw_rows, open_inputs, steer
 
     size, kinds = picture_size(pipeline), branch_kinds(pipeline)
     tools = _remembering(tools)
@@ -122,19 +121,16 @@ def _draw_all(
     images: list[Image.Image] = []
     for group in batches(cells):
         request = cells[group[0]].request
-        images += pipeline(
-            **arguments([steerings[index] for index in group]),
-            num_inference_steps=request.steps,
-            generator=[torch.Generator("cpu").manual_seed(request.seed) for _ in group],
-        ).images
+        rows = [steerings[index] for index in group]
+        images += draw_rows(pipeline, rows, [request.seed] * len(rows), num_inference_steps=request.steps)
         if on_picture:
             on_picture(len(group))
     targets = [
         steering.seen["expression"].face if cell.template else None
         for cell, steering in zip(cells, steerings, strict=True)
     ]
-    rows = zip(cells, steerings, strict=True)
-    own = {cell.person.name: steering.identity for cell, steering in rows if steering.identity is not None}
+    both = zip(cells, steerings, strict=True)
+    own = {cell.person.name: steering.identity for cell, steering in both if steering.identity is not None}
     return images, targets, np.stack([own[person.name] for person in examples.people])
 
 

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.steering import Steering, arguments, framed
+from mien.faces.drawing import draw_landmarks
+from mien.generate import picture_size
+from mien.steering import Steering, draw_rows, framed
 from mien.toolbox import Seen, Tools
 
 
@@ -17,7 +19,7 @@ def drawn(
     pipeline: Any, tools: Tools, seen: Sequence[Seen], identities: NDArray[np.float32], seeds: Sequence[int],
     conditions: Sequence[str], options: Mapping[str, Any],
 ) -> list[Image.Image]:  # fmt: skip
-    """Pictures of other people with the expressions of some faces; each picture's noise comes from its own seed alone.
+    """Pictures of other people with the expressions of some faces.
 
     Args:
         pipeline: a `PortraitPipeline` with the expression branch.
@@ -28,11 +30,7 @@ def drawn(
         conditions: see `PairsRequest`.
         options: further arguments of the pipeline.
     """
-    import torch
-
-    from mien.faces.drawing import draw_landmarks
-
-    size = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
+    size = picture_size(pipeline)
     rows = [
         Steering(
             identity=identity,
@@ -41,5 +39,4 @@ def drawn(
         )
         for one, identity in zip(seen, identities, strict=True)
     ]
-    generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-    return pipeline(**arguments(rows), generator=generators, **options).images
+    return draw_rows(pipeline, rows, seeds, **options)

@@ -12,6 +12,7 @@ from PIL import Image
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.steer import Look
 from mien.evaluation.control.tools import ControlTools
+from mien.steering import framed
 from mien.toolbox import largest_face
 
 Finish = Callable[[Pair, Any], Any]
@@ -25,7 +26,7 @@ def animated(tools: ControlTools, wanted: Sequence[Look]) -> Finish:
         face = largest_face(tools.readers[tools.first_reader], picture)
         if face is None or face.landmarks is None:
             return picture
-        target = wanted[pair.target].framed(tools.size)
+        target = framed(wanted[pair.target].seen, tools.size)
         return Image.fromarray(warp_face(np.asarray(picture), face.landmarks, target))
 
     return finish

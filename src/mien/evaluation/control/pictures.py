@@ -16,7 +16,7 @@ from mien.evaluation.control.observe import Told
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.settings import ControlSettings
 from mien.io import atomic_path, write_json
-from mien.steering import Steering, arguments
+from mien.steering import Steering, draw_rows
 
 Pixels = NDArray[np.uint8]
 SETTINGS_FILE = "made-with.json"
@@ -90,23 +90,13 @@ def draw_pairs(
     for batch in batches(pairs, settings.batch):
         paths = [folder / f"{pair.name}.png" for pair in batch]
         if not all(path.exists() for path in paths):
-            images = draw(pipeline, settings, steering(batch), [settings.seed * SEEDS + pair.seed for pair in batch])
+            seeds = [settings.seed * SEEDS + pair.seed for pair in batch]
+            images = draw_rows(
+                pipeline, steering(batch), seeds, scales=dict(settings.scales), guidance=dict(settings.guidance),
+                identity_mode=settings.identity_mode, num_inference_steps=settings.steps,
+            )  # fmt: skip
             for pair, path, image in zip(batch, paths, images, strict=True):
                 write_png(path, finish(pair, image))
         files += paths
         told(len(batch))
     return files
-
-
-def draw(pipeline: Any, settings: ControlSettings, rows: Sequence[Steering], seeds: Sequence[int]) -> list[Any]:
-    """One picture (PIL) of each row; each picture's noise comes from its own seed alone."""
-    import torch
-
-    return pipeline(
-        **arguments(rows),
-        scales=dict(settings.scales),
-        guidance=dict(settings.guidance),
-        identity_mode=settings.identity_mode,
-        num_inference_steps=settings.steps,
-        generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
-    ).images

@@ -16,8 +16,9 @@ from mien.evaluation.control.observe import as_tensor
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.tools import ControlTools
+from mien.faces.drawing import draw_landmarks
 from mien.faces.types import Face
-from mien.steering import Steering
+from mien.steering import Steering, framed
 from mien.toolbox import largest_face
 
 if TYPE_CHECKING:
@@ -48,15 +49,6 @@ class Look:
         from mien.toolbox import Seen
 
         return Seen(Image.fromarray(self.image), Face("benchmark", (0.0, 0.0, 0.0, 0.0), landmarks=self.landmarks))
-
-    def framed(self, size: int) -> Floats:
-        """The landmarks in the studio's framing of ``size`` pixels a side."""
-        import torch
-
-        from mien.faces.alignment import studio_matrix, transform_points
-
-        points = torch.from_numpy(self.landmarks)
-        return transform_points(studio_matrix(points[None], size)[0], points).numpy()
 
     @cached_property
     def bones(self) -> NDArray[np.float64]:
@@ -140,8 +132,8 @@ class Inputs:
         from mien.studio.linear_fit import retarget
 
         people, targets = self.bones
-        points = retarget(targets[pair.target].framed(self.size), people[pair.person].bones)
-        return _drawn(points, self.size)
+        points = retarget(framed(targets[pair.target].seen, self.size), people[pair.person].bones)
+        return draw_landmarks(points, self.size)
 
 
 def gather_inputs(
@@ -165,7 +157,9 @@ def gather_inputs(
     return Inputs(
         identity=[embed(tools, look) if "identity" in used else None for look in people],
         words=[describe(tools, look) if "prompt" in used else None for look in people],
-        landmark_pictures=[_drawn(look.framed(tools.size), tools.size) if by_landmarks else None for look in targets],
+        landmark_pictures=[
+            draw_landmarks(framed(look.seen, tools.size), tools.size) if by_landmarks else None for look in targets
+        ],
         crops=[crop_of(look) if "expression" in used else None for look in targets],
         emotions=[emotion if "emotion" in used else None for emotion in emotions],
         bones=(people, targets) if by_landmarks and settings.retarget else None,
@@ -186,9 +180,3 @@ def crop_of(look: Look) -> Any:
     from mien.toolbox import expression_crop
 
     return expression_crop(look.seen)
-
-
-def _drawn(landmarks: Floats, size: int) -> NDArray[np.uint8]:
-    from mien.faces.drawing import draw_landmarks
-
-    return draw_landmarks(landmarks, size)
