@@ -154,7 +154,7 @@ def test_a_base_is_fine_tuned_on_restyled_pictures(trained: Path) -> None:
     noise, text = torch.randn(1, 16, 16, 16), torch.randn(1, 8, 256)
     before = base(noise, 500, text).sample
     lora = trained / "studio-lora" / "export" / "lora"
-    base.load_lora_adapter(lora, weight_name="pytorch_lora_weights.safetensors")
+    base.load_lora_adapter(lora, weight_name="pytorch_lora_weights.safetensors", prefix="unet")
     assert (base(noise, 500, text).sample - before).abs().max() > 0
     base.unload_lora()
     assert torch.equal(base(noise, 500, text).sample, before)

@@ -51,7 +51,7 @@ class ExpressionObjective(Objective):
     """Mean absolute error of the clean crop, drawn by a small decoder from the tokens of a damaged and masked one.
 
     Added are the errors of one linear map from all tokens to expression (MediaPipe's blendshapes and the renderer's
-    coefficients), pose, gaze and the looks of the person.
+    coefficients), the landmarks' principal shapes in the crop, pose, gaze and the looks of the person.
 
     Args:
         masked: odds of a 16 px cell to be blanked, in the half of the batch that is masked at all; the other half makes
@@ -62,6 +62,8 @@ class ExpressionObjective(Objective):
     """
 
     part = "expression_encoder"
+    landmark_mean: Tensor
+    landmark_shapes: Tensor
 
     def __init__(self, masked: float = 0.5, augment: float = 0.5, edges: float = 1.0, labels: float = 0.5) -> None:
         super().__init__()
@@ -139,27 +141,28 @@ class ExpressionObjective(Objective):
         difference = self.reconstruct(tokens) - clean
         pixels = difference.abs().mean()
         edges = difference.diff(dim=3).abs().mean() + difference.diff(dim=2).abs().mean()
-        named = self.naming_loss(tokens, labels)
-        logs = {"l1": pixels.detach(), "labels": named.detach()} | self._rest
+        named, shares = self.naming_loss(tokens, labels)
+        logs = {"l1": pixels.detach(), "labels": named.detach()} | shares
         return pixels + self.edges * edges + self.labels * named, logs  # type: ignore[return-value]
 
-    def naming_loss(self, tokens: Tensor, labels: dict[str, Tensor]) -> Tensor:
-        """Error of the linear reading of tokens [B, N, features]: shares of variance that are left, and the looks."""
+    def naming_loss(self, tokens: Tensor, labels: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Error of the linear reading of tokens [B, N, features], and the share of each label's variance that is left.
+
+        The error is the sum of those shares, by their weights, and of the losses of the looks.
+        """
         flat = tokens.flatten(1)
         # so many inputs of size one would make each step of Adam far too long
         read = self.head(flat / flat.shape[1] ** 0.5).float()
         outputs = dict(zip(self.lengths, read.split(list(self.lengths.values()), 1), strict=True))
-        rest = torch.zeros((), device=flat.device)
-        self._rest = {}
+        loss, shares = 0.3 * attribute_loss(outputs, labels, self.classes).mean(), {}
         for name, weight in SCALED.items():
             mean, spread = self.statistics(name)
             wanted = (labels[name] - mean) / spread
             known = wanted.isfinite()  # MediaPipe finds no face now and then
-            wanted = torch.where(known, wanted, torch.zeros_like(wanted))
-            left = ((outputs[name] - wanted).square() * known).sum(1).mean()
-            self._rest[f"rest_{name}"] = left.detach()
-            rest = rest + weight * left
-        return rest + 0.3 * attribute_loss(outputs, labels, self.classes).mean()
+            left = outputs[name] - torch.where(known, wanted, torch.zeros_like(wanted))
+            share = (left.square() * known).sum(1).mean()
+            loss, shares[f"rest_{name}"] = loss + weight * share, share.detach()
+        return loss, shares
 
     def statistics(self, name: str) -> tuple[Tensor, Tensor]:
         """Mean [K] of a label, and the root of its K columns' variances in all."""

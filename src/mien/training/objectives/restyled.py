@@ -54,5 +54,7 @@ class RestyledObjective(FrozenBaseObjective):
             from diffusers import StableDiffusionPipeline
             from peft import get_peft_model_state_dict
 
-            layers = {name: value.half().cpu() for name, value in get_peft_model_state_dict(self.unet).items()}
+            layers: dict[str, nn.Module | Tensor] = {
+                name: value.half().cpu() for name, value in get_peft_model_state_dict(self.unet).items()
+            }
             StableDiffusionPipeline.save_lora_weights(folder / "lora", unet_lora_layers=layers)
