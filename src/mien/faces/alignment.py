@@ -136,6 +136,21 @@ def warp(images: Tensor, matrix: Tensor, size: int, *, padding: str = "border") 
     return F.grid_sample(images, grid.to(images.dtype), mode="bilinear", padding_mode=padding, align_corners=False)
 
 
+@full_precision
+def warp_filtered(images: Tensor, matrix: Tensor, size: int, *, padding: str = "border") -> Tensor:
+    """As :func:`warp`, for crops that shrink the picture: whole blocks of pixels are averaged first.
+
+    So every pixel of the face counts, and gets a gradient. Blocks are as large as they can be without making any of
+    the crops unsharp; below a factor of 2 nothing is averaged.
+    """
+    scale = torch.linalg.det(matrix[..., :2].float()).abs().sqrt().amax()
+    block = min(int(1 / scale.clamp_min(1e-6)), *images.shape[-2:])
+    if block > 1:
+        images = F.avg_pool2d(images, block)
+        matrix = torch.cat([matrix[..., :2] * block, matrix[..., 2:]], -1)
+    return warp(images, matrix, size, padding=padding)
+
+
 def arcface_matrix(landmarks: Tensor, size: int = CROP) -> Tensor:
     """Matrices [B, 2, 3] that bring faces [B, 478, 2 or 3] onto ArcFace's template, scaled from 112 to ``size``."""
     template = torch.tensor(ARCFACE_TEMPLATE, device=landmarks.device) * (size / 112)

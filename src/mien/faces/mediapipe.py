@@ -65,6 +65,53 @@ def _quiet_native_stderr() -> Iterator[None]:
         os.close(sink)
 
 
+def _landmarker(path: Path, mode: str, **options: Any) -> Any:
+    tasks = require("mediapipe.tasks.python", extra="faces")
+    vision = require("mediapipe.tasks.python.vision", extra="faces")
+    base = tasks.BaseOptions(model_asset_path=str(path))
+    return vision.FaceLandmarker.create_from_options(
+        vision.FaceLandmarkerOptions(
+            base_options=base, running_mode=vision.RunningMode[mode], output_face_blendshapes=True, **options
+        )
+    )
+
+
+def tracked_reading(
+    pixels: NDArray[np.uint8], model: Path, frames: int = 90
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """What MediaPipe says of one picture when it is shown as a video: where its tracking comes to rest.
+
+    In a still picture it looks at the square that its detector finds; in a video at the one around the last frame's
+    landmarks, which it smoothes over some frames. The two readings differ.
+
+    Args:
+        pixels: RGB [H, W, 3].
+        model: ``face_landmarker.task``.
+        frames: how often it is shown.
+
+    Returns:
+        Landmarks [478, 3] in pixels and blendshapes [52] of the first face; None if no face is found.
+
+    Raises:
+        MissingDependency: if the package is not installed.
+    """
+    mediapipe: Any = require("mediapipe", extra="faces")
+    picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(pixels))
+    with _quiet_native_stderr(), _landmarker(model, "VIDEO") as landmarker:
+        for frame in range(frames):
+            result = landmarker.detect_for_video(picture, frame * 33)
+    if not result.face_landmarks:
+        return None
+    shapes = np.array([shape.score for shape in result.face_blendshapes[0]], np.float32)
+    return _in_pixels(result.face_landmarks[0], pixels), shapes
+
+
+def _in_pixels(points: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """MediaPipe's normalised landmarks as [478, 3] pixels; z is normalised by the width, as x is."""
+    height, width = pixels.shape[:2]
+    return np.array([(p.x * width, p.y * height, p.z * width) for p in points], np.float32)
+
+
 class MediaPipeReader:
     """478 landmarks, 52 blendshapes and the pose; about 10 ms a picture. Use one object a process, from one thread.
 
@@ -88,21 +135,17 @@ class MediaPipeReader:
         if not path.is_file():
             raise MissingAsset(f"MediaPipe's model is not at {path}: run  mien assets get {ASSET}  and name no path.")
         self._mediapipe = require("mediapipe", extra="faces")
-        tasks = require("mediapipe.tasks.python", extra="faces")
-        vision = require("mediapipe.tasks.python.vision", extra="faces")
-        options = vision.FaceLandmarkerOptions(
-            base_options=tasks.BaseOptions(model_asset_path=str(path)),
-            running_mode=vision.RunningMode.IMAGE,
-            num_faces=max_faces,
-            min_face_detection_confidence=confidence,
-            min_face_presence_confidence=confidence,
-            output_face_blendshapes=True,
-            output_facial_transformation_matrixes=True,
-        )
         self.model = path
         self._retry = retry
         with _quiet_native_stderr():
-            self._landmarker: Any = vision.FaceLandmarker.create_from_options(options)
+            self._landmarker: Any = _landmarker(
+                path,
+                "IMAGE",
+                num_faces=max_faces,
+                min_face_detection_confidence=confidence,
+                min_face_presence_confidence=confidence,
+                output_facial_transformation_matrixes=True,
+            )
             self._detect(np.zeros((64, 64, 3), np.uint8), 0)  # the first call makes the last of the greetings
         atexit.register(self._forget)
 
@@ -132,7 +175,6 @@ class MediaPipeReader:
         self._landmarker._handle = None
 
     def _detect(self, pixels: NDArray[np.uint8], border: int) -> list[Face]:
-        height, width = pixels.shape[:2]
         picture = self._mediapipe.Image(
             image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(pixels)
         )
@@ -141,8 +183,7 @@ class MediaPipeReader:
         for points, shapes, matrix in zip(
             result.face_landmarks, result.face_blendshapes, result.facial_transformation_matrixes, strict=True
         ):
-            # z is normalised by the width, as x is
-            landmarks = np.array([(p.x * width, p.y * height, p.z * width) for p in points], np.float32)
+            landmarks = _in_pixels(points, pixels)
             landmarks[:, :2] -= border
             (x0, y0), (x1, y1) = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
             face = Face(
