@@ -6,12 +6,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mien.errors import MienError
+from mien.errors import ConfigError, MienError
 
 T = TypeVar("T")
 
@@ -68,6 +68,43 @@ def read_json(path: Path | str) -> Any:
         raise MienError(f"Cannot read {path}: {error.strerror}; check the path.") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise MienError(f"{path} is not a JSON file ({error}); write it again.") from error
+
+
+def claim(
+    path: Path,
+    request: Mapping[str, Any],
+    content: str,
+    file: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> None:
+    """Write what a folder's content was asked for with, or check that the folder was made by the same request.
+
+    Args:
+        path: JSON file in that folder.
+        request: everything the content depends on, as JSON values.
+        content: what the folder is said to hold if it is not this, such as ``another data set``.
+        file: the whole file, with the request under ``request``; the request alone if None.
+        defaults: values of keys that files of earlier releases lack.
+
+    Raises:
+        ConfigError: if the folder belongs to another request.
+    """
+    if not path.exists():
+        write_json(path, request if file is None else file)
+        return
+    stored = read_json(path)
+    stored = {**(defaults or {}), **stored.get("request", stored)}
+    different = [_changed(key, stored.get(key), value) for key, value in request.items() if stored.get(key) != value]
+    if different:
+        raise ConfigError(
+            f"{path.parent} holds {content} ({', '.join(different)}): repeat its command, or choose another folder."
+        )
+
+
+def _changed(key: str, old: Any, new: Any) -> str:
+    """Hashes and tables of settings are named alone: nobody reads them in a sentence."""
+    told = f"{key} {old} instead of {new}"
+    return told if len(told) <= 60 else key
 
 
 def sha256_of(path: Path | str) -> str:

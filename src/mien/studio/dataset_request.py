@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-from mien.errors import BadInput, ConfigError
-from mien.io import read_json, write_json
+from mien.errors import BadInput
+from mien.io import claim
 
 SETTINGS_FILE = "dataset.json"
 SHARD_PICTURES = 512
@@ -82,17 +81,6 @@ def claim_folder(folder: Path, request: DatasetRequest) -> None:
     Raises:
         ConfigError: if the folder belongs to another request.
     """
-    path = folder / SETTINGS_FILE
     wanted = asdict(request)
-    if not path.exists():
-        record: dict[str, Any] = {"format": 1, "request": wanted, "shards": request.shards, "versions": _versions()}
-        write_json(path, record)
-        return
-    stored = {"templates": False} | read_json(path).get("request", {})
-    different = [
-        f"{key} {stored.get(key)} instead of {value}" for key, value in wanted.items() if stored.get(key) != value
-    ]
-    if different:
-        raise ConfigError(
-            f"{folder} holds another data set ({', '.join(different)}): repeat its command, or choose another folder."
-        )
+    file = {"format": 1, "request": wanted, "shards": request.shards, "versions": _versions()}
+    claim(folder / SETTINGS_FILE, wanted, "another data set", file, defaults={"templates": False})

@@ -106,7 +106,7 @@ def test_killed_at_any_moment_it_ends_the_same(data: Path, built: Path, tmp_path
 
 
 def test_another_request_is_refused(data: Path, built: Path) -> None:
-    with pytest.raises(ConfigError, match=r"other pairs \(different: seed\)"):
+    with pytest.raises(ConfigError, match=r"other pairs \(seed 3 instead of 4\)"):
         builder(data, seed=4).build(built)
     with pytest.raises(ConfigError, match=r"thresholds\.lms"):
         builder(data, thresholds={"lms": -1})

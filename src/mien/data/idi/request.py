@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mien.errors import ConfigError
-from mien.io import read_json, write_json
+from mien.io import claim
 
 SETTINGS_FILE = "pairs.json"
 PAPER_EXP, PAPER_LMS = 0.05, 0.18
@@ -102,15 +102,4 @@ def claim_pairs(folder: Path, request: PairsRequest) -> None:
     Raises:
         ConfigError: if the folder belongs to another request.
     """
-    wanted = request.model_dump(mode="json")
-    path = folder / SETTINGS_FILE
-    if not path.exists():
-        write_json(path, wanted)
-        return
-    stored = read_json(path)
-    different = [key for key in wanted if stored.get(key) != wanted[key]]
-    if different:
-        raise ConfigError(
-            f"{folder} holds other pairs (different: {', '.join(different)}); repeat its command, or choose another "
-            "folder."
-        )
+    claim(folder / SETTINGS_FILE, request.model_dump(mode="json"), "other pairs")
