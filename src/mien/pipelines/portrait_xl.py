@@ -15,7 +15,6 @@ from mien.adapters.branch import Branch
 from mien.models.text import prompt_output
 from mien.pipelines.autoencoders import without_overflow
 from mien.pipelines.portrait import PortraitPipeline
-from mien.pipelines.request import IdentityMode
 from mien.pipelines.text import Text
 
 
@@ -62,7 +61,7 @@ class PortraitXLPipeline(PortraitPipeline):
         adapters: dict[str, Branch] | None = None,
         guidance: dict[str, float] | None = None,
         scales: dict[str, float] | None = None,
-        identity_mode: IdentityMode = "branch",
+        identity_mode: str = "branch",
         force_zeros_for_empty_prompt: bool = True,
     ) -> None:
         super().__init__(
