@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class MienError(Exception):
     """Base of all errors mien raises on purpose; the command line prints it and exits with code 2."""
@@ -25,3 +30,24 @@ class MissingAsset(MienError):
 
 class ConfigError(MienError):
     """A configuration has an unknown key, a wrong type or a value out of range."""
+
+
+class Problem(NamedTuple):
+    """What pydantic finds wrong first.
+
+    Attributes:
+        where: the key, dotted; ``the whole`` where it is no one key.
+        what: pydantic's words, without a full stop.
+        given: the value.
+    """
+
+    where: str
+    what: str
+    given: Any
+
+
+def first_problem(error: ValidationError) -> Problem:
+    """The first of pydantic's findings, to be told in one sentence."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    return Problem(where or "the whole", first["msg"], first["input"])

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mien.conditions import MAX_POSE, Emotion
-from mien.errors import BadInput
+from mien.errors import BadInput, first_problem
 
 Role = str
 ROLES = ("identity", "expression", "pose")
@@ -125,9 +125,8 @@ class GenerateRequest(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"] if part != "[key]")
-            raise BadInput(f"{where}: {first['msg'].lower()}, not {first['input']!r}.") from error
+            where, what, given = first_problem(error)
+            raise BadInput(f"{where}: {what.lower()}, not {given!r}.") from error
 
     @property
     def inputs(self) -> dict[Role, Path]:

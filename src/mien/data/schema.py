@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mien.errors import BadInput
+from mien.errors import BadInput, first_problem
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Signed = Annotated[float, Field(ge=-1.0, le=1.0)]
@@ -117,7 +117,7 @@ class Sample(_Record):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise BadInput(f"This is not the record of a portrait: {_first(error)}.") from error
+            raise _no_record(error) from error
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -125,15 +125,14 @@ class Sample(_Record):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise BadInput(f"This is not the record of a portrait: {_first(error)}.") from error
+            raise _no_record(error) from error
+
+
+def _no_record(error: ValidationError) -> BadInput:
+    where, what, _ = first_problem(error)
+    return BadInput(f"This is not the record of a portrait: {where}: {what}.")
 
 
 def sample_key(person: int, picture: int) -> str:
     """Name of a sample in its shard."""
     return f"{person:07d}-{picture:03d}"
-
-
-def _first(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "the whole"
-    return f"{where}: {problem['msg']}"

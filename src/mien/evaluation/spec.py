@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mien.errors import ConfigError, MissingAsset
+from mien.errors import ConfigError, MissingAsset, first_problem
 from mien.io import read_json
 
 if TYPE_CHECKING:
@@ -177,8 +177,8 @@ def load_spec(place: str) -> ModelSpec:
     try:
         return ModelSpec.model_validate(shipped[place] if place in shipped else read_json(place))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{place}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+        where, what, _ = first_problem(error)
+        raise ConfigError(f"{place}: {where}: {what}.") from error
 
 
 def shipped_specs() -> Mapping[str, Any]:

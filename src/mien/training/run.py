@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mien.errors import ConfigError
+from mien.errors import ConfigError, first_problem
 from mien.io import cache_folder
 from mien.training.config import TrainConfig
 from mien.training.presets import SHIPPED, preset
@@ -35,9 +35,8 @@ def resolve(name: str, overrides: dict[str, Any]) -> TrainConfig:
     try:
         return TrainConfig.model_validate(config.model_dump() | overrides)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"Setting '{where}' of {name} is wrong: {first['msg']}.") from error
+        where, what, _ = first_problem(error)
+        raise ConfigError(f"Setting '{where}' of {name} is wrong: {what}.") from error
 
 
 def train(

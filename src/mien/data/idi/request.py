@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mien.errors import ConfigError
+from mien.errors import ConfigError, first_problem
 from mien.io import claim
 
 SETTINGS_FILE = "pairs.json"
@@ -92,8 +92,8 @@ def checked_request(**values: Any) -> PairsRequest:
     try:
         return PairsRequest.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"Setting '{'.'.join(map(str, first['loc']))}' of the pairs: {first['msg']}.") from error
+        where, what, _ = first_problem(error)
+        raise ConfigError(f"Setting '{where}' of the pairs: {what}.") from error
 
 
 def claim_pairs(folder: Path, request: PairsRequest) -> None:

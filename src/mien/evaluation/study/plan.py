@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mien.errors import BadInput, ConfigError
+from mien.errors import BadInput, ConfigError, first_problem
 from mien.io import read_json, write_json
 
 FILE = "study.json"
@@ -90,8 +90,8 @@ def load_study(folder: Path) -> Study:
     try:
         return Study.model_validate(read_json(folder / FILE))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{folder / FILE}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+        where, what, _ = first_problem(error)
+        raise ConfigError(f"{folder / FILE}: {where}: {what}.") from error
 
 
 def add_question(
