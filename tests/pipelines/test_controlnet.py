@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mien.adapters import Branch
 from mien.errors import BadInput
 from mien.models.controlnet import build_controlnet
 from mien.pipelines import PortraitPipeline
@@ -108,3 +109,23 @@ def test_it_takes_the_place_of_a_branch_and_is_saved(tmp_path: Path) -> None:
     torch.testing.assert_close(draw(again, **given("landmarks")), before, atol=1e-5, rtol=1e-4)
     again.adapters["landmarks"] = tiny_branch(again.unet, "landmarks")
     torch.testing.assert_close(draw(again, **given("landmarks")), before, atol=1e-5, rtol=1e-4)
+
+
+def test_a_controlnet_is_told_by_the_tokens_of_a_branch() -> None:
+    pipeline = pipeline_with_controlnet()
+    expression = pipeline.adapters["expression"].encoder
+    width, feature_dim = pipeline.unet.config["cross_attention_dim"], expression.proj.in_features
+    settings = {"feature_dim": feature_dim, "tokens": 0, "pooled": False}
+    told = Branch.for_unet(pipeline.unet, "expression", width, site="controlnet", encoder=settings)
+    pipeline.adapters["expression"] = told
+    features = torch.randn(2, 5, feature_dim, generator=torch.Generator().manual_seed(0))
+    other = features.clone()
+    other[1] = -other[1]
+    one, two = (draw(pipeline, identity=tiny_condition("identity", 2), expression=f) for f in (features, other))
+    torch.testing.assert_close(one[0], two[0], atol=1e-5, rtol=1e-4)
+    assert (one[1] - two[1]).abs().max() > 1e-4
+    without = draw(pipeline, identity=tiny_condition("identity", 2))
+    off = draw(pipeline, identity=tiny_condition("identity", 2), expression=features, scales={"expression": 0.0})
+    assert torch.equal(without, off)
+    with pytest.raises(BadInput, match="expression branch"):
+        draw(pipeline, expression=features, steps={"expression": (0.0, 0.5)})

@@ -1,4 +1,4 @@
-"""A ControlNet in the place of the landmarks branch."""
+"""A ControlNet in the place of the landmarks branch, or told by a branch's tokens (EmojiDiff A.2 b)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from mien.adapters.plan import spread
+from mien.models.controlnet import blank_picture
 
 
 @dataclass(frozen=True)
@@ -17,15 +18,17 @@ class ControlledRows:
 
     Attributes:
         controlnet: a diffusers ``ControlNetModel``.
-        pictures: what it reads, [R, 3, H, W] in [0, 1], one a row that takes part.
-        rows: those rows of the batch of all evaluations, int64 [R].
+        rows: the rows of the batch of all evaluations that take part, int64 [R].
         scale: how much of its output is added, [R].
+        pictures: what it reads, [R, 3, H, W] in [0, 1]; None for a blank picture.
+        states: the tokens [R, N, D] that it attends to; None for those of the text.
     """
 
     controlnet: Any
-    pictures: Tensor
     rows: Tensor
     scale: Tensor
+    pictures: Tensor | None = None
+    states: Tensor | None = None
 
     def __call__(
         self, noisy: Tensor, timestep: Tensor, text: Tensor, added: Mapping[str, Any] | None = None
@@ -40,13 +43,11 @@ class ControlledRows:
         """
         given = (added or {}).items()
         chosen = {option: {name: value[self.rows] for name, value in values.items()} for option, values in given}
+        noisy_rows = noisy[self.rows]
+        pictures = blank_picture(self.controlnet, noisy_rows) if self.pictures is None else self.pictures
+        states = text[self.rows] if self.states is None else self.states
         down, middle = self.controlnet(
-            noisy[self.rows],
-            timestep,
-            text[self.rows],
-            controlnet_cond=self.pictures,
-            return_dict=False,
-            **chosen,
+            noisy_rows, timestep, states, controlnet_cond=pictures, return_dict=False, **chosen
         )
         return {
             "down_block_additional_residuals": tuple(self._placed(part, len(noisy)) for part in down),
@@ -59,28 +60,31 @@ class ControlledRows:
 
 
 def controlled_rows(
-    controlnet: Any, condition: str, picture: Tensor, scale: Tensor, evaluations: Sequence[frozenset[str]]
+    controlnet: Any,
+    condition: str,
+    told: Tensor,
+    scale: Tensor,
+    evaluations: Sequence[frozenset[str]],
 ) -> ControlledRows | None:
     """The rows of a call in which a ControlNet acts; None where no evaluation holds its condition.
 
     Args:
         controlnet: a diffusers ``ControlNetModel``.
         condition: its name among the conditions of an evaluation.
-        picture: [P, 3, H, W] in [-1, 1].
+        told: its picture [P, 3, H, W] in [-1, 1], or tokens [P, N, D] in the place of the text's.
         scale: one number, or one a picture [P].
         evaluations: conditions of each of the E evaluations, in their order in the batch.
     """
     import torch
 
-    count = len(picture)
+    count = len(told)
     holds = [index for index, names in enumerate(evaluations) if condition in names]
     if not holds:
         return None
-    rows = torch.cat([torch.arange(count) + index * count for index in holds])
+    rows = torch.cat([torch.arange(count) + index * count for index in holds]).to(controlnet.device)
     place = {"device": controlnet.device, "dtype": controlnet.dtype}
-    pictures = ((picture + 1) / 2).to(**place)  # diffusers' ControlNets read pictures in [0, 1]
-    each = scale.expand(count) if scale.ndim == 0 else scale
-    repeats = len(holds)
-    return ControlledRows(
-        controlnet, torch.cat([pictures] * repeats), rows.to(controlnet.device), torch.cat([each.to(**place)] * repeats)
-    )
+    each = torch.cat([scale.expand(count) if scale.ndim == 0 else scale] * len(holds)).to(**place)
+    repeated = torch.cat([told.to(**place)] * len(holds))
+    if told.ndim == 3:
+        return ControlledRows(controlnet, rows, each, states=repeated)
+    return ControlledRows(controlnet, rows, each, pictures=(repeated + 1) / 2)  # diffusers' read pictures in [0, 1]

@@ -53,7 +53,8 @@ class PortraitPipeline(DiffusionPipeline):
         unet: the base model.
         scheduler: any diffusers scheduler; its ``prediction_type`` is that of the UNet.
         expression_encoder: face crops -> features for the expression branch; not needed when features are given.
-        controlnet: reads the landmark picture in the place of a landmarks branch (the papers' comparison).
+        controlnet: reads the landmark picture in the place of a landmarks branch (the papers' comparison), or is told
+            by the tokens of a branch of the site ``controlnet``.
         adapters: name -> branch.
         guidance: the base's own guidance weights, over :data:`DEFAULT_GUIDANCE`; stands in ``model_index.json``.
         scales: the base's own scales, likewise; 0 turns a branch off that is only used when it is asked for.
@@ -76,7 +77,7 @@ class PortraitPipeline(DiffusionPipeline):
         adapters: dict[str, Branch] | None = None,
         guidance: dict[str, float] | None = None,
         scales: dict[str, float] | None = None,
-        identity_mode: IdentityMode = "prompt",
+        identity_mode: str = "prompt",
     ) -> None:
         super().__init__()
         check_names("guidance", guidance or {}, tuple(DEFAULT_GUIDANCE))
@@ -323,14 +324,20 @@ class PortraitPipeline(DiffusionPipeline):
         repeats: int,
         limited: set[str],
     ) -> ControlledRows | None:
-        """Take the landmark picture out of the branches' conditions where a ControlNet reads it."""
-        kind = "landmarks"
-        if self.controlnet is None or kind not in conditions.branches:
+        """Take what a ControlNet is told out of the branches: the landmark picture, or the tokens of a branch."""
+        if self.controlnet is None:
+            return None
+        told = [name for name, branch in self.adapters.items() if branch.site == "controlnet"]
+        kind = self.adapters[told[0]].kind if told else "landmarks"
+        if kind not in conditions.branches:
             return None
         if kind in limited:
-            raise BadInput("masks and steps need a landmarks branch; a ControlNet acts everywhere and all the time.")
+            raise BadInput(f"masks and steps need a {kind} branch; a ControlNet acts everywhere and all the time.")
+        condition = conditions.branches.pop(kind)
+        if told:
+            condition = self._tokens(self.adapters[told[0]], condition, kind)
         scale = per_picture(scales.get(kind, 1.0), repeats)
-        return controlled_rows(self.controlnet, kind, conditions.branches.pop(kind), scale, guide.evaluations())
+        return controlled_rows(self.controlnet, kind, condition, scale, guide.evaluations())
 
     def _encode(self, prompts: list[str], identity: Tensor | None = None) -> Text:
         """Encode prompts, with face embeddings [B, 512] in the place of ``id``."""
