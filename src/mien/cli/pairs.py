@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mien.data.idi import defaults
+
 app = typer.Typer(help="Pairs of pictures with one expression and two people (EmojiDiff's IDI).", no_args_is_help=True)
 
 
@@ -26,21 +28,27 @@ def build(
         str, typer.Option(metavar="redraw|oracle|FILE.onnx", help="How templates come to another person.")
     ] = "redraw",
     landmarks: Annotated[bool, typer.Option("--landmarks", help="Templates are also told E's landmarks.")] = False,
-    strength: Annotated[float, typer.Option(help="Of the redraw: share of the denoising steps it runs.")] = 0.6,
-    exp: Annotated[float, typer.Option(help="Largest Exp that is kept.")] = 0.05,
-    lms: Annotated[float, typer.Option(help="Largest LMS that is kept.")] = 0.18,
-    identity: Annotated[float, typer.Option(help="Largest identity cosine that is kept.")] = 0.5,
-    sharpness: Annotated[float, typer.Option(help="Least sharpness of the template against its target's.")] = 0.0,
-    direction: Annotated[str, typer.Option(metavar="keep|exclude", help="exclude is the paper's sentence.")] = "keep",
+    strength: Annotated[
+        float, typer.Option(help="Of the redraw: share of the denoising steps it runs.")
+    ] = defaults.STRENGTH,
+    exp: Annotated[float, typer.Option(help="Largest Exp that is kept.")] = defaults.EXP,
+    lms: Annotated[float, typer.Option(help="Largest LMS that is kept.")] = defaults.LMS,
+    identity: Annotated[float, typer.Option(help="Largest identity cosine that is kept.")] = defaults.IDENTITY,
+    sharpness: Annotated[
+        float, typer.Option(help="Least sharpness of the template against its target's.")
+    ] = defaults.SHARPNESS,
+    direction: Annotated[
+        str, typer.Option(metavar="keep|exclude", help="exclude is the paper's sentence.")
+    ] = defaults.DIRECTION,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Exp and LMS from pairs known to be good, not the paper's.")
     ] = False,
     targets: Annotated[int | None, typer.Option(min=1, help="Targets; all of the data set if not given.")] = None,
-    attempts: Annotated[int, typer.Option(help="Templates tried for each target.")] = 1,
-    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 25,
-    batch: Annotated[int, typer.Option(help="Attempts drawn at once.")] = 8,
-    per_shard: Annotated[int, typer.Option(help="Pairs in a shard.")] = 512,
-    seed: Annotated[int, typer.Option(help="Of people and noise.")] = 0,
+    attempts: Annotated[int, typer.Option(help="Templates tried for each target.")] = defaults.ATTEMPTS,
+    steps: Annotated[int, typer.Option(help="Denoising steps.")] = defaults.STEPS,
+    batch: Annotated[int, typer.Option(help="Attempts drawn at once.")] = defaults.BATCH,
+    per_shard: Annotated[int, typer.Option(help="Pairs in a shard.")] = defaults.PER_SHARD,
+    seed: Annotated[int, typer.Option(help="Of people and noise.")] = defaults.SEED,
     reader: Annotated[str, typer.Option(metavar="NAME", help="auto, mediapipe or studio.")] = "auto",
     facekit: Annotated[
         Path | None, typer.Option(help="The face kit's file, for oracle; MIEN_FACEKIT if not given.")

@@ -7,12 +7,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mien.data.idi import defaults
 from mien.errors import ConfigError, first_problem
 from mien.io import claim
 
 SETTINGS_FILE = "pairs.json"
-PAPER_EXP, PAPER_LMS = 0.05, 0.18
-"""EmojiDiff's thresholds, on photographs."""
 
 
 class Thresholds(BaseModel):
@@ -29,11 +28,11 @@ class Thresholds(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    exp: float = Field(default=PAPER_EXP, gt=0)
-    lms: float = Field(default=PAPER_LMS, gt=0)
-    identity: float = Field(default=0.5, ge=-1, le=1)
-    sharpness: float = Field(default=0.0, ge=0)
-    direction: Literal["keep", "exclude"] = "keep"
+    exp: float = Field(default=defaults.EXP, gt=0)
+    lms: float = Field(default=defaults.LMS, gt=0)
+    identity: float = Field(default=defaults.IDENTITY, ge=-1, le=1)
+    sharpness: float = Field(default=defaults.SHARPNESS, ge=0)
+    direction: Literal["keep", "exclude"] = defaults.DIRECTION
 
 
 class PairsRequest(BaseModel):
@@ -62,16 +61,16 @@ class PairsRequest(BaseModel):
     models: dict[str, str]
     maker: Literal["redraw", "onnx", "oracle"] = "redraw"
     conditions: tuple[Literal["expression", "landmarks"], ...] = ("expression",)
-    strength: float = Field(default=0.6, gt=0, le=1)
+    strength: float = Field(default=defaults.STRENGTH, gt=0, le=1)
     thresholds: Thresholds = Thresholds()
-    attempts: int = Field(default=1, ge=1, le=100)
+    attempts: int = Field(default=defaults.ATTEMPTS, ge=1, le=100)
     targets: int = Field(ge=1)
-    steps: int = Field(default=25, ge=1)
+    steps: int = Field(default=defaults.STEPS, ge=1)
     scales: dict[str, float] = {}
     guidance: dict[str, float] = {}
-    batch: int = Field(default=8, ge=1)
-    per_shard: int = Field(default=512, ge=1)
-    seed: int = Field(default=0, ge=0)
+    batch: int = Field(default=defaults.BATCH, ge=1)
+    per_shard: int = Field(default=defaults.PER_SHARD, ge=1)
+    seed: int = Field(default=defaults.SEED, ge=0)
 
     @property
     def batches(self) -> int:

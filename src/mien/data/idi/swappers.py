@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from mien.data.idi.defaults import STRENGTH
 from mien.data.idi.draw import drawn
 from mien.errors import BadInput
 from mien.faces.connections import POLYLINES
@@ -47,7 +48,7 @@ class Redraw:
     pipeline: Any
     tools: Tools
     conditions: Sequence[str] = ("expression",)
-    strength: float = 0.6
+    strength: float = STRENGTH
     options: Mapping[str, Any] = field(default_factory=dict)
     name: str = "redraw"
 

@@ -1,0 +1,18 @@
+"""What ``mien pairs build`` does unless told otherwise; apart from the request, so that ``--help`` reads it at once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+EXP: Final = 0.05
+LMS: Final = 0.18
+"""EmojiDiff's thresholds, on photographs."""
+IDENTITY: Final = 0.5
+SHARPNESS: Final = 0.0
+DIRECTION: Final = "keep"
+STRENGTH: Final = 0.6
+ATTEMPTS: Final = 1
+STEPS: Final = 25
+BATCH: Final = 8
+PER_SHARD: Final = 512
+SEED: Final = 0
