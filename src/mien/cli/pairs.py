@@ -59,7 +59,7 @@ def build(
     The same command goes on where it was stopped.
     """
     from mien.cli.progress import bar
-    from mien.data.idi.open import open_builder
+    from mien.data.idi.open import Order, build_pairs
 
     thresholds = {"exp": exp, "lms": lms, "identity": identity, "sharpness": sharpness, "direction": direction}
     settings = {
@@ -67,7 +67,7 @@ def build(
         "strength": strength, "thresholds": thresholds, "attempts": attempts, "steps": steps, "batch": batch,
         "per_shard": per_shard, "seed": seed,
     }  # fmt: skip
-    builder = open_builder(data, model, maker, settings, targets, reader, facekit, calibrate)
-    told = builder.build(output, bar)
+    order = Order.of(data, model, maker, settings, targets, reader, facekit)
+    told = build_pairs(order, output, calibrate, bar)
     reasons = ", ".join(f"{name} {count}" for name, count in told["reasons"].items())
     typer.echo(f"{told['pairs']} pairs from {told['attempts']} attempts in {output} ({reasons})")

@@ -7,8 +7,9 @@ name at once; at the end they become shards, ``manifest.parquet`` and the report
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from mien.io import read_json, write_json
 from mien.toolbox import Seen, Tools, largest_face
 
 PARTS = ".parts"
+REMEMBERED = 1024
+"""Portraits whose reading is kept: about two shards, whose pictures are in memory anyway."""
 _TRIES = 20
 """Portraits looked at for a second or third person before a shard is said to hold nobody else."""
 
@@ -63,20 +66,19 @@ class Builder:
         """
         claim_pairs(folder, self.request)
         parts = folder / PARTS
-        if not (folder / MANIFEST).exists():
+        if not is_finished(folder):
             with bar(self.request.targets, "pairs") as told:
                 for number in range(self.request.batches):
                     if not _rows_file(parts, number).exists():
                         self._batch(parts, number)
                     told(len(self.request.rows(number)))
             self._finish(folder, parts)
-        shutil.rmtree(parts, ignore_errors=True)
-        return read_json(folder / "report.json")
+        return report_of(folder)
 
     def _batch(self, parts: Path, number: int) -> None:
         rows: list[dict[str, Any]] = []
         kept: dict[int, Entry] = {}
-        targets = {row: self.look(self.portraits[row].image) for row in self.request.rows(number)}
+        targets = {row: self.read(row) for row in self.request.rows(number)}
         for row, target in targets.items():
             if target.face is None:
                 nobody = Verdict(None, None, None, None, "no face in the target")
@@ -97,6 +99,11 @@ class Builder:
             for row in sorted(kept):
                 writer.write(kept[row])
         write_json(_rows_file(parts, number), sorted(rows, key=lambda one: (one["row"], one["attempt"])))
+
+    @cached_property
+    def read(self) -> Callable[[int], Read]:
+        """Reads a portrait by its row, once while it is remembered: it is a target, and stands beside many others."""
+        return lru_cache(maxsize=REMEMBERED)(lambda row: self.look(self.portraits[row].image))
 
     def look(self, image: np.ndarray) -> Read:
         """Read a picture."""
@@ -120,11 +127,12 @@ class Builder:
         """Two portraits with faces, of two further people of the same shard."""
         beside = self.portraits.beside(row)
         seen, found = {self.portraits[row].sample.person}, []
-        for other in rng.permutation(len(beside))[:_TRIES]:
-            entry = self.portraits[beside[int(other)]]
+        for place in rng.permutation(len(beside))[:_TRIES]:
+            other = beside[int(place)]
+            entry = self.portraits[other]
             if entry.sample.person in seen:
                 continue
-            read = self.look(entry.image)
+            read = self.read(other)
             if read.face is not None:
                 seen.add(entry.sample.person)
                 found.append((entry, read))
@@ -160,6 +168,17 @@ class Builder:
         shown = write_shards(folder, pairs, self.request.per_shard)
         write_report(folder, self.request, rows, shown)
         write_manifest(folder / MANIFEST, rows, self.request.models)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a folder holds all pairs that it was claimed for."""
+    return (folder / MANIFEST).exists()
+
+
+def report_of(folder: Path) -> dict[str, Any]:
+    """The numbers of a finished set; what a killed build may have left beside it is removed."""
+    shutil.rmtree(folder / PARTS, ignore_errors=True)
+    return read_json(folder / "report.json")
 
 
 def write_shards(folder: Path, pairs: Iterator[Entry], per_shard: int, shown: int = 24) -> list[Entry]:

@@ -1,22 +1,23 @@
-"""From the options of ``mien pairs build`` to a builder."""
+"""From the options of ``mien pairs build`` to pairs: nothing that draws is loaded before it is needed."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.assets import embedded
-from mien.data.idi.build import Builder
+from mien.bars import Bar, silent
+from mien.data.idi.build import Builder, is_finished, report_of
 from mien.data.idi.filters import Read, calibrated
-from mien.data.idi.makers import Iterated, Oracle, TemplateMaker
-from mien.data.idi.request import checked_request
+from mien.data.idi.makers import Iterated, Oracle
+from mien.data.idi.request import SETTINGS_FILE, PairsRequest, checked_request, claim_pairs
 from mien.data.idi.source import Portraits
-from mien.data.idi.swappers import OnnxSwapper, Redraw, Swapper
+from mien.data.idi.swappers import OnnxSwapper, Redraw
 from mien.errors import BadInput, MienError
-from mien.io import sha256_of
+from mien.io import claim, read_json, sha256_of, write_json
 from mien.provenance.fingerprint import model_hashes
 from mien.toolbox import Tools
 
@@ -27,76 +28,144 @@ log = logging.getLogger(__name__)
 
 CALIBRATION = 64
 """Portraits that thresholds are calibrated on."""
+CALIBRATION_FILE = "calibration.json"
 
 
-def open_builder(
-    data: Path,
-    model: str,
-    maker: str,
-    settings: Mapping[str, Any],
-    targets: int | None = None,
-    reader: str = "auto",
-    facekit: Path | None = None,
-    calibrate: bool = False,
-) -> Builder:
-    """Load what a build works with.
+@dataclass(frozen=True, eq=False)
+class Order:
+    """What is asked for, checked, with all hashes, but without the models that draw.
 
-    Args:
-        data: folder of shards.
-        model: spec of the model that draws, see `mien.evaluation.spec`.
+    Attributes:
+        request: everything the pairs depend on.
+        portraits: the data set.
+        tools: reads faces.
+        model: name of the spec.
+        spec: of the model that draws.
         maker: ``redraw``, ``oracle`` or an ONNX file.
-        settings: further settings of `PairsRequest`.
-        targets: how many; all when None.
-        reader: ``auto``, ``mediapipe`` or ``studio``.
-        facekit: for the oracle.
-        calibrate: take the thresholds of Exp and LMS from pairs that are good by construction: exact renders where
-            the data set is the studio's and the face kit is there, else each picture and its own reconstruction.
-
-    Raises:
-        MienError: if a file is missing or does not fit, or a setting is wrong.
+        facekit: the face kit's file; None takes ``MIEN_FACEKIT``.
     """
-    from mien.evaluation.spec import load_spec
 
-    portraits, spec = Portraits(data), load_spec(model)
-    count = min(targets or len(portraits), len(portraits))
-    kind = maker if maker in ("redraw", "oracle") else "onnx"
-    if kind == "onnx" and not Path(maker).is_file():
-        raise BadInput(f"There is no maker {maker!r}: choose redraw, oracle, or give an ONNX file.")
-    tools = Tools.load(spec.base, reader)
-    request = checked_request(
-        **settings, data=portraits.sha256, models={name: sha256_of(file) for name, file in tools.files.items()},
-        maker=kind, targets=count, scales=spec.scales, guidance=spec.guidance,
-    )  # fmt: skip
-    pipeline = None
-    made: TemplateMaker
-    if kind == "oracle":
-        made = Oracle(_renderer(facekit))
-    else:
-        pipeline = _pipeline(spec, model)
-        folder = embedded(spec.base) if spec.base == "studio" else Path(spec.base)
-        models = spec.hashes(model_hashes(folder, {})) | request.models
+    request: PairsRequest
+    portraits: Portraits
+    tools: Tools
+    model: str
+    spec: ModelSpec
+    maker: str
+    facekit: Path | None
+
+    @classmethod
+    def of(
+        cls,
+        data: Path,
+        model: str,
+        maker: str,
+        settings: Mapping[str, Any],
+        targets: int | None = None,
+        reader: str = "auto",
+        facekit: Path | None = None,
+    ) -> Order:
+        """Check what is asked for.
+
+        Args:
+            data: folder of shards.
+            model: spec of the model that draws, see `mien.evaluation.spec`.
+            maker: see the attributes.
+            settings: further settings of `PairsRequest`.
+            targets: how many; all when None.
+            reader: ``auto``, ``mediapipe`` or ``studio``.
+            facekit: for the oracle.
+
+        Raises:
+            MienError: if a file is missing or does not fit, or a setting is wrong.
+        """
+        from mien.evaluation.spec import load_spec
+
+        portraits, spec = Portraits(data), load_spec(model)
+        kind = maker if maker in ("redraw", "oracle") else "onnx"
+        if kind == "onnx" and not Path(maker).is_file():
+            raise BadInput(f"There is no maker {maker!r}: choose redraw, oracle, or give an ONNX file.")
+        tools = Tools.load(spec.base, reader)
+        models = {name: sha256_of(file) for name, file in tools.files.items()}
+        request = checked_request(
+            **settings, data=portraits.sha256, models=models, maker=kind,
+            targets=min(targets or len(portraits), len(portraits)), scales=spec.scales, guidance=spec.guidance,
+        )  # fmt: skip
+        if kind != "oracle":
+            folder = embedded(spec.base) if spec.base == "studio" else Path(spec.base)
+            models = spec.hashes(model_hashes(folder, {})) | models
+            if kind == "onnx":
+                models["swapper"] = sha256_of(maker)
+            request = request.model_copy(update={"models": dict(sorted(models.items()))})
+        return cls(request, portraits, tools, model, spec, maker, facekit)
+
+    def open(self) -> Builder:
+        """Load what draws.
+
+        Raises:
+            MienError: if a file is missing or does not fit.
+        """
+        request = self.request
+        if request.maker == "oracle":
+            return Builder(request, self.portraits, Oracle(_renderer(self.facekit)), self.tools)
+        pipeline = self.spec.load()
+        if "expression" not in pipeline.adapters:
+            raise BadInput(
+                f"The model {self.model} has no expression branch, which draws the templates; give another spec."
+            )
+        pipeline.set_progress_bar_config(disable=True)
         options = {
             "num_inference_steps": request.steps, "scales": request.scales, "guidance": request.guidance,
-            "identity_mode": spec.identity_mode,
+            "identity_mode": self.spec.identity_mode,
         }  # fmt: skip
-        swapper: Swapper = Redraw(pipeline, tools, request.conditions, request.strength, options)
-        if kind == "onnx":
-            swapper, models["swapper"] = OnnxSwapper(Path(maker)), sha256_of(maker)
-        request = request.model_copy(update={"models": dict(sorted(models.items()))})
-        made = Iterated(pipeline, tools, swapper, request.conditions, options)
-    builder = Builder(request, portraits, made, tools)
-    if not calibrate:
-        return builder
-    limits = calibrated(list(_good_pairs(builder, pipeline, facekit)), request.thresholds)
-    return replace(builder, request=request.model_copy(update={"thresholds": limits}))
+        if request.maker == "onnx":
+            swapper = OnnxSwapper(Path(self.maker))
+        else:
+            swapper = Redraw(pipeline, self.tools, request.conditions, request.strength, options)
+        maker = Iterated(pipeline, self.tools, swapper, request.conditions, options)
+        return Builder(request, self.portraits, maker, self.tools)
 
 
-def _pipeline(spec: ModelSpec, name: str) -> Any:
-    pipeline = spec.load()
-    if "expression" not in pipeline.adapters:
-        raise BadInput(f"The model {name} has no expression branch, which draws the templates; give another spec.")
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+def build_pairs(order: Order, folder: Path, calibrate: bool = False, bar: Bar = silent) -> dict[str, Any]:
+    """Make all pairs of an order, or those that are missing; what draws is loaded only if some are.
+
+    Args:
+        order: what is asked for.
+        folder: see `Builder.build`; with ``calibration.json`` where thresholds were calibrated.
+        calibrate: take the thresholds of Exp and LMS from pairs that are good by construction: exact renders where
+            the data set is the studio's and the face kit is there, else each picture and its own reconstruction.
+        bar: makes progress bars.
+
+    Returns:
+        The numbers of the report.
+
+    Raises:
+        ConfigError: if the folder holds other pairs.
+        MienError: if a file is missing or does not fit.
+    """
+    request = _calibrated_before(order.request, folder) if calibrate else order.request
+    if request is not None and (folder / SETTINGS_FILE).exists():
+        claim_pairs(folder, request)
+        if is_finished(folder):
+            return report_of(folder)
+    builder = order.open()
+    if request is None:
+        limits = calibrated(list(_good_pairs(builder, order.facekit)), order.request.thresholds)
+        request = order.request.model_copy(update={"thresholds": limits})
+        claim_pairs(folder, request)
+        stored = {"request": order.request.model_dump(mode="json"), "exp": limits.exp, "lms": limits.lms}
+        write_json(folder / CALIBRATION_FILE, stored)
+    return replace(builder, request=request).build(folder, bar)
+
+
+def _calibrated_before(request: PairsRequest, folder: Path) -> PairsRequest | None:
+    """The request with the thresholds that an earlier call found for it; None where there was none."""
+    path = folder / CALIBRATION_FILE
+    if not path.exists():
+        return None
+    claim(path, request.model_dump(mode="json"), "other pairs")
+    stored = read_json(path)
+    limits = request.thresholds.model_copy(update={"exp": stored["exp"], "lms": stored["lms"]})
+    return request.model_copy(update={"thresholds": limits})
 
 
 def _renderer(facekit: Path | None) -> Any:
@@ -106,29 +175,27 @@ def _renderer(facekit: Path | None) -> Any:
     return Renderer(FaceKit.load(facekit))
 
 
-def _good_pairs(builder: Builder, pipeline: Any, facekit: Path | None) -> Iterator[tuple[Read, Read]]:
+def _good_pairs(builder: Builder, facekit: Path | None) -> Iterator[tuple[Read, Read]]:
     """(template, target) of some portraits, good by construction: exact renders, else the autoencoder's copies."""
-    oracle = _oracle_of(builder, facekit)
-    if oracle is None and pipeline is None:
-        raise BadInput("There is nothing to calibrate on: give --facekit for a studio data set, or a model that draws.")
+    maker = builder.maker
+    oracle = maker if isinstance(maker, Oracle) else _oracle_of(builder.portraits, facekit)
     for row in range(min(CALIBRATION, len(builder.portraits))):
-        target = builder.look(builder.portraits[row].image)
+        target = builder.read(row)
         if target.face is None:
             continue
         if oracle is not None:
             picture = oracle.make([builder.job(row, 0, target)[0]])[0]
         else:
-            picture = _copied(pipeline, target.image)
+            assert isinstance(maker, Iterated)
+            picture = _copied(maker.pipeline, target.image)
         yield builder.look(picture), target
 
 
-def _oracle_of(builder: Builder, facekit: Path | None) -> Oracle | None:
+def _oracle_of(portraits: Portraits, facekit: Path | None) -> Oracle | None:
     """The exact maker where the portraits are the studio's and the face kit is there."""
-    if isinstance(builder.maker, Oracle):
-        return builder.maker
     try:
         oracle = Oracle(_renderer(facekit))
-        oracle.planned(builder.portraits[0].sample)
+        oracle.planned(portraits[0].sample)
     except MienError as error:
         log.info("calibrating on copies of the pictures, since there are no exact ones: %s", error)
         return None

@@ -88,7 +88,7 @@ def _histogram(name: str, values: Sequence[float], limit: float) -> str:
     """An SVG with a line at the threshold."""
     if not values:
         return ""
-    low, high = min(*values, limit, 0.0), max(*values, limit) * 1.02
+    low, high = min(*values, limit, 0.0), max(*values, limit, 1e-6) * 1.02
     counts, _ = np.histogram(values, bins=_BINS, range=(low, high))
     width, height = 300, 110
     step, tall = width / _BINS, height / max(int(counts.max()), 1)

@@ -1,0 +1,106 @@
+"""What is loaded, read and calibrated when pairs are asked for again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.data.idi import open as opening
+from mien.data.idi.build import Builder
+from mien.data.idi.filters import Read
+from mien.data.idi.makers import Job
+from mien.data.idi.open import CALIBRATION_FILE, Order, build_pairs
+from mien.errors import ConfigError
+from mien.faces.types import Reading
+from mien.io import read_json
+from mien.toolbox import Tools
+from tests.data.idi_fakes import TOOLS, Recolour, builder, read
+from tests.synthetic import write_corpus
+
+pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'mien[pairs]'")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("portraits"), people=4, per_person=3)
+
+
+class Loads:
+    """Counts the builders opened and the times that good pairs were made."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opened = self.calibrated = 0
+        monkeypatch.setattr(Tools, "load", lambda base, reader: TOOLS)
+        monkeypatch.setattr(Order, "open", self.open)
+        monkeypatch.setattr(opening, "_good_pairs", self.good_pairs)
+
+    def open(self, order: Order | None = None) -> Builder:
+        self.opened += 1
+        assert self.order is not None
+        return Builder(self.order.request, self.order.portraits, Recolour(), TOOLS)
+
+    def good_pairs(self, made: Builder, facekit: Path | None) -> Iterator[tuple[Read, Read]]:
+        self.calibrated += 1
+        for row in range(4):
+            shown = made.portraits[row].image.copy()
+            shown[0, 1] += 30
+            yield made.look(shown), made.read(row)
+
+    def pairs(self, data: Path, folder: Path, calibrate: bool = True, **settings: Any) -> dict[str, Any]:
+        self.order = Order.of(data, "expression", "oracle", {"batch": 4, "seed": 3} | settings)
+        return build_pairs(self.order, folder, calibrate)
+
+
+def test_a_finished_set_loads_nothing_and_keeps_its_calibration(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads = Loads(monkeypatch)
+    first = loads.pairs(data, tmp_path)
+    assert (loads.opened, loads.calibrated) == (1, 1)
+    assert first["thresholds"]["exp"] == pytest.approx(30 / 255, abs=1e-4) and first["thresholds"]["lms"] == 0.0
+    assert loads.pairs(data, tmp_path) == first
+    assert (loads.opened, loads.calibrated) == (1, 1), "the set is finished"
+    with pytest.raises(ConfigError, match="seed 3 instead of 4"):
+        loads.pairs(data, tmp_path, seed=4)
+    with pytest.raises(ConfigError, match="thresholds"):
+        loads.pairs(data, tmp_path, calibrate=False)
+    assert loads.opened == 1, "refused before anything is loaded"
+
+
+def test_an_interrupted_set_is_not_calibrated_again(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads = Loads(monkeypatch)
+    whole = loads.pairs(data, tmp_path / "whole")
+
+    def stop(self: Recolour, jobs: list[Job]) -> list[np.ndarray]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopped, pytest.raises(KeyboardInterrupt):
+        stopped.setattr(Recolour, "make", stop)
+        loads.pairs(data, tmp_path / "parts")
+    assert read_json(tmp_path / "parts" / CALIBRATION_FILE)["exp"] == whole["thresholds"]["exp"]
+    assert loads.calibrated == 2
+    assert loads.pairs(data, tmp_path / "parts") == whole
+    assert (loads.opened, loads.calibrated) == (3, 2)
+
+
+def test_a_portrait_is_read_once_however_many_it_stands_beside(data: Path, tmp_path: Path) -> None:
+    seen: list[bytes] = []
+
+    def counted(image: Any, source: str) -> Reading:
+        seen.append(np.asarray(image).tobytes())
+        return read(image, source)
+
+    made = builder(data, attempts=3, thresholds={"exp": 1e-6})  # every attempt fails
+    own = {entry.image.tobytes() for entry in (made.portraits[row] for row in range(len(made.portraits)))}
+    Builder(made.request, made.portraits, made.maker, Tools("fake", counted, *_rest())).build(tmp_path)
+    assert len([one for one in seen if one in own]) == len(own) == 12
+
+
+def _rest() -> tuple[Any, ...]:
+    return TOOLS.embed, TOOLS.crop, TOOLS.describe
