@@ -11,11 +11,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mien.diffusion.inversion import SD_F_MAX, adaptive_noise_inversion, f_of_timestep
-from mien.faces.alignment import CROP, align_batch
-from mien.pipelines.autoencoders import decode_latents
+from mien.errors import ConfigError
+from mien.faces.alignment import arcface_matrix, warp_filtered
 from mien.training.bases import base_autoencoder
+from mien.training.decoding import REGIONS, Region, decode, tiny_autoencoder
 from mien.training.diffusion import loss_weights, noisy, target_of, weighted_mse
 from mien.training.features import training_landmarks
+from mien.training.heads import expression_head, head_place, identity_head
 from mien.training.objective import Logs
 from mien.training.objectives.branch import BranchObjective
 from mien.training.sources import Sources
@@ -43,6 +45,13 @@ class AlignmentObjective(BranchObjective):
         inversion: ``"ani"`` bounds f(t) by ``f_max`` (Eq. 8); ``"none"`` does not (Eq. 6); ``"drop"`` leaves rows
             beyond the bound out of the two terms (the two alternatives of the paper's ablation).
         f_max: f(R_tmax), see `mien.diffusion.inversion`.
+        identity_head: ``phi``, an ArcFace network as an ONNX file or an asset's name; the base's own by default.
+        expression_head: ``b``, MediaPipe's ``face_landmarker.task`` or its asset's name; the studio's face reader by
+            default.
+        checkpointing: compute the UNet's and the decoder's activations again in the backward pass instead of keeping
+            them; the decoder's picture by picture.
+        decode: ``"face"`` computes the decoder's gradient for the face alone, see `mien.training.decoding`.
+        tiny_decoder: folder of a diffusers ``AutoencoderTiny`` that decodes in the autoencoder's place.
         **settings: see :class:`BranchObjective`.
     """
 
@@ -53,35 +62,50 @@ class AlignmentObjective(BranchObjective):
         w_exp: float = 10.0,
         inversion: Inversion = "ani",
         f_max: float = SD_F_MAX,
+        identity_head: str | None = None,
+        expression_head: str | None = None,
+        checkpointing: bool = False,
+        decode: Region = "whole",
+        tiny_decoder: str | None = None,
         **settings: Any,
     ) -> None:
         companions = {"identity": "adapters/expression_identity.safetensors"}
         init = "adapters/expression.safetensors"
+        if decode not in REGIONS:
+            raise ConfigError(f"There is no decode={decode}; choose one of: {', '.join(REGIONS)}.")
         # the identity comes through its branch, so that one prediction can do without the expression alone
         super().__init__(sources, "expression", init=init, companions=companions, prompts=(0.9, 0, 0, 0.1), **settings)
         self.w_id, self.w_exp, self.inversion, self.f_max = w_id, w_exp, inversion, f_max
+        self.region: Region = decode
+        self.checkpointing, self.tiny_decoder = checkpointing, tiny_decoder
+        self.head_places = {
+            "identity": head_place(identity_head, sources, "identity"),
+            "expression": head_place(expression_head, sources, "reader/face"),
+        }
+        if checkpointing:
+            self.unet.enable_gradient_checkpointing()
         self.vae: Any = None
         self.embedder: Any = None
         self.reader: Any = None
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Also the frozen networks that judge the pictures."""
-        from mien.faces.networks import IdentityEmbedder, StudioFaceNet
-
         super().prepare(corpus, folder)
-        loaded = {
-            "vae": base_autoencoder(self.sources.path("vae")),
-            "embedder": IdentityEmbedder.from_pretrained(self.sources.path("identity")),
-            "reader": StudioFaceNet.from_pretrained(self.sources.path("reader/face")),
-        }
-        for name, network in loaded.items():
-            frozen: Any = network.float().eval().requires_grad_(False)
-            setattr(self, name, frozen.to(self.unet.device))
+        if self.tiny_decoder is None:
+            vae = base_autoencoder(self.sources.path("vae"))
+        else:
+            channels, side = self.examples.latents.shape[1:3]
+            vae = tiny_autoencoder(Path(self.tiny_decoder), channels, side, self.examples.size)
+        device = self.unet.device
+        self.vae = vae.float().eval().requires_grad_(False).to(device)
+        embedder, self.crop = identity_head(self.head_places["identity"])
+        self.embedder, self.reader = embedder.to(device), expression_head(self.head_places["expression"]).to(device)
 
     def _gather(
         self, examples: Examples, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray, present: np.ndarray
     ) -> dict[str, Tensor]:
         points = torch.from_numpy(training_landmarks(examples.corpus, rows))
+        points = points * (examples.size / examples.corpus["images"].shape[1])  # pixels of the base's pictures
         return super()._gather(examples, rows, other, kinds, present) | {"points": points}
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
@@ -92,10 +116,15 @@ class AlignmentObjective(BranchObjective):
         weights = loss_weights(self.scheduler, timesteps, self.gamma)[:, None, None] * (places / places.mean())
         diffusion = weighted_mse(with_both, target_of(self.scheduler, latents, noise, timesteps), weights)
         counted = self._counted(timesteps)
-        pictures = [self._picture(latents, noise, one, noised, timesteps) for one in (with_both, alone.detach())]
-        person, same = (self.embedder(align_batch(one, batch["points"], CROP)) for one in pictures)
+        points = batch["points"]
+        pictures = [
+            self._picture(latents, noise, one, noised, timesteps, points) for one in (with_both, alone.detach())
+        ]
+        crops = [warp_filtered(one, arcface_matrix(points, self.crop), self.crop) for one in pictures]
+        person, same = (self.embedder(one) for one in crops)
         identity = 1 - F.cosine_similarity(person, same.detach(), dim=-1)
-        expression = (self._blendshapes(pictures[0]) - self._blendshapes(self._template(latents))).abs().mean(1)
+        wanted = self.reader(self._template(latents), points)
+        expression = (self.reader(pictures[0], points) - wanted).abs().mean(1)
         identity, expression = ((term * counted).sum() / counted.sum().clamp(min=1) for term in (identity, expression))
         logs = {"diffusion": diffusion, "identity": identity, "expression": expression}
         told: Logs = {name: value.detach() for name, value in logs.items()}  # type: ignore[assignment]
@@ -118,21 +147,22 @@ class AlignmentObjective(BranchObjective):
             return torch.ones(len(timesteps), device=timesteps.device)
         return (f_of_timestep(self.scheduler, timesteps) <= self.f_max).float()
 
-    def _picture(self, latents: Tensor, noise: Tensor, output: Tensor, noised: Tensor, timesteps: Tensor) -> Tensor:
+    def _picture(
+        self,
+        latents: Tensor,
+        noise: Tensor,
+        output: Tensor,
+        noised: Tensor,
+        timesteps: Tensor,
+        points: Tensor | None = None,
+    ) -> Tensor:
         """Eq. 8, decoded: [B, 3, H, W]."""
         bound = self.f_max if self.inversion == "ani" else float("inf")
         clean = adaptive_noise_inversion(latents, noise, output, noised, timesteps, self.scheduler, bound)
         with torch.autocast(clean.device.type, enabled=False):
-            return decode_latents(self.vae, clean).clamp(-1, 1)
+            return decode(self.vae, clean, points, self.region, self.checkpointing).clamp(-1, 1)
 
     def _template(self, latents: Tensor) -> Tensor:
         """The picture whose expression is wanted: of a pair both show the same one, so the target stands for it."""
         with torch.no_grad():
-            return decode_latents(self.vae, latents).clamp(-1, 1)
-
-    def _blendshapes(self, pictures: Tensor) -> Tensor:
-        """[B, 52] in [0, 1], as the face reader sees them in the studio's framing."""
-        side = self.reader.config["size"]
-        if pictures.shape[-1] != side:
-            pictures = F.interpolate(pictures, size=(side, side), mode="bilinear", antialias=True)
-        return self.reader(pictures)["blendshapes"].sigmoid()
+            return decode(self.vae, latents, checkpointing=self.checkpointing).clamp(-1, 1)
