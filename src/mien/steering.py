@@ -54,6 +54,8 @@ def arguments(steerings: Sequence[Steering]) -> dict[str, Any]:
     """
     import torch
 
+    from mien.pixels import pictures_to_tensor
+
     first = steerings[0]
     for name in ("prompt", "identity", "landmark_picture", "expression", "emotion"):
         if len({getattr(one, name) is None for one in steerings}) > 1:
@@ -62,8 +64,7 @@ def arguments(steerings: Sequence[Steering]) -> dict[str, Any]:
     if first.identity is not None:
         found["identity"] = torch.stack([torch.from_numpy(one.identity) for one in steerings])
     if first.landmark_picture is not None:
-        pictures = torch.stack([torch.from_numpy(one.landmark_picture) for one in steerings])
-        found["landmarks"] = pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
+        found["landmarks"] = pictures_to_tensor([one.landmark_picture for one in steerings])
     if first.expression is not None:
         found["expression"] = torch.cat([one.expression for one in steerings])
     if first.emotion is not None:

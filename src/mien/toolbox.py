@@ -94,11 +94,12 @@ def identity_of(seen: Seen, studio: Any) -> tuple[NDArray[np.float32], dict[str,
     import torch
 
     from mien.faces.alignment import arcface_matrix, crop_picture, studio_crop
+    from mien.pixels import pictures_to_tensor
 
     points = torch.from_numpy(landmarks_of(seen))
     aligned = crop_picture(seen.image, arcface_matrix(points[None])[0], studio.embedder.config["size"])
     with torch.no_grad():
-        embedding = studio.embedder(_pixels(aligned))[0].numpy()
+        embedding = studio.embedder(pictures_to_tensor([aligned]))[0].numpy()
     # twice the networks' own size, so that the reader can frame the face once more without losing detail
     face = largest_face(studio, studio_crop(seen.image, landmarks_of(seen), 256)[0])
     return embedding, (face.attributes if face else None) or {}
@@ -120,9 +121,10 @@ def expression_crop(seen: Seen) -> Any:
     import torch
 
     from mien.faces.alignment import CROP, crop_picture, expression_matrix
+    from mien.pixels import pictures_to_tensor
 
     points = torch.from_numpy(landmarks_of(seen))
-    return _pixels(crop_picture(seen.image, expression_matrix(points[None])[0], CROP))
+    return pictures_to_tensor([crop_picture(seen.image, expression_matrix(points[None])[0], CROP)])
 
 
 def landmarks_of(seen: Seen) -> NDArray[np.float32]:
@@ -134,13 +136,6 @@ def landmarks_of(seen: Seen) -> NDArray[np.float32]:
     if seen.face.landmarks is None:
         raise BadInput(f"The reader {seen.face.reader} gives no landmarks; choose another with --reader.")
     return seen.face.landmarks
-
-
-def _pixels(image: Image.Image) -> Any:
-    import numpy as np
-    import torch
-
-    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 def open_reader(name: str, studio: Any = None) -> Any:

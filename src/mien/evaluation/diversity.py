@@ -17,7 +17,7 @@ from mien.bars import Bar, silent
 from mien.evaluation.bootstrap import cluster_weights
 from mien.evaluation.claims import tested
 from mien.evaluation.control.folders import read_folder
-from mien.evaluation.control.observe import Readings, as_tensor, observe
+from mien.evaluation.control.observe import Readings, observe
 from mien.evaluation.control.pictures import read_png
 from mien.evaluation.control.run import Performance, Stage, gallery, perform, pixels_digest, renders
 from mien.evaluation.control.scene import TARGET_PICTURE, Subject, identity_subjects, lay_out
@@ -161,9 +161,11 @@ def _straight(a: Rows, b: Rows) -> Rows:
 
 def _apart(of: Any, people: int, distance: Callable[[Any, Any], Any]) -> Rows:
     """Mean distance between two pictures (or features) of a person, [people]; NaN where there are none."""
+    from mien.pixels import pictures_to_tensor
+
     if not len(of):
         return np.full(people, np.nan)
-    rows = of if isinstance(of, np.ndarray) else as_tensor(of)
+    rows = of if isinstance(of, np.ndarray) else pictures_to_tensor(of)
     return perceptual(rows.reshape(people, -1, *rows.shape[1:]), distance)
 
 

@@ -63,7 +63,9 @@ def picture_features(judge: Any, image: Any) -> Floats:
     import torch
     from PIL import Image
 
+    from mien.pixels import pictures_to_tensor
+
     picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
-    pixels = np.asarray(picture.resize((96, 96), 3), np.float32)  # bicubic, antialiased by PIL
+    small = picture.resize((96, 96), 3)  # bicubic, antialiased by PIL
     with torch.no_grad():
-        return judge.features(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 127.5 - 1).double().numpy()
+        return judge.features(pictures_to_tensor([small])).double().numpy()

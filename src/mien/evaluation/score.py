@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.evaluation.bootstrap import cluster_weights, interval, weighted_means
-from mien.evaluation.control.observe import as_tensor, whole_rows
+from mien.evaluation.control.observe import whole_rows
 from mien.evaluation.metrics import emotion, expression, identity, pose
 from mien.evaluation.metrics.declared import declared
 from mien.evaluation.metrics.parameters import parameter_distance
@@ -177,7 +177,9 @@ def _pictures_apart(pairs: Pairs, network: Callable[[Any, Any], Any], draws: int
 
 def _same_size(reference: Any, generated: Any) -> tuple[Any, Any]:
     """Two PIL pictures as tensors [1, 3, H, W] in [-1, 1], the second resized to the first."""
-    return as_tensor([reference]), as_tensor([generated.resize(reference.size, 3)])
+    from mien.pixels import pictures_to_tensor
+
+    return pictures_to_tensor([reference]), pictures_to_tensor([generated.resize(reference.size, 3)])
 
 
 def _floor(a: Floats, b: Floats, distance: Distance, root: bool) -> float | None:

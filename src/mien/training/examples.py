@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from mien.pipelines.autoencoders import vae_scale_factor
+from mien.pixels import pictures_to_tensor
 from mien.training.bases import base_autoencoder
-from mien.training.batches import pictures_to_tensor
 from mien.training.features import LandmarkPictures, expression_features, face_places, identity_embeddings, latents
 from mien.training.prompts import Prompts
 

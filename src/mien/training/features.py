@@ -12,7 +12,7 @@ import torch
 from mien.data.restyle import restyle
 from mien.io import in_processes, sha256_of
 from mien.pipelines.autoencoders import encode_pictures
-from mien.training.batches import pictures_to_tensor
+from mien.pixels import pictures_to_tensor
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus

@@ -207,8 +207,8 @@ def _copied(pipeline: Any, image: Any) -> Any:
     import torch
 
     from mien.pipelines.autoencoders import decode_latents, encode_pictures
+    from mien.pixels import pictures_to_tensor, tensor_to_pictures
 
-    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    own = pictures_to_tensor(image[None]).to(pipeline.vae.dtype)
     with torch.no_grad():
-        copy = decode_latents(pipeline.vae, encode_pictures(pipeline.vae, pixels.to(pipeline.vae.dtype)))
-    return ((copy[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+        return tensor_to_pictures(decode_latents(pipeline.vae, encode_pictures(pipeline.vae, own)))[0]

@@ -56,9 +56,11 @@ class Redraw:
         """See the protocol."""
         import torch
 
-        pixels = torch.from_numpy(np.stack([np.asarray(one.image) for one in seen])).permute(0, 3, 1, 2).float()
+        from mien.pixels import pictures_to_tensor
+
+        pictures = pictures_to_tensor([one.image for one in seen])
         regions = torch.from_numpy(np.stack([np.asarray(face_region(one, 0.0)) for one in seen])).float()
-        begin = {"image": pixels / 127.5 - 1, "region": regions / 255, "strength": self.strength}
+        begin = {"image": pictures, "region": regions / 255, "strength": self.strength}
         options = {**self.options, **begin}
         return drawn(self.pipeline, self.tools, seen, identities, seeds, self.conditions, options)
 

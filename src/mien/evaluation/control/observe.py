@@ -90,14 +90,6 @@ def whole_rows(values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(values.reshape(len(values), -1)).all(axis=1))
 
 
-def as_tensor(pictures: Sequence[Any]) -> Any:
-    """Pictures as float tensor [B, 3, S, S] in [-1, 1]."""
-    import torch
-
-    pixels = np.stack([np.asarray(picture) for picture in pictures])
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
 def _store(values: dict[str, Floats], reader: str, row: int, face: Face | None) -> None:
     for part in READ if face is not None else ():
         told = getattr(face, part)
@@ -110,11 +102,12 @@ def judge(tools: ControlTools, pictures: Sequence[Any], points: Floats) -> dict[
     import torch
 
     from mien.faces.alignment import CROP, judge_face_matrix, judge_identity_matrix, warp
+    from mien.pixels import pictures_to_tensor
 
     there = whole_rows(points)
     # a picture without a face goes through with somebody's landmarks, so that batches keep their shape
     filled = torch.from_numpy(np.where(there[:, None, None], points, _anybody(points.shape[1:])))
-    images = as_tensor(pictures)
+    images = pictures_to_tensor(pictures)
     with torch.no_grad():
         told = tools.judge_face.predict(warp(images, judge_face_matrix(filled), CROP))
         told = {name: told[name] for name in JUDGED}

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from mien.conditions import Emotion
 from mien.errors import BadInput
-from mien.evaluation.control.observe import as_tensor
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.tools import ControlTools
@@ -71,11 +70,12 @@ def embed(tools: ControlTools, look: Look) -> Floats:
     import torch
 
     from mien.faces.alignment import arcface_matrix, warp
+    from mien.pixels import pictures_to_tensor
 
     size = int(tools.embedder.config["size"])
     points = torch.from_numpy(look.landmarks)[None]
     with torch.no_grad():
-        return tools.embedder(warp(as_tensor([look.image]), arcface_matrix(points, size), size))[0].numpy()
+        return tools.embedder(warp(pictures_to_tensor([look.image]), arcface_matrix(points, size), size))[0].numpy()
 
 
 def describe(tools: ControlTools, look: Look) -> str:
