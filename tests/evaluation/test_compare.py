@@ -254,3 +254,20 @@ def test_seeds_of_one_arm_are_one_claim() -> None:
     one = {name.partition("#")[0]: metrics for name, metrics in scores.items() if name.endswith("#1")}
     (row,) = [row for row in claims_of(one, "here") if row["id"] == "facecrafter-t3-lpips-ad"]
     assert row["effect"] == row["low"] == row["high"] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_a_claim_over_several_is_held_against_the_best_of_them() -> None:
+    weights = np.concatenate(
+        [np.ones((1, 40)), np.random.default_rng(0).multinomial(40, [1 / 40] * 40, 200)], dtype=float
+    )
+    people = np.random.default_rng(1).normal(size=40)
+    gains = {"parallel": 1.0, "serial": 0.2, "self": -1.0, "controlnet": 0.7}
+    scores = {
+        f"site-{site}": {"transfer.mediapipe.exp": mean_score(people + gain, people, weights, "higher")}
+        for site, gain in gains.items()
+    }
+    (row,) = [row for row in claims_of(scores, "here") if row["id"] == "emojidiff-site-parallel-best"]
+    assert row["effect"] == pytest.approx(0.3, abs=1e-4) and row["holds"]
+    assert list(row["studio"]) == ["metric", *scores]
+    del scores["site-self"]
+    assert not [row for row in claims_of(scores, "here") if row["id"] == "emojidiff-site-parallel-best"]

@@ -26,7 +26,7 @@ class Claim(NamedTuple):
         statement: one sentence.
         metric: of the report.
         model: the model that should be better, by its name in the run.
-        baseline: what it is held against.
+        baseline: what it is held against; of several the best, chosen anew in each resample.
         paper: the paper's own two numbers, model then baseline, or None where it gives none.
         margin: the difference that still counts as no worse.
     """
@@ -36,7 +36,7 @@ class Claim(NamedTuple):
     statement: str
     metric: str
     model: str
-    baseline: str
+    baseline: str | tuple[str, ...]
     paper: tuple[float, float] | None = None
     margin: float = 0.0
 
@@ -112,9 +112,14 @@ def _diversity(table: int, columns: str, model: str, baseline: str, suffix: str,
     return found
 
 
-def _emojidiff(suffix: str, metric: str, models: tuple[str, str], said: str, margin: float = 0.0) -> Claim:
+def _emojidiff(
+    suffix: str, metric: str, models: tuple[str, str | tuple[str, ...]], said: str, margin: float = 0.0
+) -> Claim:
     """A claim of EmojiDiff's, in words only: its main body with the tables is not in the text we have."""
     return Claim(f"emojidiff-{suffix}", "EmojiDiff (inferred)", said, metric, *models, None, margin)
+
+
+_EXP = "transfer.mediapipe.exp"
 
 
 CLAIMS: tuple[Claim, ...] = (
@@ -136,16 +141,25 @@ CLAIMS: tuple[Claim, ...] = (
                "Training on pairs of IDI raises the likeness to the wanted person."),
     _emojidiff("idi-leak", "identity.leak", ("refined", "same"),
                "Training on pairs of IDI lets less of the template's person through."),
-    _emojidiff("idi-transfer", "transfer.mediapipe.exp", ("refined", "same"),
+    _emojidiff("idi-transfer", _EXP, ("refined", "same"),
                "Training on pairs of IDI keeps the transfer of the expression.", 0.05),
     _emojidiff("ica-identity", "identity.cosine", ("ica", "longer"),
                "ICA raises the likeness to the wanted person."),
-    _emojidiff("ica-transfer", "transfer.mediapipe.exp", ("ica", "longer"),
+    _emojidiff("ica-transfer", _EXP, ("ica", "longer"),
                "ICA keeps the transfer of the expression.", 0.03),
     *(_emojidiff(f"vs-{name}-{key}", metric, ("ica", name), f"The whole method beats {said} in {what}.")
       for name, said in (("animate", "drawing first and moving the face afterwards"),
                          ("ipadapter", "the two adapters it starts from, side by side"))
       for key, metric, what in (("exp", "mediapipe.exp", "expression"), ("identity", "identity.cosine", "likeness"))),
+    _emojidiff("site-parallel-best", _EXP, ("site-parallel", ("site-serial", "site-self", "site-controlnet")),
+               "Parallel cross-attention transfers the expression better than the best of the other three sites."),
+    _emojidiff("ani-vs-none", "identity.cosine", ("ica", "ani-none"),
+               "ICA with adaptive noise inversion ends nearer to the wanted person than with the plain estimate."),
+    _emojidiff("ani-vs-drop", "identity.cosine", ("ica", "ani-drop"),
+               "ICA with adaptive noise inversion ends nearer to the wanted person than without the noisiest steps."),
+    *(_emojidiff(f"generalises-{name}", _EXP, (name, "ica"),
+                 f"The unchanged adapter transfers the expression on {said} as on its own base.", 0.1)
+      for name, said in (("style", "a base fine-tuned on another style"), ("lora", "a base with a LoRA"))),
 )  # fmt: skip
 """The claims that a run of ``mien evaluate`` can test, by the names of its models; ``NAME#1``, ``NAME#2`` are training
 seeds of one of them."""
@@ -167,15 +181,20 @@ def tested(scores: Mapping[str, Mapping[str, Any]], command: str) -> list[dict[s
     """
     rows = []
     for claim in CLAIMS:
-        ours, theirs = (_seeds(name, claim.metric, scores) for name in (claim.model, claim.baseline))
-        shared = sorted(ours.keys() & theirs.keys())
-        if not shared and len(ours) == len(theirs) == 1:
-            pairs = [(*ours.values(), *theirs.values())]
-        else:
-            pairs = [(ours[seed], theirs[seed]) for seed in shared]
-        if pairs:
-            rows.append(_row(claim, pairs, command))
+        ours = _seeds(claim.model, claim.metric, scores)
+        names = (claim.baseline,) if isinstance(claim.baseline, str) else claim.baseline
+        against = {name: _paired(ours, _seeds(name, claim.metric, scores)) for name in names}
+        if all(against.values()):
+            rows.append(_row(claim, against, command))
     return rows
+
+
+def _paired(ours: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[Any, Any]]:
+    """The two models' scores by shared training seed; two models of one seed each are a pair whatever their names."""
+    shared = sorted(ours.keys() & theirs.keys())
+    if not shared and len(ours) == len(theirs) == 1:
+        return [(*ours.values(), *theirs.values())]
+    return [(ours[seed], theirs[seed]) for seed in shared]
 
 
 def _seeds(name: str, metric: str, scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -187,19 +206,20 @@ def _seeds(name: str, metric: str, scores: Mapping[str, Mapping[str, Any]]) -> d
     }
 
 
-def _row(claim: Claim, pairs: list[tuple[Any, Any]], command: str) -> dict[str, Any]:
-    told = [(ours.as_json(), theirs.as_json()) for ours, theirs in pairs]
-    draws = np.stack([ours.apart(theirs) for ours, theirs in pairs])
-    sign = -1.0 if told[0][0]["better"] == "lower" else 1.0
-    effect = estimate(sign * _over_seeds(draws))
-    values = {name: _mean([pair[index]["value"] for pair in told]) for index, name in enumerate((claim.model,
-              claim.baseline))}  # fmt: skip
+def _row(claim: Claim, against: dict[str, list[tuple[Any, Any]]], command: str) -> dict[str, Any]:
+    told = {name: [(ours.as_json(), theirs.as_json()) for ours, theirs in pairs] for name, pairs in against.items()}
+    (first, *_), seeds = (next(iter(told.values())), max(map(len, told.values())))
+    sign = -1.0 if first[0]["better"] == "lower" else 1.0
+    draws = {name: _over_seeds(np.stack([a.apart(b) for a, b in pairs])) for name, pairs in against.items()}
+    effect = estimate(np.minimum.reduce([sign * one for one in draws.values()]))
+    values = {claim.model: _mean([ours["value"] for ours, _ in next(iter(told.values()))])}
+    values |= {name: _mean([theirs["value"] for _, theirs in pairs]) for name, pairs in told.items()}
     return {
         "id": claim.id,
         "source": claim.source,
         "statement": claim.statement,
         "paper": claim.paper,
-        "studio": {"metric": claim.metric, **values} | ({"seeds": len(pairs)} if len(pairs) > 1 else {}),
+        "studio": {"metric": claim.metric, **values} | ({"seeds": seeds} if seeds > 1 else {}),
         "effect": effect["value"],
         "low": effect["low"],
         "high": effect["high"],

@@ -22,10 +22,13 @@ class ModelSpec(BaseModel):
     Attributes:
         base: ``studio``, or the folder of a base.
         adapters: branch -> adapter file in the place of the base's own; None takes a branch away.
-        controlnet: folder of a ControlNet that reads the landmark pictures in the place of the landmarks branch.
+        unet: folder of a UNet in the place of the base's, as a fine-tuning makes one.
+        lora: folder of a LoRA on the UNet, in the layout of ``load_lora_weights``.
+        controlnet: folder of a ControlNet that reads the landmark pictures in the place of the landmarks branch, or the
+            tokens of an adapter of the site ``controlnet``.
         text_encoder: folder of a text encoder in the place of the base's, as the joint stage trains one; e(0) stays the
             base's own.
-        expression_encoder: folder of an expression encoder in the place of the base's. For this and the three above,
+        expression_encoder: folder of an expression encoder in the place of the base's. For this and the five above,
             the name of a preset stands for its run in the user's cache, ``PRESET:FILE`` for an adapter of another name.
         identity_mode: ``prompt`` or ``branch``, see the pipeline.
         conditions: what it is told; None is whatever it has a branch for.
@@ -42,6 +45,8 @@ class ModelSpec(BaseModel):
 
     base: str = "studio"
     adapters: dict[str, str | None] = {}
+    unet: str | None = None
+    lora: str | None = None
     controlnet: str | None = None
     text_encoder: str | None = None
     expression_encoder: str | None = None
@@ -90,6 +95,12 @@ class ModelSpec(BaseModel):
         from mien.generate import load_pipeline
 
         pipeline = load_pipeline(self.base)
+        if (unet := self.folder("unet")) is not None:
+            from diffusers import UNet2DConditionModel
+
+            pipeline.register_modules(unet=UNet2DConditionModel.from_pretrained(unet).float().eval())
+        if (lora := self.folder("lora")) is not None:
+            pipeline.unet.load_lora_adapter(lora, weight_name="pytorch_lora_weights.safetensors", prefix="unet")
         for name in self.adapters:
             file = self.adapter_file(name)
             if file is None:
@@ -146,7 +157,7 @@ class ModelSpec(BaseModel):
         return used
 
 
-_FOLDERS = ("controlnet", "text_encoder", "expression_encoder")
+_FOLDERS = ("unet", "lora", "controlnet", "text_encoder", "expression_encoder")
 
 
 def _found(place: str, part: str) -> Path:
