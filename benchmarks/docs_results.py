@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from docs_parts import short
+
 from mien.evaluation.control.report import markdown, table
 from mien.io import read_json
 
@@ -53,13 +55,13 @@ def _ledger(ledger: dict[str, Any]) -> str:
     rows = []
     for name, one in ledger.items():
         seen = one["pictures"] + (one.get("earlier_pictures") or 0)
-        rows.append([f"`{name}`", f"{seen:,}", f"{one['seconds'] / 60:.0f}", _short(one.get("validation") or {})])
+        rows.append([f"`{name}`", f"{seen:,}", f"{one['seconds'] / 60:.0f}", _gaps(one.get("validation") or {})])
     return table(
         ["Preset", "pictures in all", "minutes of the last run, 1 or 2 cores", "validation on held-out people"], rows
     )
 
 
-def _short(validation: dict[str, float]) -> str:
+def _gaps(validation: dict[str, float]) -> str:
     """What a conditioned stage's gap is, else the plain numbers."""
     gaps = [key.removesuffix("_900") for key in validation if key.endswith("right_900")]
     if not gaps:
@@ -76,8 +78,8 @@ def _demo(demo: dict[str, Any]) -> str:
     rows = [
         [
             one["title"],
-            _number(one["value"]),
-            _number(one["baseline"]),
+            short(one["value"]),
+            short(one["baseline"]),
             one["unit"],
             one["better"],
             str(one["pictures"]),
@@ -85,10 +87,6 @@ def _demo(demo: dict[str, Any]) -> str:
         for one in demo["metrics"].values()
     ]
     return table(["Measure", "value", "without control", "unit", "better", "pictures"], rows)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ import numpy as np
 from PIL import Image
 
 from mien.data.idi.source import Portraits
+from mien.evaluation.bootstrap import resamples, weighted_means
 from mien.evaluation.control.observe import observe
+from mien.evaluation.control.summary import estimate
 from mien.evaluation.control.tools import load_tools
 from mien.evaluation.metrics.expression import coefficient_distance, exp_distance
 from mien.evaluation.metrics.identity import cosine
@@ -57,28 +59,19 @@ def _exact(count: int, like: dict[str, Any]) -> dict[str, Any]:
 
 
 def judged(tools: Any, entries: list[Any]) -> dict[str, Any]:
-    """What readers and judges see of template against target, where there is a face in both."""
+    """What readers and judges see of template against target, where there is a face in both; 95 %, over people."""
     template, target = (observe(tools, [getattr(entry, side) for entry in entries]) for side in ("template", "image"))
-    people = np.unique([entry.sample.person for entry in entries], return_inverse=True)[1]
+    weights = resamples([[entry.sample.person for entry in entries]], DRAWS, np.random.default_rng(0))
     first = tools.first_reader
     values = {
         "exp": exp_distance(target[f"{first}.blendshapes"], template[f"{first}.blendshapes"]),
         "coefficients": coefficient_distance(target["judge.coefficients"], template["judge.coefficients"]),
         "identity": cosine(target["identity"], template["identity"]),
     }
-    return {name: interval(np.asarray(rows, np.float64), people) for name, rows in values.items()}
-
-
-def interval(rows: np.ndarray, people: np.ndarray) -> dict[str, float | int]:
-    """Mean with a 95 % interval, people drawn with replacement."""
-    there = np.isfinite(rows)
-    count, rng = int(people.max()) + 1, np.random.default_rng(0)
-    totals = np.bincount(people[there], rows[there], count)
-    numbers = np.bincount(people[there], minlength=count).astype(np.float64)
-    draws = rng.multinomial(count, np.full(count, 1 / count), DRAWS)
-    low, high = np.percentile((draws @ totals) / (draws @ numbers), (2.5, 97.5))
-    found = {"value": rows[there].mean(), "low": low, "high": high}
-    return {name: round(float(value), 4) for name, value in found.items()} | {"n_failed": int((~there).sum())}
+    return {
+        name: estimate(weighted_means(rows, weights)) | {"n_failed": int(np.isnan(rows).sum())}
+        for name, rows in values.items()
+    }
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ import torch
 
 from mien.adapters import load_adapter
 from mien.data.corpus import Corpus
+from mien.evaluation.bootstrap import resamples, weighted_means
+from mien.evaluation.control.summary import estimate
 from mien.io import write_json
 from mien.training.batches import spread_rows
 from mien.training.features import expression_features
@@ -71,27 +73,17 @@ def probed(tokens: list[np.ndarray], known: Corpus, rows: np.ndarray, held_out: 
     for name, column in (("driven", "coefficients"), ("blendshapes", "blendshapes_mediapipe")):
         truth, wanted = known[column][rows].astype(np.float64), held_out[column].astype(np.float64)
         there, seen = np.isfinite(truth).all(1), np.isfinite(wanted).all(1)
-        weights, offset = ridge(ours[there], truth[there], penalty=10.0)
-        guess = theirs[seen] @ weights + offset
+        slope, offset = ridge(ours[there], truth[there], penalty=10.0)
+        guess = theirs[seen] @ slope + offset
         rest, spread = np.square(wanted[seen] - guess).sum(1), np.square(wanted[seen] - wanted[seen].mean(0)).sum(1)
-        told[f"expression_r2_{name}"] = interval(rest, spread, people[seen], lambda a, b: 1 - a / b)
+        weights = resamples([people[seen]], DRAWS, np.random.default_rng(0))
+        told[f"expression_r2_{name}"] = estimate(1 - (weights @ rest) / (weights @ spread))
     last = np.zeros(len(people), bool)
     last[[np.flatnonzero(people == person)[-1] for person in range(held_out.people)]] = True
-    weights, offset = ridge(theirs[~last], np.eye(held_out.people)[people[~last]])
-    hits = ((theirs[last] @ weights + offset).argmax(1) == people[last]).astype(float)
-    told["identity_top1"] = interval(hits, np.ones(len(hits)), people[last], lambda a, b: a / b)
-    return told
-
-
-def interval(above: np.ndarray, below: np.ndarray, people: np.ndarray, ratio: Any) -> dict[str, float]:
-    """Value and 95 % interval of a ratio of sums over people drawn with replacement."""
-    sums = [np.bincount(people, weights=values, minlength=people.max() + 1) for values in (above, below)]
-    count, rng = people.max() + 1, np.random.default_rng(0)
-    draws = rng.multinomial(count, np.full(count, 1 / count), DRAWS)
-    values = ratio(draws @ sums[0], draws @ sums[1])
-    low, high = np.percentile(values, (2.5, 97.5))
-    found = {"value": ratio(sums[0].sum(), sums[1].sum()), "low": low, "high": high}
-    return {name: round(float(value), 4) for name, value in found.items()}
+    slope, offset = ridge(theirs[~last], np.eye(held_out.people)[people[~last]])
+    hits = (theirs[last] @ slope + offset).argmax(1) == people[last]
+    weights = resamples([people[last]], DRAWS, np.random.default_rng(0))
+    return told | {"identity_top1": estimate(weighted_means(hits, weights))}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mien.evaluation.bootstrap import cluster_weights, interval, weighted_means
+from mien.evaluation.bootstrap import cluster_weights, interval, resamples, weighted_means
 
 
 def test_rows_of_one_cluster_are_drawn_together() -> None:
@@ -13,6 +13,12 @@ def test_rows_of_one_cluster_are_drawn_together() -> None:
     assert (weights.sum((1, 2)) == 12).all()
     persons, columns = weights.sum(2) / 4, weights.sum(1) / 3
     assert np.allclose(weights, persons[:, :, None] * columns[:, None, :])
+
+
+def test_the_data_themselves_come_first() -> None:
+    weights = resamples([[7, 7, 9]], 5, np.random.default_rng(3))
+    assert weights.shape == (6, 3) and (weights[0] == 1).all()
+    assert np.array_equal(weights[1:], cluster_weights([[7, 7, 9]], 5, np.random.default_rng(3)))
 
 
 def test_means_leave_out_what_is_missing() -> None:

@@ -31,6 +31,12 @@ def cluster_weights(labels: Sequence[ArrayLike], draws: int, rng: np.random.Gene
     return weights
 
 
+def resamples(labels: Sequence[ArrayLike], draws: int, rng: np.random.Generator) -> Floats:
+    """The data themselves and their resamples, [1 + draws, N]: a row of ones, then `cluster_weights`."""
+    drawn = cluster_weights(labels, draws, rng)
+    return np.concatenate([np.ones((1, drawn.shape[1])), drawn])
+
+
 def weighted_means(values: ArrayLike, weights: Floats) -> Floats:
     """Means of the rows [N] that are not NaN under weights [draws, N] -> [draws]; NaN where none is left."""
     rows = np.asarray(values, np.float64)

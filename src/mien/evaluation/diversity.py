@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.bars import Bar, silent
-from mien.evaluation.bootstrap import cluster_weights
+from mien.evaluation.bootstrap import resamples
 from mien.evaluation.claims import tested
 from mien.evaluation.control.folders import read_folder
 from mien.evaluation.control.observe import Readings, observe
@@ -111,8 +111,7 @@ def _own_pictures(settings: ControlSettings) -> list[Subject]:
 
 def _weights(people: int, draws: int) -> Rows:
     """Resamples of people, [1 + draws, people]; the first row is the data themselves."""
-    drawn = cluster_weights([np.arange(people)], draws, np.random.default_rng(0x646976))
-    return np.concatenate([np.ones((1, people)), drawn])
+    return resamples([np.arange(people)], draws, np.random.default_rng(0x646976))
 
 
 def _scores(

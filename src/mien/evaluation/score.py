@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.bootstrap import cluster_weights, interval, weighted_means
+from mien.evaluation.bootstrap import interval, resamples, weighted_means
 from mien.evaluation.control.observe import whole_rows
 from mien.evaluation.metrics import emotion, expression, identity, pose
 from mien.evaluation.metrics.declared import declared
@@ -151,9 +151,7 @@ def _paired(a: Floats, b: Floats, distance: Distance, root: bool, draws: int) ->
 def _level(rows: Floats, root: bool, draws: int) -> dict[str, Any]:
     """Mean (or root mean square) of N rows with its interval; NaN rows failed."""
     there = np.isfinite(rows)
-    weights = np.concatenate(
-        [np.ones((1, len(rows))), cluster_weights([np.arange(len(rows))], draws, np.random.default_rng(0))]
-    )
+    weights = resamples([np.arange(len(rows))], draws, np.random.default_rng(0))
     level = weighted_means(np.square(rows) if root else rows, weights)
     level = np.sqrt(level) if root else level
     bounds = interval(level[1:]) if there.sum() > 1 else None

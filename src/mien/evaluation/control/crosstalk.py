@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.bootstrap import cluster_weights, weighted_means
+from mien.evaluation.bootstrap import resamples, weighted_means
 from mien.evaluation.control.dials import base_settings, dials
 from mien.evaluation.control.observe import Readings, observe
 from mien.evaluation.control.pictures import draw_pairs, read_png
@@ -60,9 +60,7 @@ def cross_talk(settings: ControlSettings, tools: ControlTools, folder: Path, bar
             pictures = [read_png(file) for file in files]
             seen[name] = (observe(tools, pictures), backgrounds(pictures))
     spread = _spread(sized, tools)
-    rng = np.random.default_rng(0x7475726E)
-    rows = np.arange(len(looks))
-    weights = np.concatenate([np.ones((1, len(rows))), cluster_weights([rows], settings.draws, rng)])
+    weights = resamples([np.arange(len(looks))], settings.draws, np.random.default_rng(0x7475726E))
     matrix = {}
     for name, after in seen.items():
         if name != "base":

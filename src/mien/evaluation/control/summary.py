@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.bootstrap import cluster_weights, interval, weighted_means
+from mien.evaluation.bootstrap import interval, resamples, weighted_means
 from mien.evaluation.control.measures import Distances
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.metrics.transfer import transfer
@@ -20,8 +20,7 @@ _DIGITS = 5
 def pair_weights(pairs: Sequence[Pair], draws: int, seed: int = 0) -> Weights:
     """Weights [1 + draws, N] of the pairs: the first row is all ones (the data themselves), the others resamples."""
     labels = [[pair.person for pair in pairs], [pair.target for pair in pairs]]
-    drawn = cluster_weights(labels, draws, np.random.default_rng([seed, 0x626F6F74]))
-    return np.concatenate([np.ones((1, len(pairs))), drawn])
+    return resamples(labels, draws, np.random.default_rng([seed, 0x626F6F74]))
 
 
 def estimate(samples: NDArray[np.float64]) -> dict[str, Any]:
