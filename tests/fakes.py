@@ -26,6 +26,7 @@ class FakePipeline:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "unet.safetensors").write_bytes(b"weights")
         self.folder = folder
+        self.parts: dict[str, Path] = {}
         self.adapters = {
             kind: SimpleNamespace(kind=kind) for kind in ("landmarks", "expression", "emotion", "identity")
         }

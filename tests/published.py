@@ -1,4 +1,4 @@
-"""Tiny random models in the layout in which Stable Diffusion 1.5 and Arc2Face are published."""
+"""Tiny random models in the layout in which Stable Diffusion 1.5, SDXL and Arc2Face are published."""
 
 from __future__ import annotations
 
@@ -8,11 +8,26 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, EulerDiscreteScheduler, PNDMScheduler, UNet2DConditionModel
 
 from mien.assets.registry import asset
 
 WIDTH = 768
+_CLIP: dict[str, Any] = {
+    "vocab_size": 519, "intermediate_size": 16, "max_position_embeddings": 77, "bos_token_id": 517,
+    "eos_token_id": 518, "pad_token_id": 518,
+}  # fmt: skip
+_PARTS = {
+    "scheduler": ["diffusers", "PNDMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
+_EXTRAS = {
+    "feature_extractor": ["transformers", "CLIPImageProcessor"],
+    "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+}
 _SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
 
 
@@ -26,19 +41,60 @@ def write_sd15(folder: Path) -> Path:
         norm_num_groups=4,
     )  # fmt: skip
     unet.save_pretrained(folder / "unet")
-    eight: Any = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
-    eight["block_out_channels"] = (4, 4, 4, 4)
-    vae: Any = AutoencoderKL(
-        **eight, norm_num_groups=4, latent_channels=4, sample_size=512,
-        scaling_factor=0.18215,
-    )  # fmt: skip
-    vae.save_pretrained(folder / "vae")
+    _write_vae(folder / "vae", 512, 0.18215)
     schedule: Any = dict(_SCHEDULE)
     PNDMScheduler(**schedule, skip_prk_steps=True).save_pretrained(folder / "scheduler")
     _write_clip(folder / "text_encoder", "model.safetensors")
     _write_tokenizer(folder / "tokenizer")
+    _write_index(folder, "StableDiffusionPipeline", _PARTS | _EXTRAS, requires_safety_checker=True)
     _fill(folder, "sd15")
     return folder
+
+
+def write_sdxl(folder: Path) -> Path:
+    """The diffusers folder: 1024-pixel pictures; text of 24 and 40 in the place of 768 and 1280; few channels."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    torch.manual_seed(2)
+    widths: Any = {"attention_head_dim": (1, 2), "transformer_layers_per_block": (1, 2)}
+    unet: Any = UNet2DConditionModel(
+        **widths, sample_size=128, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(8, 16),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=64, norm_num_groups=4, use_linear_projection=True,
+        addition_embed_type="text_time", addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + 40,
+    )  # fmt: skip
+    unet.save_pretrained(folder / "unet")
+    _write_vae(folder / "vae", 1024, 0.13025)
+    schedule: Any = dict(_SCHEDULE)
+    EulerDiscreteScheduler(**schedule, timestep_spacing="leading").save_pretrained(folder / "scheduler")
+    first = _CLIP | {"hidden_size": 24, "num_attention_heads": 2, "num_hidden_layers": 2}
+    second = _CLIP | {"hidden_size": 40, "num_attention_heads": 2, "num_hidden_layers": 10, "projection_dim": 40}
+    CLIPTextModel(CLIPTextConfig(**first)).save_pretrained(folder / "text_encoder")  # type: ignore[arg-type]
+    large: Any = CLIPTextConfig(**second, hidden_act="gelu")  # type: ignore[arg-type]
+    CLIPTextModelWithProjection(large).save_pretrained(folder / "text_encoder_2")
+    _write_tokenizer(folder / "tokenizer")
+    _write_tokenizer(folder / "tokenizer_2")
+    parts = _PARTS | {
+        "scheduler": ["diffusers", "EulerDiscreteScheduler"],
+        "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+        "tokenizer_2": ["transformers", "CLIPTokenizer"],
+    }
+    _write_index(folder, "StableDiffusionXLPipeline", parts, force_zeros_for_empty_prompt=True)
+    _fill(folder, "sdxl")
+    return folder
+
+
+def _write_vae(folder: Path, side: int, scaling: float) -> None:
+    eight: Any = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
+    eight["block_out_channels"] = (4, 4, 4, 4)
+    vae: Any = AutoencoderKL(**eight, norm_num_groups=4, latent_channels=4, sample_size=side, scaling_factor=scaling)
+    vae.save_pretrained(folder)
+
+
+def _write_index(folder: Path, name: str, parts: dict[str, list[str]], **more: Any) -> None:
+    index = {"_class_name": name, "_diffusers_version": "0.6.0", **more, **parts}
+    (folder / "model_index.json").write_text(json.dumps(index))
 
 
 def write_arc2face(folder: Path) -> Path:
@@ -63,10 +119,7 @@ def _fill(folder: Path, name: str) -> None:
 def _write_clip(folder: Path, file: str) -> None:
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    config = CLIPTextConfig(
-        vocab_size=519, hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=1, num_attention_heads=12,
-        max_position_embeddings=77, bos_token_id=517, eos_token_id=518, pad_token_id=518,
-    )  # fmt: skip
+    config = CLIPTextConfig(**_CLIP, hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=12)
     model: Any = CLIPTextModel(config)
     if file.endswith(".safetensors"):
         model.save_pretrained(folder)
@@ -74,7 +127,10 @@ def _write_clip(folder: Path, file: str) -> None:
     folder.mkdir(parents=True)
     config.architectures = ["CLIPTextModelWrapper"]
     config.save_pretrained(folder)
-    torch.save(model.state_dict(), folder / file)
+    # as transformers 4.34 wrote it: every name below text_model, and the positions as a buffer
+    plain = {key.removeprefix("text_model."): value for key, value in model.state_dict().items()}
+    plain["embeddings.position_ids"] = torch.arange(77)[None]
+    torch.save({f"text_model.{key}": value for key, value in plain.items()}, folder / file)
 
 
 def _write_tokenizer(folder: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mien import __version__
-from mien.errors import BadInput, MissingAsset
+from mien.errors import BadInput
 from mien.io import sha256_of
+from mien.loading import Loading
 from mien.provenance.png import read_record, write_picture
 from mien.provenance.record import Record
 from mien.request import LOCAL, ROLES, GenerateRequest, input_fields
@@ -18,9 +19,6 @@ from mien.toolbox import Tools
 
 Progress = Callable[[int, int], None]
 """Told after each denoising step: (picture, step), both from 0."""
-
-UNTRAINED = ("sd15", "sdxl", "arc2face")
-"""Bases whose sizes are known (``mien model info``) but for which no adapter has been trained."""
 
 
 def generate(
@@ -50,7 +48,7 @@ def generate(
     """
     pictures = open_inputs(request)  # before the seconds of loading: a mistyped path should answer at once
     tools = tools or Tools.load(request.base, request.reader)
-    pipeline = pipeline if pipeline is not None else load_pipeline(request.base)
+    pipeline = pipeline if pipeline is not None else load_pipeline(request.base, request.loading)
     steering = steer(request, pictures, tools, picture_size(pipeline), branch_kinds(pipeline))
     records = record_maker(request, pipeline, tools) if request.provenance else None
     files = []
@@ -65,7 +63,13 @@ def generate(
 
 
 def repeat(
-    file: Path, inputs: Mapping[str, Path | None], output: Path, *, base: str | None = None, **options: Any
+    file: Path,
+    inputs: Mapping[str, Path | None],
+    output: Path,
+    *,
+    base: str | None = None,
+    loading: Loading | None = None,
+    **options: Any,
 ) -> list[Path]:
     """Draw the picture in ``file`` again from the same inputs.
 
@@ -73,7 +77,8 @@ def repeat(
         file: a picture with a record.
         inputs: role -> file, for the roles that the picture was made with.
         output: folder for the new file.
-        base: where the models are, if they came from a folder.
+        base: where the models are, if they came from a folder or a file.
+        loading: the adapters and LoRA files that were used, and where to run; the rest is as recorded.
         options: as for `generate`.
 
     Returns:
@@ -88,9 +93,10 @@ def repeat(
         raise BadInput(f"{file} is a frame of a film: give  mien animate  the same pictures again.")
     check_inputs(record, inputs, file)
     if record.settings.get("base") == LOCAL and base is None:
-        raise BadInput(f"{file} was made with models from a folder: give that folder with --base.")
-    chosen = {} if base is None else {"base": base}
-    wanted = GenerateRequest.checked(**{**record.settings, **input_fields(inputs), **chosen, "output": output})
+        raise BadInput(f"{file} was made with models from a folder or a file: give it with --base.")
+    chosen: dict[str, Any] = {} if base is None else {"base": base}
+    chosen |= {"loading": (loading or Loading()).repeated(record.settings.get("loading", {})), "output": output}
+    wanted = GenerateRequest.checked(**{**record.settings, **input_fields(inputs), **chosen})
     if record.mien != __version__:
         warnings.warn(f"{file} was made by mien {record.mien}, this is {__version__}: bits may differ", stacklevel=2)
     threads = record.environment.get("threads", "")
@@ -98,7 +104,7 @@ def repeat(
         import torch
 
         torch.set_num_threads(int(threads))  # sums of floats depend on how they are split
-    pipeline = options.pop("pipeline", None) or load_pipeline(wanted.base)
+    pipeline = options.pop("pipeline", None) or load_pipeline(wanted.base, wanted.loading)
     tools = options.pop("tools", None) or Tools.load(wanted.base, wanted.reader)
     check_models(record, hashes(pipeline, tools), file)
     files = generate(wanted, pipeline=pipeline, tools=tools, only=record.index, **options)
@@ -140,26 +146,22 @@ def check_models(record: Record, present: dict[str, str], file: Path) -> None:
             raise BadInput(f"{file} was made with other models ({name} {how}): install the version that made it.")
 
 
-def load_pipeline(base: str) -> Any:
+def load_pipeline(base: str, loading: Loading | None = None) -> Any:
     """The pipeline of a base, on the GPU if there is one.
 
+    Args:
+        base: see `mien.pipelines.bases.open_base`.
+        loading: what is added to it, and how it runs.
+
     Raises:
-        MissingAsset: if there is no such base, or nothing that steers it.
+        MienError: if it cannot be loaded.
     """
-    import torch
+    from mien.pipelines.load import load
 
-    from mien.pipelines import PortraitPipeline
-
-    if base in UNTRAINED:
-        raise MissingAsset(
-            f"mien has no trained adapters for {base} yet: give a folder with the base and its adapters."
-        )
-    if base != "studio" and not Path(base).is_dir():
-        raise MissingAsset(f"There is no base {base!r}: use studio, or a folder with a base and its adapters.")
     silence_loading()
-    pipeline = PortraitPipeline.from_pretrained(base)
+    pipeline = load(base, loading or Loading())
     pipeline.set_progress_bar_config(disable=True)  # one bar for the whole request, not one a picture
-    return pipeline.to("cuda") if torch.cuda.is_available() else pipeline
+    return pipeline
 
 
 def silence_loading() -> None:
@@ -220,8 +222,7 @@ def hashes(pipeline: Any, tools: Tools) -> dict[str, str]:
     """sha256 of the weights that a picture depends on, by file."""
     from mien.provenance.fingerprint import model_hashes
 
-    folder = pipeline.folder or Path(pipeline.config._name_or_path)  # a folder that diffusers filled from the hub
-    return model_hashes(Path(folder), tools.files)
+    return model_hashes(pipeline.folder, {**pipeline.parts, **tools.files})
 
 
 def record_maker(

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mien.conditions import MAX_POSE, Emotion
 from mien.errors import BadInput, first_problem
+from mien.loading import Loading
 
 Role = str
 ROLES = ("identity", "expression", "pose")
@@ -19,8 +20,8 @@ Branch = Literal["landmarks", "expression", "emotion", "identity"]
 """Branches with a scale."""
 Dial = Literal["text", "identity", "landmarks", "expression", "emotion"]
 """Names of guidance differences (FaceCrafter Eq. 6, generalised)."""
-Scheduler = Literal["dpm++", "ddpm", "ddim", "euler"]
-"""Samplers by name; the first is the studio's own, DDPM the papers'."""
+Scheduler = Literal["dpm++", "ddpm", "ddim", "euler", "lcm"]
+"""Samplers by name; the first is the studio's own, DDPM the papers', LCM for few steps with a LoRA made for it."""
 LOCAL = "folder"
 """What a record says of a base that was a folder of the user's."""
 
@@ -45,7 +46,8 @@ class GenerateRequest(BaseModel):
         steps: denoising steps.
         scales: branch -> factor of its attention output (s_b of DESIGN section 1); 0 switches it off.
         guidance: dial -> weight of its guidance difference (FaceCrafter Eq. 6).
-        base: ``studio``, ``sd15``, ``sdxl``, ``arc2face`` or a folder.
+        base: ``studio``, ``sd15``, ``sdxl``, ``arc2face``, a folder, a ``.safetensors`` file or a name on the hub.
+        loading: adapters and LoRA files that are added to it, its precision, and where it runs.
         reader: who reads faces; ``auto`` is MediaPipe where it is installed, else the studio's own.
         retarget: put the identity's bones into the donor's landmarks; always so when a pose, an angle or a blendshape
             is given, since then there is no one donor to copy.
@@ -74,6 +76,7 @@ class GenerateRequest(BaseModel):
     scales: dict[Branch, Annotated[float, Field(ge=0, le=10)]] = {}
     guidance: dict[Dial, Annotated[float, Field(ge=0, le=50)]] = {}
     base: str = "studio"
+    loading: Loading = Loading()
     reader: Literal["auto", "mediapipe", "studio"] = "auto"
     retarget: bool = False
     scheduler: Scheduler | None = None
@@ -142,8 +145,10 @@ class GenerateRequest(BaseModel):
 
     def settings(self) -> dict[str, Any]:
         """What the record keeps: everything but the paths, which name files and so, often, people."""
-        settings = self.model_dump(mode="json", exclude={*ROLES, "identities", "output", "provenance"})
-        return settings | ({"base": LOCAL} if Path(self.base).is_dir() else {})
+        settings = self.model_dump(mode="json", exclude={*ROLES, "identities", "output", "provenance", "loading"})
+        if loading := self.loading.settings():
+            settings["loading"] = loading
+        return settings | ({"base": LOCAL} if Path(self.base).exists() else {})
 
 
 def input_fields(inputs: Mapping[Role, Path | None]) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def _replace(embeddings: Tensor, ids: Tensor, identity: Tensor, id_token: int) -
     count = identity_tokens(width, identity.shape[-1])
     padded = nn.functional.pad(identity, (0, count * width - identity.shape[-1])).to(embeddings)
     pieces = padded.reshape(-1, count, width)
-    found = ids == id_token
+    found = (ids == id_token).to(embeddings.device)
     order = found.cumsum(1) - 1  # 0, 1, ... along the id tokens of each row
     chosen = found & (order < count)
     index = order.clamp(0, count - 1).unsqueeze(-1).expand(-1, -1, width)

@@ -27,12 +27,12 @@ def without_overflow(vae: Any) -> Iterator[None]:
     """
     needed = vae.dtype == torch.float16 and bool(vae.config.get("force_upcast"))
     if needed:
-        vae.to(dtype=torch.float32)
+        torch.nn.Module.to(vae, torch.float32)  # diffusers' own warns at each change of precision
     try:
         yield
     finally:
         if needed:
-            vae.to(dtype=torch.float16)
+            torch.nn.Module.to(vae, torch.float16)
 
 
 def encode_pictures(vae: Any, pictures: Tensor) -> Tensor:

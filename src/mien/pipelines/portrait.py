@@ -11,6 +11,7 @@ from typing import Any, Self
 import torch
 from diffusers import ControlNetModel, DiffusionPipeline, UNet2DConditionModel
 from diffusers.image_processor import VaeImageProcessor
+from diffusers.loaders import FromSingleFileMixin, StableDiffusionLoraLoaderMixin
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from torch import Tensor, nn
@@ -43,8 +44,10 @@ from mien.pipelines.text import Text, stacked
 EMBEDDED = ("studio",)
 
 
-class PortraitPipeline(DiffusionPipeline):
+class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSingleFileMixin):
     """Portraits under any subset of conditions, on a base shaped like Stable Diffusion 1.5.
+
+    LoRA files are loaded as in diffusers, with ``load_lora_weights``; branches stand beside them.
 
     Args:
         vae: the studio's autoencoder or an ``AutoencoderKL``.
@@ -94,7 +97,9 @@ class PortraitPipeline(DiffusionPipeline):
         )
         self._name_tokenizer("tokenizer")
         self.adapters: dict[str, Branch] = dict(adapters or {})
+        # where the weights lie, for a picture's record: a folder of ours as a whole, and parts, by name, elsewhere
         self.folder: Path | None = None
+        self.parts: dict[str, Path] = {}
         self.vae_scale_factor = vae_scale_factor(vae)
         self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
         self._null_prompts: dict[str, Text] = {}
@@ -345,6 +350,9 @@ class PortraitPipeline(DiffusionPipeline):
 
     def _null(self, prompt: str) -> Text:
         """The text of e(0), one row; see :meth:`encode_null`."""
+        encoders = [part for name, part in self.components.items() if name.startswith("text_encoder")]
+        if any(getattr(encoder, "peft_config", None) for encoder in encoders):
+            return self._encode_null(prompt)  # a LoRA comes and goes; what was kept is that of the plain encoder
         if prompt not in self._null_prompts:
             self._null_prompts[prompt] = self._encode_null(prompt)
         return self._null_prompts[prompt]

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers.loaders import StableDiffusionXLLoraLoaderMixin
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.text import Text
 
 
-class PortraitXLPipeline(PortraitPipeline):
+class PortraitXLPipeline(StableDiffusionXLLoraLoaderMixin, PortraitPipeline):
     """Portraits under any subset of conditions, on a base shaped like SDXL.
 
     What differs from :class:`PortraitPipeline`: two text encoders, whose states before the last layer stand side by

@@ -11,6 +11,7 @@ _CLASSES = {
     "ddpm": "DDPMScheduler",
     "ddim": "DDIMScheduler",
     "euler": "EulerDiscreteScheduler",
+    "lcm": "LCMScheduler",
 }
 
 

@@ -8,22 +8,29 @@ from pathlib import Path
 
 from mien.io import sha256_of
 
-WEIGHTS = (".safetensors", ".task")
+WEIGHTS = (".safetensors", ".task", ".bin", ".onnx")
 INDEX = "model_index.json"
 LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow")
 
 
-def model_hashes(folder: Path, extra: Mapping[str, Path]) -> dict[str, str]:
+def model_hashes(folder: Path | None, extra: Mapping[str, Path]) -> dict[str, str]:
     """sha256 of every weight file below ``folder`` (by its path inside it) and of the ``extra`` files (by name).
 
-    ``model_index.json`` is among them: it names the classes and holds the base's own guidance.
+    ``model_index.json`` is among them: it names the classes and holds the base's own guidance. An extra folder stands
+    for the weight files below it.
     """
-    files = {
-        path.relative_to(folder).as_posix(): path
+    files = {} if folder is None else _below(folder, "")
+    for name, path in extra.items():
+        files |= _below(path, f"{name}/") if path.is_dir() else {name: path}
+    return {name: _hash(path) for name, path in sorted(files.items())}
+
+
+def _below(folder: Path, prefix: str) -> dict[str, Path]:
+    return {
+        prefix + path.relative_to(folder).as_posix(): path
         for path in folder.rglob("*")
         if path.suffix in WEIGHTS or path.name == INDEX
     }
-    return {name: _hash(path) for name, path in sorted({**files, **extra}.items())}
 
 
 def _hash(path: Path) -> str:

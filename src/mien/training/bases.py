@@ -8,6 +8,7 @@ from typing import Any
 from diffusers import DDPMScheduler
 
 from mien.errors import BadInput
+from mien.pipelines.bases import arc2face_parts
 from mien.training.diffusion import studio_scheduler
 from mien.training.sources import Sources
 
@@ -38,8 +39,7 @@ def base_parts(base: str) -> dict[str, Path]:
         parts = {part: folder / part for part in PARTS}
         if base == "sd15":
             return parts | {"identity": require_asset("arcface-r50")}
-        arc = require_asset("arc2face")
-        return parts | {"unet": arc / "arc2face", "text_encoder": arc / "encoder", "identity": arc / "arcface.onnx"}
+        return parts | arc2face_parts(require_asset("arc2face"))
     folder = Path(base)
     identity = next((folder / name for name in IDENTITY if (folder / name).exists()), None)
     missing = [part for part in PARTS if not (folder / part).is_dir()]

@@ -1,0 +1,85 @@
+"""How a base is loaded: what is added to it, its precision and where it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mien.errors import BadInput
+
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class Lora(BaseModel):
+    """A LoRA file and its weight."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: Path
+    weight: float = Field(default=1.0, ge=-10, le=10)
+
+
+class Loading(BaseModel):
+    """How a base is loaded.
+
+    Attributes:
+        adapters: files, or names of assets, of adapters that are added to the base's own; one of a kind that the base
+            has takes its place.
+        loras: LoRA files in the layouts that diffusers reads.
+        precision: of the weights; ``auto`` is float16 on a GPU for a base of full size, else float32.
+        device: ``auto`` is a GPU where there is one; Apple's for a base of full size only.
+        offload: keep on the GPU only the network that is at work.
+        tiling: encode and decode pictures in tiles, one at a time.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    adapters: tuple[str, ...] = ()
+    loras: tuple[Lora, ...] = ()
+    precision: Precision = "auto"
+    device: Device = "auto"
+    offload: bool = False
+    tiling: bool = False
+
+    def settings(self) -> dict[str, Any]:
+        """What a record keeps of it: what may change bits, without paths, which often name people."""
+        weights = {"lora_weights": [lora.weight for lora in self.loras]} if self.loras else {}
+        return self.model_dump(include={"precision", "tiling"}, exclude_defaults=True) | weights
+
+    def repeated(self, recorded: Mapping[str, Any]) -> Loading:
+        """This, with what a record kept: to draw the same picture again.
+
+        Raises:
+            BadInput: if the record tells of another number of LoRA files.
+        """
+        kept = dict(recorded)
+        weights = kept.pop("lora_weights", [])
+        if len(weights) != len(self.loras):
+            raise BadInput(f"The picture was made with {len(weights)} LoRA files: give them again, in their order.")
+        pairs = zip(self.loras, weights, strict=True)
+        return self.model_copy(
+            update={**kept, "loras": tuple(lora.model_copy(update={"weight": weight}) for lora, weight in pairs)}
+        )
+
+
+def loras_of(words: Sequence[str]) -> tuple[Lora, ...]:
+    """LoRA files of words such as ``style.safetensors`` or ``style.safetensors:0.7``.
+
+    Raises:
+        BadInput: if a weight is no number from -10 to 10.
+    """
+    found = []
+    for word in words:
+        path, colon, number = word.rpartition(":")
+        if not colon or Path(word).is_file():
+            found.append(Lora(file=Path(word)))
+            continue
+        try:
+            found.append(Lora(file=Path(path), weight=float(number)))
+        except ValueError as error:
+            raise BadInput(f"Write --lora as FILE or FILE:WEIGHT (-10 to 10), not {word!r}.") from error
+    return tuple(found)

@@ -1,0 +1,180 @@
+"""Bases by name, folder, file or hub id: which pipeline they take, and where their parts are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline, UNet2DConditionModel
+
+from mien.assets import find_asset, require_asset
+from mien.errors import BadInput, MissingAsset
+from mien.io import read_json
+from mien.pipelines.portrait import EMBEDDED, PortraitPipeline
+from mien.pipelines.portrait_xl import PortraitXLPipeline
+
+INDEX = "model_index.json"
+ARC2FACE = {"unet": "arc2face", "text_encoder": "encoder", "identity": "arcface.onnx"}
+"""Where the parts lie that Arc2Face publishes; the rest is Stable Diffusion 1.5's."""
+_SINGLE_FILES: dict[str, tuple[type[PortraitPipeline], str]] = {
+    "v1": (PortraitPipeline, "sd15"),
+    "xl_base": (PortraitXLPipeline, "sdxl"),
+}
+"""diffusers' name of a checkpoint's kind -> pipeline, and the asset that has its tokenizer and configurations."""
+
+
+def open_base(base: str | Path, dtype: torch.dtype = torch.float32) -> PortraitPipeline:
+    """A base on the CPU, with the adapters in its folder.
+
+    Args:
+        base: ``studio``, ``sd15``, ``sdxl`` or ``arc2face``; a folder in diffusers' layout or Arc2Face's; one
+            ``.safetensors`` file with a whole SD1.5 or SDXL; or a name on the hub.
+        dtype: of the weights.
+
+    Returns:
+        A `PortraitXLPipeline` for SDXL's shape, else a `PortraitPipeline`. Bases that were not made by mien take the
+        identity through a branch, except Arc2Face, which takes it in its prompt.
+
+    Raises:
+        MissingAsset: if it is not there, or weights that it needs.
+        BadInput: if it is there, but of another kind.
+    """
+    name, path = str(base), Path(base)
+    if name in EMBEDDED:
+        return PortraitPipeline.from_pretrained(name, torch_dtype=dtype)
+    if name in ("sd15", "sdxl"):
+        return _open_folder(require_asset(name), dtype)
+    if name == "arc2face":
+        return _open_arc2face(require_asset(name), dtype)
+    if path.is_dir():
+        whole = (path / INDEX).is_file()
+        if not whole and not all((path / part).exists() for part in list(ARC2FACE.values())[:2]):
+            raise BadInput(f"{path} is no base: it has neither {INDEX} nor Arc2Face's arc2face/ and encoder/.")
+        return _open_folder(path, dtype) if whole else _open_arc2face(path, dtype)
+    if path.is_file():
+        return _open_file(path, dtype)
+    if name.count("/") == 1 and path.suffix not in (".safetensors", ".ckpt") and not name.startswith((".", "/", "~")):
+        return _open_hub(name, dtype)
+    raise MissingAsset(
+        f"There is no base {name!r}: use studio, sd15, sdxl, arc2face, a folder, a .safetensors file, or OWNER/NAME of "
+        "the hub."
+    )
+
+
+def arc2face_parts(folder: Path) -> dict[str, Path]:
+    """Arc2Face's own parts in a folder of its layout: ``unet``, ``text_encoder`` and ``identity`` (its ArcFace)."""
+    return {part: folder / place for part, place in ARC2FACE.items()}
+
+
+def pipeline_class(index: Mapping[str, Any], name: str) -> type[PortraitPipeline]:
+    """The pipeline for a ``model_index.json``.
+
+    Args:
+        index: its content.
+        name: of the base, for messages.
+
+    Raises:
+        BadInput: if it is not SD1.5 or SDXL in shape.
+    """
+    there = {part for part, value in index.items() if isinstance(value, list | tuple) and value[:1] != [None]}
+    if {"unet", "vae", "text_encoder", "tokenizer", "scheduler"} <= there and "image_unet" not in there:
+        return PortraitXLPipeline if "text_encoder_2" in there else PortraitPipeline
+    raise BadInput(
+        f"{name} is a {index.get('_class_name')}, which mien cannot steer: use one shaped like Stable Diffusion 1.5 or "
+        "SDXL base."
+    )
+
+
+def _open_folder(folder: Path, dtype: torch.dtype) -> PortraitPipeline:
+    index = read_json(folder / INDEX)
+    pipeline = pipeline_class(index, str(folder)).from_pretrained(folder, torch_dtype=dtype, **_manner(index))
+    if not _is_ours(index):
+        pipeline.folder = None  # the parts are hashed, not the safety checker and whatever else lies there
+        pipeline.parts = {part: folder / part for part in pipeline.components if (folder / part).is_dir()}
+    return _checked(pipeline, folder)
+
+
+def _open_hub(name: str, dtype: torch.dtype) -> PortraitPipeline:
+    try:
+        index: Any = DiffusionPipeline.load_config(name)
+        pipeline_class(index, name)  # before gigabytes are fetched
+        folder = Path(DiffusionPipeline.download(name, use_safetensors=True))
+    except (OSError, ValueError) as error:
+        raise MissingAsset(
+            f"There is no folder {name}, and no base of that name with safetensors on the hub, or the hub cannot be "
+            f"reached ({str(error).strip().splitlines()[0]})."
+        ) from error
+    return _open_folder(folder, dtype)
+
+
+def _open_arc2face(folder: Path, dtype: torch.dtype) -> PortraitPipeline:
+    from transformers import CLIPTextModel
+
+    parts = arc2face_parts(folder)
+    rest = require_asset("sd15")
+    # transformers opens the published .bin with weights_only=True
+    text_encoder = CLIPTextModel.from_pretrained(parts["text_encoder"], torch_dtype=dtype).eval()
+    unet = UNet2DConditionModel.from_pretrained(parts["unet"], torch_dtype=dtype).eval()
+    own = {"unet": unet, "text_encoder": text_encoder, "identity_mode": "prompt"}
+    pipeline = PortraitPipeline.from_pretrained(rest, torch_dtype=dtype, **own)
+    pipeline.folder = None
+    others = {part: rest / part for part in ("vae", "tokenizer", "scheduler")}
+    pipeline.parts = others | {part: parts[part] for part in ("unet", "text_encoder")}
+    return _checked(pipeline, folder)
+
+
+def _open_file(path: Path, dtype: torch.dtype) -> PortraitPipeline:
+    kind, asset = _SINGLE_FILES.get(_kind_of_file(path), (None, ""))
+    if kind is None:
+        raise BadInput(f"{path} holds no whole Stable Diffusion 1.5 or SDXL base; choose another file.")
+    config = find_asset(asset)
+    try:
+        # without the asset, diffusers fetches the small files of that base from the hub
+        told = {} if config is None else {"config": str(config), "local_files_only": True}
+        pipeline = kind.from_single_file(str(path), torch_dtype=dtype, identity_mode="branch", **told)
+    except OSError as error:
+        raise MissingAsset(f"{path} comes without a tokenizer: run  mien assets get {asset}  once.") from error
+    except (ValueError, RuntimeError) as error:
+        raise BadInput(f"{path} cannot be read as one base ({str(error).strip().splitlines()[0]}).") from error
+    pipeline.parts = {path.name: path}
+    return _checked(pipeline, path)
+
+
+def _kind_of_file(path: Path) -> str:
+    """What a checkpoint holds, as diffusers calls it, from the names and shapes in its header; nothing is loaded."""
+    from diffusers.loaders.single_file_utils import infer_diffusers_model_type
+    from safetensors import SafetensorError, safe_open
+
+    if path.suffix != ".safetensors":
+        raise BadInput(f"{path} is not a .safetensors file: mien opens no pickles; convert it, or get it in that form.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            shapes: Any = {key: SimpleNamespace(shape=file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise BadInput(f"{path} is not a safetensors file ({error}); fetch it again.") from error
+    # whatever diffusers does not know it calls v1: an adapter, say
+    whole = all(any(key.startswith(start) for key in shapes) for start in ("model.diffusion_model.", "first_stage_"))
+    return infer_diffusers_model_type(shapes) if whole else "parts only"
+
+
+def _is_ours(index: Mapping[str, Any]) -> bool:
+    return index.get("_class_name") in (PortraitPipeline.__name__, PortraitXLPipeline.__name__)
+
+
+def _manner(index: Mapping[str, Any]) -> dict[str, Any]:
+    return {} if _is_ours(index) else {"identity_mode": "branch"}
+
+
+def _checked(pipeline: PortraitPipeline, base: object) -> PortraitPipeline:
+    channels, latent = pipeline.unet.config.in_channels, pipeline.vae.config.latent_channels
+    if channels != latent:
+        raise BadInput(
+            f"The UNet of {base} reads {channels} channels where its autoencoder has {latent}: it was made for "
+            "inpainting or editing; use the plain base."
+        )
+    if pipeline.unet.config.time_cond_proj_dim is not None:
+        raise BadInput(f"{base} is distilled with its guidance inside, where mien cannot steer it; use an LCM LoRA.")
+    return pipeline

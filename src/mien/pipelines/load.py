@@ -1,0 +1,118 @@
+"""A base with everything that was asked for: adapters, LoRA files, precision, device."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from mien.adapters.files import load_adapter
+from mien.errors import BadInput, ConfigError, MissingAsset
+from mien.io import read_json
+from mien.loading import Loading, Lora
+from mien.pipelines.bases import INDEX, open_base
+from mien.pipelines.portrait import EMBEDDED
+
+if TYPE_CHECKING:
+    from mien.pipelines.portrait import PortraitPipeline
+
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def load(base: str, loading: Loading) -> PortraitPipeline:
+    """A pipeline that is ready to draw.
+
+    Args:
+        base: see :func:`mien.pipelines.bases.open_base`.
+        loading: what is added to it, and how it runs.
+
+    Raises:
+        MissingAsset: if the base, an adapter or a LoRA file is not there.
+        BadInput: if the base is of another kind, or there is no such device.
+        ConfigError: if an adapter or a LoRA file does not fit the base.
+    """
+    full = not _is_small(base)
+    device = choose_device(loading.device, full)
+    if loading.offload and device == "cpu":
+        raise BadInput("Offloading keeps most of a model away from the GPU, and there is none here: leave it out.")
+    precision = loading.precision
+    if precision == "auto":
+        precision = "fp16" if full and device != "cpu" else "fp32"
+    pipeline = open_base(base, _DTYPES[precision])
+    add_adapters(pipeline, loading.adapters)
+    add_loras(pipeline, loading.loras)
+    if loading.tiling:
+        if not hasattr(pipeline.vae, "enable_tiling"):
+            raise BadInput("The autoencoder of this base works in one piece: leave tiling out.")
+        pipeline.vae.enable_tiling()
+        pipeline.vae.enable_slicing()
+    if loading.offload:
+        pipeline.enable_model_cpu_offload(device=device)
+        return pipeline
+    return pipeline.to(device)
+
+
+def choose_device(wanted: str, full: bool) -> str:
+    """The torch device.
+
+    Args:
+        wanted: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        full: whether the base is of full size; a small one is not worth Apple's GPU.
+
+    Raises:
+        BadInput: if the wanted one is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted != "auto":
+        if not there[wanted]:
+            raise BadInput(f"PyTorch finds no {wanted} device here: choose auto or cpu.")
+        return wanted
+    return next(name for name in ("cuda", "mps", "cpu") if there[name] and (full or name != "mps"))
+
+
+def add_adapters(pipeline: PortraitPipeline, places: tuple[str, ...]) -> None:
+    """Put the branches of adapter files beside the base's own; one of the same kind takes their place.
+
+    Raises:
+        MissingAsset, ConfigError: if a file is not there, cannot be read, or was made for another base.
+    """
+    for place in places:
+        for branch in load_adapter(Path(place), dtype=pipeline.unet.dtype).values():
+            for name in [name for name, own in pipeline.adapters.items() if own.kind == branch.kind]:
+                del pipeline.adapters[name]
+            pipeline.adapters[branch.kind] = branch
+        pipeline.parts[f"adapter:{Path(place).name}"] = Path(place)
+
+
+def add_loras(pipeline: PortraitPipeline, loras: tuple[Lora, ...]) -> None:
+    """Load LoRA files side by side, each at its weight.
+
+    Raises:
+        MissingAsset: if a file is not there.
+        ConfigError: if it is no LoRA, or one for another base.
+    """
+    names = [f"lora{number}" for number in range(len(loras))]
+    for name, lora in zip(names, loras, strict=True):
+        if lora.file.suffix != ".safetensors" or not lora.file.is_file():
+            raise MissingAsset(f"There is no LoRA file {lora.file}; give a .safetensors file.")
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several are meant
+                pipeline.load_lora_weights(str(lora.file), adapter_name=name)
+        except (ValueError, RuntimeError, KeyError, OSError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise ConfigError(f"{lora.file} is no LoRA for this base ({first}).") from error
+        pipeline.parts[f"lora:{lora.file.name}"] = lora.file
+    if loras:
+        pipeline.set_adapters(names, [lora.weight for lora in loras])
+
+
+def _is_small(base: str) -> bool:
+    """Whether a base is one of the studio's shape: told by the class of its autoencoder."""
+    if base in EMBEDDED:
+        return True
+    index = Path(base) / INDEX
+    vae = read_json(index).get("vae") if index.is_file() else None
+    return vae is not None and vae[1] == "StudioAutoencoder"

@@ -1,0 +1,177 @@
+"""Bases by name, folder, file: tiny random weights in exactly the layouts that are published."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from mien.errors import BadInput, MissingAsset
+from mien.pipelines import PortraitPipeline, PortraitXLPipeline
+from mien.pipelines.bases import open_base
+from tests.ldm import write_checkpoint
+from tests.published import write_arc2face, write_sd15, write_sdxl
+from tests.tiny import tiny_condition, tiny_pipeline
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+@pytest.fixture(scope="module")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for MIEN_ASSETS with every base."""
+    folder = tmp_path_factory.mktemp("assets")
+    write_sd15(folder / "sd15")
+    write_sdxl(folder / "sdxl")
+    write_arc2face(folder / "arc2face")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(assets: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MIEN_ASSETS", str(assets))
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def draw(pipeline: Any, **options: Any) -> Tensor:
+    pipeline.set_progress_bar_config(disable=True)
+    settings: dict[str, Any] = {"num_inference_steps": 2, "output_type": "pt", "height": 64, "width": 64, **options}
+    return pipeline(generator=[torch.Generator().manual_seed(0)], **settings).images
+
+
+@pytest.mark.parametrize(("base", "kind"), [("sd15", PortraitPipeline), ("sdxl", PortraitXLPipeline)])
+def test_a_base_by_name_by_folder_and_by_file(base: str, kind: type, assets: Path, tmp_path: Path) -> None:
+    named = open_base(base)
+    assert type(named) is kind
+    assert named.config["identity_mode"] == "branch"
+    assert sorted(named.parts) == sorted(
+        part for part in named.components if part not in ("expression_encoder", "controlnet")
+    )
+    picture = draw(named, prompt="photo of a id person", guidance={"text": 3.0})
+    assert picture.std() > 0.01
+    folder = open_base(assets / base)
+    assert type(folder) is kind
+    assert torch.equal(draw(folder, prompt="photo of a id person", guidance={"text": 3.0}), picture)
+    file = open_base(write_checkpoint(named, tmp_path / "base.safetensors"))
+    assert type(file) is kind
+    assert file.parts == {"base.safetensors": tmp_path / "base.safetensors"}
+    for part in ("unet", "vae", "text_encoder", "text_encoder_2")[: 4 if kind is PortraitXLPipeline else 3]:
+        ours, theirs = (getattr(pipeline, part).state_dict() for pipeline in (file, named))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours), part
+    torch.testing.assert_close(draw(file, prompt="photo of a id person", guidance={"text": 3.0}), picture)
+
+
+@pytest.mark.parametrize("base", ["sd15", "sdxl"])
+def test_half_precision(base: str) -> None:
+    pipeline = open_base(base, torch.bfloat16)
+    assert {part.dtype for part in pipeline.components.values() if isinstance(part, torch.nn.Module)} == {
+        torch.bfloat16
+    }
+    assert torch.isfinite(draw(pipeline, prompt="photo")).all()
+
+
+def test_arc2face_reads_faces_in_its_prompt(assets: Path) -> None:
+    pipeline: Any = open_base("arc2face")
+    assert pipeline.config["identity_mode"] == "prompt"
+    assert pipeline.parts["unet"] == assets / "arc2face" / "arc2face"
+    assert pipeline.parts["vae"] == assets / "sd15" / "vae"
+    faces = tiny_condition("identity", 2)
+    pipeline.set_progress_bar_config(disable=True)
+    settings: dict[str, Any] = {"num_inference_steps": 2, "output_type": "latent", "height": 64, "width": 64}
+    seeds = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
+    both = pipeline(identity=faces, generator=seeds, **settings).images
+    for row in range(2):
+        own = [torch.Generator().manual_seed(row)]
+        alone = pipeline(identity=faces[row : row + 1], generator=own, **settings).images
+        torch.testing.assert_close(both[row : row + 1], alone, atol=1e-4, rtol=1e-4)
+    settings["generator"] = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
+    assert not torch.allclose(both, pipeline(identity=-faces, **settings).images, atol=1e-3)
+    assert torch.equal(draw(open_base(assets / "arc2face"), identity=faces[:1]), draw(pipeline, identity=faces[:1]))
+
+
+def test_arc2face_tokens_are_upstreams(assets: Path) -> None:
+    """Upstream's recipe for one face, written with plain tensors: the id token's embedding becomes the padded face."""
+    pipeline: Any = open_base("arc2face")
+    face = torch.nn.functional.normalize(tiny_condition("identity", 1), dim=-1)
+    ids = pipeline.tokenizer(
+        "photo of a id person", padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+    ).input_ids
+    (token,) = pipeline.tokenizer.encode("id", add_special_tokens=False)
+    assert (ids == token).sum() == 1
+    encoder = pipeline.text_encoder
+    table = encoder.get_input_embeddings().weight
+    with torch.no_grad():
+        before = table[token].clone()
+        table[token] = torch.nn.functional.pad(face, (0, 768 - 512))[0]
+        expected = encoder(ids).last_hidden_state
+        table[token] = before
+        found = pipeline._encode(["photo of a id person"], face).states
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+
+
+def test_our_own_folders_keep_their_adapters(tmp_path: Path) -> None:
+    own = tiny_pipeline(("emotion",), guidance={"emotion": 1.5})
+    own.save_pretrained(tmp_path / "base")
+    again = open_base(tmp_path / "base")
+    assert list(again.adapters) == ["emotion"]
+    assert again.config["guidance"] == {"emotion": 1.5}
+    assert again.config["identity_mode"] == "prompt"
+    assert again.folder == tmp_path / "base" and again.parts == {}
+
+
+def test_what_is_no_base_is_refused(assets: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingAsset, match="There is no base 'nowhere'"):
+        open_base("nowhere")
+    with pytest.raises(MissingAsset, match=r"no folder owner/name.*or the hub cannot be reached"):
+        open_base("owner/name")
+    with pytest.raises(BadInput, match="neither model_index"):
+        open_base(tmp_path)
+    pickle = tmp_path / "model.ckpt"
+    pickle.touch()
+    with pytest.raises(BadInput, match="opens no pickles"):
+        open_base(pickle)
+    branch = tmp_path / "adapter.safetensors"
+    from mien.adapters import save_adapter
+    from tests.tiny import tiny_branch, tiny_unet
+
+    save_adapter(branch, {"emotion": tiny_branch(tiny_unet())})
+    with pytest.raises(BadInput, match="holds no whole"):
+        open_base(branch)
+    flux = tmp_path / "flux"
+    flux.mkdir()
+    (flux / "model_index.json").write_text(
+        json.dumps({"_class_name": "FluxPipeline", "transformer": ["diffusers", "X"]})
+    )
+    with pytest.raises(BadInput, match="is a FluxPipeline, which mien cannot steer"):
+        open_base(flux)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"), [("in_channels", 9, "inpainting"), ("time_cond_proj_dim", 16, "distilled")]
+)
+def test_a_unet_of_another_trade_is_refused(setting: str, value: int, told: str, assets: Path, tmp_path: Path) -> None:
+    from diffusers import UNet2DConditionModel
+
+    shutil.copytree(assets / "sd15", tmp_path / "base")
+    config: Any = UNet2DConditionModel.load_config(tmp_path / "base" / "unet")
+    UNet2DConditionModel.from_config({**config, setting: value}).save_pretrained(tmp_path / "base" / "unet")  # type: ignore[union-attr]
+    with pytest.raises(BadInput, match=told):
+        open_base(tmp_path / "base")
+
+
+def test_a_file_without_the_small_files_says_how_to_get_them(
+    assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_checkpoint(open_base("sd15"), tmp_path / "base.safetensors")
+    monkeypatch.setenv("MIEN_ASSETS", str(tmp_path / "empty"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    with pytest.raises(MissingAsset, match="mien assets get sd15"):
+        open_base(file)
+    with pytest.raises(MissingAsset, match="mien assets get arc2face"):
+        open_base("arc2face")

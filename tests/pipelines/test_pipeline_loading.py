@@ -1,0 +1,211 @@
+"""Adapters and LoRA files on top of a base, devices and precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import LCMScheduler
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mien.adapters import Injection, save_adapter
+from mien.errors import BadInput, ConfigError, MissingAsset
+from mien.loading import Loading, Lora
+from mien.pipelines.load import add_loras, choose_device, load
+from mien.pipelines.schedulers import sampling_with
+from tests.pipelines.test_portrait_xl_pipeline import draw, generators, stock
+from tests.tiny import tiny_branch, tiny_condition, tiny_pipeline, tiny_xl_pipeline
+
+ALPHA, RANK = 2.0, 4
+
+
+def write_lora(pipeline: Any, path: Path, parts: tuple[str, ...] = ("unet", "text_encoder")) -> dict[str, Tensor]:
+    """A LoRA in kohya's layout, in which LCM-LoRA and most others are published; returns what each weight gains."""
+    random = torch.Generator().manual_seed(7)
+    weights, added = {}, {}
+    for part, prefix in (("unet", "lora_unet"), ("text_encoder", "lora_te"), ("text_encoder_2", "lora_te2")):
+        if part not in parts:
+            continue
+        model = getattr(pipeline, part)
+        if part == "text_encoder" and "text_encoder_2" in pipeline.components:
+            prefix = "lora_te1"
+        # files name the text model's layers as transformers did before its fifth release
+        inner = "" if part == "unet" or next(iter(model.state_dict())).startswith("text_model") else "text_model."
+        for name, module in model.named_modules():
+            if not isinstance(module, nn.Linear) or "attn" not in name:
+                continue
+            down = torch.randn(RANK, module.in_features, generator=random) * 0.2
+            up = torch.randn(module.out_features, RANK, generator=random) * 0.2
+            key = f"{prefix}_{(inner + name).replace('.', '_')}"
+            weights |= {f"{key}.lora_down.weight": down, f"{key}.lora_up.weight": up}
+            weights[f"{key}.alpha"] = torch.tensor(ALPHA)
+            added[f"{part}.{name}.weight"] = up @ down * (ALPHA / RANK)
+    save_file(weights, path)
+    return added
+
+
+def merge(pipeline: Any, added: dict[str, Tensor], weight: float) -> None:
+    with torch.no_grad():
+        for name, change in added.items():
+            part, _, rest = name.partition(".")
+            getattr(pipeline, part).get_parameter(rest).add_(change, alpha=weight)
+
+
+CONDITIONS = {kind: tiny_condition(kind, 1) for kind in ("identity", "landmarks")}
+ASKED: dict[str, Any] = {"prompt": "red hair", "guidance": {"text": 3.0}, "identity_mode": "branch", **CONDITIONS}
+
+
+@pytest.mark.parametrize("make", [tiny_pipeline, tiny_xl_pipeline])
+def test_a_lora_is_the_sum_of_weights(make: Any, tmp_path: Path) -> None:
+    pipeline, merged = make(), make()
+    parts = ("unet", "text_encoder", *(["text_encoder_2"] if make is tiny_xl_pipeline else []))
+    added = write_lora(pipeline, tmp_path / "lora.safetensors", parts)
+    assert {name.partition(".")[0] for name in added} == set(parts)
+    before, null = draw(pipeline, 0, **ASKED), pipeline.encode_null("teal").clone()
+    add_loras(pipeline, (Lora(file=tmp_path / "lora.safetensors", weight=0.5),))
+    found = draw(pipeline, 0, **ASKED)
+    merge(merged, added, 0.5)
+    torch.testing.assert_close(found, draw(merged, 0, **ASKED), atol=1e-3, rtol=1e-3)
+    assert (found - before).abs().amax() > 0.05
+    torch.testing.assert_close(pipeline.encode_null("teal"), merged.encode_null("teal"), atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(pipeline.encode_null("teal"), null, atol=1e-3)
+    pipeline.set_adapters("lora0", 0.0)
+    torch.testing.assert_close(draw(pipeline, 0, **ASKED), before, atol=1e-5, rtol=1e-5)
+    pipeline.unload_lora_weights()
+    assert torch.equal(draw(pipeline, 0, **ASKED), before)
+    assert torch.equal(pipeline.encode_null("teal"), null)
+
+
+def test_eject_beside_a_lora_leaves_no_trace(tmp_path: Path) -> None:
+    pipeline = tiny_pipeline()
+    write_lora(pipeline, tmp_path / "lora.safetensors")
+    add_loras(pipeline, (Lora(file=tmp_path / "lora.safetensors"),))
+    unet = pipeline.unet
+    inputs = torch.randn(2, 4, 8, 8), torch.tensor(10), torch.randn(2, 24, 32)
+    keys, processors = set(unet.state_dict()), dict(unet.attn_processors)
+    with torch.no_grad():
+        before = unet(*inputs).sample
+        with Injection(unet, [pipeline.adapters["landmarks"]]) as injection:
+            tokens = {"landmarks": pipeline.adapters["landmarks"].encode(tiny_condition("landmarks", 2))}
+            inside = unet(*inputs, cross_attention_kwargs=injection.condition(tokens)).sample
+            assert set(unet.state_dict()) == keys
+        after = unet(*inputs).sample
+    assert torch.equal(before, after)
+    assert not torch.equal(before, inside)
+    assert all(unet.attn_processors[name] is one for name, one in processors.items())
+
+
+@pytest.mark.parametrize("make", [tiny_pipeline, tiny_xl_pipeline])
+def test_lcm_in_four_steps_is_diffusers_own(make: Any, tmp_path: Path) -> None:
+    pipeline = make(())
+    write_lora(pipeline, tmp_path / "lcm.safetensors", ("unet",))
+    add_loras(pipeline, (Lora(file=tmp_path / "lcm.safetensors"),))
+    with sampling_with(pipeline, "lcm"):
+        assert type(pipeline.scheduler) is LCMScheduler
+        found = draw(pipeline, 3, prompt="red hair", guidance={"text": 1.0}, num_inference_steps=4)
+        own = stock(pipeline)
+        settings: dict[str, Any] = {"num_inference_steps": 4, "guidance_scale": 1.0, "output_type": "latent"}
+        theirs = own(prompt=["red hair"], generator=generators(3), **settings).images
+    assert torch.equal(found, theirs)
+
+
+def test_two_loras_each_at_its_weight(tmp_path: Path) -> None:
+    pipeline, merged = tiny_pipeline(()), tiny_pipeline(())
+    added = write_lora(pipeline, tmp_path / "a.safetensors", ("unet",))
+    write_lora(pipeline, tmp_path / "b.safetensors", ("unet",))
+    loras = [Lora(file=tmp_path / f"{name}.safetensors", weight=w) for name, w in (("a", 0.75), ("b", -0.5))]
+    add_loras(pipeline, tuple(loras))
+    merge(merged, added, 0.25)
+    asked = {"prompt": "red hair"}
+    torch.testing.assert_close(draw(pipeline, 0, **asked), draw(merged, 0, **asked), atol=1e-4, rtol=1e-3)
+    assert list(pipeline.parts) == ["lora:a.safetensors", "lora:b.safetensors"]
+
+
+def test_lora_files_that_are_not_there_or_do_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(MissingAsset, match="There is no LoRA file"):
+        add_loras(tiny_pipeline(()), (Lora(file=tmp_path / "no.safetensors"),))
+    (tmp_path / "pickle.bin").touch()
+    with pytest.raises(MissingAsset, match="give a "):
+        add_loras(tiny_pipeline(()), (Lora(file=tmp_path / "pickle.bin"),))
+    write_lora(tiny_pipeline(()), tmp_path / "small.safetensors", ("unet",))
+    with pytest.raises(ConfigError, match="is no LoRA for this base"):
+        add_loras(tiny_xl_pipeline(()), (Lora(file=tmp_path / "small.safetensors"),))
+    save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(ConfigError, match="is no LoRA for this base"):
+        add_loras(tiny_pipeline(()), (Lora(file=tmp_path / "other.safetensors"),))
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    tiny_pipeline(("emotion",)).save_pretrained(tmp_path / "base")
+    return tmp_path / "base"
+
+
+def test_adapters_stand_beside_the_bases_own_or_in_their_place(base: Path, tmp_path: Path) -> None:
+    own = tiny_pipeline(("emotion",))
+    other = tiny_branch(own.unet, "emotion", seed=9)
+    landmarks = tiny_branch(own.unet, "landmarks")
+    save_adapter(tmp_path / "feeling.safetensors", {"emotion": other})
+    save_adapter(tmp_path / "points.safetensors", {"points": landmarks})
+    files = tuple(str(tmp_path / f"{name}.safetensors") for name in ("feeling", "points"))
+    pipeline: Any = load(str(base), Loading(adapters=files, device="cpu", precision="fp32"))
+    assert sorted(pipeline.adapters) == ["emotion", "landmarks"]
+    pipeline.set_progress_bar_config(disable=True)
+    own.adapters = {"emotion": other, "landmarks": landmarks}
+    asked = {kind: tiny_condition(kind, 1) for kind in ("emotion", "landmarks")}
+    torch.testing.assert_close(draw(pipeline, 0, **asked), draw(own, 0, **asked), atol=1e-5, rtol=1e-5)
+    assert set(pipeline.parts) == {"adapter:feeling.safetensors", "adapter:points.safetensors"}
+
+
+def test_precision_and_tiles(base: Path) -> None:
+    pipeline: Any = load(str(base), Loading(device="cpu", precision="bf16", tiling=True))
+    assert {pipeline.unet.dtype, pipeline.vae.dtype, pipeline.adapters["emotion"].dtype} == {torch.bfloat16}
+    assert pipeline.vae.use_tiling and pipeline.vae.use_slicing
+    pipeline.set_progress_bar_config(disable=True)
+    assert torch.isfinite(draw(pipeline, 0, 1, emotion=tiny_condition("emotion", 2), output_type="pt")).all()
+    assert load(str(base), Loading(device="cpu")).unet.dtype == torch.float32
+    with pytest.raises(BadInput, match="works in one piece"):
+        load("studio", Loading(tiling=True))
+
+
+def test_offloading_draws_the_same_and_leaves_nothing_behind(base: Path) -> None:
+    """On this machine the 'GPU' is the CPU: the hooks and their order are tested, not the memory."""
+    pipeline, plain = tiny_pipeline(), tiny_pipeline()
+    pipeline.enable_model_cpu_offload(device="cpu")
+    asked: dict[str, Any] = {**ASKED, "image": torch.zeros(1, 3, 16, 16), "output_type": "pt"}
+    assert torch.equal(draw(pipeline, 0, **asked), draw(plain, 0, **asked))
+    xl, plain = tiny_xl_pipeline(), tiny_xl_pipeline()
+    xl.enable_model_cpu_offload(device="cpu")
+    assert torch.equal(draw(xl, 0, **asked), draw(plain, 0, **asked))
+    if not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        with pytest.raises(BadInput, match="there is none here"):
+            load(str(base), Loading(offload=True))
+
+
+@pytest.mark.parametrize("cuda", [True, False])
+@pytest.mark.parametrize("mps", [True, False])
+def test_devices(cuda: bool, mps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert choose_device("auto", True) == ("cuda" if cuda else "mps" if mps else "cpu")
+    assert choose_device("auto", False) == ("cuda" if cuda else "cpu")
+    assert choose_device("cpu", True) == "cpu"
+    for name, there in {"cuda": cuda, "mps": mps}.items():
+        if there:
+            assert choose_device(name, False) == name
+        else:
+            with pytest.raises(BadInput, match=f"no {name} device"):
+                choose_device(name, True)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("make", [tiny_pipeline, tiny_xl_pipeline])
+def test_offloaded_on_a_gpu(make: Any) -> None:
+    pipeline, plain = make(), make().to("cuda")
+    pipeline.enable_model_cpu_offload()
+    asked: dict[str, Any] = {**ASKED, "image": torch.zeros(1, 3, 16, 16), "output_type": "pt"}
+    torch.testing.assert_close(draw(pipeline, 0, **asked), draw(plain, 0, **asked), atol=1e-3, rtol=1e-3)
+    assert {branch.device.type for branch in pipeline.adapters.values()} == {"cpu"}
