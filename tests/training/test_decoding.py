@@ -16,6 +16,7 @@ from mien.pipelines.autoencoders import decode_latents
 from mien.studio.linear_face import LinearFace
 from mien.training.bases import base_autoencoder
 from mien.training.decoding import MARGIN, Box, _recorded, decode, decode_boxes, face_boxes, tiny_autoencoder
+from tests.memory import KeptBytes
 
 KINDS = ("studio", "kl", "tiny")
 
@@ -133,25 +134,6 @@ def test_checkpointing_changes_nothing_but_what_is_kept(kind: str) -> None:
             assert (again - plain).norm() < 1e-4 * plain.norm()
     assert kept["face", False] < 0.7 * kept["whole", False]
     assert kept["whole", True] < 0.05 * kept["whole", False] and kept["face", True] < 0.05 * kept["whole", False]
-
-
-class KeptBytes(torch.autograd.graph.saved_tensors_hooks):
-    """Counts what the forward pass keeps for the backward pass, without the weights, each storage once."""
-
-    def __init__(self, *networks: torch.nn.Module) -> None:
-        self._weights = {p.untyped_storage().data_ptr() for one in networks for p in one.parameters()}
-        self._kept: dict[int, tuple[int, Any]] = {}
-        super().__init__(self._keep, lambda tensor: tensor)
-
-    def _keep(self, tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in self._weights:
-            self._kept[storage.data_ptr()] = (storage.nbytes(), storage)  # held, so that no address comes twice
-        return tensor
-
-    @property
-    def total(self) -> int:
-        return sum(size for size, _ in self._kept.values())
 
 
 def test_where_no_gradient_is_wanted_the_picture_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
