@@ -103,6 +103,21 @@ def test_frames_of_another_request_are_not_taken(
     assert own.read_bytes() == b"somebody's picture"
 
 
+def test_bones_are_fitted_once_and_other_files_are_no_frames(
+    tmp_path: Path, photo: Path, driving: Path, pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien import steering
+
+    fitted: list[Any] = []
+    framed = steering.framed
+    monkeypatch.setattr(steering, "framed", lambda *words: fitted.append(words) or framed(*words))
+    (driving / "notes.txt").write_text("shot on Monday")
+    film = animate(request(photo), driving, tmp_path / "me.gif", pipeline=pipeline, tools=fake_tools())
+    assert len(fitted) == 1
+    with Image.open(film) as opened:
+        assert len(Record.parse(opened.info["comment"].decode(), "film").inputs) == 1 + FRAMES
+
+
 def test_frames_without_a_face_keep_the_last(
     tmp_path: Path, photo: Path, driving: Path, pipeline: FakePipeline, caplog: pytest.LogCaptureFixture
 ) -> None:

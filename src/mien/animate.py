@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from mien.bars import Bar, silent
 from mien.errors import BadInput
+from mien.faces.pictures import files_in
 from mien.request import GenerateRequest
 from mien.steering import Steering, open_inputs, people_shape, steer
 from mien.video import check_film, read_frames, write_film
@@ -37,7 +39,7 @@ class Track:
 
     Attributes:
         landmarks: [T, 478, 3] pixels of the pictures to be drawn.
-        crops: expression crops [1, 3, H, W] each, or None without that branch.
+        crops: of each frame the expression crop [1, 3, H, W] (110 kB for the studio), or None without that branch.
         rate: frames a second.
         unread: frames without a face, which keep the last one's.
     """
@@ -90,18 +92,19 @@ def animate(
     tools = tools or Tools.load(request.base, request.reader)
     pipeline = pipeline if pipeline is not None else load_pipeline(request.base)
     size, kinds = picture_size(pipeline), branch_kinds(pipeline)
-    person = steer(request, people, tools, size, kinds)
+    person = steer(request, people, tools, size, kinds - {"landmarks"})  # these are the driving face's
     shape = people_shape(request, person.seen, size) if retarget else None
     with bar(None, "reading") as read:
         track = follow(driving, tools, size, "expression" in kinds, rate, shape, read)
     if track.unread:
         log.warning("%d frames of %s show no face; they keep the face before", track.unread, driving)
-    rows = [frame_steering(person, track, number, size) for number in range(len(track.landmarks))]
     told = {"animation": {"rate": round(track.rate, 4), "retarget": retarget}}
     records = record_maker(request, pipeline, tools, _driving_files(driving), told)
     frames = output.with_name(output.name + ".frames")
-    with bar(len(rows), "drawing") as drawn:
-        files = draw_frames(pipeline, request, rows, records, frames, drawn)
+    count = len(track.landmarks)
+    with bar(count, "drawing") as drawn:
+        row = partial(frame_steering, person, track, size)
+        files = draw_frames(pipeline, request, row, count, records, frames, drawn)
     write_film(output, files, track.rate, records(0).text() if request.provenance else "")
     shutil.rmtree(frames)
     return output
@@ -172,7 +175,7 @@ def smoothed(values: NDArray[np.float32], kernel: NDArray[np.float64]) -> NDArra
     return np.asarray(total, np.float32)
 
 
-def frame_steering(person: Steering, track: Track, number: int, size: int) -> Steering:
+def frame_steering(person: Steering, track: Track, size: int, number: int) -> Steering:
     """What the pipeline is given for one frame."""
     from mien.faces.drawing import draw_landmarks
 
@@ -184,12 +187,29 @@ def frame_steering(person: Steering, track: Track, number: int, size: int) -> St
 def draw_frames(
     pipeline: Any,
     request: GenerateRequest,
-    rows: Sequence[Steering],
+    row: Callable[[int], Steering],
+    count: int,
     records: Callable[[int], Record],
     folder: Path,
     drawn: Callable[[int], Any],
 ) -> list[Path]:
-    """Draw every frame that is not in the folder, all with one seed's noise; frames of another request are removed."""
+    """Draw every frame that is not in the folder, all with one seed's noise; frames of another request are removed.
+
+    Args:
+        pipeline: see `mien.generate.generate`.
+        request: how to draw.
+        row: number of a frame, from 0 -> what the pipeline is given for it.
+        count: number of frames.
+        records: number of a frame -> its record.
+        folder: ``00001.png`` and so on.
+        drawn: told the number of frames done.
+
+    Returns:
+        A file for each frame.
+
+    Raises:
+        BadInput: if the folder holds something else.
+    """
     from mien.generate import draw_requested
     from mien.io import read_json, write_json
     from mien.pipelines.anchor import anchored
@@ -202,11 +222,11 @@ def draw_frames(
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(kept, made_with)
-    files = [folder / f"{number + 1:05d}.png" for number in range(len(rows))]
-    for start in range(0, len(rows), BATCH):
-        numbers = range(start, min(start + BATCH, len(rows)))
+    files = [folder / f"{number + 1:05d}.png" for number in range(count)]
+    for start in range(0, count, BATCH):
+        numbers = range(start, min(start + BATCH, count))
         if not all(files[number].exists() for number in numbers):
-            shown = [rows[number] for number in (0, *numbers)]
+            shown = [row(number) for number in (0, *numbers)]
             with anchored(pipeline.unet, len(shown)):
                 images = draw_requested(pipeline, request, shown, [request.seed] * len(shown))
             for number, image in zip(numbers, images[1:], strict=True):
@@ -219,5 +239,4 @@ def _driving_files(driving: Path) -> dict[str, Path]:
     """The driving film, or the frames of a folder, by role."""
     if not driving.is_dir():
         return {"driving": driving}
-    files = [file for file in sorted(driving.iterdir()) if file.is_file()]
-    return {f"driving-{number}": file for number, file in enumerate(files, 1)}
+    return {f"driving-{number}": file for number, file in enumerate(files_in(driving), 1)}

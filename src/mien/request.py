@@ -111,7 +111,7 @@ class GenerateRequest(BaseModel):
 
     @model_validator(mode="after")
     def _each_identity_has_a_weight(self) -> GenerateRequest:
-        people = int(self.identity is not None) + len(self.identities)
+        people = len(self.people)
         if self.identities and self.identity is None:
             raise BadInput("Further pictures of a person need a first one: give it as identity.")
         if self.weights and len(self.weights) != people:
@@ -132,10 +132,14 @@ class GenerateRequest(BaseModel):
             raise BadInput(f"{where}: {what.lower()}, not {given!r}.") from error
 
     @property
+    def people(self) -> dict[Role, Path]:
+        """The pictures that say who it is, by role, in the order of `weights`."""
+        return _by_role([path for path in (self.identity, *self.identities) if path is not None])
+
+    @property
     def inputs(self) -> dict[Role, Path]:
         """The input pictures that were given, by role."""
-        found = {role: path for role in ROLES if (path := getattr(self, role)) is not None}
-        return found | {f"identity-{number}": path for number, path in enumerate(self.identities, 2)}
+        return {role: path for role in ROLES if (path := getattr(self, role)) is not None} | self.people
 
     @property
     def builds_landmarks(self) -> bool:
@@ -149,6 +153,11 @@ class GenerateRequest(BaseModel):
         if loading := self.loading.settings():
             settings["loading"] = loading
         return settings | ({"base": LOCAL} if Path(self.base).exists() else {})
+
+
+def _by_role(people: Sequence[Path]) -> dict[Role, Path]:
+    """Pictures of people by role: ``identity``, then ``identity-2`` and so on."""
+    return {f"identity-{number}" if number > 1 else "identity": path for number, path in enumerate(people, 1)}
 
 
 def input_fields(inputs: Mapping[Role, Path | None]) -> dict[str, Any]:
@@ -175,8 +184,7 @@ def people_of(words: Sequence[str]) -> tuple[dict[Role, Path], tuple[float, ...]
         paths.append(Path(word if plain else path))
         if not 0 < weights[-1] <= 1000:
             raise BadInput(f"The weight in --identity {word} must be a number above 0.")
-    roles = ["identity", *(f"identity-{number}" for number in range(2, len(paths) + 1))]
-    return dict(zip(roles, paths, strict=False)), () if all(one == 1 for one in weights) else tuple(weights)
+    return _by_role(paths), () if all(one == 1 for one in weights) else tuple(weights)
 
 
 def pairs(words: list[str], option: str) -> dict[str, float]:

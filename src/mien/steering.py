@@ -117,7 +117,7 @@ def steer(
     if "identity" in seen:
         from mien.faces.sphere import sphere_mean
 
-        embedded = [tools.embed(one) for one in people(seen)]
+        embedded = [tools.embed(seen[role]) for role in request.people]
         identity = sphere_mean([embedding for embedding, _ in embedded], request.weights)
         prompt = prompt if prompt is not None else tools.describe(embedded[0][1])
     landmarks = wanted_landmarks(request, seen, size, by_default="landmarks" in kinds)
@@ -137,18 +137,13 @@ def steer(
     )
 
 
-def people(seen: dict[Role, Seen]) -> list[Seen]:
-    """The pictures that say who it is, in the order of their weights."""
-    return [one for role, one in seen.items() if role.startswith("identity")]
-
-
 def people_shape(request: GenerateRequest, seen: dict[Role, Seen], size: int) -> NDArray[np.float64] | None:
     """Shape of the wanted person on the linear face: the weighted mean of those of the pictures; None without one."""
     import numpy as np
 
     from mien.studio.linear_fit import fit_face
 
-    shapes = [fit_face(framed(one, size)).shape for one in people(seen)]
+    shapes = [fit_face(framed(seen[role], size)).shape for role in request.people]
     return np.average(shapes, axis=0, weights=request.weights or None) if shapes else None
 
 
