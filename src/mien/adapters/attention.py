@@ -138,12 +138,12 @@ class BranchedAttnProcessor:
         """Attention with all branches of ``mien`` that enter this block; see the module's equation."""
         terms = [term for term in mien.terms if self.block in term.keys] if mien is not None else []
         taps = mien.taps if mien is not None and encoder_hidden_states is not None else None
-        if not terms and taps is None:
+        if not terms and taps is None and not self._keeps_text(mien, encoder_hidden_states, attention_mask):
             if self.residual is not None:
                 self.residual.forget()
             return self._call_base(attn, hidden_states, encoder_hidden_states, attention_mask, temb, ip_adapter_masks)
         assert mien is not None
-        if terms and mien.batch != hidden_states.shape[0]:
+        if mien.batch != hidden_states.shape[0] and (terms or mien.text is not None):
             raise BadInput(
                 f"The UNet was called with {hidden_states.shape[0]} rows, but its branches hold {mien.batch}."
             )
@@ -170,6 +170,11 @@ class BranchedAttnProcessor:
         plan = mien if taps is not None else mien._replace(taps=None)
         return self._sum_before_out(attn, hidden_states, encoder_hidden_states, attention_mask, terms, plan)
 
+    def _keeps_text(self, plan: Plan | None, text: Tensor | None, mask: Tensor | None) -> bool:
+        """Whether this block's keys and values of the base's text are in the plan, and usable here."""
+        usable = self._native and self.residual is None and text is not None and mask is None
+        return usable and plan is not None and plan.text is not None and self.block in plan.text.keys
+
     def _call_base(self, attn: Attention, hidden: Tensor, text: Any, mask: Any, temb: Any, masks: Any) -> Tensor:
         extra = {} if masks is None or "ip_adapter_masks" not in self._accepted else {"ip_adapter_masks": masks}
         if temb is not None:
@@ -180,11 +185,15 @@ class BranchedAttnProcessor:
         self, attn: Any, hidden: Tensor, text: Tensor | None, mask: Tensor | None, terms: list[Term], plan: Plan
     ) -> Tensor:
         batch = len(hidden)
-        source = hidden if text is None else attn.norm_encoder_hidden_states(text) if attn.norm_cross else text
-        if mask is not None:
-            mask = attn.prepare_attention_mask(mask, source.shape[1], batch)
+        if plan.text is not None and self._keeps_text(plan, text, mask):
+            key, value = plan.text.of(self.block)
+        else:
+            source = hidden if text is None else attn.norm_encoder_hidden_states(text) if attn.norm_cross else text
+            if mask is not None:
+                mask = attn.prepare_attention_mask(mask, source.shape[1], batch)
+            key, value = attn.to_k(source), attn.to_v(source)
         query = attn.to_q(hidden)
-        total = base = attend(attn, query, attn.to_k(source), attn.to_v(source), mask, self._explicit)
+        total = base = attend(attn, query, key, value, mask, self._explicit)
         parts: dict[str, Tensor] = {}
         for term in terms:
             part = branch_output(attn, query, term, self.block, self._explicit)

@@ -77,6 +77,57 @@ class Term(NamedTuple):
     places: Places | None = None
     steps: tuple[float, float] = (0.0, 1.0)
 
+    def part(self, span: slice) -> Term | None:
+        """The term of a call that has these rows of the batch alone, or None where none of them takes part."""
+        first, last = span.start, span.stop
+        if self.rows is None:
+            own, rows = span, None
+        else:
+            inside = (self.rows >= first) & (self.rows < last)
+            taken = inside.nonzero()[:, 0].tolist()
+            if not taken:
+                return None
+            own = slice(taken[0], taken[-1] + 1)  # rows are in ascending order
+            rows = None if len(taken) == last - first else self.rows[own] - first
+        regions = None if self.regions is None else {size: mask[own] for size, mask in self.regions.items()}
+        return self._replace(
+            keys={key: value[own] for key, value in self.keys.items()},
+            values={key: value[own] for key, value in self.values.items()},
+            scale=self.scale[own],
+            rows=rows,
+            active=None if self.active is None else self.active[own],
+            regions=regions,
+        )
+
+
+class BaseKeys(NamedTuple):
+    """Keys and values of the base's own text, which do not change over the denoising steps either.
+
+    Attributes:
+        keys: block key -> K [T, L, hidden] of the distinct texts.
+        values: block key -> V [T, L, hidden].
+        rows: which text each row of the batch has, int64 [batch]; None when row i has text i.
+    """
+
+    keys: dict[str, Tensor]
+    values: dict[str, Tensor]
+    rows: Tensor | None = None
+
+    def of(self, block: str) -> tuple[Tensor, Tensor]:
+        """K and V of every row of the batch, each [batch, L, hidden]."""
+        key, value = self.keys[block], self.values[block]
+        return (key, value) if self.rows is None else (key.index_select(0, self.rows), value.index_select(0, self.rows))
+
+    def part(self, span: slice) -> BaseKeys:
+        """Those of a call that has these rows of the batch alone."""
+        rows = torch.arange(span.start, span.stop) if self.rows is None else self.rows[span].cpu()
+        texts, rows = rows.unique(return_inverse=True)
+        device = next(iter(self.keys.values())).device
+        texts, rows = texts.to(device), rows.to(device)
+        keys = {key: value.index_select(0, texts) for key, value in self.keys.items()}
+        values = {key: value.index_select(0, texts) for key, value in self.values.items()}
+        return BaseKeys(keys, values, None if len(texts) == len(rows) else rows)
+
 
 class Tap(NamedTuple):
     """Attention outputs of one block before ``to_out``, for losses on them (FaceCrafter Eq. 2).
@@ -103,17 +154,25 @@ class Plan(NamedTuple):
         grid: (h, w) of the latent, from which each block's grid follows.
         taps: block key -> :class:`Tap`, filled by the call; None when nothing is recorded. Gradient checkpointing
             runs a block twice: the second run overwrites, it never appends.
+        text: keys and values of the base's text, for ``batch`` rows; None when each call computes them.
     """
 
     terms: tuple[Term, ...]
     batch: int
     grid: tuple[int, int]
     taps: dict[str, Tap] | None = None
+    text: BaseKeys | None = None
 
     def at(self, progress: float) -> Plan:
         """The plan at a fraction of the sampling (0 = first step, 1 = last): branches out of range are dropped."""
         terms = tuple(term for term in self.terms if term.steps[0] <= progress <= term.steps[1])
         return self if len(terms) == len(self.terms) else self._replace(terms=terms)
+
+    def part(self, span: slice) -> Plan:
+        """The plan of a call that has these rows of the batch alone, such as one evaluation of all pictures."""
+        terms = tuple(term for whole in self.terms if (term := whole.part(span)) is not None)
+        text = None if self.text is None else self.text.part(span)
+        return self._replace(terms=terms, batch=span.stop - span.start, text=text)
 
 
 def block_grids(grid: tuple[int, int]) -> dict[int, tuple[int, int]]:

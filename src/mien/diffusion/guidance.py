@@ -101,6 +101,20 @@ class Guidance:
         """The evaluations to run, in the order in which :meth:`combine` takes them."""
         return tuple(self.coefficients())
 
+    def reference(self) -> int:
+        """Which evaluation comes closest to the guided result: the most conditioned one that is added, not subtracted.
+
+        Returns:
+            Its index in :meth:`evaluations`; the first where several have as many conditions.
+        """
+        factors = list(self.coefficients().items())
+        return max(range(len(factors)), key=lambda index: (factors[index][1] > 0, len(factors[index][0])))
+
+    def agreeing(self, condition: str) -> tuple[int, ...]:
+        """For each evaluation the first that agrees with it on whether a condition is present."""
+        holds = [condition in conditions for conditions in self.evaluations()]
+        return tuple(holds.index(held) for held in holds)
+
     def combine(self, outputs: Tensor) -> Tensor:
         """Sum the outputs of all evaluations.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -53,6 +53,16 @@ class ControlledRows:
             "down_block_additional_residuals": tuple(self._placed(part, len(noisy)) for part in down),
             "mid_block_additional_residual": self._placed(middle, len(noisy)),
         }
+
+    def part(self, span: slice) -> ControlledRows | None:
+        """Those of a call that has these rows of the batch alone; None where none of them takes part."""
+        inside = (self.rows >= span.start) & (self.rows < span.stop)
+        if not bool(inside.any()):
+            return None
+        pictures, states = (None if part is None else part[inside] for part in (self.pictures, self.states))
+        return replace(
+            self, rows=self.rows[inside] - span.start, scale=self.scale[inside], pictures=pictures, states=states
+        )
 
     def _placed(self, residual: Tensor, count: int) -> Tensor:
         scaled = residual * self.scale.to(residual)[:, None, None, None]

@@ -20,6 +20,7 @@ from mien.adapters.branch import Branch
 from mien.adapters.injection import Injection
 from mien.adapters.plan import Plan
 from mien.assets import embedded
+from mien.diffusion.caching import Caching, Speed, caching_of
 from mien.diffusion.guidance import Guidance
 from mien.errors import BadInput
 from mien.models.text import encode_prompt
@@ -39,6 +40,7 @@ from mien.pipelines.request import (
     gather,
 )
 from mien.pipelines.rows import Generators, acts, as_list, initial_noise, per_picture, per_row, placed
+from mien.pipelines.sampling import GuidedSteps, Rows
 from mien.pipelines.text import Text, stacked
 
 EMBEDDED = ("studio",)
@@ -178,6 +180,7 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         region: Tensor | None = None,
         strength: float = 0.6,
         num_inference_steps: int = 25,
+        speed: Speed | Caching = "exact",
         num_images_per_prompt: int = 1,
         generator: Generators = None,
         latents: Tensor | None = None,
@@ -210,6 +213,8 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
             region: where they are changed, [P, H, W] in [0, 1]; everywhere when None.
             strength: how much, above 0 and up to 1: the share of the steps that is run.
             num_inference_steps: denoising steps.
+            speed: ``"exact"``, or ``"fast"``: most steps make one evaluation and leave the deep blocks out
+                (:mod:`mien.diffusion.caching`); or a setting of one's own.
             num_images_per_prompt: pictures of each row.
             generator: one a picture (then a picture's noise depends on its own generator alone), or one for all.
             latents: initial noise [P, C, h, w] instead of drawn noise.
@@ -272,6 +277,7 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
                 controlled,
                 redraw,
                 num_inference_steps,
+                caching_of(speed),
                 generator,
                 callback_on_step_end,
             )
@@ -289,10 +295,11 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         controlled: ControlledRows | None,
         redraw: Redraw | None,
         count: int,
+        caching: Caching,
         generator: Generators,
         callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None,
     ) -> Tensor:
-        """The sampling loop: one UNet call a step, all evaluations of all pictures in one batch."""
+        """The sampling loop: one UNet call a step; when exact, all evaluations of all pictures in one batch."""
         scheduler: Any = self.scheduler
         scheduler.set_timesteps(count, device=latents.device)
         noise = latents
@@ -303,15 +310,11 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
             latents, timesteps = redraw.begin(scheduler, noise)
         takes_generator = "generator" in inspect.signature(scheduler.step).parameters
         extra = {"generator": as_list(generator)} if takes_generator else {}
-        evaluations = len(guide.evaluations())
-        with self.progress_bar(total=len(timesteps)) as bar:  # pyright: ignore[reportCallIssue]
+        rows = Rows(guide, len(latents))
+        steps = GuidedSteps(self.unet, scheduler, rows, text, added, plan, controlled, caching, len(timesteps))
+        with steps.shortcuts(), self.progress_bar(total=len(timesteps)) as bar:  # pyright: ignore[reportCallIssue]
             for index, timestep in enumerate(timesteps):
-                now = plan.at(index / max(len(timesteps) - 1, 1))
-                inputs = scheduler.scale_model_input(torch.cat([latents] * evaluations), timestep)
-                inputs = inputs.to(self.unet.dtype)
-                further = added | (controlled(inputs, timestep, text, added) if controlled else {})
-                output = self.unet(inputs, timestep, text, cross_attention_kwargs={"mien": now}, **further).sample
-                guided = guide.combine(output.float())
+                guided = steps(latents, timestep, index)
                 latents = scheduler.step(guided, timestep, latents, **extra).prev_sample
                 if redraw is not None:
                     following = timesteps[index + 1] if index + 1 < len(timesteps) else None

@@ -1,0 +1,57 @@
+"""Eq. 6 as it is written: one UNet call an evaluation, and nothing is kept from one call to the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mien.adapters.branch import Branch
+from mien.adapters.injection import Injection
+from mien.diffusion.guidance import Guidance
+from mien.errors import BadInput
+from mien.pipelines.portrait import PortraitPipeline
+
+
+class NaivePipeline(PortraitPipeline):
+    """What :class:`PortraitPipeline` is held against: the same picture from the same parts, four calls a step.
+
+    Region masks, step ranges, ControlNets, given pictures and scales are not its business.
+    """
+
+    def _tokens(self, branch: Branch, condition: Tensor, kind: str) -> Tensor:
+        tokens = super()._tokens(branch, condition, kind)
+        self._told: dict[str, tuple[Branch, Tensor]] = {**getattr(self, "_told", {}), kind: (branch, tokens)}
+        return tokens
+
+    def _denoise(
+        self,
+        latents: Tensor,
+        text: Tensor,
+        added: dict[str, Any],
+        plan: Any,
+        guide: Guidance,
+        controlled: Any,
+        redraw: Any,
+        count: int,
+        *_: Any,
+    ) -> Tensor:
+        if controlled is not None or redraw is not None or added:
+            raise BadInput("The naive sampler draws from noise, on bases of SD1.5's shape, without a ControlNet.")
+        scheduler: Any = self.scheduler
+        scheduler.set_timesteps(count, device=latents.device)
+        latents = latents * scheduler.init_noise_sigma
+        told, self._told = getattr(self, "_told", {}), {}
+        injection = Injection(self.unet, {kind: branch for kind, (branch, _) in told.items()})
+        tokens, pictures = {kind: states for kind, (_, states) in told.items()}, len(latents)
+        for timestep in scheduler.timesteps:
+            inputs = scheduler.scale_model_input(latents, timestep).to(self.unet.dtype)
+            outputs = []
+            for number, present in enumerate(guide.evaluations()):
+                options = injection.condition(tokens, evaluations=[present], grid=plan.grid)
+                states = text[number * pictures : (number + 1) * pictures]
+                outputs.append(self.unet(inputs, timestep, states, cross_attention_kwargs=options).sample)
+            guided = guide.combine(torch.cat(outputs).float())
+            latents = scheduler.step(guided, timestep, latents).prev_sample
+        return latents
