@@ -181,38 +181,3 @@ class Identity:
         import numpy as np
 
         return np.asarray(self.embedding, np.float32)
-
-
-@dataclass(frozen=True)
-class Expression:
-    """Which expression: named blendshapes in [0, 1] (any spelling that `mien.studio.arkit` knows)."""
-
-    blendshapes: tuple[tuple[str, float], ...] = ()
-
-    def __post_init__(self) -> None:
-        for name, value in self.blendshapes:
-            if not 0.0 <= value <= 1.0:
-                raise BadInput(f"The blendshape {name} must lie between 0 and 1, not {value:g}.")
-
-    @classmethod
-    def parse(cls, words: Sequence[str]) -> Expression:
-        """Expression of command-line words such as `jawOpen=0.6`."""
-        pairs: list[tuple[str, float]] = []
-        for word in words:
-            name, _, number = word.partition("=")
-            try:
-                pairs.append((name.strip(), float(number)))
-            except ValueError:
-                raise BadInput(f"Write a blendshape as NAME=VALUE (jawOpen=0.6), not {word!r}.") from None
-        return cls(tuple(pairs))
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What the words say."""
-
-    text: str = ""
-
-    def __post_init__(self) -> None:
-        if "\x00" in self.text:
-            raise BadInput("A prompt must be plain text.")

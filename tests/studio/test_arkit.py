@@ -4,8 +4,6 @@ import pytest
 from mien.studio.arkit import (
     BLENDSHAPE_NAMES,
     KIT_NAMES,
-    KIT_TO_BLENDSHAPE,
-    blendshapes_from_kit,
     kit_from_blendshapes,
     kit_indices,
     kit_to_blendshape,
@@ -17,7 +15,6 @@ def test_sizes_and_order() -> None:
     assert BLENDSHAPE_NAMES[0] == "_neutral"
     assert BLENDSHAPE_NAMES[3] == "browInnerUp" and BLENDSHAPE_NAMES[25] == "jawOpen"
     assert BLENDSHAPE_NAMES[51] == "noseSneerRight"
-    assert [BLENDSHAPE_NAMES[i] for i in KIT_TO_BLENDSHAPE] == [kit_to_blendshape(name) for name in KIT_NAMES]
 
 
 def test_names_are_the_kits(kit_path) -> None:
@@ -41,9 +38,10 @@ def test_spellings(name: str, meant: list[str]) -> None:
     assert [KIT_NAMES[i] for i in kit_indices(name)] == meant
 
 
-def test_there_and_back() -> None:
+def test_every_blendshape_reaches_the_kit() -> None:
     scores = {name: round(0.01 * i, 2) for i, name in enumerate(BLENDSHAPE_NAMES[1:], start=1)}
-    back = blendshapes_from_kit(kit_from_blendshapes(scores))
-    assert back == pytest.approx(scores)
+    found = kit_from_blendshapes(scores)
+    assert set(found) == set(KIT_NAMES)
+    assert all(value == scores[kit_to_blendshape(kit)] for kit, value in found.items())
     with pytest.raises(KeyError, match="tongueOut"):
         kit_from_blendshapes({"tongueOut": 1.0})

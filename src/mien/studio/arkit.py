@@ -35,9 +35,6 @@ BLENDSHAPE_NAMES: tuple[str, ...] = ("_neutral", *dict.fromkeys(kit_to_blendshap
 """MediaPipe's 52 blendshape names in MediaPipe's order (index 0 is `_neutral`)."""
 
 KIT_INDEX: Mapping[str, int] = {name: i for i, name in enumerate(KIT_NAMES)}
-BLENDSHAPE_INDEX: Mapping[str, int] = {name: i for i, name in enumerate(BLENDSHAPE_NAMES)}
-KIT_TO_BLENDSHAPE: tuple[int, ...] = tuple(BLENDSHAPE_INDEX[kit_to_blendshape(name)] for name in KIT_NAMES)
-"""For each kit coefficient the index of its MediaPipe blendshape."""
 
 
 def kit_indices(name: str) -> tuple[int, ...]:
@@ -63,11 +60,3 @@ def kit_from_blendshapes(scores: Mapping[str, float]) -> dict[str, float]:
             raise KeyError(name)
         out.update({KIT_NAMES[i]: float(value) for i in indices})
     return out
-
-
-def blendshapes_from_kit(coefficients: Mapping[str, float]) -> dict[str, float]:
-    """MediaPipe's names and values of kit coefficients; the two merged ones are the mean of their sides."""
-    groups: dict[str, list[float]] = {}
-    for kit in KIT_NAMES:
-        groups.setdefault(kit_to_blendshape(kit), []).append(float(coefficients.get(kit, 0.0)))
-    return {name: sum(values) / len(values) for name, values in groups.items()}
