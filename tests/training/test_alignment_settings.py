@@ -167,3 +167,26 @@ def test_settings_that_do_not_exist_are_refused(base: Path, tmp_path: Path) -> N
     (tmp_path / "broken.task").write_bytes(b"nothing")
     with pytest.raises(BadInput, match="no MediaPipe Face Landmarker bundle"):
         objective(base, expression_head=str(tmp_path / "broken.task"))
+
+
+def test_ica_runs_on_a_base_of_ones_own(base: Path, tmp_path: Path) -> None:
+    """The command with --base, a head from a file and all levers; the same preset as in the studio."""
+    pytest.importorskip("onnx", reason="onnx is not installed: pip install 'mien[heads]'")
+    from mien.training.diffusion import studio_scheduler
+    from mien.training.run import train
+    from tests.arcface import iresnet
+
+    studio_scheduler().save_pretrained(base / "scheduler")
+    for needed, part in (("e-adapter-exact", "adapters"), ("expression-encoder", "expression_encoder"),
+                         ("reader", "reader")):  # fmt: skip
+        (tmp_path / f"studio-{needed}" / "export").mkdir(parents=True)
+        (tmp_path / f"studio-{needed}" / "export" / part).symlink_to(base / part)
+    options = {"templates": True, "identity_head": str(iresnet(tmp_path / "arcface.onnx")), "decode": "face",
+               "checkpointing": True, "tiny_decoder": str(base / "tiny")}  # fmt: skip
+    done = train(
+        "studio-alignment", data=base / "pairs", base=str(base), runs=tmp_path, quiet=True,
+        overrides={"pictures": 2, "batch": 2, "log_every": 1, "options": options},
+    )  # fmt: skip
+    assert done["finished"] and np.isfinite(done["logs"]["loss"])
+    adapters = tmp_path / "studio-alignment" / "export" / "adapters"
+    assert {path.stem for path in adapters.iterdir()} == {"expression", "expression_identity"}

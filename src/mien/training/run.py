@@ -15,7 +15,7 @@ from mien.training.config import TrainConfig
 from mien.training.presets import SHIPPED, preset
 from mien.training.sources import Sources
 
-ON_A_BASE = ("branch", "joint", "controlnet")
+ON_A_BASE = ("branch", "joint", "controlnet", "alignment")
 """Objectives that train something beside a frozen base, whichever it is."""
 
 
