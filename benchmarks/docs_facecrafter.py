@@ -46,17 +46,18 @@ WHY = """\
 - *Expression, valence and KID against the ControlNet; expression, valence and everything else of joint against
   pre-trained.* At 128 pixels the face judge itself sees little more of expression and valence than the floor (its
   ceiling stands beside every number), so 500 pairs do not tell such models apart. More pairs and a better judge would.
-- *Joint training costs identity and the look of the set.* First attempt: is it the AD loss? In Table 3 the arm without
-  it keeps more of the identity and comes nearer to the renders, with every seed; so, in part, yes. With the
-  paper's lambda and sum over pairs it pushes the attention of replicas apart until pictures of one person differ more
-  than the renderer's own do (perceptual diversity above the ceiling), which is not better.
-  (500 pairs of the control protocol were not drawn for the arm without it.)
-- Second attempt: is it the text encoder? Trained on the same pictures without any module (`text-only`), it loses
-  identity as well, and gains as much diversity of expressions and poses as the joint stage does. So in the studio that
-  diversity comes from the pictures, not from the modules: a control the paper does not have. The cross-talk matrix
-  shows the price: the stage sees identity prompts alone, and afterwards the words of a prompt change nothing. Runs
-  with the text encoder at a tenth of the rate (`studio-joint-slow-text`) and with the other reading of the AD loss
-  (`-per-branch`) were trained; their pictures were not drawn yet.
+- *Joint training costs identity and the look of the set.* First attempt: is it the AD loss? The arm without it
+  (`no-ad`, 500 pairs in Table 1) gives up about a third as much likeness, and loses less of the look of the set;
+  in Table 3 it comes nearer to the renders with every seed. So, in part, yes. With the paper's lambda and sum over
+  pairs it pushes the attention of replicas apart until pictures of one person differ more than the renderer's own do
+  (perceptual diversity above the ceiling), which is not better. The other reading of the loss (`per-branch`, Table 3)
+  has little left to push apart: its value is small from the start.
+- Second attempt: is it the text encoder? Trained at a tenth of the rate, with the AD loss (`slow-text` in Table 1),
+  about half of the loss of likeness is gone and control is as good as any model's here. Trained alone on the same
+  pictures without any module (`text-only`, Table 2) it loses identity as well, and gains as much diversity of
+  expressions and poses as the joint stage does. So in the studio that diversity comes from the pictures, not from the
+  modules: a control the paper does not have. The cross-talk matrix shows the price: the stage sees identity prompts
+  alone, and afterwards the words of a prompt change nothing. Neither cause alone explains all of it.
 - *The AD loss and the diversity of expressions and poses.* The effect is positive with every seed, but with three of
   them the interval reaches a little below 0.
 - Nothing of the joint stage ships: the embedded modules are those of pre-training, trained longer."""

@@ -53,7 +53,7 @@ def main(photographs: list[Path]) -> None:
                 request = GenerateRequest.checked(
                     identity=person, expression=template, seed=1, output=folder / f"{row}-{column}"
                 )
-                tools = tools or Tools.load(request)
+                tools = tools or Tools.load(request.base, request.reader)
                 images.append(Image.open(generate(request, pipeline=pipeline, tools=tools)[0]).convert("RGB"))
                 cells.append({"person": person.stem, "template": template.stem} | judge(reader, images[-1], templates))
                 cells[-1]["own_is_nearest"] = cells[-1]["nearest"] == column

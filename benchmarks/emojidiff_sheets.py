@@ -1,0 +1,96 @@
+"""Two sheets of the E-Adapter: words with expressions (EmojiDiff C.2), and photographs as templates.
+
+    python benchmarks/emojidiff_sheets.py SPEC PHOTO [PHOTO ...]
+
+SPEC is a model of ``mien evaluate``; identities are the embedded studio people, through the identity branch. The
+astronaut of scikit-image is the first photograph. Writes ``docs/images/emojidiff-text.png`` and
+``emojidiff-photographs.png`` (outputs only) and ``benchmarks/results/emojidiff_sheets.json``: which template MediaPipe
+finds nearest in expression (Exp) to each output, and how often it is the picture's own.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from photographs import astronaut
+from PIL import Image
+
+from mien.demo.examples import Examples
+from mien.evaluation.metrics.expression import exp_distance
+from mien.evaluation.spec import load_spec
+from mien.faces.mediapipe import MediaPipeReader
+from mien.io import write_json
+from mien.provenance.png import write_picture
+from mien.sweep import mount
+from mien.toolbox import Seen, Tools, expression_crop
+
+ROOT = Path(__file__).resolve().parents[1]
+WORDS = {
+    "teal background": "portrait of a person, teal background",
+    "light from the left": "portrait of a person, light from the left",
+    "round glasses": "portrait of a person with round glasses",
+    "ginger hair": "portrait of a person with ginger hair",
+}
+SEED = 1
+
+
+def main(spec: str, photographs: list[Path]) -> None:
+    pipeline, tools, examples = load_spec(spec).load(), Tools.load("studio", "mediapipe"), Examples.load()
+    pipeline.set_progress_bar_config(disable=True)
+    people = [tools.embed(seen(tools, one.path))[0] for one in examples.people[:3]]
+    names = [one.name for one in examples.people[:3]]
+    with tempfile.TemporaryDirectory() as folder:
+        places = [astronaut(Path(folder)), *photographs]
+        found = {place.stem: seen(tools, place) for place in places}
+    own = {one.name: seen(tools, one.path) for one in examples.templates[:4]}
+    told: dict[str, Any] = {"spec": spec, "seed": SEED}
+    rows = [(name, embedding, None) for name, embedding in zip(names, people, strict=True)]
+    told["photographs"] = sheet(pipeline, rows, found, "emojidiff-photographs")
+    rows = [(said, people[0], prompt) for said, prompt in WORDS.items()]
+    told["text"] = sheet(pipeline, rows, own, "emojidiff-text")
+    command = f"python benchmarks/emojidiff_sheets.py {spec} PHOTO ..."
+    write_json(ROOT / "benchmarks" / "results" / "emojidiff_sheets.json", {"command": command} | told)
+
+
+def seen(tools: Tools, place: Path) -> Seen:
+    """A picture and its largest face."""
+    with Image.open(place) as image:
+        picture = image.convert("RGB")
+    return Seen(picture, tools.read(picture, place.name).faces[0])
+
+
+def sheet(
+    pipeline: Any, rows: list[tuple[str, np.ndarray, str | None]], templates: dict[str, Seen], name: str
+) -> dict[str, Any]:
+    """Draw a row a person or prompt, a column a template; judge each picture's expression."""
+    reader = MediaPipeReader(max_faces=1)
+    crops = torch.cat([expression_crop(one) for one in templates.values()])
+    shapes = [one.face.blendshapes for one in templates.values()]
+    images, captions, cells = [], [], []
+    for label, embedding, prompt in rows:
+        identity = torch.from_numpy(embedding)[None].expand(len(crops), -1)
+        generators = [torch.Generator().manual_seed(SEED) for _ in crops]
+        drawn = pipeline(prompt=prompt, identity=identity, expression=crops, identity_mode="branch",
+                         scales={"expression": 1.0}, generator=generators).images  # fmt: skip
+        for column, (template, picture) in enumerate(zip(templates, drawn, strict=True)):
+            faces = reader.read(picture, label).faces
+            if faces and faces[0].blendshapes is not None:
+                distances = [float(exp_distance(shape, faces[0].blendshapes)) for shape in shapes]
+                nearest = int(np.argmin(distances)) == column
+            else:
+                distances, nearest = None, False
+            cells.append({"row": label, "template": template, "exp": distances, "own_is_nearest": nearest})
+            images.append(picture)
+            captions.append(f"{label} / {template}")
+    write_picture(mount(images, captions, len(templates)), ROOT / "docs" / "images" / f"{name}.png", None)
+    return {"own_is_nearest": sum(cell["own_is_nearest"] for cell in cells), "outputs": len(cells),
+            "chance": 1 / len(templates), "cells": cells}  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], [Path(word) for word in sys.argv[2:]])
