@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli.options import Json
+
 if TYPE_CHECKING:
     from mien.assets.get import Got
     from mien.assets.registry import Asset
@@ -34,9 +36,7 @@ def assets() -> None:
 
 
 @app.command("list")
-def list_assets(
-    licence: LicenceOption = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> None:
+def list_assets(licence: LicenceOption = None, as_json: Json = False) -> None:
     """What can be fetched, and what is here."""
     import json
 

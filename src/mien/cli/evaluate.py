@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.options import Facekit, Networks
+
 app = typer.Typer(add_completion=False)
 
 _PROTOCOLS = (
@@ -29,7 +31,7 @@ def evaluate(
     targets_from: Annotated[
         Path | None, typer.Option("--targets", metavar="FOLDER", help="Pictures of targets, with --identities.")
     ] = None,
-    facekit: Annotated[Path | None, typer.Option(help="The face kit's file; MIEN_FACEKIT if not given.")] = None,
+    facekit: Facekit = None,
     people: Annotated[int | None, typer.Option(help="Studio people; the protocol's own number if not given.")] = None,
     count: Annotated[
         int | None, typer.Option("--target-count", help="Studio targets, or pictures a person in diversity.")
@@ -39,9 +41,7 @@ def evaluate(
     sweep: Annotated[
         str | None, typer.Option(metavar="BRANCH=N,N,...", help="Also run each model at these scales of a branch.")
     ] = None,
-    network: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Also read with this: arcface, inception ...; repeat.")
-    ] = None,
+    network: Networks = None,
     batch: Annotated[int, typer.Option(help="Pictures drawn at once.")] = 20,
     draws: Annotated[int, typer.Option(help="Resamples of the bootstrap.")] = 1000,
     claims: Annotated[

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="The morphable model that the studio uses.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.callback()
-def _group() -> None:
+def facekit() -> None:
     """The morphable model that the studio uses."""
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.options import Json
+
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
@@ -18,7 +20,7 @@ def model() -> None:
 @app.command()
 def info(
     base: Annotated[str, typer.Option(metavar="NAME", help="studio, sd15 or sdxl.")] = "studio",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Parameters of each part, counted from its configuration: no weights are loaded."""
     from mien.adapters import counts

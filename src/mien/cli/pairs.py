@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.options import Facekit, Reader
 from mien.data.idi import defaults
 
-app = typer.Typer(help="Pairs of pictures with one expression and two people (EmojiDiff's IDI).", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.callback()
-def _group() -> None:
-    """Keeps `build` a subcommand while it is the only one."""
+def pairs() -> None:
+    """Pairs of pictures with one expression and two people (EmojiDiff's IDI)."""
 
 
 @app.command()
@@ -49,10 +50,8 @@ def build(
     batch: Annotated[int, typer.Option(help="Attempts drawn at once.")] = defaults.BATCH,
     per_shard: Annotated[int, typer.Option(help="Pairs in a shard.")] = defaults.PER_SHARD,
     seed: Annotated[int, typer.Option(help="Of people and noise.")] = defaults.SEED,
-    reader: Annotated[str, typer.Option(metavar="NAME", help="auto, mediapipe or studio.")] = "auto",
-    facekit: Annotated[
-        Path | None, typer.Option(help="The face kit's file, for oracle; MIEN_FACEKIT if not given.")
-    ] = None,
+    reader: Reader = "auto",
+    facekit: Facekit = None,
 ) -> None:
     """Redraw each portrait under another person, swap on a third, and keep the pairs in which the expression survived.
 

@@ -7,13 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
+from mien.cli.options import Reader
+
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def read(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A picture with a face.")],
-    reader: Annotated[str, typer.Option(metavar="NAME", help="Who reads faces: auto, mediapipe or studio.")] = "auto",
+    reader: Reader = "auto",
     landmarks: Annotated[bool, typer.Option("--landmarks", help="Print the 478 points as well.")] = False,
 ) -> None:
     """Print, as JSON, what the face reader sees in a picture: pose, blendshapes, emotion, attributes."""

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mien.cli.options import Json, Networks, Reader
+
 app = typer.Typer(add_completion=False)
 
 
@@ -14,11 +16,9 @@ app = typer.Typer(add_completion=False)
 def score(
     reference: Annotated[Path, typer.Option(metavar="A", help="A picture or a folder: how it should be.")],
     generated: Annotated[Path, typer.Option(metavar="B", help="A picture or a folder: how it came out.")],
-    reader: Annotated[str, typer.Option(metavar="NAME", help="Who reads faces: auto, mediapipe or studio.")] = "auto",
-    network: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Also read with this: arcface, inception ...; repeat.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    reader: Reader = "auto",
+    network: Networks = None,
+    as_json: Json = False,
 ) -> None:
     """The papers' metrics on pictures made by any program; folders are paired by file name."""
     import json

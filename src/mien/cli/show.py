@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli.options import Json
+
 if TYPE_CHECKING:
     from mien.provenance.png import Found
 
@@ -16,7 +18,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def show(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say where a picture comes from: its settings, the hashes of its inputs and models, and the mark in its pixels."""
     from mien.provenance.png import examine

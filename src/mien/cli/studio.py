@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Synthetic portraits with exact ground truth.", no_args_is_help=True)
+from mien.cli.options import Facekit
+
+app = typer.Typer(help="Synthetic portraits with exact ground truth.", no_args_is_help=True, add_completion=False)
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder for the shards; the same command continues.")]
 People = Annotated[int, typer.Option(min=1, help="Number of people.")]
@@ -17,7 +19,6 @@ Read = Annotated[
     bool | None,
     typer.Option("--read/--no-read", help="Let MediaPipe read every picture (default: if its model is at hand)."),
 ]
-Facekit = Annotated[Path | None, typer.Option(help="Face kit .npz; otherwise MIEN_FACEKIT.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes (default: one a core).")]
 Size = Annotated[int, typer.Option(min=64, max=1024, help="Side of the pictures in px.")]
 

@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="A user study: which method's pictures do people choose?", no_args_is_help=True)
+from mien.cli.options import Json
+
+app = typer.Typer(
+    help="A user study: which method's pictures do people choose?", no_args_is_help=True, add_completion=False
+)
 
 Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")]
 
@@ -46,7 +50,7 @@ def serve(
 
 
 @app.command()
-def results(study: Folder, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def results(study: Folder, as_json: Json = False) -> None:
     """Selection rates with 95 % intervals."""
     import json
 

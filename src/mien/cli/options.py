@@ -1,0 +1,19 @@
+"""Options that several commands share; the headings are those under which ``mien generate --help`` lists them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+HOW: Final = "How"
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Reader = Annotated[
+    str, typer.Option(metavar="NAME", help="Who reads faces: auto, mediapipe or studio.", rich_help_panel=HOW)
+]
+Networks = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="Also read with this: arcface, inception ...; repeat.")
+]
+Facekit = Annotated[Path | None, typer.Option(help="The face kit's file; MIEN_FACEKIT if not given.")]
