@@ -57,8 +57,8 @@ def latents(corpus: Corpus, vae: Any, folder: Path, size: int, style: str | None
         # small batches stay in the processor's cache
         return np.concatenate([encoded(slice(start, start + 16)) for start in range(0, len(corpus), 16)])
 
-    key = weights_key(folder) + ("" if own else f"-{size}") + ("" if style is None else f"-{style}")
-    return corpus.cached("latents", key, compute)
+    key = weights_key(folder) + ("" if own else f"-{size}")
+    return corpus.cached("latents" if style is None else f"latents_{style}", key, compute)  # both are kept
 
 
 @torch.no_grad()
