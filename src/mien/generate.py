@@ -202,7 +202,7 @@ def draw(
 def draw_requested(
     pipeline: Any, request: GenerateRequest, rows: Sequence[Steering], seeds: Sequence[int], **options: Any
 ) -> list[Any]:
-    """`mien.steering.draw_rows` with the scheduler, steps, scales and guidance of a request."""
+    """`mien.steering.draw_rows` with the scheduler, steps, speed, scales and guidance of a request."""
     from mien.pipelines.schedulers import sampling_with
 
     with sampling_with(pipeline, request.scheduler):
@@ -214,6 +214,7 @@ def draw_requested(
             guidance=dict(request.guidance),
             guidance_rescale=request.guidance_rescale,
             num_inference_steps=request.steps,
+            speed=request.speed,
             **options,
         )
 

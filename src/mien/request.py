@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mien.conditions import MAX_POSE, Emotion
+from mien.diffusion.caching import Speed
 from mien.errors import BadInput, first_problem
 from mien.loading import Loading
 
@@ -52,6 +53,7 @@ class GenerateRequest(BaseModel):
         retarget: put the identity's bones into the donor's landmarks; always so when a pose, an angle or a blendshape
             is given, since then there is no one donor to copy.
         scheduler: one of `Scheduler`; None is the base's own.
+        speed: ``exact``, or ``fast``: most steps reuse what changes slowly (docs/speed.md).
         guidance_rescale: 0 to 1, against over-saturation at high guidance (Lin et al. 2024, Eq. 15-16).
         provenance: write the record, the XMP packet and the invisible mark.
         output: folder for the PNG files.
@@ -80,6 +82,7 @@ class GenerateRequest(BaseModel):
     reader: Literal["auto", "mediapipe", "studio"] = "auto"
     retarget: bool = False
     scheduler: Scheduler | None = None
+    speed: Speed = "exact"
     guidance_rescale: Annotated[float, Field(ge=0, le=1)] = 0.0
     provenance: bool = True
     output: Path = Path()

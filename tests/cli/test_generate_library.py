@@ -34,7 +34,14 @@ def pipeline(tmp_path: Path) -> FakePipeline:
 
 
 def test_a_request_refuses_what_it_does_not_know(photo: Path) -> None:
-    for bad in ({"sed": 1}, {"yaw": 91}, {"count": 0}, {"scales": {"landmark": 1}}, {"blendshapes": {"jawOpen": 2}}):
+    for bad in (
+        {"sed": 1},
+        {"yaw": 91},
+        {"count": 0},
+        {"scales": {"landmark": 1}},
+        {"blendshapes": {"jawOpen": 2}},
+        {"speed": "faster"},
+    ):
         with pytest.raises(BadInput):
             GenerateRequest.checked(identity=photo, **bad)
     with pytest.raises(BadInput, match="Nothing to draw"):
@@ -55,10 +62,11 @@ def test_one_file_a_seed_whatever_the_count(tmp_path: Path, photo: Path, pipelin
 def test_each_condition_reaches_the_pipeline(tmp_path: Path, photo: Path, other: Path, pipeline: FakePipeline) -> None:
     request = GenerateRequest(
         identity=photo, expression=other, emotion="happy:0.8", scales={"landmarks": 0.5}, guidance={"text": 3.0},
-        steps=2, output=tmp_path,
+        steps=2, speed="fast", output=tmp_path,
     )  # fmt: skip
-    generate(request, pipeline=pipeline, tools=fake_tools())
+    (file,) = generate(request, pipeline=pipeline, tools=fake_tools())
     (call,) = pipeline.calls
+    assert call["speed"] == read_record(file).settings["speed"] == "fast"
     assert call["prompt"] == ["portrait of a person"]
     assert call["identity"].shape == (1, 512)
     assert call["landmarks"].shape == (1, 3, 128, 128)

@@ -174,6 +174,13 @@ def test_a_spec_names_any_file_of_a_run(tmp_path: Path, monkeypatch: pytest.Monk
     assert pictures["identity_mode"] == "branch" and "identity_mode" not in SETTINGS.of_pictures()
 
 
+def test_fast_pictures_lie_in_a_folder_of_their_own() -> None:
+    fast = load_spec("lmk-emo-fast")
+    assert fast.applied(SETTINGS).of_pictures() == load_spec("lmk-emo").applied(SETTINGS).of_pictures() | {
+        "speed": "fast"
+    }
+
+
 def test_pictures_are_kept_until_something_that_made_them_changes(tmp_path: Path) -> None:
     """Weights of a condition that is not asked for make no difference; those of one that is do, and the guidance."""
     files = {f"adapters/{name}.safetensors": name for name in ("faceid", "landmarks", "emotion", "expression")}

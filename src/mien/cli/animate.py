@@ -27,6 +27,7 @@ def animate(
     prompt: Annotated[str | None, typer.Option(help="What the words say, in every frame.")] = None,
     seed: Annotated[int, typer.Option(help="Of every frame.")] = 0,
     steps: Annotated[int, typer.Option(help="Denoising steps of each frame.")] = 25,
+    speed: Annotated[str, typer.Option(metavar="NAME", help="exact or fast, see mien generate.")] = "exact",
     scale: Annotated[list[str] | None, typer.Option(metavar="BRANCH=NUMBER", help="See mien generate.")] = None,
     guidance: Annotated[list[str] | None, typer.Option(metavar="DIAL=NUMBER", help="See mien generate.")] = None,
     retarget: Annotated[
@@ -47,7 +48,7 @@ def animate(
 
     people, weights = people_of(identity)
     request = GenerateRequest.checked(
-        **input_fields(people), weights=weights, emotion=emotion, prompt=prompt, seed=seed, steps=steps,
+        **input_fields(people), weights=weights, emotion=emotion, prompt=prompt, seed=seed, steps=steps, speed=speed,
         scales=pairs(scale or [], "--scale"), guidance=pairs(guidance or [], "--guidance"), base=base, reader=reader,
         provenance=not no_provenance,
     )  # fmt: skip

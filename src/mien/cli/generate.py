@@ -89,6 +89,9 @@ def generate(
     scheduler: Annotated[
         str | None, typer.Option(metavar="NAME", help="dpm++ (default), ddpm, ddim or euler.", rich_help_panel=HOW)
     ] = None,
+    speed: Annotated[
+        str, typer.Option(metavar="NAME", help="exact, or fast: nearly the same picture sooner.", rich_help_panel=HOW)
+    ] = "exact",
     base: Annotated[
         str, typer.Option(metavar="NAME|FOLDER", help="studio, sd15, sdxl, arc2face, or a folder.", rich_help_panel=HOW)
     ] = "studio",
@@ -157,6 +160,7 @@ def generate(
         retarget=retarget,
         guidance_rescale=rescale,
         scheduler=scheduler,
+        speed=speed,
         provenance=not no_provenance,
         output=output,
     )

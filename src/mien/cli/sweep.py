@@ -35,6 +35,7 @@ def sweep(
     prompt: Annotated[str | None, typer.Option(help="What the words say, for all pictures.")] = None,
     seed: Annotated[int, typer.Option(help="Of all pictures.")] = 0,
     denoising_steps: Annotated[int, typer.Option(help="Denoising steps.")] = 25,
+    speed: Annotated[str, typer.Option(metavar="NAME", help="exact or fast, see mien generate.")] = "exact",
     base: Annotated[str, typer.Option(metavar="NAME|FOLDER", help="studio, or a folder.")] = "studio",
     no_provenance: Annotated[
         bool, typer.Option("--no-provenance", help="Write neither metadata nor the invisible mark.")
@@ -65,8 +66,8 @@ def sweep(
     people, weights = people_of(identity or [])
     request = GenerateRequest.checked(
         **input_fields({"expression": expression, **people}),
-        **{"weights": weights, "prompt": prompt, "seed": seed, "steps": denoising_steps, "base": base,
-           "provenance": not no_provenance, "output": output, **stops[0].changes},
+        **{"weights": weights, "prompt": prompt, "seed": seed, "steps": denoising_steps, "speed": speed,
+           "base": base, "provenance": not no_provenance, "output": output, **stops[0].changes},
     )  # fmt: skip
     with bar(len(stops), "drawing") as advance:
         files = draw(request, stops, emotion_grid, progress=advance)

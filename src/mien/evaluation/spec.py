@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mien.diffusion.caching import Speed
 from mien.errors import ConfigError, MissingAsset, first_problem
 from mien.io import read_json
 
@@ -35,6 +36,7 @@ class ModelSpec(BaseModel):
         scales: branch -> scale.
         guidance: condition -> guidance weight.
         steps: denoising steps; None leaves the protocol's.
+        speed: ``exact`` or ``fast``, see the pipeline.
         dtype: of the base and its branches.
         retarget: landmarks with the identity's bones.
         animate: the picture's face is moved onto the target's landmarks after it was drawn, see `control.animation`.
@@ -55,6 +57,7 @@ class ModelSpec(BaseModel):
     scales: dict[str, float] = {}
     guidance: dict[str, float] = {}
     steps: int | None = Field(default=None, ge=1)
+    speed: Speed = "exact"
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     retarget: bool = False
     animate: bool = False
@@ -65,7 +68,7 @@ class ModelSpec(BaseModel):
         from dataclasses import replace
 
         changes: dict[str, Any] = {"scales": self.scales, "guidance": self.guidance, "retarget": self.retarget}
-        changes |= {"identity_mode": self.identity_mode, "animate": self.animate}
+        changes |= {"identity_mode": self.identity_mode, "animate": self.animate, "speed": self.speed}
         if self.conditions is not None:
             changes["conditions"] = self.conditions
         if self.steps is not None:

@@ -94,6 +94,7 @@ def draw_pairs(
             images = draw_rows(
                 pipeline, steering(batch), seeds, scales=dict(settings.scales), guidance=dict(settings.guidance),
                 identity_mode=settings.identity_mode, num_inference_steps=settings.steps,
+                speed=settings.speed,
             )  # fmt: skip
             for pair, path, image in zip(batch, paths, images, strict=True):
                 write_png(path, finish(pair, image))

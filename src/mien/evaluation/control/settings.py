@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from mien.diffusion.caching import Speed
 from mien.errors import BadInput
 
 CONDITIONS = ("identity", "landmarks", "emotion", "expression", "prompt")
@@ -36,6 +37,7 @@ class ControlSettings:
         guidance: condition -> guidance weight.
         identity_mode: ``prompt`` or ``branch``, see the pipeline.
         animate: move each drawn picture's face onto the target's landmarks, see `animation`.
+        speed: ``exact`` or ``fast``, see the pipeline.
         look_alikes: decoys a person, with the same skin, hair and glasses but other bones; 0 leaves that gallery out.
         draws: resamples of the bootstrap.
         cross_talk_people: people of the cross-talk matrix; 0 leaves it out.
@@ -53,6 +55,7 @@ class ControlSettings:
     guidance: Mapping[str, float] = field(default_factory=dict)
     identity_mode: str = "prompt"
     animate: bool = False
+    speed: Speed = "exact"
     look_alikes: int = 4
     draws: int = 1000
     cross_talk_people: int = 24
@@ -83,5 +86,6 @@ class ControlSettings:
         # named where they are not the usual, so that pictures of earlier runs keep their folder
         told |= {} if self.identity_mode == "prompt" else {"identity_mode": self.identity_mode}
         told |= {"animate": True} if self.animate else {}
+        told |= {} if self.speed == "exact" else {"speed": self.speed}
         # batches are cut from the list of pairs, which these two lay out
         return told | {"layout": [self.targets]}
