@@ -1,4 +1,6 @@
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +69,12 @@ def test_first_pictures_look_like_photographs() -> None:
 
 
 def test_render_is_complete_and_resumes(renderer: FakeRenderer, kit_path: Path, tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[int | None, int]] = []
+
+    @contextmanager
+    def bar(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
+        yield lambda count: seen.append((total, count))
+
     arguments: dict[str, Any] = {
         "people": 5,
         "per_person": 6,
@@ -76,9 +83,9 @@ def test_render_is_complete_and_resumes(renderer: FakeRenderer, kit_path: Path, 
         "read": False,
         "kit": kit_path,
     }
-    render_dataset(out=tmp_path / "a", progress=lambda *p: seen.append(p), **arguments)
+    render_dataset(out=tmp_path / "a", bar=bar, **arguments)
     assert [p.name for p in shard_paths(tmp_path / "a")] == [f"shard-0000{i}.tar" for i in range(3)]
-    assert seen[0] == (0, 30) and seen[-1] == (30, 30)
+    assert seen[0] == (30, 0) and sum(count for _, count in seen) == 30
     entries = [e for p in shard_paths(tmp_path / "a") for e in read_shard(p)]
     assert [e.sample.key for e in entries] == [f"{s:07d}-{k:03d}" for s in range(40, 45) for k in range(6)]
     sample = entries[7].sample

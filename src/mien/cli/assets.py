@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,6 +66,7 @@ def get(
     from mien.assets.get import check_licences
     from mien.assets.get import get as fetch
     from mien.assets.registry import asset
+    from mien.cli.progress import byte_bar
 
     wanted = [asset(name) for name in names]  # a mistyped name should answer before the first gigabyte
     if licence is not None:
@@ -119,21 +118,6 @@ def describe(one: Asset) -> dict[str, Any]:
     path = find_asset(one.name)
     entry = one.model_dump(mode="json")
     return {**entry, "bytes": one.bytes, "path": None if path is None else str(path)}
-
-
-@contextmanager
-def byte_bar(label: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A progress bar in bytes on the error stream, for people; silent where nobody watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task(label, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _tell(got: Got) -> None:

@@ -23,16 +23,11 @@ def convert(
     output: Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")] = Path("facekit.npz"),
 ) -> None:
     """Convert the public kit's .obj files into the one file that the studio reads."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from mien.cli.progress import bar
     from mien.studio.convert import convert_facekit
     from mien.studio.kit import FaceKit
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading")
-        path = convert_facekit(folder, output, lambda done, total: bar.update(task, completed=done, total=total))
+    path = convert_facekit(folder, output, bar)
     kit = FaceKit.load(path)
     shapes = f"{len(kit.identity)} identity and {len(kit.expression)} expression shapes"
     typer.echo(f"{path}: {len(kit.neutral)} vertices, {shapes}")

@@ -40,38 +40,17 @@ def render(
     size: Size = 128,
 ) -> None:
     """Render people x pictures into shards, with captions, masks, landmarks and labels."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    from mien.cli.progress import bar
     from mien.studio.dataset import render_dataset
 
     templates = context.command.name == "pairs"
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("rendering"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[speed]}"),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("render", total=people * per_person, speed="")
-        first: list[int] = []
-
-        def progress(done: int, total: int) -> None:
-            first[:] = first or [done]
-            elapsed = bar.tasks[task].elapsed or 0.0
-            speed = f"{(done - first[0]) / elapsed:.1f}/s" if elapsed > 1.0 else ""
-            bar.update(task, completed=done, total=total, speed=speed)
-
-        try:
-            request = render_dataset(
-                people, per_person, output, first_seed, workers=workers, read=read, kit=facekit, size=size,
-                templates=templates, progress=progress,
-            )  # fmt: skip
-        except KeyboardInterrupt:
-            bar.stop()
-            console.print(f"Stopped; finished shards stay in {output}. The same command continues.")
-            raise typer.Exit(130) from None
+    try:
+        request = render_dataset(
+            people, per_person, output, first_seed, workers=workers, read=read, kit=facekit, size=size,
+            templates=templates, bar=bar,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        typer.echo(f"Stopped; finished shards stay in {output}. The same command continues.", err=True)
+        raise typer.Exit(130) from None
     what = "pairs" if templates else "pictures"
-    console.print(f"{request.pictures} {what} of {request.people} people in {request.shards} shards in {output}")
+    typer.echo(f"{request.pictures} {what} of {request.people} people in {request.shards} shards in {output}", err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.bars import Bar, silent
 from mien.errors import BadInput
 from mien.io import atomic_path, read_json
 
@@ -41,13 +42,13 @@ class _Obj:
     uv_triangles: NDArray[np.int32]
 
 
-def convert_facekit(folder: str | Path, output: str | Path, progress: Callable[[int, int], None] | None = None) -> Path:
+def convert_facekit(folder: str | Path, output: str | Path, bar: Bar = silent) -> Path:
     """Read the kit's .obj files, drop what a picture never shows, and write one .npz (about 20 MB).
 
     Args:
         folder: the public repository or its ``FaceXModel`` folder.
         output: the file to write; ``.npz`` is appended if it is missing.
-        progress: called with (files read, files in all).
+        bar: makes progress bars.
 
     Returns:
         The path written.
@@ -76,12 +77,11 @@ def convert_facekit(folder: str | Path, output: str | Path, progress: Callable[[
         absent = f"{missing[0]}.obj" if missing else "identity000.obj"
         raise BadInput(f"{root} lacks {absent}: download the kit again.")
     base = _read_obj(neutral_file)
-    total = len(identities) + len(expressions)
     offsets = []
-    for count, file in enumerate([*identities, *expressions], 1):
-        offsets.append(_quantised(_read_points(file, len(base.points)) - base.points, file))
-        if progress is not None:
-            progress(count, total)
+    with bar(len(identities) + len(expressions), "reading") as told:
+        for file in (*identities, *expressions):
+            offsets.append(_quantised(_read_points(file, len(base.points)) - base.points, file))
+            told(1)
     arrays = _assemble(base, landmarks, np.stack(offsets), len(identities), [file.stem for file in expressions])
     target = Path(output)
     target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")

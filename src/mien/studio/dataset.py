@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.bars import Bar, silent
 from mien.data.schema import Sample, Template
 from mien.data.shards import Entry, ShardWriter, shard_name
 from mien.studio.captions import caption
@@ -169,7 +170,7 @@ def render_dataset(
     kit: Path | str | None = None,
     size: int = 128,
     templates: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    bar: Bar = silent,
 ) -> DatasetRequest:
     """Render a data set into a folder; the same command continues an interrupted one.
 
@@ -186,7 +187,7 @@ def render_dataset(
         kit: the face kit's file; None takes `MIEN_FACEKIT`.
         size: side of the pictures in px.
         templates: with each picture its expression and pose on another person: exact pairs (EmojiDiff's CIEP100k).
-        progress: told (pictures done, pictures in all), finished shards included.
+        bar: makes progress bars; finished shards count at once.
 
     Raises:
         ConfigError: if `out` holds another data set.
@@ -203,19 +204,14 @@ def render_dataset(
     claim_folder(folder, request)
     todo = [i for i in range(request.shards) if not (folder / shard_name(i)).exists()]
     done = request.pictures - sum(len(request.seeds(i)) for i in todo) * per_person
-    progress(done, request.pictures)
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(done, request.pictures)
-
     count = min(len(todo), workers or len(os.sched_getaffinity(0)))
-    if count == 1:
-        tools = open_tools(request, path)
-        for shard in todo:
-            render_shard(request, shard, folder, tools, advance)
-    elif count > 1:
-        run_workers(request, todo, folder, path, count, advance)
+    with bar(request.pictures, "rendering") as told:
+        told(done)
+        if count == 1:
+            tools = open_tools(request, path)
+            for shard in todo:
+                render_shard(request, shard, folder, tools, told)
+        elif count > 1:
+            run_workers(request, todo, folder, path, count, told)
     log.info("%d pictures in %d shards in %s", request.pictures, request.shards, folder)
     return request
