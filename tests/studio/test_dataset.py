@@ -11,7 +11,7 @@ import pytest
 from mien.data.shards import read_shard, shard_paths
 from mien.errors import BadInput, ConfigError, MienError
 from mien.studio import dataset
-from mien.studio.dataset import Tools, plan_picture, render_dataset
+from mien.studio.dataset import RenderTools, plan_picture, render_dataset
 from mien.studio.dataset_request import DatasetRequest
 from mien.studio.person import sample_person
 
@@ -42,7 +42,7 @@ class FakeRenderer:
 @pytest.fixture
 def renderer(monkeypatch: pytest.MonkeyPatch) -> FakeRenderer:
     fake = FakeRenderer()
-    monkeypatch.setattr(dataset, "open_tools", lambda request, kit: Tools(fake, None))  # type: ignore[arg-type]
+    monkeypatch.setattr(dataset, "open_tools", lambda request, kit: RenderTools(fake, None))  # type: ignore[arg-type]
     monkeypatch.setattr("mien.studio.dataset_request.SHARD_PICTURES", 12)
     return fake
 

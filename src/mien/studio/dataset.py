@@ -53,15 +53,20 @@ def plan_picture(person: Person, number: int) -> Picture:
     return replace(picture, pose=(yaw, pitch, roll), expression=photo_like_expression(rng, calm=number == 0))
 
 
-@dataclass
-class Tools:
-    """What one process renders with."""
+@dataclass(frozen=True, eq=False)
+class RenderTools:
+    """What one process renders with.
+
+    Attributes:
+        renderer: draws.
+        reader: reads each picture; None where the data set is to have no readings.
+    """
 
     renderer: Renderer
     reader: MediaPipeReader | None
 
 
-def open_tools(request: DatasetRequest, kit: Path | None) -> Tools:
+def open_tools(request: DatasetRequest, kit: Path | None) -> RenderTools:
     """Open the renderer and, where the request reads, MediaPipe."""
     from mien.studio.kit import FaceKit
     from mien.studio.renderer import Renderer
@@ -71,7 +76,7 @@ def open_tools(request: DatasetRequest, kit: Path | None) -> Tools:
         from mien.faces.mediapipe import MediaPipeReader
 
         reader = MediaPipeReader(max_faces=1)
-    return Tools(Renderer(FaceKit.load(kit), size=request.size), reader)
+    return RenderTools(Renderer(FaceKit.load(kit), size=request.size), reader)
 
 
 def _rounded(values: Any, digits: int) -> list[Any]:
@@ -93,7 +98,7 @@ def _reading(reader: MediaPipeReader | None, image: np.ndarray) -> dict[str, Any
 def make_sample(
     person: Person, number: int, picture: Picture, render: Render, reader: MediaPipeReader | None
 ) -> Sample:
-    """The record of a render."""
+    """The record of a render; ``number`` is the picture's among the person's."""
     emotion = emotion_of(picture.expression)
     rng = np.random.default_rng([number, _CAPTION_SALT, person.seed])
     return Sample.from_dict(
@@ -117,7 +122,7 @@ def make_sample(
     )
 
 
-def render_template(person: Person, number: int, picture: Picture, tools: Tools) -> tuple[np.ndarray, Template]:
+def render_template(person: Person, number: int, picture: Picture, tools: RenderTools) -> tuple[np.ndarray, Template]:
     """The expression and pose of a picture on another person, in a picture of that person's own."""
     rng = np.random.default_rng([number, _TEMPLATE_SALT, person.seed])
     other = sample_person(_FIRST_TEMPLATE + int(rng.integers(_TEMPLATE_PEOPLE)))
@@ -129,7 +134,11 @@ def render_template(person: Person, number: int, picture: Picture, tools: Tools)
 
 
 def render_shard(
-    request: DatasetRequest, shard: int, folder: Path, tools: Tools, on_picture: Callable[[int], None] = lambda _: None
+    request: DatasetRequest,
+    shard: int,
+    folder: Path,
+    tools: RenderTools,
+    on_picture: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Render one shard to its final name; `on_picture(n)` is told of every n pictures done (one person's)."""
     with ShardWriter(folder / shard_name(shard)) as writer:

@@ -22,6 +22,8 @@ _NOISE = 0.12
 _DEPTH_WEIGHT = 0.25
 _EXPRESSION_SPREAD = 0.35
 _STEPS = 12
+_RIGID, _POSED = 6, 8
+"""Number of rigid unknowns (pose [3], log scale, translation [2]), and with gaze [2]; shape and expression follow."""
 _DRIVEN = np.array([not name.startswith("eyeLook") for name in KIT_NAMES])
 
 
@@ -74,9 +76,8 @@ def _first_guess(face: LinearFace, target: Points) -> tuple[tuple[float, float, 
     rows = solved[:3].T
     scale = float(np.linalg.norm(rows, axis=1).mean())
     u, _, v = np.linalg.svd(rows)
-    first, second = (u @ v[:2])[:, :]
-    third = np.cross(first, second)
-    turn = np.stack([first, second, third])
+    first, second = u @ v[:2]  # the rotation nearest to the affine camera
+    turn = np.stack([first, second, np.cross(first, second)])
     pose = (
         float(np.degrees(np.arctan2(turn[0, 2], turn[2, 2]))),
         float(np.degrees(np.arcsin(np.clip(turn[1, 2], -1.0, 1.0)))),
@@ -155,26 +156,26 @@ class _Solver:
             a = (jacobian * (weights / noise)).reshape(len(jacobian), -1).T
             b = ((self.target - here) * (weights / noise)).reshape(-1)
             prior = np.concatenate(
-                [np.full(8, 1e-6), np.ones(shapes), np.full(len(self.driven), _EXPRESSION_SPREAD**-2)]
+                [np.full(_POSED, 1e-6), np.ones(shapes), np.full(len(self.driven), _EXPRESSION_SPREAD**-2)]
             )
-            prior[6:8] = 15.0**-2
-            now = np.concatenate([np.zeros(6), self.gaze, self.shape, self.driven])
+            prior[_RIGID:_POSED] = 15.0**-2  # degrees of gaze
+            now = np.concatenate([np.zeros(_RIGID), self.gaze, self.shape, self.driven])
             gradient = a.T @ b - prior * now
+            bones, face = slice(_POSED, _POSED + shapes), slice(_POSED + shapes, None)
             free = np.ones(len(prior), bool)
-            free[8 + shapes :] = ~(
-                ((self.driven <= 0.0) & (gradient[8 + shapes :] < 0))
-                | ((self.driven >= 1.0) & (gradient[8 + shapes :] > 0))
+            free[face] = ~(
+                ((self.driven <= 0.0) & (gradient[face] < 0)) | ((self.driven >= 1.0) & (gradient[face] > 0))
             )
             if step < 2 or self.fixed_shape is not None:  # first the pose by itself, then everything
-                free[8 : 8 + shapes] = False
+                free[bones] = False
             hessian = a[:, free].T @ a[:, free] + np.diag(prior[free] + 1e-9)
             delta = np.zeros(len(prior))
             delta[free] = np.linalg.solve(hessian, gradient[free])
-            self.rigid += delta[:6]
-            self.gaze = np.clip(self.gaze + delta[6:8], -np.array(MAX_GAZE), np.array(MAX_GAZE))
-            self.shape = self.shape + delta[8 : 8 + shapes]
-            self.driven = np.clip(self.driven + delta[8 + shapes :], 0.0, 1.0)
-            if np.abs(delta[:6]).max() < 1e-3 and np.abs(delta[6:]).max() < 1e-3:
+            self.rigid += delta[:_RIGID]
+            self.gaze = np.clip(self.gaze + delta[_RIGID:_POSED], -np.array(MAX_GAZE), np.array(MAX_GAZE))
+            self.shape = self.shape + delta[bones]
+            self.driven = np.clip(self.driven + delta[face], 0.0, 1.0)
+            if np.abs(delta[:_RIGID]).max() < 1e-3 and np.abs(delta[_RIGID:]).max() < 1e-3:
                 break
 
 

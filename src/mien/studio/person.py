@@ -161,7 +161,7 @@ class Person:
     @property
     def skin_band(self) -> int:
         """Skin tone in four equal bands, 0 palest .. 3 darkest."""
-        return min(int(self.skin_tone * 4.0), 3)
+        return _skin_band(self.skin_tone)
 
     @property
     def hair_length(self) -> str:
@@ -181,7 +181,7 @@ def sample_person(seed: int) -> Person:
     gender = float(np.clip(rng.choice((-0.72, 0.72)) + 0.2 * rng.normal(), -1.0, 1.0))
     age = float(np.clip(18.0 + 62.0 * rng.beta(1.2, 2.0), 18.0, 80.0))
     tone = float(rng.random())
-    band = min(int(tone * 4.0), 3)
+    band = _skin_band(tone)
     skin = palette.scaled(
         palette.skin_color(tone), 1.0, 1.0 + 0.025 * float(rng.normal()), 1.0 + 0.05 * float(rng.normal())
     )
@@ -222,6 +222,10 @@ def sample_person(seed: int) -> Person:
         stubble=float(rng.uniform(0.45, 0.75)) if beard != "none" else shaved,
         shoulders=float(rng.uniform(0.95, 1.1)) if gender < 0.0 else float(rng.uniform(0.82, 0.94)),
     )
+
+
+def _skin_band(tone: float) -> int:
+    return min(int(tone * 4.0), 3)
 
 
 def _sample_shape(rng: np.random.Generator, gender: float) -> tuple[float, ...]:

@@ -36,6 +36,7 @@ from mien.studio.vectors import rotation
 _SHADOW_SIZE: Final = 384
 _FURROW_DEPTH: Final = 0.11  # units
 _MOUTH_OPEN: Final = 0.2  # lip gap in units beyond which teeth and tongue can be seen
+_INNER_LIPS: Final = [61, 62, 63, 67, 66, 65]  # of the 68 landmarks: three of the upper lip above three of the lower
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,7 @@ class Renderer:
         depth.repeat_x = depth.repeat_y = False
         self._shadow_map = depth
         self._shadow_target = context.framebuffer(depth_attachment=depth)
-        self._lip_marks = kit.landmarks68[[61, 62, 63, 67, 66, 65]]
+        self._lip_marks = kit.landmarks68[_INNER_LIPS]
         self._geometry: PersonGeometry | None = None
         self._loaded: dict[str, Drawable] = {}
         self._beards: dict[str, Any] = {}
@@ -145,7 +146,7 @@ class Renderer:
         grooved = points - geometry.normals * (_FURROW_DEPTH * furrows)[:, None]
         normals = self.kit.normals(grooved.astype(np.float32, copy=False))
         view = View(picture.camera, picture.pose)
-        gaze = rotation(state.gaze[0], state.gaze[1] * EYE_PITCH, 0.0)
+        gaze = _eye_rotation(state.gaze)
         head = PosedHead(
             points=points,
             world=view.posed(points, self._masks.head_weight),
@@ -250,10 +251,9 @@ class Renderer:
         self._draw_overlays(person, picture, temporary)
 
     def _draw_eyes(self, geometry: PersonGeometry, picture: Picture, view: View, lit: dict[str, Any]) -> None:
-        yaw, pitch = picture.expression.gaze
-        gaze = rotation(yaw, pitch * EYE_PITCH, 0.0)
-        shader = self._programs.eyeball
-        set_uniforms(shader, **lit, **eye_uniforms(geometry.person), HRi=view.head.T, lid=0.05 + 0.012 * pitch)
+        gaze = _eye_rotation(picture.expression.gaze)
+        shader, lid = self._programs.eyeball, 0.05 + 0.012 * picture.expression.gaze[1]  # lids follow the eyes
+        set_uniforms(shader, **lit, **eye_uniforms(geometry.person), HRi=view.head.T, lid=lid)
         for index, mirror in enumerate((1.0, -1.0)):
             turned = gaze @ np.diag([mirror, 1.0, 1.0])
             set_uniforms(shader, GR=turned, ec=geometry.eye_centers[index], es=geometry.eye_sizes[index])
@@ -293,3 +293,8 @@ class Renderer:
         total = pixels.sum(axis=(1, 3), dtype=np.uint32) if k > 1 else pixels.reshape(s, s, 4).astype(np.uint32)
         mean = ((total + k * k // 2) // (k * k)).astype(np.uint8)[::-1]
         return np.ascontiguousarray(mean[..., :3]), np.where(mean[..., 3] >= 128, 255, 0).astype(np.uint8)
+
+
+def _eye_rotation(gaze: tuple[float, float]) -> NDArray[np.float64]:
+    """Orientation [3, 3] of the eyeballs in the head at a gaze of (yaw, pitch) degrees."""
+    return rotation(gaze[0], gaze[1] * EYE_PITCH, 0.0)
