@@ -188,19 +188,3 @@ def people_of(words: Sequence[str]) -> tuple[dict[Role, Path], tuple[float, ...]
         if not 0 < weights[-1] <= 1000:
             raise BadInput(f"The weight in --identity {word} must be a number above 0.")
     return _by_role(paths), () if all(one == 1 for one in weights) else tuple(weights)
-
-
-def pairs(words: list[str], option: str) -> dict[str, float]:
-    """{name: number} of words such as ``jawOpen=0.6``.
-
-    Raises:
-        BadInput: naming ``option`` if a word does not look so.
-    """
-    found: dict[str, float] = {}
-    for word in words:
-        name, equals, number = word.partition("=")
-        try:
-            found[name.strip()] = float(number if equals else "")
-        except ValueError:
-            raise BadInput(f"Write {option} as NAME=NUMBER, not {word!r}.") from None
-    return found

@@ -7,15 +7,14 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.options import PERSON, NoProvenance, Reader
+
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def animate(
-    identity: Annotated[
-        list[str],
-        typer.Option(metavar="PHOTO[:WEIGHT]", help="Picture of the person to draw; repeat for more, or to mix."),
-    ],
+    identity: Annotated[list[str], PERSON],
     driving: Annotated[
         Path, typer.Option(metavar="FILM|FOLDER", help="A film of any face, or a folder of its frames.")
     ],
@@ -34,22 +33,21 @@ def animate(
         bool, typer.Option("--retarget/--raw", help="The person's bones in the landmarks, or the driving face's.")
     ] = True,
     base: Annotated[str, typer.Option(metavar="NAME|FOLDER", help="studio, or a folder.")] = "studio",
-    reader: Annotated[str, typer.Option(metavar="NAME", help="auto, mediapipe or studio.")] = "auto",
-    no_provenance: Annotated[
-        bool, typer.Option("--no-provenance", help="Write neither metadata nor the invisible mark.")
-    ] = False,
+    reader: Reader = "auto",
+    no_provenance: NoProvenance = False,
 ) -> None:
     """Move a person as the face in a film moves. The same command goes on where it was interrupted.
 
     Example: mien animate --identity me.jpg --driving friend.mp4 -o me.mp4
     """
     from mien.cli.progress import bar
-    from mien.request import GenerateRequest, input_fields, pairs, people_of
+    from mien.cli.words import numbers
+    from mien.request import GenerateRequest, input_fields, people_of
 
     people, weights = people_of(identity)
     request = GenerateRequest.checked(
         **input_fields(people), weights=weights, emotion=emotion, prompt=prompt, seed=seed, steps=steps, speed=speed,
-        scales=pairs(scale or [], "--scale"), guidance=pairs(guidance or [], "--guidance"), base=base, reader=reader,
+        scales=numbers(scale, "--scale"), guidance=numbers(guidance, "--guidance"), base=base, reader=reader,
         provenance=not no_provenance,
     )  # fmt: skip
     from mien.animate import animate as draw

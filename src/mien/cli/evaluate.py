@@ -54,6 +54,7 @@ def evaluate(
     import sys
 
     from mien.cli.progress import bar
+    from mien.cli.words import named
     from mien.errors import BadInput
     from mien.evaluation.claims import merge
     from mien.evaluation.compare import compare
@@ -73,7 +74,7 @@ def evaluate(
     for folder in (identities, targets_from):
         if folder is not None:
             pictures_in(folder)  # before anything is loaded
-    specs = {name: load_spec(place) for name, place in _pairs(model).items()}
+    specs = {name: load_spec(place) for name, place in named(model, "--model", "SPEC").items()}
     variants = sweep_of(sweep) if sweep else None
     targets = count or preset.targets
     each = pairs_per_person or preset.pairs_per_person
@@ -98,15 +99,3 @@ def evaluate(
     if claims is not None:
         merge(claims, report.get("claims", []))
     typer.echo((output / "report.md").read_text(encoding="utf-8"))
-
-
-def _pairs(texts: list[str]) -> dict[str, str]:
-    from mien.errors import BadInput
-
-    found: dict[str, str] = {}
-    for text in texts:
-        name, _, place = text.partition("=")
-        if not name or not place or name in found:
-            raise BadInput("Write --model NAME=SPEC, each name once.")
-        found[name] = place
-    return found

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from mien.cli.grouped import GroupedCommand
+from mien.cli.options import FILES, HOW, NoProvenance, Reader
 
 app = typer.Typer(add_completion=False)
 
-WHO, LOOK, WORDS, HOW, FILES = "Who", "Expression, pose, feeling", "Words", "How", "Files"
+WHO, LOOK, WORDS = "Who", "Expression, pose, feeling", "Words"
 KEEP_WITH_LIKE = {"like", "identity", "expression", "pose", "base", "output"}
 
 
@@ -95,9 +96,7 @@ def generate(
     base: Annotated[
         str, typer.Option(metavar="NAME|FOLDER", help="studio, sd15, sdxl, arc2face, or a folder.", rich_help_panel=HOW)
     ] = "studio",
-    reader: Annotated[
-        str, typer.Option(metavar="NAME", help="Who reads faces: auto, mediapipe or studio.", rich_help_panel=HOW)
-    ] = "auto",
+    reader: Reader = "auto",
     retarget: Annotated[
         bool,
         typer.Option(
@@ -110,10 +109,7 @@ def generate(
             metavar="PNG", help="Repeat this picture bit for bit, from the same inputs.", rich_help_panel=FILES
         ),
     ] = None,
-    no_provenance: Annotated[
-        bool,
-        typer.Option("--no-provenance", help="Write neither metadata nor the invisible mark.", rich_help_panel=FILES),
-    ] = False,
+    no_provenance: NoProvenance = False,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the PNG files go.", rich_help_panel=FILES)
     ] = Path("out"),
@@ -122,8 +118,9 @@ def generate(
 
     Example: mien generate --identity me.jpg --expression friend.jpg --yaw 20 -n 4 -o out
     """
+    from mien.cli.words import numbers
     from mien.errors import BadInput
-    from mien.request import GenerateRequest, input_fields, pairs, people_of
+    from mien.request import GenerateRequest, input_fields, people_of
 
     people, weights = people_of(identity or [])
     inputs = {"expression": expression, "pose": pose, **people}
@@ -147,14 +144,14 @@ def generate(
         yaw=yaw,
         pitch=pitch,
         roll=roll,
-        blendshapes=pairs(blendshape or [], "--blendshape"),
+        blendshapes=numbers(blendshape, "--blendshape"),
         emotion=emotion,
         prompt=prompt,
         count=count,
         seed=seed,
         steps=steps,
-        scales=pairs(scale or [], "--scale"),
-        guidance=pairs(guidance or [], "--guidance"),
+        scales=numbers(scale, "--scale"),
+        guidance=numbers(guidance, "--guidance"),
         base=base,
         reader=reader,
         retarget=retarget,

@@ -25,13 +25,11 @@ def add(
     sets: Annotated[int, typer.Option(min=1, help="Number of sets.")] = 30,
 ) -> None:
     """Add a question; pictures of the same name belong together, a folder of that name holds several."""
-    from mien.errors import BadInput
+    from mien.cli.words import named
     from mien.evaluation.study.plan import add_question
 
-    pairs = [text.partition("=") for text in option]
-    if any(not name or not folder for name, _, folder in pairs):
-        raise BadInput("Write --option NAME=FOLDER.")
-    count = add_question(study, question, {name: Path(folder) for name, _, folder in pairs}, shown, sets)
+    options = {name: Path(folder) for name, folder in named(option, "--option", "FOLDER").items()}
+    count = add_question(study, question, options, shown, sets)
     typer.echo(f"{count} sets: {question}")
 
 

@@ -7,15 +7,14 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.options import PERSON, NoProvenance
+
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def sweep(
-    identity: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PHOTO[:WEIGHT]", help="Picture of the person to draw; repeat for more, or to mix."),
-    ] = None,
+    identity: Annotated[list[str] | None, PERSON] = None,
     expression: Annotated[
         Path | None, typer.Option(metavar="PHOTO", help="Picture of a face whose expression stays.")
     ] = None,
@@ -37,9 +36,7 @@ def sweep(
     denoising_steps: Annotated[int, typer.Option(help="Denoising steps.")] = 25,
     speed: Annotated[str, typer.Option(metavar="NAME", help="exact or fast, see mien generate.")] = "exact",
     base: Annotated[str, typer.Option(metavar="NAME|FOLDER", help="studio, or a folder.")] = "studio",
-    no_provenance: Annotated[
-        bool, typer.Option("--no-provenance", help="Write neither metadata nor the invisible mark.")
-    ] = False,
+    no_provenance: NoProvenance = False,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the PNG files go.")] = Path(
         "sweep"
     ),
