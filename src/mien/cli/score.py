@@ -25,6 +25,7 @@ def score(
 
     from mien.assets import embedded
     from mien.cli.progress import bar
+    from mien.evaluation.control.tools import attribute_judge
     from mien.evaluation.networks import load_networks
     from mien.evaluation.pairing import pair_up
     from mien.evaluation.score import score as run
@@ -34,12 +35,7 @@ def score(
     pairs = pair_up(reference, generated)
     networks = load_networks(network or ())
     studio = StudioReader.from_pretrained()
-    judge = None
-    folder = embedded("studio") / "judges" / "attributes"
-    if folder.is_dir():
-        from mien.faces.networks import JudgeAttributes
-
-        judge = JudgeAttributes.from_pretrained(folder).float().eval()
+    judge = attribute_judge(embedded("studio"))
     report = run(pairs, open_reader(reader, studio), studio, judge, networks, bar=bar)
     typer.echo(json.dumps(report, indent=2) if as_json else as_text(report))
 

@@ -134,30 +134,41 @@ def _scores(stage: Stage, done: Performance, tools: ControlTools, shown: Any, do
         found[f"faces.{name}"] = share_score(done.outputs.found(name), stage.weights, None, best)
     for measure, rows in control_rows(stage, done.outputs, tools):
         found |= _levels(measure.name, rows, stage, measure.squared, "lower")
-    owners = np.array([pair.person for pair in stage.pairs])
     seen, exact = done.outputs["identity"], stage.exact["identity"]
-    found |= _levels("identity.cosine", cosine_rows(seen, exact, shown, owners), stage, False, "higher")
-    targets = np.array([pair.target for pair in stage.pairs])
+    alike = _likeness("identity.cosine", "identity.top1", seen, exact, shown, stage)
+    top1 = alike.pop("identity.top1")  # last, where readers of reports know it
+    owners, targets = (np.array([getattr(pair, of) for pair in stage.pairs]) for of in ("person", "target"))
     leaks, best_leaks = (leak(rows, shown[owners], donors[targets]) for rows in (seen, exact))
-    found["identity.leak"] = mean_score(leaks, best_leaks, stage.weights, "lower")
-    best = float(first_rows(exact, shown, owners).mean()) if stage.identities else None
-    found["identity.top1"] = share_score(first_rows(seen, shown, owners), stage.weights, 1 / len(shown), best)
-    return found
+    leaked = mean_score(leaks, best_leaks, stage.weights, "lower")
+    return found | alike | {"identity.leak": leaked, "identity.top1": top1}
 
 
 def _network_identities(stage: Stage, done: Performance, people: Mapping[str, NDArray[Any]]) -> dict[str, Score]:
     """Cosine to the right person, and how often they come first, in other groups' embeddings [P, D] of the people."""
-    owners = np.array([pair.person for pair in stage.pairs])
     found: dict[str, Score] = {}
     for part, shown in people.items():
         kind, _, name = part.partition(".")
         if kind == "identity":
-            seen, exact = done.outputs[part], stage.exact[part]
-            found |= _levels(f"{name}.identity", cosine_rows(seen, exact, shown, owners), stage, False, "higher")
-            best = float(first_rows(exact, shown, owners).mean()) if stage.identities else None
-            hits = first_rows(seen, shown, owners)
-            found[f"{name}.identity.top1"] = share_score(hits, stage.weights, 1 / len(shown), best)
+            names = f"{name}.identity", f"{name}.identity.top1"
+            found |= _likeness(*names, done.outputs[part], stage.exact[part], shown, stage)
     return found
+
+
+def _likeness(cosine: str, top1: str, seen: Any, exact: Any, shown: Any, stage: Stage) -> dict[str, Score]:
+    """Cosine to the right person, and how often they come first.
+
+    Args:
+        cosine: name of the one metric.
+        top1: name of the other.
+        seen: embeddings [N, D] of the outputs.
+        exact: embeddings [N, D] of the exact renders.
+        shown: embeddings [P, D] of the people.
+        stage: whose pairs they are.
+    """
+    owners = np.array([pair.person for pair in stage.pairs])
+    best = float(first_rows(exact, shown, owners).mean()) if stage.identities else None
+    hits = share_score(first_rows(seen, shown, owners), stage.weights, 1 / len(shown), best)
+    return _levels(cosine, cosine_rows(seen, exact, shown, owners), stage, False, "higher") | {top1: hits}
 
 
 def _set_scores(stage: Stage, done: Performance, tools: ControlTools) -> dict[str, Comparable]:

@@ -57,18 +57,18 @@ def compare_diversity(
     """
     first = next(iter(models.values()))[1]
     settings = replace(settings, conditions=("identity",), pairs_per_person=None)
-    people = _people(settings, first, bar) if own is None else read_folder(first, own, bar)
+    people = read_folder(first, own, bar) if own else renders(first, identity_subjects(settings), bar, "identities")
     settings = replace(settings, people=len(people))
     pairs = lay_out(settings)
-    renderers = [] if own is not None else renders(first, _own_pictures(settings), bar, "renders")
-    exact = observe(first, [look.image for look in renderers]) if renderers else Readings({})
-    samples, unknown = [people[0]] * settings.targets, [None] * settings.targets  # stand where targets would: not read
+    rendered = [] if own is not None else renders(first, _own_pictures(settings), bar, "renders")
+    exact = observe(first, [look.image for look in rendered]) if rendered else Readings({})
     stage = Stage(
-        [], [], pairs, people, samples, [], list(unknown), pixels_digest(people), exact, Readings({}),
-        _weights(len(people), settings.draws), folder,
+        identities=[], targets=[], pairs=pairs, people=people, donors=[], inputs=pixels_digest(people), exact=exact,
+        wanted=[people[0]] * settings.targets, emotions=[None] * settings.targets,  # where targets would be: not read
+        goals=Readings({}), weights=_weights(len(people), settings.draws), folder=folder,
     )  # fmt: skip
     shown = gallery(first, people)
-    real = [look.image for look in renderers]
+    real = [look.image for look in rendered]
     done: dict[str, Performance] = {}
     scores: dict[str, dict[str, Comparable]] = {}
     for name, (asked, tools) in models.items():
@@ -94,10 +94,6 @@ def compare_diversity(
         "claims": tested(scores, command),
     } | told(scores)
     return report, {name: _cases(stage, one, settings.targets, first.first_reader) for name, one in done.items()}
-
-
-def _people(settings: ControlSettings, tools: ControlTools, bar: Bar) -> list[Any]:
-    return renders(tools, identity_subjects(settings), bar, "identities")
 
 
 def _own_pictures(settings: ControlSettings) -> list[Subject]:

@@ -112,9 +112,10 @@ def load_models(
     for name, spec in specs.items():
         tools, own = with_model(shared, spec.load(), spec), spec.applied(settings)
         found[name] = own, tools
-        for scale in sweep.scales if sweep else ():
-            scaled = replace(own, scales={**own.scales, sweep.branch: scale}) if sweep else own
-            found[variant(name, sweep.branch, scale) if sweep else name] = scaled, tools
+        if sweep is not None:
+            for scale in sweep.scales:
+                scaled = replace(own, scales={**own.scales, sweep.branch: scale})
+                found[variant(name, sweep.branch, scale)] = scaled, tools
     return found
 
 

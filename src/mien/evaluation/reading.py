@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.control.observe import READ
+from mien.evaluation.control.observe import READ, store
 from mien.evaluation.networks import Networks
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ def read_pictures(
     for row, image in enumerate(opened(files)):
         face = largest_face(reader, image, str(files[row]))
         if face is not None:
-            for part in READ:
-                if getattr(face, part) is not None:
-                    values[part][row] = getattr(face, part)
+            store(values, row, face)
             values["identity.studio"][row] = identity_of(Seen(image, face), studio)[0]
             felt = face if face.emotion is not None else largest_face(studio, image)
             if felt is not None:

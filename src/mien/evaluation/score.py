@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.bars import Bar, silent
 from mien.evaluation.bootstrap import interval, resamples, weighted_means
 from mien.evaluation.control.observe import whole_rows
 from mien.evaluation.metrics import emotion, expression, identity, pose
@@ -71,9 +71,6 @@ def measures_of(networks: Networks) -> dict[str, tuple[str, Distance, bool]]:
     }
 
 
-Bar = Callable[[int, str], AbstractContextManager[Callable[[int], Any]]]
-
-
 def score(
     pairs: Pairs,
     reader: FaceReader,
@@ -82,7 +79,7 @@ def score(
     networks: Networks | None = None,
     *,
     draws: int = 1000,
-    bar: Bar = lambda total, label: nullcontext(lambda count: None),
+    bar: Bar = silent,
 ) -> dict[str, Any]:
     """Score outputs against their references.
 
@@ -93,7 +90,7 @@ def score(
         judge: `JudgeAttributes`, whose features the set distances are taken in; None leaves them out.
         networks: of other groups, for metrics that carry their names.
         draws: resamples of the bootstrap over pairs, for 95 % intervals.
-        bar: makes a progress bar.
+        bar: makes progress bars.
 
     Returns:
         ``{"pairs", "unpaired", "readers", "faces", "metrics": {name: {value, low, high, n, n_failed, floor, unit,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.bars import Bar, silent
 from mien.evaluation.bootstrap import resamples, weighted_means
 from mien.evaluation.control.dials import base_settings, dials
 from mien.evaluation.control.observe import Readings, observe
@@ -27,7 +28,7 @@ NOISE = "noise (nothing turned)"
 Floats = NDArray[np.float64]
 
 
-def cross_talk(settings: ControlSettings, tools: ControlTools, folder: Path, bar: Any) -> dict[str, Any]:
+def cross_talk(settings: ControlSettings, tools: ControlTools, folder: Path, bar: Bar = silent) -> dict[str, Any]:
     """Draw a base picture of each person, then one for each dial turned with the same noise, and compare.
 
     Args:

@@ -80,8 +80,9 @@ def set_up_folders(
         goals = observe(tools, [look.image for look in wanted], told)
     exact = Readings({name: np.full((len(pairs), *rows.shape[1:]), np.nan) for name, rows in goals.values.items()})
     return settings, Stage(
-        [], [], pairs, people, wanted, wanted, [_emotion(tools, look) for look in wanted],
-        pixels_digest([*people, *wanted]), exact, goals, pair_weights(pairs, settings.draws), folder,
+        identities=[], targets=[], pairs=pairs, people=people, wanted=wanted, donors=wanted,
+        emotions=[_emotion(tools, look) for look in wanted], inputs=pixels_digest([*people, *wanted]), exact=exact,
+        goals=goals, weights=pair_weights(pairs, settings.draws), folder=folder,
     )  # fmt: skip
 
 

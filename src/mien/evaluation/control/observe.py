@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,7 @@ def observe(tools: ControlTools, pictures: Sequence[Any], told: Told = lambda _:
             for name, look in looks.items():
                 whole[f"features.{name}"].append(look(pictures[row]))
             for name, reader in tools.readers.items():
-                _store(values, name, row, largest_face(reader, pictures[row]))
+                store(values, row, largest_face(reader, pictures[row]), f"{name}.")
         points = values[f"{tools.first_reader}.landmarks"][rows.start : rows.stop]
         judged = judge(tools, [pictures[row] for row in rows], points)
         identities.append(judged.pop("identity"))
@@ -90,11 +90,12 @@ def whole_rows(values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(values.reshape(len(values), -1)).all(axis=1))
 
 
-def _store(values: dict[str, Floats], reader: str, row: int, face: Face | None) -> None:
+def store(values: Mapping[str, NDArray[Any]], row: int, face: Face | None, prefix: str = "") -> None:
+    """Write what a reader tells of a face into a row of ``values[prefix + part]`` for each part of `READ`."""
     for part in READ if face is not None else ():
         told = getattr(face, part)
         if told is not None:
-            values[f"{reader}.{part}"][row] = told
+            values[prefix + part][row] = told
 
 
 def judge(tools: ControlTools, pictures: Sequence[Any], points: Floats) -> dict[str, Floats]:

@@ -99,7 +99,10 @@ def set_up(settings: ControlSettings, tools: ControlTools, folder: Path, bar: Ba
     donors = renders(tools, target_subjects(settings, 0), bar, "donors")
     emotions: list[Emotion | None] = [emotion_of(one.picture.expression) for one in targets]
     weights = pair_weights(pairs, settings.draws)
-    return Stage(identities, targets, pairs, people, wanted, donors, emotions, inputs, exact, goals, weights, folder)
+    return Stage(
+        identities=identities, targets=targets, pairs=pairs, people=people, wanted=wanted, donors=donors,
+        emotions=emotions, inputs=inputs, exact=exact, goals=goals, weights=weights, folder=folder,
+    )  # fmt: skip
 
 
 def perform(stage: Stage, settings: ControlSettings, tools: ControlTools, bar: Bar = silent) -> Performance:

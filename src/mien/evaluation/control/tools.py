@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+EMBEDDER = "identity/diffusion_pytorch_model.safetensors"
 _ONLY_FOR = {
     "identity": ("adapters/faceid.safetensors",),
     "landmarks": ("adapters/landmarks.safetensors",),
@@ -122,7 +123,7 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
         used[Path(task).name] = sha256_of(task)
     else:
         used |= {name: digest for name, digest in judging.items() if name.startswith("reader/")}
-    size, attributes = picture_size(pipeline), folder / "judges" / "attributes"
+    size = picture_size(pipeline)
     return ControlTools(
         pipeline=pipeline,
         kinds=branch_kinds(pipeline),
@@ -132,10 +133,10 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
         embedder=_network("IdentityEmbedder", folder / "identity"),
         judge_face=_network("JudgeFace", folder / "judges" / "face"),
         judge_identity=_network("JudgeIdentity", folder / "judges" / "identity"),
+        judge_attributes=attribute_judge(folder),
+        networks=others,
         models=used,
         judges=judging | dict(others.files),
-        networks=others,
-        judge_attributes=_network("JudgeAttributes", attributes) if attributes.is_dir() else None,
         kit=face_kit.sha256 if face_kit else "",
     )
 
@@ -161,7 +162,10 @@ def with_model(tools: ControlTools, pipeline: Any, spec: ModelSpec) -> ControlTo
     return replace(tools, pipeline=pipeline, kinds=branch_kinds(pipeline), models=spec.hashes(used))
 
 
-EMBEDDER = "identity/diffusion_pytorch_model.safetensors"
+def attribute_judge(folder: Path) -> Any | None:
+    """The judge in a model folder in whose features sets of pictures are compared; None where there is none."""
+    place = folder / "judges" / "attributes"
+    return _network("JudgeAttributes", place) if place.is_dir() else None
 
 
 def _readers(folder: Path) -> dict[str, FaceReader]:
@@ -175,7 +179,7 @@ def _readers(folder: Path) -> dict[str, FaceReader]:
 
     found: dict[str, FaceReader] = {}
     for name, load in {
-        "mediapipe": lambda: MediaPipeReader(),
+        "mediapipe": MediaPipeReader,
         "studio": lambda: StudioReader.from_pretrained(folder),
     }.items():
         try:
