@@ -186,3 +186,39 @@ def test_a_unet_without_cross_attention_at_the_top() -> None:
     naive.set_progress_bar_config(disable=True)
     found, expected = (draw(one, "landmarks", "emotion", prompt="red hair") for one in (ours, naive))
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def compiled(backend: str) -> tuple[Any, Tensor]:
+    """A pipeline on one block of attention, compiled whole: a graph break is an error."""
+    unet = tiny_unet(
+        down_block_types=("DownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "UpBlock2D"),
+        block_out_channels=(8, 8), attention_head_dim=2,
+    )  # fmt: skip
+    pipeline = tiny_pipeline(("landmarks", "emotion"), unet=unet)
+    plain = draw(pipeline, "landmarks", "emotion", prompt="round glasses")
+    unet.compile(fullgraph=True, backend=backend)
+    return pipeline, plain
+
+
+@pytest.mark.slow
+def test_the_unet_compiles_without_a_graph_break_once_for_all_pictures() -> None:
+    graphs = torch._dynamo.utils.counters["stats"]
+    torch._dynamo.reset()
+    pipeline, plain = compiled("eager")
+    before = graphs["unique_graphs"]
+    found = draw(pipeline, "landmarks", "emotion", prompt="round glasses")
+    torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5)
+    other = draw(pipeline, "landmarks", "emotion", prompt="red hair", guidance={"emotion": 3.0})
+    assert (other - plain).norm() > 1e-3
+    assert graphs["unique_graphs"] == before + 1
+    # and once for the evaluation that stands alone
+    draw(pipeline, "landmarks", "emotion", prompt="red hair", speed="fast")
+    assert graphs["unique_graphs"] == before + 2
+
+
+@pytest.mark.slow
+def test_compiled_code_gives_the_same_picture() -> None:
+    torch._dynamo.reset()
+    pipeline, plain = compiled("inductor")
+    found = draw(pipeline, "landmarks", "emotion", prompt="round glasses")
+    torch.testing.assert_close(found, plain, atol=1e-4, rtol=1e-4)

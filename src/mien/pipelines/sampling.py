@@ -106,7 +106,13 @@ class GuidedSteps:
 
     @contextmanager
     def shortcuts(self) -> Iterator[GuidedSteps]:
-        """Everything that is computed once for all rows or steps, while it lasts; the UNet is as before afterwards."""
+        """Everything that is computed once for all rows or steps, while it lasts; the UNet is as before afterwards.
+
+        A compiled UNet runs whole: its code was made once, and its texts and the differences are all that is kept.
+        """
+        if any(getattr(module, "_compiled_call_impl", None) for module in self.unet.modules()):
+            yield self
+            return
         distinct = self.rows.distinct(self.text.device)
         features = self.caching.features
         try:
