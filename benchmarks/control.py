@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.progress import bar
+from mien.cli.words import numbers
 from mien.errors import MienError
 from mien.evaluation.control.report import markdown
 from mien.evaluation.control.run import run_control
@@ -22,13 +23,8 @@ from mien.evaluation.control.tools import load_tools
 from mien.io import cache_folder, write_json
 
 
-def numbers(text: str) -> dict[str, float]:
-    """``landmarks=1.5,emotion=0.8`` as {"landmarks": 1.5, "emotion": 0.8}."""
-    parts = [part.partition("=") for part in text.split(",") if part]
-    try:
-        return {name: float(value) for name, _, value in parts}
-    except ValueError as error:
-        raise typer.BadParameter(f"write NAME=NUMBER,NAME=NUMBER, not {text!r}") from error
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
 
 
 def main(
@@ -56,8 +52,10 @@ def main(
     """Run the control benchmark."""
     try:
         settings = ControlSettings(
-            people, targets, pairs_per_person, tuple(conditions.split(",")), steps, batch, seed, retarget,
-            numbers(scales), numbers(guidance), look_alikes, draws, cross_talk_people,
+            people=people, targets=targets, pairs_per_person=pairs_per_person, conditions=tuple(conditions.split(",")),
+            steps=steps, batch=batch, seed=seed, retarget=retarget, scales=numbers(_words(scales), "--scales"),
+            guidance=numbers(_words(guidance), "--guidance"), look_alikes=look_alikes, draws=draws,
+            cross_talk_people=cross_talk_people,
         )  # fmt: skip
         if threads is not None:
             import torch

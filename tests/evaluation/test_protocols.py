@@ -16,6 +16,7 @@ from mien.errors import BadInput
 from mien.evaluation.compare import compare
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.diversity import compare_diversity
+from mien.evaluation.evaluate import evaluate
 from mien.evaluation.page import control_cases, write_report
 from mien.evaluation.protocol import PRESETS, preset_of
 from tests.evaluation.fake_control import FakeModel, fake_control_tools, picture
@@ -135,3 +136,18 @@ def test_protocols() -> None:
     control = preset_of("control")
     assert (control.people, control.targets, control.pairs_per_person) == (100, 100, 20)
     assert preset_of("ablation").identity_only and not preset_of("expression").identity_only
+
+
+def test_a_protocols_numbers_can_be_changed() -> None:
+    control = preset_of("control")
+    assert (control.settings().targets, control.settings().pairs_per_person) == (100, 20)
+    few = control.settings(people=7, targets=4, steps=3, batch=2, draws=9)
+    assert (few.people, few.targets, few.pairs_per_person, few.steps, few.draws) == (7, 4, 4, 3, 9)
+    assert preset_of("expression").settings().pairs_per_person is None
+
+
+@pytest.mark.parametrize("protocol", ["control", "ablation"])
+def test_a_protocol_is_run_by_its_name(protocol: str, tmp_path: Path) -> None:
+    report, cases = evaluate(protocol, SETTINGS, {"a": (SETTINGS, tools(FakeModel()))}, tmp_path / "kept")
+    assert report["protocol"] == protocol and list(cases) == list(report["models"]) == ["a"]
+    assert ("perceptual.studio" in report["models"]["a"]["metrics"]) == (protocol == "ablation")

@@ -57,42 +57,24 @@ def evaluate(
     from mien.cli.words import named
     from mien.errors import BadInput
     from mien.evaluation.claims import merge
-    from mien.evaluation.compare import compare
-    from mien.evaluation.control.settings import ControlSettings
-    from mien.evaluation.diversity import compare_diversity
-    from mien.evaluation.page import control_cases, write_report
-    from mien.evaluation.pairing import pictures_in
+    from mien.evaluation.evaluate import check_folders
+    from mien.evaluation.evaluate import evaluate as run
+    from mien.evaluation.page import write_report
     from mien.evaluation.protocol import add_sweeps, load_models, preset_of, sweep_of
     from mien.evaluation.spec import load_spec
     from mien.io import cache_folder
 
     preset = preset_of(protocol)
-    if preset.identity_only and (targets_from or sweep):
+    if preset.identity_only and sweep:
         raise BadInput(f"{protocol} gives models nothing but the identity: leave --targets and --sweep out.")
-    if not preset.identity_only and (identities is None) != (targets_from is None):
-        raise BadInput("Give both --identities and --targets, or neither for studio people.")
-    for folder in (identities, targets_from):
-        if folder is not None:
-            pictures_in(folder)  # before anything is loaded
+    check_folders(protocol, identities, targets_from)
     specs = {name: load_spec(place) for name, place in named(model, "--model", "SPEC").items()}
     variants = sweep_of(sweep) if sweep else None
-    targets = count or preset.targets
-    each = pairs_per_person or preset.pairs_per_person
-    settings = ControlSettings(
-        people=people or preset.people, targets=targets, pairs_per_person=min(each, targets) if each else None,
-        conditions=preset.conditions, steps=steps, batch=batch, draws=draws, look_alikes=0, cross_talk_people=0,
-    )  # fmt: skip
+    settings = preset.settings(people, count, pairs_per_person, steps=steps, batch=batch, draws=draws)
     models = load_models(specs, settings, facekit, variants, identities is None, network or ())
     command = shlex.join(["mien", *sys.argv[1:]])
     place = pictures or cache_folder() / "benchmarks" / "control"
-    if preset.identity_only:
-        report, cases = compare_diversity(settings, models, place, bar, identities, command)
-    else:
-        own = (identities, targets_from) if identities and targets_from else None
-        report, done, stage = compare(settings, models, place, bar, own, command)
-        shown = f"{report['readers'][0]}.blendshapes"
-        cases = {name: control_cases(one, stage, shown) for name, one in done.items()}
-    report["protocol"] = protocol
+    report, cases = run(protocol, settings, models, place, identities, targets_from, bar, command)
     if variants:
         add_sweeps(report, specs, variants)
     write_report(output, report, cases)

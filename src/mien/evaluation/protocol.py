@@ -35,6 +35,16 @@ class Preset(NamedTuple):
         """Whether pictures are compared among themselves instead of with targets."""
         return self.conditions == ("identity",)
 
+    def settings(
+        self, people: int | None = None, targets: int | None = None, pairs_per_person: int | None = None, **how: Any
+    ) -> ControlSettings:
+        """Of a run with other numbers where they are given; ``how``: steps, batch, draws."""
+        count, each = targets or self.targets, pairs_per_person or self.pairs_per_person
+        return ControlSettings(
+            people=people or self.people, targets=count, pairs_per_person=min(each, count) if each else None,
+            conditions=self.conditions, look_alikes=0, cross_talk_people=0, **how,
+        )  # fmt: skip
+
 
 _DIVERSITY = Preset("", 100, 8, None, ("identity",))
 PRESETS: Mapping[str, Preset] = {

@@ -86,7 +86,7 @@ def kernel_distance(first: ArrayLike, second: ArrayLike) -> float:
 def kernel_distances(
     first: ArrayLike, second: ArrayLike, weights: ArrayLike, others: ArrayLike | None = None
 ) -> Floats:
-    """The same for resamples, in which a picture counts several times or not at all, [draws].
+    """The same for resamples, in which a picture counts several times or not at all, [draws]; NaN without two pictures.
 
     Args:
         first: features [N, D].
@@ -112,5 +112,6 @@ def kernel_distances(
         pairs = np.square(counts.sum(1)) - squares.sum(1)
         return (((counts @ table) * counts).sum(1) - squares @ np.diag(table)) / pairs
 
-    across = ((w @ kernel(x, y)) * v).sum(1) / (w.sum(1) * v.sum(1))
-    return within(x, w) + within(y, v) - 2 * across
+    with np.errstate(invalid="ignore", divide="ignore"):  # a resample without two pictures has no distance: NaN
+        across = ((w @ kernel(x, y)) * v).sum(1) / (w.sum(1) * v.sum(1))
+        return within(x, w) + within(y, v) - 2 * across
