@@ -155,7 +155,7 @@ def _assemble(
     triangles = inverse.reshape(-1, 3)
     part = region[base.triangles[:, 0]]
     order = np.argsort(part, kind="stable")
-    order = order[_visible(base, region, part)[order]]
+    order = order[_visible(base, part)[order]]
     triangles, mesh, part = triangles[order], base.triangles[order], part[order]
     used, kept = np.unique(mesh), np.unique(triangles)
     new_index = np.full(len(base.points), -1)
@@ -183,8 +183,13 @@ def _assemble(
     }
 
 
-def _visible(base: _Obj, region: NDArray[np.integer], part: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """[T] false for sockets, irises, back teeth, the throat and the lower back."""
+def _visible(base: _Obj, part: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Which triangles are shown, [T]: not sockets, irises, back teeth, the throat and the lower back.
+
+    Args:
+        base: the neutral mesh.
+        part: [T] number of each triangle's region.
+    """
     names = [name for name, _ in _REGIONS]
     center = base.points[base.triangles].mean(1)
     back_teeth = np.zeros(len(base.points), bool)

@@ -94,7 +94,7 @@ def build_geometry(kit: FaceKit, masks: SkinMasks, eye: EyeModel, person: Person
         eye_centers=np.stack(centers),
         eye_sizes=(sizes[0], sizes[1]),
         hair=groom(kit, rng, person, points, normals, masks, neck, detail),
-        brows=grow_brows(kit, rng, person.brows, points, normals, max(detail, 0.6)),
+        brows=grow_brows(kit, rng, person.brows, points, max(detail, 0.6)),
         torso=torso(person.shoulders, neck + 0.1),
     )
 

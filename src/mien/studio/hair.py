@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from mien.optional import require
-from mien.studio.hair_styles import DOWN, LONG, STYLES, Field, Growth, Style, growth_of
+from mien.studio.hair_styles import DOWN, LONG, STYLES, Field, Growth, Hairs, Style, growth_of
 from mien.studio.head_field import CENTER, HeadField
 from mien.studio.kit import FaceKit, Floats
 from mien.studio.masks import SkinMasks
@@ -52,19 +52,19 @@ def groom(
     x, _, z = kit.neutral.T
     recession = hair.recession * smoothstep(2, 5, np.abs(x)) * smoothstep(4, 7, z)
     roots = scatter(kit, rng, np.clip((masks.scalp - hair.hairline - recession + 0.25) / 0.9, 0, 1), count)
-    root, outward, home = roots.on(points), roots.normals(normals), roots.on(kit.neutral)
-    chance = rng.random(count)
+    root, chance = roots.on(points), rng.random(count)
     side = np.where(root[:, 0] > hair.parting, 1.0, -1.0)
     side = np.where(np.abs(root[:, 0] - hair.parting) < 0.25, np.where(chance > 0.5, 1.0, -1.0), side)
+    hairs = Hairs(root, roots.normals(normals), roots.on(kit.neutral), side, chance)
     head = HeadField(kit, points)
     bun = np.array([0, 10.5 * hair.bun_height, -8.5])
     if person.hair_style == "bun":
-        path = _gather(root, outward, bun, style, head, chance, hair)
-        growth = Growth(outward, np.full(count, style.length), chance, wave=hair.wave)
+        path = _gather(hairs, bun, style, head, hair)
+        growth = Growth(hairs.outward, np.full(count, style.length), chance, wave=hair.wave)
     else:
-        growth = growth_of(person.hair_style, style, hair, rng, root, outward, home, side, chance)
-        path = _comb(person, style, growth, rng, root, outward, home, side, chance, head, neck)
-    path = _texture(path, rng, hair, growth, root, outward, chance)
+        growth = growth_of(person.hair_style, style, hair, rng, hairs)
+        path = _comb(person, style, growth, rng, hairs, head, neck)
+    path = _texture(path, rng, hair, growth, hairs)
     shading = _shading_normals(path)
     if person.hair_style == "bun":
         path, shading, chance = _add_bun(path, shading, chance, rng, bun, hair.bun_radius, detail)
@@ -82,25 +82,22 @@ def _comb(
     style: Style,
     growth: Growth,
     rng: np.random.Generator,
-    root: Field,
-    outward: Field,
-    home: Field,
-    side: Field,
-    chance: Field,
+    hairs: Hairs,
     head: HeadField,
     neck: float,
 ) -> Field:
     """Walk each strand from its root: combed near the skin, then falling, kept off the head, face and body."""
     name, hair, long = person.hair_style, person.hair_shape, person.hair_style in LONG
     flow, lift, gravity, stiffness = growth.flow, growth.lift, growth.gravity, growth.stiffness
-    path = np.zeros((len(root), style.points, 3))
-    path[:, 0] = point = root
+    outward = hairs.outward
+    path = np.zeros((len(hairs), style.points, 3))
+    path[:, 0] = point = hairs.root
     # Short steps near the root, where hair bends most.
     shares = np.linspace(0.4, 1.6, style.points - 1) if long else np.ones(style.points - 1)
     step = growth.lengths / (style.points - 1)
     direction = unit(outward * lift + unit(flow - outward * (flow * outward).sum(1, keepdims=True)) * (1 - 0.6 * lift))
-    in_front = (home[:, 2] > 3.2 + hair.lean) | (rng.random(len(root)) < 0.04)
-    free = growth.fringe if growth.fringe is not None else np.zeros(len(root), bool)
+    in_front = (hairs.home[:, 2] > 3.2 + hair.lean) | (rng.random(len(hairs)) < 0.04)
+    free = growth.fringe if growth.fringe is not None else np.zeros(len(hairs), bool)
     for k in range(1, style.points):
         t = k / (style.points - 1)
         around = unit(point - CENTER)
@@ -115,9 +112,9 @@ def _comb(
         clearance = growth.volume * min(1.0, 3 * t) * (0.1 if name == "afro" else 1.0) + 0.08
         point = head.push_out(point, clearance)
         if name in _OFF_FACE:
-            point = _part_around_face(point, k, side, chance, hair, free, head, clearance)
+            point = _part_around_face(point, hairs, hair, free, head, clearance)
         if long:
-            point = _fall(point, chance, growth.volume, in_front, hair, person.shoulders, neck)
+            point = _fall(point, hairs.chance, growth.volume, in_front, hair, person.shoulders, neck)
         path[:, k] = point
     if long:
         for _ in range(3):
@@ -126,21 +123,14 @@ def _comb(
 
 
 def _part_around_face(
-    point: Field,
-    k: int,
-    side: Field,
-    chance: Field,
-    hair: HairShape,
-    free: Field,
-    head: HeadField,
-    clearance: Field,
+    point: Field, hairs: Hairs, hair: HairShape, free: Field, head: HeadField, clearance: Field
 ) -> Field:
     """Push strands in front of the face to its sides."""
     limit = np.interp(point[:, 1], [-30, -12, -6, 2, 7, 9.5, 12], [5.5, 5.6, 6.0, 6.9, 6.4, 4.2, 0.0])
-    limit = limit * hair.openness + 0.8 * chance
+    limit = limit * hair.openness + 0.8 * hairs.chance
     front = np.interp(point[:, 1], [-11, -6], [-2.5, 2.0])
     hidden = (point[:, 2] > front) & (np.abs(point[:, 0]) < limit) & ~free & (point[:, 1] < 11.5)
-    toward = np.where(np.abs(point[:, 0]) < 0.5, side, np.sign(point[:, 0]))
+    toward = np.where(np.abs(point[:, 0]) < 0.5, hairs.side, np.sign(point[:, 0]))
     point[hidden, 0] = 0.5 * point[hidden, 0] + 0.5 * (limit * toward)[hidden]
     return head.push_out(point, clearance)
 
@@ -168,15 +158,13 @@ def _fall(
     return point
 
 
-def _gather(
-    root: Field, outward: Field, bun: Field, style: Style, head: HeadField, chance: Field, hair: HairShape
-) -> Field:
+def _gather(hairs: Hairs, bun: Field, style: Style, head: HeadField, hair: HairShape) -> Field:
     """Strands pulled over the skull to a bun."""
-    path = np.zeros((len(root), style.points, 3))
-    path[:, 0] = point = root
-    step = np.linalg.norm(bun - root, axis=1) * 1.25 / (style.points - 1)
-    direction = unit(0.3 * outward + unit(bun - root))
-    volume = 0.15 + hair.volume * chance
+    path = np.zeros((len(hairs), style.points, 3))
+    path[:, 0] = point = hairs.root
+    step = np.linalg.norm(bun - hairs.root, axis=1) * 1.25 / (style.points - 1)
+    direction = unit(0.3 * hairs.outward + unit(bun - hairs.root))
+    volume = 0.15 + hair.volume * hairs.chance
     for k in range(1, style.points):
         direction = unit(0.8 * unit(bun - point) + 0.4 * direction)
         clearance = volume * min(1.0, 3 * k / (style.points - 1)) + 0.08
@@ -185,16 +173,9 @@ def _gather(
     return path
 
 
-def _texture(
-    path: Field,
-    rng: np.random.Generator,
-    hair: HairShape,
-    growth: Growth,
-    root: Field,
-    outward: Field,
-    chance: Field,
-) -> Field:
+def _texture(path: Field, rng: np.random.Generator, hair: HairShape, growth: Growth, hairs: Hairs) -> Field:
     """Clump neighbouring strands, then add waves, curls and frizz."""
+    root, outward, chance = hairs.root, hairs.outward, hairs.chance
     spatial = require("scipy.spatial", extra="studio")
     count, points, _ = path.shape
     clumps = max(40, count // 14)

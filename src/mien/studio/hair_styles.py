@@ -63,18 +63,31 @@ class Growth:
     fringe: Field | None = None
 
 
-def growth_of(
-    name: str,
-    style: Style,
-    hair: HairShape,
-    rng: np.random.Generator,
-    root: Field,
-    outward: Field,
-    home: Field,
-    side: Field,
-    chance: Field,
-) -> Growth:
+@dataclass(frozen=True, eq=False)
+class Hairs:
+    """The roots of N strands.
+
+    Attributes:
+        root: [N, 3] on the person's neutral head, in units.
+        outward: [N, 3] unit normals there.
+        home: [N, 3] the same places on the kit's neutral head, on which styles are drawn up.
+        side: [N] 1 or -1, the side of the parting.
+        chance: [N] in [0, 1), each strand's own.
+    """
+
+    root: Field
+    outward: Field
+    home: Field
+    side: Field
+    chance: Field
+
+    def __len__(self) -> int:
+        return len(self.root)
+
+
+def growth_of(name: str, style: Style, hair: HairShape, rng: np.random.Generator, hairs: Hairs) -> Growth:
     """What each style does with the hair at each root."""
+    root, outward, home, side = hairs.root, hairs.outward, hairs.home, hairs.side
     count, one = len(root), np.ones(len(root))
     up, front, back = smoothstep(3, 11, home[:, 1]), smoothstep(1, 8, home[:, 2]), smoothstep(0, -5, home[:, 2])
     lengths = style.length * hair.length * (0.85 + 0.3 * rng.random(count))

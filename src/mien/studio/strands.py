@@ -84,10 +84,8 @@ class Fuzz:
         )
 
 
-def grow_brows(
-    kit: FaceKit, rng: np.random.Generator, brows: Brows, points: Floats, normals: Floats, detail: float
-) -> Fuzz:
-    """Eyebrows on a person's neutral face."""
+def grow_brows(kit: FaceKit, rng: np.random.Generator, brows: Brows, points: Floats, detail: float) -> Fuzz:
+    """Eyebrows on a person's neutral face ``points`` [V, 3]."""
     count = max(60, int(brows.hairs * detail))
     uvs, aims, lengths = [], [], []
     for uv, along, across, outwards in brow_points(kit, rng, brows, count):
