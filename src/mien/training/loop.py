@@ -81,12 +81,19 @@ def fit(
     module = accelerator.prepare_model(objective)  # one process: the objective itself; several: wrapped for DDP
     optimizer = accelerator.prepare_optimizer(plain)
     start, last_save, running = time.monotonic(), time.monotonic(), {}
-    base_seconds, world, rank = counters["seconds"], accelerator.num_processes, accelerator.process_index
+    earlier, world, rank = counters["seconds"], accelerator.num_processes, accelerator.process_index
+
+    def seconds() -> float:
+        return earlier + time.monotonic() - start
 
     def checkpoint() -> None:
-        counters["seconds"] = base_seconds + time.monotonic() - start
+        counters["seconds"] = seconds()
         if accelerator.is_main_process:
             save_state(folder, parameters, ema, plain, counters)
+
+    def note(spent: float, values: dict[str, Any]) -> None:
+        if accelerator.is_main_process:
+            _append(folder / "log.jsonl", {"seen": counters["seen"], "seconds": round(spent, 1), **values})
 
     columns = (
         TextColumn("{task.description}"),
@@ -118,11 +125,8 @@ def fit(
                 for key, value in {"loss": loss.detach(), **logs}.items():
                     running[key] = value if key not in running else 0.98 * running[key] + 0.02 * value
                 if counters["step"] % config.log_every == 0:
-                    values = {key: round(float(value), 5) for key, value in running.items()}
-                    seconds = base_seconds + time.monotonic() - start
-                    if accelerator.is_main_process:
-                        record = {"seen": counters["seen"], "seconds": round(seconds, 1), **values}
-                        _append(folder / "log.jsonl", record)
+                    values = _rounded(running)
+                    note(seconds(), values)
                     progress.update(task, completed=counters["seen"], note=f"loss {values['loss']:.4f}")
                 if time.monotonic() - last_save > config.checkpoint_minutes * 60:
                     checkpoint()
@@ -131,17 +135,14 @@ def fit(
             checkpoint()
             raise
     checkpoint()
-    values = {key: round(float(value), 5) for key, value in running.items()}
+    values = _rounded(running)
     if accelerator.is_main_process:
         ema.swap(parameters)
         objective.eval()
         with torch.no_grad():
             values |= objective.validate(corpus)
             objective.export(folder / "export")
-        _append(
-            folder / "log.jsonl",
-            {"seen": counters["seen"], "seconds": round(counters["seconds"], 1), "validation": values},
-        )
+        note(counters["seconds"], {"validation": values})
         ema.swap(parameters)
     return {"seen": counters["seen"], "finished": counters["seen"] >= config.pictures, "logs": values}
 
@@ -176,6 +177,10 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, float]:
+    return {key: round(float(value), 5) for key, value in values.items()}
 
 
 def _append(path: Path, record: dict[str, Any]) -> None:

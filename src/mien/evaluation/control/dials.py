@@ -14,15 +14,19 @@ from mien.evaluation.control.scene import Subject
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import Look, active, crop_of, embed, look_at
 from mien.evaluation.control.tools import ControlTools
+from mien.faces.drawing import draw_landmarks
 from mien.steering import Steering
 from mien.studio.expression_state import ExpressionState
 from mien.studio.expressions import preset_expression
+from mien.studio.linear_face import LinearFace
 
 TURN = 25.0
 """Degrees by which the pose dial turns the head, to either side."""
 
-PROMPTS = ("photo of a id person, blue background", "photo of a id person, orange background")
-"""Base and turned prompt; without the condition identity, ``id`` is left out."""
+BACKGROUNDS = ("blue", "orange")
+"""In the base prompt, and in the turned one."""
+PROMPT = f"photo of a id person, {BACKGROUNDS[0]} background"
+"""Without the condition identity, ``id`` is left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +55,7 @@ def feeling(row: int) -> str:
 def base_settings(tools: ControlTools, settings: ControlSettings, looks: list[Look], donors: Sequence[Subject]) -> Base:
     """Every condition the model has and the settings ask for, at its base."""
     used = active(settings, tools.kinds)
-    words = PROMPTS[0] if "identity" in used else PROMPTS[0].replace(" id", "")
+    words = PROMPT if "identity" in used else PROMPT.replace(" id", "")
     rows = []
     for row, look in enumerate(looks):
         rows.append(
@@ -105,14 +109,11 @@ def _turn_expression(tools: ControlTools, base: Base, row: int) -> Steering:
 
 def _turn_background(tools: ControlTools, base: Base, row: int) -> Steering:
     prompt = base.steerings[row].prompt or ""
-    return replace(base.steerings[row], prompt=prompt.replace("blue", "orange"))
+    return replace(base.steerings[row], prompt=prompt.replace(*BACKGROUNDS))
 
 
 def _landmarks(tools: ControlTools, look: Look, state: ExpressionState, yaw: float) -> NDArray[np.uint8]:
-    """A landmark picture of the linear face with the person's bones."""
-    from mien.faces.drawing import draw_landmarks
-    from mien.studio.linear_face import LinearFace
-
+    """A landmark picture of the linear face with the person's bones; ``yaw`` in degrees."""
     points = LinearFace.load().landmarks(
         state.coefficients, pose=(yaw, 0.0, 0.0), gaze=state.gaze, shape=look.bones, size=tools.size
     )
