@@ -219,9 +219,10 @@ def _look_of(emotion: str | None) -> NDArray[np.float64]:
     import numpy as np
 
     from mien.conditions import EMOTIONS
+    from mien.studio.arkit import KIT_NAMES
     from mien.studio.expressions import preset_expression
 
     if emotion is None:
-        return np.zeros(53)
+        return np.zeros(len(KIT_NAMES))
     strengths = zip(EMOTIONS, Emotion.parse(emotion).probabilities, strict=True)
     return np.sum([strength * np.array(preset_expression(name).coefficients) for name, strength in strengths], axis=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -15,6 +16,9 @@ from mien.io import read_json
 
 if TYPE_CHECKING:
     from mien.evaluation.control.settings import ControlSettings
+
+_FOLDERS = ("unet", "lora", "controlnet", "text_encoder", "expression_encoder")
+"""Fields of a spec that name the folder of a network."""
 
 
 class ModelSpec(BaseModel):
@@ -160,9 +164,6 @@ class ModelSpec(BaseModel):
         return used
 
 
-_FOLDERS = ("unet", "lora", "controlnet", "text_encoder", "expression_encoder")
-
-
 def _found(place: str, part: str) -> Path:
     """A file or folder that a spec names, or a part of a preset's run in the user's cache (``PRESET:FILE`` another)."""
     from mien.training.presets import PRESETS
@@ -199,6 +200,4 @@ def shipped_specs() -> Mapping[str, Any]:
     """Name -> spec of those that ship."""
     folder = resources.files("mien.evaluation").joinpath("specs")
     files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".json")), key=lambda one: one.name)
-    import json
-
     return {file.name.removesuffix(".json"): json.loads(file.read_text(encoding="utf-8")) for file in files}

@@ -59,8 +59,8 @@ def judge_template(template: Read, target: Read, limits: Thresholds) -> Verdict:
     if template.face is None or target.face is None:
         return Verdict(None, None, None, None, "no face" if template.face is None else "no face in the target")
     assert template.identity is not None and target.identity is not None
-    exp = float(exp_distance(_told(target.face.blendshapes), _told(template.face.blendshapes)))
-    lms = float(lms_distance(_told(target.face.landmarks), _told(template.face.landmarks)))
+    exp = float(exp_distance(_required(target.face.blendshapes), _required(template.face.blendshapes)))
+    lms = float(lms_distance(_required(target.face.landmarks), _required(template.face.landmarks)))
     identity = float(template.identity @ target.identity)
     sharp = sharpness(template) / max(sharpness(target), 1e-6)
     within = exp <= limits.exp, lms <= limits.lms
@@ -76,7 +76,12 @@ def judge_template(template: Read, target: Read, limits: Thresholds) -> Verdict:
     return Verdict(round(exp, 5), round(lms, 5), round(identity, 5), round(sharp, 5), reason)
 
 
-def _told(values: NDArray[np.float32] | None) -> NDArray[np.float32]:
+def _required(values: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """What the reader tells.
+
+    Raises:
+        BadInput: if it tells no such thing.
+    """
     if values is None:
         raise BadInput("This reader tells no blendshapes or no landmarks, which the filters need; choose another.")
     return values
