@@ -1,4 +1,7 @@
-"""Pictures as networks take them, and back: uint8 on one side, float in [-1, 1] on the other."""
+"""Pictures as networks take them, and back: uint8 on one side, float in [-1, 1] on the other.
+
+Convolutions choose their arithmetic by the memory layout, so the strides made here are part of what bits depend on.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,11 @@ def pictures_to_tensor(pictures: NDArray[np.uint8] | Sequence[Any]) -> Tensor:
     if not isinstance(pictures, np.ndarray):
         pictures = np.stack([np.asarray(picture) for picture in pictures])
     return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def picture_to_tensor(picture: Any) -> Tensor:
+    """A picture (PIL or uint8 [H, W, 3]) -> float32 [1, 3, H, W] in [-1, 1]; `torch.cat` joins several."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float().div_(127.5).sub_(1)
 
 
 def tensor_to_pictures(tensor: Tensor) -> NDArray[np.uint8]:

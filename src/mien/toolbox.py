@@ -94,12 +94,12 @@ def identity_of(seen: Seen, studio: Any) -> tuple[NDArray[np.float32], dict[str,
     import torch
 
     from mien.faces.alignment import arcface_matrix, crop_picture, studio_crop
-    from mien.pixels import pictures_to_tensor
+    from mien.pixels import picture_to_tensor
 
     points = torch.from_numpy(landmarks_of(seen))
     aligned = crop_picture(seen.image, arcface_matrix(points[None])[0], studio.embedder.config["size"])
     with torch.no_grad():
-        embedding = studio.embedder(pictures_to_tensor([aligned]))[0].numpy()
+        embedding = studio.embedder(picture_to_tensor(aligned))[0].numpy()
     # twice the networks' own size, so that the reader can frame the face once more without losing detail
     face = largest_face(studio, studio_crop(seen.image, landmarks_of(seen), 256)[0])
     return embedding, (face.attributes if face else None) or {}
@@ -121,10 +121,10 @@ def expression_crop(seen: Seen) -> Any:
     import torch
 
     from mien.faces.alignment import CROP, crop_picture, expression_matrix
-    from mien.pixels import pictures_to_tensor
+    from mien.pixels import picture_to_tensor
 
     points = torch.from_numpy(landmarks_of(seen))
-    return pictures_to_tensor([crop_picture(seen.image, expression_matrix(points[None])[0], CROP)])
+    return picture_to_tensor(crop_picture(seen.image, expression_matrix(points[None])[0], CROP))
 
 
 def landmarks_of(seen: Seen) -> NDArray[np.float32]:

@@ -61,9 +61,9 @@ def picture_features(judge: Any, image: Any) -> Floats:
     import torch
     from PIL import Image
 
-    from mien.pixels import pictures_to_tensor
+    from mien.pixels import picture_to_tensor
 
     picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
     small = picture.resize((96, 96), 3)  # bicubic, antialiased by PIL
     with torch.no_grad():
-        return judge.features(pictures_to_tensor([small])).double().numpy()
+        return judge.features(picture_to_tensor(small)).double().numpy()

@@ -207,8 +207,8 @@ def _copied(pipeline: Any, image: Any) -> Any:
     import torch
 
     from mien.pipelines.autoencoders import decode_latents, encode_pictures
-    from mien.pixels import pictures_to_tensor, tensor_to_pictures
+    from mien.pixels import picture_to_tensor, tensor_to_pictures
 
-    own = pictures_to_tensor(image[None]).to(pipeline.vae.dtype)
+    own = picture_to_tensor(image).to(pipeline.vae.dtype)
     with torch.no_grad():
         return tensor_to_pictures(decode_latents(pipeline.vae, encode_pictures(pipeline.vae, own)))[0]
