@@ -29,6 +29,8 @@ class Loading(BaseModel):
     Attributes:
         adapters: files, or names of assets, of adapters that are added to the base's own; one of a kind that the base
             has takes its place.
+        image_encoder: folder of the CLIP image encoder for adapters that read pictures through one; the asset that fits
+            them when None.
         loras: LoRA files in the layouts that diffusers reads.
         precision: of the weights; ``auto`` is float16 on a GPU for a base of full size, else float32.
         device: ``auto`` is a GPU where there is one; Apple's for a base of full size only.
@@ -39,6 +41,7 @@ class Loading(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     adapters: tuple[str, ...] = ()
+    image_encoder: Path | None = None
     loras: tuple[Lora, ...] = ()
     precision: Precision = "auto"
     device: Device = "auto"

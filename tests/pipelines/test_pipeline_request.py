@@ -48,7 +48,7 @@ def test_the_id_prompt_is_put_in_front_where_it_is_missing() -> None:
         ((["a", "b"], given(identity=faces(3)), "prompt", 1), "3 for identity, 2 for prompt"),
         ((None, given(identity=faces(3)), "both", 1), "prompt or branch"),
         ((None, given(landmarks=torch.ones(2, 2)), "prompt", 1), "landmarks must have 4 axes"),
-        ((None, given(identity=faces(0)), "prompt", 1), "identity must have 2 axes"),
+        ((None, given(identity=faces(0)), "prompt", 1), "identity must have 2 or 3 axes"),
         ((None, given(emotion=torch.full((1, 10), float("nan"))), "prompt", 1), "not finite"),
         (("a", given(), "prompt", 0), "at least 1"),
     ],

@@ -20,8 +20,10 @@ _EXPORTS = {
     "branch_preset": "presets",
     "counts": "presets",
     "describe_unet": "blocks",
+    "export_ip_adapter": "export",
     "load_adapter": "files",
     "preset_branch": "presets",
+    "read_adapter": "published",
     "save_adapter": "files",
     "select_blocks": "blocks",
     "unet_config": "presets",
@@ -39,8 +41,10 @@ __all__ = [
     "branch_preset",
     "counts",
     "describe_unet",
+    "export_ip_adapter",
     "load_adapter",
     "preset_branch",
+    "read_adapter",
     "save_adapter",
     "select_blocks",
     "unet_config",
@@ -50,10 +54,12 @@ if TYPE_CHECKING:
     from mien.adapters.attention import BranchedAttnProcessor
     from mien.adapters.blocks import BlockSpec, describe_unet, select_blocks
     from mien.adapters.branch import Branch
+    from mien.adapters.export import export_ip_adapter
     from mien.adapters.files import load_adapter, save_adapter
     from mien.adapters.injection import Injection
     from mien.adapters.plan import Plan, Tap, Term
     from mien.adapters.presets import BranchPreset, branch_preset, counts, preset_branch, unet_config
+    from mien.adapters.published import read_adapter
 
 
 def __getattr__(name: str) -> Any:

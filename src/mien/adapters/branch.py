@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mien.adapters.blocks import SITES, BlockSpec, Site, attention_modules, describe_unet
 from mien.adapters.encoders import build_encoder, encode
+from mien.adapters.low_rank import attention_specs, build_low_rank
 from mien.errors import BadInput, ConfigError
 
 Null = Literal["cut", "zeros"]
@@ -53,6 +54,9 @@ class Branch(ModelMixin, ConfigMixin):
             -(g d)^2 / 2 to its scores, d the distance of query and token in sides of the picture, g a learned
             sharpness (*ours*, off for the papers' sizes). The studio's small UNet has no sense of place to match the
             tokens' positions with; this gives it one, and a landmark branch takes hold in minutes.
+        lora: ``{"rank": r, "blocks": {key: [hidden, heads, cross_dim]}}`` of low-rank updates of the base's own
+            attention that belong to the branch, as in IP-Adapter-FaceID's files. While the branch is in, they act on
+            every row, whatever its scale.
     """
 
     @register_to_config
@@ -66,6 +70,7 @@ class Branch(ModelMixin, ConfigMixin):
         site: Site = "parallel",
         encoder_config: dict[str, Any] | None = None,
         local: bool = False,
+        lora: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if null not in ("cut", "zeros"):
@@ -83,6 +88,7 @@ class Branch(ModelMixin, ConfigMixin):
         self.kv = nn.ModuleDict(
             {key: Projections(token_dim, spec.hidden, spec.heads if local else 0) for key, spec in self.blocks.items()}
         )
+        self.low_rank = build_low_rank(**lora) if lora else None
 
     @classmethod
     def for_unet(
@@ -98,6 +104,7 @@ class Branch(ModelMixin, ConfigMixin):
         blocks: Mapping[str, BlockSpec] | None = None,
         encoder: dict[str, Any] | None = None,
         local: bool = False,
+        lora_rank: int = 0,
     ) -> Branch:
         """Make a fresh branch for a base model.
 
@@ -114,13 +121,18 @@ class Branch(ModelMixin, ConfigMixin):
             blocks: the blocks to enter (see :func:`select_blocks`); all when None.
             encoder: settings of the encoder.
             local: see the class.
+            lora_rank: rank of low-rank updates of all attention layers; 0 for none.
 
         Raises:
             ConfigError: if ``init="copy"`` meets another width.
         """
         chosen = describe_unet(unet, site) if blocks is None else dict(blocks)
         lists = {key: list(spec) for key, spec in chosen.items()}
-        branch = cls(kind, lists, token_dim, name=name, null=null, site=site, encoder_config=encoder or {}, local=local)
+        every = {key: list(spec) for key, spec in attention_specs(unet).items()} if lora_rank else {}
+        branch = cls(
+            kind, lists, token_dim, name=name, null=null, site=site, encoder_config=encoder or {}, local=local,
+            lora={"rank": lora_rank, "blocks": every} if lora_rank else None,
+        )  # fmt: skip
         if init == "zero":
             for pair in branch.projections().values():
                 nn.init.zeros_(pair.to_v.weight)
@@ -190,8 +202,8 @@ class Branch(ModelMixin, ConfigMixin):
         return {key: cast(Tensor, pair.sharpness) for key, pair in pairs.items()} if self.config["local"] else None
 
     def parts(self) -> dict[str, int]:
-        """Number of parameters of the encoder and of the key and value projections."""
-        return {
-            "encoder": sum(p.numel() for p in self.encoder.parameters()),
-            "kv": sum(p.numel() for p in self.kv.parameters()),
-        }
+        """Number of parameters of the encoder, of the key and value projections, and of a LoRA where there is one."""
+        parts = {"encoder": self.encoder, "kv": self.kv} | (
+            {"lora": self.low_rank} if self.low_rank is not None else {}
+        )
+        return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}

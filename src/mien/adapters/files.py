@@ -22,7 +22,7 @@ from mien.io import atomic_path
 
 FORMAT = "mien-adapter"
 VERSION = "1"
-CONFIG_KEYS = frozenset({"kind", "blocks", "token_dim", "name", "null", "site", "encoder_config", "local"})
+CONFIG_KEYS = frozenset({"kind", "blocks", "token_dim", "name", "null", "site", "encoder_config", "local", "lora"})
 
 
 def save_adapter(
@@ -50,7 +50,7 @@ def save_adapter(
         for name, branch in branches.items()
         for key, value in branch.state_dict().items()
     }
-    config = {name: {key: branch.config[key] for key in sorted(CONFIG_KEYS)} for name, branch in branches.items()}
+    config = {name: _settings(branch) for name, branch in branches.items()}
     metadata = {**(notes or {}), "format": FORMAT, "version": VERSION, "config": json.dumps(config)}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
@@ -88,6 +88,11 @@ def load_adapter(path: Path | str, *, dtype: torch.dtype | None = torch.float32)
     if tensors:
         raise ConfigError(f"{path} holds tensors that no branch owns, such as {min(tensors)}; update mien to read it.")
     return branches
+
+
+def _settings(branch: Branch) -> dict[str, Any]:
+    """Settings in order; a LoRA only where there is one, so that earlier releases read the rest."""
+    return {key: branch.config[key] for key in sorted(CONFIG_KEYS) if key != "lora" or branch.low_rank is not None}
 
 
 def _read_config(path: Path, metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:

@@ -9,10 +9,12 @@ from typing import Any, cast
 import torch
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from mien.adapters.attention import AttentionKind, BranchedAttnProcessor, ResidualTap, base_processor
-from mien.adapters.blocks import attention_modules, describe_unet, select_blocks
+from mien.adapters.blocks import BlockSpec, attention_modules, describe_unet, select_blocks
 from mien.adapters.branch import Branch
+from mien.adapters.low_rank import attention_specs, put_low_rank
 from mien.adapters.plan import Places, Plan, Term, resize_masks
 from mien.errors import BadInput, ConfigError
 
@@ -62,13 +64,18 @@ class Injection:
         self.static_shapes = static_shapes
         self._kept: list[tuple[Attention, Any]] = []
         self._residuals: list[ResidualTap] = []
+        self._updates: list[RemovableHandle] = []
         self._check()
         base_processor(attention, None)  # an unknown kind is refused here
 
     def _check(self) -> None:
         for name, branch in self.branches.items():
             there = describe_unet(self.unet, branch.site)
-            for key, spec in branch.blocks.items():
+            wanted = branch.blocks
+            if branch.low_rank is not None:
+                there = attention_specs(self.unet)
+                wanted = wanted | {key: BlockSpec(*spec) for key, spec in branch.config["lora"]["blocks"].items()}
+            for key, spec in wanted.items():
                 if key not in there or there[key][:2] != spec[:2]:
                     found = f"{there[key].hidden} wide, {there[key].heads} heads" if key in there else "absent"
                     raise ConfigError(
@@ -107,6 +114,9 @@ class Injection:
             # Beside, not instead of: a processor that is a module stays registered, so no key of the UNet changes.
             processor = BranchedAttnProcessor(key, base_processor(self.attention, own), residual, serial)
             module.__dict__["processor"] = processor
+        self._updates = put_low_rank(
+            self.unet, [one.low_rank for one in self.branches.values() if one.low_rank is not None]
+        )
         return self
 
     def eject(self) -> None:
@@ -118,9 +128,9 @@ class Injection:
                 module._modules["processor"] = own
             else:
                 module.__dict__["processor"] = own
-        for residual in self._residuals:
-            residual.remove()
-        self._kept, self._residuals = [], []
+        for one in (*self._residuals, *self._updates):
+            one.remove()
+        self._kept, self._residuals, self._updates = [], [], []
 
     def __enter__(self) -> Injection:
         return self.inject()

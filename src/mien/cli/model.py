@@ -36,6 +36,27 @@ def info(
 
 
 @app.command()
+def convert(
+    adapter: Annotated[Path, typer.Argument(metavar="FILE", help="mien's, IP-Adapter's, FaceID's or Arc2Face's.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="A .safetensors file to write.")],
+    base: Annotated[str, typer.Option(metavar="NAME|FOLDER", help="Whose: studio, sd15, sdxl, arc2face, a folder.")],
+    layout: Annotated[
+        str, typer.Option(metavar="NAME", help="mien, or ip-adapter, which stock diffusers loads.")
+    ] = "mien",
+    branch: Annotated[str | None, typer.Option(metavar="NAME", help="Which, if the file holds several.")] = None,
+    half: Annotated[bool, typer.Option("--half", help="Store float16.")] = False,
+) -> None:
+    """Write an adapter file in another layout; pickles become safetensors.
+
+    Example: mien model convert expression.safetensors --base sd15 --layout ip-adapter -o ip_adapter.safetensors
+    """
+    from mien.adapters.convert import convert_adapter
+
+    for name in convert_adapter(adapter, output, base, layout, branch, half):
+        typer.echo(name)
+
+
+@app.command()
 def publish(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder of the model.")],
     runs: Annotated[

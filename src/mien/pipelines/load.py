@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mien.adapters.files import load_adapter
+from mien.adapters.published import read_adapter
+from mien.assets import find_asset, require_asset
+from mien.assets.registry import asset, assets
 from mien.errors import BadInput, ConfigError, MissingAsset
 from mien.io import read_json
 from mien.loading import Loading, Lora
@@ -18,6 +20,15 @@ from mien.pipelines.portrait import EMBEDDED
 if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
 
+_VIT_H, _VIT_BIGG = "ip-adapter-image-encoder-vit-h", "ip-adapter-image-encoder-vit-bigg"
+_IMAGE_ENCODERS = {
+    ("linear", 1024): _VIT_H,
+    ("linear", 1280): _VIT_BIGG,
+    ("resampler", 1280): _VIT_H,
+    ("resampler", 1664): _VIT_BIGG,
+    ("face resampler", 1280): _VIT_H,
+}
+"""Type of an adapter's encoder and width of what it reads -> the asset of the image encoder with that width."""
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -42,6 +53,7 @@ def load(base: str, loading: Loading) -> PortraitPipeline:
         precision = "fp16" if full and device != "cpu" else "fp32"
     pipeline = open_base(base, _DTYPES[precision])
     add_adapters(pipeline, loading.adapters)
+    add_image_encoder(pipeline, loading.image_encoder)
     add_loras(pipeline, loading.loras)
     if loading.tiling:
         if not hasattr(pipeline.vae, "enable_tiling"):
@@ -75,15 +87,55 @@ def choose_device(wanted: str, full: bool) -> str:
 def add_adapters(pipeline: PortraitPipeline, places: tuple[str, ...]) -> None:
     """Put the branches of adapter files beside the base's own; one of the same kind takes their place.
 
+    Args:
+        pipeline: the base.
+        places: files of mien's or of the layouts in :mod:`mien.adapters.published`, or names of assets.
+
     Raises:
         MissingAsset, ConfigError: if a file is not there, cannot be read, or was made for another base.
     """
     for place in places:
-        for branch in load_adapter(Path(place), dtype=pipeline.unet.dtype).values():
+        file = require_asset(place) if place in assets() and not Path(place).exists() else Path(place)
+        for branch in read_adapter(file, pipeline.unet, dtype=pipeline.unet.dtype).values():
             for name in [name for name, own in pipeline.adapters.items() if own.kind == branch.kind]:
                 del pipeline.adapters[name]
             pipeline.adapters[branch.kind] = branch
-        pipeline.parts[f"adapter:{Path(place).name}"] = Path(place)
+        pipeline.parts[f"adapter:{file.name}"] = file
+
+
+def add_image_encoder(pipeline: PortraitPipeline, folder: Path | None) -> None:
+    """Load CLIP's image encoder for adapters that read pictures through it.
+
+    Args:
+        pipeline: a base with its adapters; one that has an encoder keeps it.
+        folder: the encoder; the asset that fits the adapters when None, if it is here. Without one, a pipeline can
+            still be given features.
+
+    Raises:
+        BadInput: if the folder holds no such encoder.
+    """
+    wanted = folder or _encoder_asset(pipeline)
+    if wanted is None or (folder is None and pipeline.expression_encoder is not None):
+        return
+    from transformers import CLIPVisionModelWithProjection
+
+    try:
+        encoder = CLIPVisionModelWithProjection.from_pretrained(wanted, torch_dtype=pipeline.unet.dtype)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BadInput(f"{wanted} holds no CLIP image encoder with its config.json; give its folder.") from error
+    pipeline.register_modules(expression_encoder=encoder.eval())
+    pipeline.parts["image_encoder"] = wanted
+
+
+def _encoder_asset(pipeline: PortraitPipeline) -> Path | None:
+    for branch in pipeline.adapters.values():
+        settings: dict[str, Any] = branch.config["encoder_config"] or {}
+        kind, width = settings.get("type"), settings.get("feature_dim")
+        name = _IMAGE_ENCODERS.get((kind, width)) if kind and width else None
+        folder = None if name is None else find_asset(name)
+        if name is not None and folder is not None:
+            return folder / Path(asset(name).files[0].name).parent
+    return None
 
 
 def add_loras(pipeline: PortraitPipeline, loras: tuple[Lora, ...]) -> None:

@@ -27,7 +27,7 @@ from mien.models.text import encode_prompt
 from mien.pipelines.adapters_folder import adapter_for, load_adapters, save_adapters
 from mien.pipelines.autoencoders import decode_latents, vae_scale_factor
 from mien.pipelines.controlnet import ControlledRows, controlled_rows
-from mien.pipelines.features import expression_features
+from mien.pipelines.features import branch_condition, with_picture
 from mien.pipelines.output import PortraitPipelineOutput
 from mien.pipelines.redraw import Redraw
 from mien.pipelines.request import (
@@ -169,6 +169,7 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         expression: Tensor | None = None,
         emotion: Tensor | None = None,
         *,
+        identity_picture: Tensor | None = None,
         identity_mode: IdentityMode | None = None,
         scales: Mapping[str, float | Tensor | Sequence[float]] | None = None,
         guidance: Mapping[str, float] | Guidance | None = None,
@@ -200,6 +201,8 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
             landmarks: landmark pictures [P, 3, H, W] in [-1, 1].
             expression: face crops [P, 3, H, W] in [-1, 1], or features [P, N, F].
             emotion: [P, 10] = valence, arousal, eight probabilities.
+            identity_picture: face crops [P, 3, H, W] in [-1, 1], for an identity branch that looks at them (FaceID
+                Plus).
             identity_mode: ``"prompt"`` (Arc2Face) or ``"branch"`` (IP-Adapter-FaceID); the base's own when None.
             scales: condition -> scale of its branch, one number or one a picture; the base's own or 1 by default, 0
                 leaves it out.
@@ -248,6 +251,10 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         controlled = self._controlled(conditions, scales, guide, num_images_per_prompt, {*masks, *steps})
         names = {kind: adapter_for(self.adapters, kind) for kind in conditions.branches}
         device = self._execution_device
+        if "identity" in names:
+            face = None if identity_picture is None else per_row(identity_picture, conditions.count, device)
+            branch, own = self.adapters[names["identity"]], conditions.branches["identity"]
+            conditions.branches["identity"] = with_picture(branch, self.expression_encoder, own, face)
         size = self._latent_size(*(image.shape[-2:] if image is not None else (height, width)))
         redraw = None
         if image is not None:
@@ -267,7 +274,7 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
                 steps={kind: span for kind, span in steps.items() if kind in names},
                 grid=size,
             )["mien"]
-        with injection:
+        with placed([one for one in branches.values() if one.low_rank is not None], device), injection:
             latents = self._denoise(
                 latents,
                 text.states,
@@ -386,7 +393,7 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
 
     def _tokens(self, branch: Branch, condition: Tensor, kind: str) -> Tensor:
         if kind == "expression":
-            condition = expression_features(self.expression_encoder, condition)
+            condition = branch_condition(branch, self.expression_encoder, condition)
         return branch.encode(condition).to(self._execution_device)
 
     def _latent_size(self, height: int | None, width: int | None) -> tuple[int, int]:

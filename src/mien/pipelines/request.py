@@ -20,7 +20,7 @@ CONDITIONS = ("identity", "landmarks", "expression", "emotion")
 # FaceCrafter sec. 4.1 gives 2.5 and 2.0; text takes identity's value and expression that of the others (*inferred*).
 DEFAULT_GUIDANCE = {"text": 2.5, "identity": 2.5, "landmarks": 2.0, "expression": 2.0, "emotion": 2.0}
 
-_AXES = {"identity": (2,), "landmarks": (4,), "expression": (2, 3, 4), "emotion": (2,)}
+_AXES = {"identity": (2, 3), "landmarks": (4,), "expression": (2, 3, 4), "emotion": (2,)}
 
 
 @dataclass
@@ -86,6 +86,8 @@ def gather(
         for name, value in tensors.items()
     }
     in_prompt = tensors.pop("identity", None) if identity_mode == "prompt" else None
+    if in_prompt is not None and in_prompt.ndim != 2:
+        raise BadInput("A prompt takes face embeddings [P, 512]; a face with its picture needs an identity branch.")
     if in_prompt is not None:
         prompts = [_with_identity(text) for text in prompts]
     return Conditions(prompts, in_prompt, tensors)
@@ -99,10 +101,11 @@ def _checked(name: str, value: Tensor) -> Tensor:
     if value.ndim + 1 == axes[0]:
         value = value[None]
     if value.ndim not in axes or len(value) == 0:
-        raise BadInput(f"{name} must have {axes[-1]} axes, batch first, not the shape {tuple(value.shape)}.")
+        told = " or ".join(map(str, axes))
+        raise BadInput(f"{name} must have {told} axes, batch first, not the shape {tuple(value.shape)}.")
     if not bool(torch.isfinite(value).all()):
         raise BadInput(f"{name} holds values that are not finite; compute it again.")
-    return F.normalize(value.float(), dim=-1) if name == "identity" else value
+    return F.normalize(value.float(), dim=-1) if name == "identity" and value.ndim == 2 else value
 
 
 def _with_identity(text: str) -> str:

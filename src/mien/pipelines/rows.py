@@ -57,7 +57,7 @@ def per_picture(scale: float | Tensor | Sequence[float], repeats: int) -> Tensor
 
 
 def per_row(mask: Tensor, count: int, device: torch.device) -> Tensor:
-    """Region masks [P, H, W] of one mask [H, W] or several [B, H, W].
+    """Region masks [P, H, W] of one mask [H, W] or several [B, H, W]; pictures [P, 3, H, W] likewise.
 
     Raises:
         BadInput: if P is no multiple of B.

@@ -11,6 +11,7 @@ from mien.adapters.encoders.emotion import EmotionEncoder
 from mien.adapters.encoders.expression import ExpressionProjection
 from mien.adapters.encoders.identity import IdentityProjection
 from mien.adapters.encoders.landmarks import LandmarkEncoder
+from mien.adapters.encoders.resampler import FaceResampler, Resampler
 from mien.errors import ConfigError
 
 Kind = Literal["identity", "expression", "landmarks", "emotion"]
@@ -24,21 +25,35 @@ _ENCODERS: dict[str, type[ConditionEncoder]] = {
 }
 
 
+_TYPES: dict[str, type[ConditionEncoder]] = {
+    "linear": ExpressionProjection,
+    "mlp": IdentityProjection,
+    "resampler": Resampler,
+    "face resampler": FaceResampler,
+}
+"""Encoders that may stand in the place of a kind's own, by the ``type`` in their settings: adapters of others have
+them."""
+
+
 def build_encoder(kind: str, token_dim: int, settings: dict[str, Any]) -> ConditionEncoder:
     """Build the encoder of a branch.
 
     Args:
         kind: one of :data:`KINDS`.
         token_dim: D, the width of its tokens.
-        settings: the encoder's own keyword arguments.
+        settings: the encoder's own keyword arguments, and its ``type`` where it is not the kind's own.
 
     Raises:
         ConfigError: for an unknown kind, an unknown setting or a missing one.
     """
     if kind not in _ENCODERS:
         raise ConfigError(f"A branch of kind {kind!r} is unknown; choose among {', '.join(KINDS)}.")
+    own = dict(settings)
+    chosen = own.pop("type", None)
+    if chosen is not None and chosen not in _TYPES:
+        raise ConfigError(f"An encoder of type {chosen!r} is unknown; choose among {', '.join(_TYPES)}.")
     try:
-        return _ENCODERS[kind](token_dim=token_dim, **settings)
+        return (_ENCODERS[kind] if chosen is None else _TYPES[chosen])(token_dim=token_dim, **own)
     except TypeError as error:
         raise ConfigError(f"The settings of the {kind} encoder do not fit ({error}); check their names.") from error
 
@@ -54,9 +69,11 @@ __all__ = [
     "ConditionEncoder",
     "EmotionEncoder",
     "ExpressionProjection",
+    "FaceResampler",
     "IdentityProjection",
     "Kind",
     "LandmarkEncoder",
+    "Resampler",
     "build_encoder",
     "encode",
 ]

@@ -1,0 +1,121 @@
+"""From face crops to what branches read, with a tiny CLIP image encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from mien.adapters.published import read_adapter
+from mien.errors import BadInput, MissingAsset
+from mien.loading import Loading
+from mien.pipelines.features import expression_features
+from mien.pipelines.load import add_adapters, add_image_encoder, load
+from tests.ip_adapters import write_ip_adapter
+from tests.pipelines.test_portrait_xl_pipeline import draw
+from tests.tiny import tiny_condition, tiny_pipeline
+
+SIDE, PATCH, INNER, POOLED = 32, 2, 20, 12  # 16 x 16 patches and one token more: 257, as in the published encoders
+
+
+def tiny_clip() -> Any:
+    torch.manual_seed(4)
+    config = CLIPVisionConfig(
+        image_size=SIDE, patch_size=PATCH, hidden_size=INNER, projection_dim=POOLED, num_hidden_layers=2,
+        num_attention_heads=2, intermediate_size=16,
+    )  # fmt: skip
+    return CLIPVisionModelWithProjection(config).eval()
+
+
+@pytest.fixture(scope="module")
+def clip() -> Any:
+    return tiny_clip()
+
+
+def test_crops_are_prepared_as_clips_own_processor_does(clip: Any) -> None:
+    picture = torch.randint(0, 256, (SIDE, SIDE, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    size: Any = {"height": SIDE, "width": SIDE}
+    pixels = CLIPImageProcessor(size=size, crop_size=size)(picture.numpy(), return_tensors="pt").pixel_values
+    crop = picture.permute(2, 0, 1)[None] / 127.5 - 1
+    with torch.no_grad():
+        expected = clip(pixels, output_hidden_states=True)
+        torch.testing.assert_close(expression_features(clip, crop), expected.image_embeds, atol=1e-4, rtol=1e-4)
+        inner = expression_features(clip, crop, inner=True)
+    torch.testing.assert_close(inner, expected.hidden_states[-2], atol=1e-4, rtol=1e-4)
+    assert expression_features(clip, torch.rand(2, 3, 50, 50)).shape == (2, POOLED)
+
+
+@pytest.mark.parametrize(("layout", "features"), [("plain", POOLED), ("plus", INNER)])
+def test_an_image_prompt_from_a_crop(clip: Any, layout: str, features: int, tmp_path: Path) -> None:
+    pipeline = tiny_pipeline(())
+    add_adapters(pipeline, (str(write_ip_adapter(pipeline.unet, tmp_path / "a.safetensors", layout, features)),))
+    crop = torch.rand(1, 3, 40, 40) * 2 - 1
+    with pytest.raises(BadInput, match="no expression encoder"):
+        draw(pipeline, 0, expression=crop)
+    pipeline.register_modules(expression_encoder=clip)
+    found = draw(pipeline, 0, expression=crop)
+    with torch.no_grad():
+        own = expression_features(clip, crop, inner=layout == "plus")
+        nothing = clip(torch.zeros(1, 3, SIDE, SIDE), output_hidden_states=True).hidden_states[-2]
+    if layout == "plus":
+        assert torch.equal(pipeline.adapters["expression"].encoder.absent, nothing)
+    assert torch.equal(draw(pipeline, 0, expression=own), found)
+    assert not torch.equal(draw(pipeline, 0, expression=-crop), found)
+
+
+def test_faceid_plus_looks_at_the_face(clip: Any, tmp_path: Path) -> None:
+    pipeline = tiny_pipeline(())
+    file = write_ip_adapter(pipeline.unet, tmp_path / "faceid-plusv2.bin", "faceid-plus", INNER)
+    add_adapters(pipeline, (str(file),))
+    asked: dict[str, Any] = {"identity": tiny_condition("identity", 2), "identity_mode": "branch", "prompt": "red hair"}
+    faces = torch.rand(2, 3, 40, 40)
+    with pytest.raises(BadInput, match="give identity_picture"):
+        draw(pipeline, 0, 1, **asked)
+    pipeline.register_modules(expression_encoder=clip)
+    with pytest.raises(BadInput, match="give identity_picture"):
+        draw(pipeline, 0, 1, **asked)
+    found = draw(pipeline, 0, 1, **asked, identity_picture=faces)
+    assert not torch.equal(draw(pipeline, 0, 1, **asked, identity_picture=faces.flip(0)), found)
+    torch.testing.assert_close(
+        draw(pipeline, 0, 0, **asked, identity_picture=faces, num_images_per_prompt=1)[:1], found[:1]
+    )
+    with pytest.raises(BadInput, match="needs an identity branch"):
+        draw(pipeline, 0, identity=torch.zeros(1, 258, 512), identity_mode="prompt")
+
+
+def test_the_image_encoder_is_found_or_given(clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_ASSETS", str(tmp_path / "assets"))
+    monkeypatch.setattr("mien.pipelines.load._IMAGE_ENCODERS", {("linear", POOLED): "ip-adapter-image-encoder-vit-h"})
+    pipeline: Any = tiny_pipeline(())
+    add_adapters(pipeline, (str(write_ip_adapter(pipeline.unet, tmp_path / "a.safetensors", "plain", POOLED)),))
+    add_image_encoder(pipeline, None)
+    assert "image_encoder" not in pipeline.parts, "it is not here, and features can be given without"
+    place = tmp_path / "assets" / "ip-adapter-image-encoder-vit-h" / "models" / "image_encoder"
+    clip.save_pretrained(place)
+    add_image_encoder(pipeline, None)
+    assert pipeline.expression_encoder.config.projection_dim == POOLED
+    assert pipeline.parts["image_encoder"] == place
+    other: Any = tiny_pipeline(())
+    add_image_encoder(other, place)
+    assert other.expression_encoder is not None
+    with pytest.raises(BadInput, match="holds no CLIP image encoder"):
+        add_image_encoder(other, tmp_path)
+
+
+def test_adapters_by_the_name_of_an_asset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_ASSETS", str(tmp_path / "assets"))
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
+    tiny_pipeline(()).save_pretrained(tmp_path / "base")
+    settings: dict[str, Any] = {"device": "cpu", "adapters": ("ip-adapter-faceid-sd15",)}
+    with pytest.raises(MissingAsset, match="mien assets get ip-adapter-faceid-sd15"):
+        load(str(tmp_path / "base"), Loading(**settings))
+    folder = tmp_path / "assets" / "ip-adapter-faceid-sd15"
+    folder.mkdir(parents=True)
+    write_ip_adapter(tiny_pipeline(()).unet, folder / "ip-adapter-faceid_sd15.bin", "faceid", 512, rank=4)
+    pipeline = load(str(tmp_path / "base"), Loading(**settings))
+    assert list(pipeline.adapters) == ["identity"]
+    assert pipeline.parts["adapter:ip-adapter-faceid_sd15.bin"].parent == folder
+    assert read_adapter(folder / "ip-adapter-faceid_sd15.bin", pipeline.unet)["identity"].low_rank is not None
