@@ -70,8 +70,9 @@ def diversity(report: dict[str, Any]) -> Image.Image:
 
 def expression(report: dict[str, Any]) -> Image.Image:
     """The same, each person under another template."""
-    people, templates = report["settings"]["people"], report["settings"]["targets"]
-    return control(report, [k * people // SHOWN * templates + 2 * k % templates for k in range(SHOWN)])
+    settings = report["settings"]
+    people, each = settings["people"], settings["pairs_per_person"] or settings["targets"]
+    return control(report, [k * people // SHOWN * each + 2 * k % each for k in range(SHOWN)])
 
 
 def main() -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from docs_parts import claims_table, only
+from docs_parts import by_model, claims_table, only
 
-from mien.evaluation.control.report import comparison, cross_talk_table, number, table
+from mien.evaluation.control.report import comparison, cross_talk_table, table
 from mien.io import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -125,7 +125,7 @@ def _diversity(found: dict[str, Any], claims: dict[str, Any]) -> list[str]:
         "Three training seeds of each, from one checkpoint. Effects are means over the seeds; the interval is over "
         "resampled people and seeds, and three seeds say little about more.",
         f"`{table3['claims'][0]['command']}` ([JSON](../benchmarks/results/table3.json)).",
-        _by_model(only(table3, TABLE2)),
+        by_model(only(table3, TABLE2)),
         claims_table([row for name, row in claims.items() if "-t3-" in name]),
     ]
 
@@ -186,15 +186,6 @@ def _joint_arms(arms: list[dict[str, Any]]) -> str:
         errors = [f"{one['validation'][f'right_{t}']:.4f}" for t in (900, 600, 300)]
         rows.append([f"`{one['run']}`", f"{one['seen']:,}", f"{first[2]:.4f} to {last[2]:.4f}", apart, *errors])
     return table(["Run", "replicas", "diffusion loss", "AD loss", "t = 900", "t = 600", "t = 300"], rows)
-
-
-def _by_model(report: dict[str, Any]) -> str:
-    """One row a model: the table of many models."""
-    metrics = list(next(iter(report["models"].values()))["metrics"])
-    rows = [[name, *(number(one["metrics"][key]) for key in metrics)] for name, one in report["models"].items()]
-    ceilings = [next(iter(report["models"].values()))["metrics"][key]["ceiling"] for key in metrics]
-    rows.append(["the renderer", *("-" if value is None else f"{value:.3f}" for value in ceilings)])
-    return table(["Model", *metrics], rows)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mien.evaluation.control.report import table
+from mien.evaluation.control.report import number, table
 
 
 def only(report: dict[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:
@@ -36,3 +36,16 @@ def claims_table(claims: list[dict[str, Any]]) -> str:
 def short(value: float | None) -> str:
     """Three figures."""
     return "-" if value is None else f"{value:.3g}"
+
+
+def by_model(report: dict[str, Any]) -> str:
+    """One row a model, and the levels of no control and of the exact render: the table of many models."""
+    metrics = list(next(iter(report["models"].values()))["metrics"])
+    rows = [[name, *(number(one["metrics"][key]) for key in metrics)] for name, one in report["models"].items()]
+    first = next(iter(report["models"].values()))["metrics"]
+    levels = {"no control": "floor", "the renderer": "ceiling"}
+    for label, level in levels.items():
+        found = [first[key].get(level) for key in metrics]
+        if any(value is not None for value in found):
+            rows.append([label, *("-" if value is None else f"{value:.3f}" for value in found)])
+    return table(["Model", *metrics], rows)

@@ -31,10 +31,10 @@ from mien.toolbox import Seen, Tools, expression_crop
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = {
-    "teal background": "portrait of a person, teal background",
-    "light from the left": "portrait of a person, light from the left",
-    "round glasses": "portrait of a person with round glasses",
-    "ginger hair": "portrait of a person with ginger hair",
+    "teal": "portrait of a person, teal background",
+    "left light": "portrait of a person, light from the left",
+    "glasses": "portrait of a person with round glasses",
+    "ginger": "portrait of a person with ginger hair",
 }
 SEED = 1
 
@@ -87,7 +87,7 @@ def sheet(
             cells.append({"row": label, "template": template, "exp": distances, "own_is_nearest": nearest})
             images.append(picture)
             captions.append(f"{label} / {template}")
-    write_picture(mount(images, captions, len(templates)), ROOT / "docs" / "images" / f"{name}.png", None)
+    write_picture(ROOT / "docs" / "images" / f"{name}.png", mount(images, captions, len(templates)), None)
     return {"own_is_nearest": sum(cell["own_is_nearest"] for cell in cells), "outputs": len(cells),
             "chance": 1 / len(templates), "cells": cells}  # fmt: skip
 

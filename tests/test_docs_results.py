@@ -41,6 +41,7 @@ def test_every_measured_claim_is_there_held_or_not() -> None:
     assert set(wanted) <= found.keys()
     emojidiff = ["idi-identity", "idi-leak", "idi-transfer", "ica-identity", "ica-transfer"]
     emojidiff += [f"vs-{other}-{what}" for other in ("animate", "ipadapter") for what in ("exp", "identity")]
+    emojidiff += ["generalises-style", "generalises-lora"]
     assert {f"emojidiff-{name}" for name in emojidiff} <= found.keys()
     keys = {"id", "source", "statement", "paper", "studio", "effect", "low", "high", "margin", "holds", "command"}
     for row in rows:

@@ -90,7 +90,7 @@ def animate(
     check_film(output)
     people = open_inputs(request)
     tools = tools or Tools.load(request.base, request.reader)
-    pipeline = pipeline if pipeline is not None else load_pipeline(request.base)
+    pipeline = pipeline if pipeline is not None else load_pipeline(request.base, request.loading)
     size, kinds = picture_size(pipeline), branch_kinds(pipeline)
     person = steer(request, people, tools, size, kinds - {"landmarks"})  # these are the driving face's
     shape = people_shape(request, person.seen, size) if retarget else None

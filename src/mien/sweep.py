@@ -126,7 +126,7 @@ def sweep(
 
     requests = [GenerateRequest.checked(**{**request.model_dump(exclude={"count"}), **stop.changes}) for stop in stops]
     tools = tools or Tools.load(request.base, request.reader)
-    pipeline = pipeline if pipeline is not None else load_pipeline(request.base)
+    pipeline = pipeline if pipeline is not None else load_pipeline(request.base, request.loading)
     request.output.mkdir(parents=True, exist_ok=True)
     models, files = hashes(pipeline, tools), []
     for index, one in enumerate(requests):
