@@ -79,7 +79,6 @@ _RUNS = (
     "studio-faceid", "studio-image-prompt", "studio-e-adapter", "studio-e-adapter-same", "studio-e-adapter-idi",
     "studio-e-adapter-exact", "studio-e-adapter-longer", "studio-alignment", "studio-alignment-none",
     "studio-alignment-drop", "studio-site-parallel", "studio-site-serial", "studio-site-self", "studio-site-controlnet",
-    "studio-restyled", "studio-lora",
 )  # fmt: skip
 WHY = """\
 - *Expression against likeness.* The adapter of same pictures brings the expression, and with it the template's person:
@@ -95,8 +94,8 @@ WHY = """\
   read from them. The keys and values of the branch learn not to use it.
 - *Drawing first and warping afterwards* stays better in expression, at about the same likeness. Where the template
   turns far from the drawn pose the warp tears the picture, as the last row shows.
-- *Other bases.* On a restyled base and with a LoRA the unchanged adapter keeps about two thirds of its transfer; the
-  intervals are too wide to call that as good as at home. The judges were trained on plain renders.
+- *Other bases.* On a restyled base and with a LoRA the unchanged adapter keeps part of its transfer; the intervals are
+  too wide to say how much. The judges were trained on plain renders.
 - *ICA.* Of its two terms that of the identity is already near nothing when it begins: at most noise levels the
   estimates with and without the expression show the same person, because the noised picture does. It would have to be
   taken where the noise leaves something open. Its other term is small too, and the studio's reader, which it asks,
