@@ -14,7 +14,7 @@ from mien.adapters import preset_branch, save_adapter
 from mien.data.corpus import Corpus
 from mien.errors import BadInput, ConfigError, MissingAsset
 from mien.faces.networks import ExpressionEncoder, IdentityEmbedder, StudioFaceNet
-from mien.training.heads import OneOutput, head_place
+from mien.training.heads import OneOutput
 from mien.training.objectives.alignment import AlignmentObjective
 from mien.training.sources import Sources
 from tests.memory import KeptBytes
@@ -146,17 +146,16 @@ def test_landmarks_are_in_pixels_of_the_bases_pictures(base: Path) -> None:
 
 def test_heads_are_paths_assets_or_the_bases_own(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = Sources((base,))
-    assert head_place(None, sources, "identity") == base / "identity"
-    assert head_place(str(base / "tiny"), sources, "identity") == base / "tiny"
+    assert sources.named("identity") == base / "identity"
+    assert sources.named(str(base / "tiny")) == base / "tiny"
     monkeypatch.setenv("MIEN_ASSETS", str(tmp_path))
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
     with pytest.raises(MissingAsset, match="mien assets get mediapipe-face-landmarker"):
-        head_place("mediapipe-face-landmarker", sources, "reader/face")
+        sources.named("mediapipe-face-landmarker")
     (tmp_path / "face_landmarker.task").touch()
-    found = head_place("mediapipe-face-landmarker", sources, "reader/face")
-    assert found == tmp_path / "face_landmarker.task"
-    with pytest.raises(MissingAsset, match=r"no nowhere\.onnx for the head 'identity'"):
-        head_place("nowhere.onnx", sources, "identity")
+    assert sources.named("mediapipe-face-landmarker") == tmp_path / "face_landmarker.task"
+    with pytest.raises(MissingAsset, match=r"no nowhere\.onnx in .* give a path, or an asset"):
+        sources.named("nowhere.onnx")
 
 
 def test_settings_that_do_not_exist_are_refused(base: Path, tmp_path: Path) -> None:

@@ -430,3 +430,13 @@ def test_alignment_goes_on_from_the_e_adapter(alignment: Any, trained: Path) -> 
     assert done["finished"]
     adapters = trained / "studio-alignment" / "export" / "adapters"
     assert {path.stem for path in adapters.iterdir()} == {"expression", "expression_identity"}
+
+
+def test_emojidiffs_own_settings_run_in_the_studio_too(alignment: Any, trained: Path) -> None:
+    """The presets for SD1.5 and SDXL (test_full_size.py) with the studio's stand-ins for IP-Adapter's files."""
+    for name in ("emojidiff-base", "emojidiff-refined", "emojidiff-alignment"):
+        run = {"pictures": 4, "batch": 2, "log_every": 1}
+        done = train(name, data=trained.parent / "pairs", runs=trained, overrides=run, quiet=True)
+        assert done["finished"] and np.isfinite(done["logs"]["loss"])
+        adapters = trained / name / "export" / "adapters"
+        assert {path.stem for path in adapters.iterdir()} == {"expression", "expression_identity"}

@@ -54,7 +54,7 @@ def prompt_output(
     weight = text_encoder.get_input_embeddings().weight  # type: ignore[operator]
     count = identity_tokens(weight.shape[1]) if identity is not None else 1
     ids = tokenize(tokenizer, prompts, count).to(weight.device)
-    return _output(text_encoder, ids, identity, id_token_of(tokenizer), **options)
+    return ids_output(text_encoder, ids, identity, id_token_of(tokenizer), **options)
 
 
 def tokenize(tokenizer: Any, prompts: Iterable[str], id_count: int) -> Tensor:
@@ -68,10 +68,11 @@ def tokenize(tokenizer: Any, prompts: Iterable[str], id_count: int) -> Tensor:
 
 def encode_ids(text_encoder: nn.Module, ids: Tensor, identity: Tensor | None, id_token: int) -> Tensor:
     """Last hidden states [B, L, D] for token ids [B, L]; see :func:`encode_prompt`."""
-    return _output(text_encoder, ids, identity, id_token).last_hidden_state
+    return ids_output(text_encoder, ids, identity, id_token).last_hidden_state
 
 
-def _output(text_encoder: nn.Module, ids: Tensor, identity: Tensor | None, id_token: int, **options: Any) -> Any:
+def ids_output(text_encoder: nn.Module, ids: Tensor, identity: Tensor | None, id_token: int, **options: Any) -> Any:
+    """The text encoder's whole output for token ids [B, L]; see :func:`prompt_output`."""
     if identity is None:
         return text_encoder(ids, **options)
     if len(identity) != len(ids):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ class Examples:
         side: of the latents that the base draws, to whose pictures those of the corpus are brought; None keeps them.
         templates: the expression is read in the templates of a corpus of pairs.
         style: the pictures to be drawn are brought into this style; conditions are read from the pictures as they are.
+        second: tokenizer and width of SDXL's second text encoder; batches then hold its token ids and the sizes that
+            SDXL is told.
     """
 
     def __init__(
@@ -44,25 +47,50 @@ class Examples:
         side: int | None = None,
         templates: bool = False,
         style: str | None = None,
+        second: tuple[Any, int] | None = None,
     ) -> None:
-        self.corpus = corpus
-        vae = base_autoencoder(sources.path("vae"))
+        self.corpus, self._vae, self._style = corpus, sources.path("vae"), style
+        vae = base_autoencoder(self._vae)
         self.size = corpus["images"].shape[1] if side is None else side * vae_scale_factor(vae)
-        self.latents = latents(corpus, vae, sources.path("vae"), self.size, style)
+        self.latents = latents(corpus, vae, self._vae, self.size, style)
         self.identity = identity_embeddings(corpus, sources.path("identity"))
         self.places = face_places(corpus, self.latents.shape[-1])
         self.prompts = Prompts(tokenizer, width, corpus.captions)
+        self.prompts_2 = None if second is None else Prompts(*second, corpus.captions)
         self.templates = templates
         self._conditions = {kind: self._condition(kind, sources) for kind in kinds if kind != "identity"}
 
     def batch(self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray) -> dict[str, Tensor]:
-        """Latents, face places and prompts of pictures ``rows``, identity embeddings of ``other``; all [B]."""
-        return {
+        """Latents, face places and prompts of pictures ``rows``, identity embeddings of ``other``; all [B].
+
+        For SDXL also ``sizes`` [B, 6] in pixels: (height, width) of the stored picture, which says how sharp it is
+        however large it is drawn; (top, left) of the crop, none; (height, width) of the drawn one (Podell et al. 2023,
+        sec. 2.2).
+        """
+        batch = {
             "latents": torch.from_numpy(self.latents[rows]).float(),
             "identity": torch.from_numpy(self.identity[other]).float(),
             "ids": self.prompts.ids(kinds, rows),
             "places": torch.from_numpy(self.places[rows]).float(),
         }
+        if self.prompts_2 is None:
+            return batch
+        stored = self.corpus["images"].shape[1:3]
+        sizes = torch.tensor([[*stored, 0, 0, self.size, self.size]], dtype=torch.float32)
+        return batch | {"ids_2": self.prompts_2.ids(kinds, rows), "sizes": sizes.repeat(len(rows), 1)}
+
+    def scaled(self, side: int) -> Examples:
+        """The same with smaller latents, whose pictures are as much smaller; conditions stay as they are.
+
+        Args:
+            side: of these latents.
+        """
+        other = copy.copy(self)
+        vae = base_autoencoder(self._vae)
+        other.size = side * vae_scale_factor(vae)
+        other.latents = latents(self.corpus, vae, self._vae, other.size, self._style, beside=True)
+        other.places = face_places(self.corpus, side, beside=True)
+        return other
 
     def condition(self, kind: str, rows: np.ndarray, other: np.ndarray) -> Tensor:
         """What the branch of a kind reads: of pictures ``rows`` [B], or for an identity of ``other`` [B]."""

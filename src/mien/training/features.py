@@ -10,8 +10,10 @@ import numpy as np
 import torch
 
 from mien.data.restyle import restyle
+from mien.errors import MissingAsset
 from mien.io import in_processes, sha256_of
 from mien.pipelines.autoencoders import encode_pictures
+from mien.pipelines.features import expression_features as encoded
 from mien.pixels import pictures_to_tensor
 
 if TYPE_CHECKING:
@@ -22,17 +24,26 @@ _PLAIN = ("face_oval", "nose")  # landmark groups that hardly change with the ex
 ARCFACE_SIZE = 112
 KEPT_SIZE = 128
 """Largest side of landmark pictures that are all kept in memory."""
-WEIGHTS = "diffusion_pytorch_model.safetensors"
+WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")
+"""What diffusers and transformers call a model's weights."""
 
 
 def weights_key(folder: Path) -> str:
-    """Short hash of a model's weights: of one file, or of the safetensors file in a folder."""
-    file = folder if folder.is_file() else folder / WEIGHTS
-    return sha256_of(file)[:16]
+    """Short hash of a model's weights: of one file, or of the safetensors file in a folder.
+
+    Raises:
+        MissingAsset: if there is none in the folder.
+    """
+    files = [folder] if folder.is_file() else [folder / name for name in WEIGHTS if (folder / name).is_file()]
+    if not files:
+        raise MissingAsset(f"{folder} has no {' or '.join(WEIGHTS)}: give a folder that save_pretrained wrote.")
+    return sha256_of(files[0])[:16]
 
 
 @torch.no_grad()
-def latents(corpus: Corpus, vae: Any, folder: Path, size: int, style: str | None = None) -> np.ndarray:
+def latents(
+    corpus: Corpus, vae: Any, folder: Path, size: int, style: str | None = None, *, beside: bool = False
+) -> np.ndarray:
     """Latents of all pictures as the UNet sees them, float16 [N, C, h, w].
 
     Args:
@@ -41,6 +52,7 @@ def latents(corpus: Corpus, vae: Any, folder: Path, size: int, style: str | None
         folder: where it came from.
         size: side of the pictures that the base draws; others are resampled.
         style: the pictures are brought into this style first (`mien.data.restyle`).
+        beside: keep them beside those of another size, instead of in their place.
     """
     own = corpus["images"].shape[1] == size
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -58,7 +70,8 @@ def latents(corpus: Corpus, vae: Any, folder: Path, size: int, style: str | None
         return np.concatenate([encoded(slice(start, start + 16)) for start in range(0, len(corpus), 16)])
 
     key = weights_key(folder) + ("" if own else f"-{size}")
-    return corpus.cached("latents" if style is None else f"latents_{style}", key, compute)  # both are kept
+    name = "latents" if style is None else f"latents_{style}"  # both are kept
+    return corpus.cached(f"{name}_{size}" if beside else name, key, compute)
 
 
 @torch.no_grad()
@@ -108,8 +121,14 @@ def training_landmarks(corpus: Corpus, rows: np.ndarray | slice = _ALL) -> np.nd
     return np.where(np.isnan(read), corpus["landmarks"][rows], read).astype(np.float32)
 
 
-def face_places(corpus: Corpus, side: int = 16) -> np.ndarray:
-    """How much of each cell of a latent is face, plus 1 where eyes, brows or lips are; float16 [N, side, side]."""
+def face_places(corpus: Corpus, side: int = 16, *, beside: bool = False) -> np.ndarray:
+    """How much of each cell of a latent is face, plus 1 where eyes, brows or lips are; float16 [N, side, side].
+
+    Args:
+        corpus: the pictures.
+        side: of the latents.
+        beside: see :func:`latents`.
+    """
 
     def compute() -> np.ndarray:
         from mien.faces.connections import POLYLINES
@@ -123,7 +142,8 @@ def face_places(corpus: Corpus, side: int = 16) -> np.ndarray:
         found[np.arange(len(places))[:, None], y, x] = 1
         return (places + found).astype(np.float16)
 
-    return corpus.cached("face_places", f"v1-{len(corpus)}" + ("" if side == 16 else f"-{side}"), compute)
+    key = f"v1-{len(corpus)}" + ("" if side == 16 else f"-{side}")
+    return corpus.cached(f"face_places_{side}" if beside else "face_places", key, compute)
 
 
 class LandmarkPictures:
@@ -158,27 +178,41 @@ def _draw(points: np.ndarray, size: int) -> np.ndarray:
 
 @torch.no_grad()
 def expression_features(corpus: Corpus, folder: Path, templates: bool = False) -> np.ndarray:
-    """Features of the frozen expression encoder for all face crops, float16 [N, tokens, width].
+    """Features of the frozen expression encoder for all face crops, float16 [N, tokens, width], of CLIP [N, width].
 
     Args:
         corpus: the pictures.
-        folder: where the encoder is.
+        folder: where the encoder is: the studio's, or a CLIP vision model with its projection.
         templates: of the templates of a corpus of pairs, not of the pictures themselves.
     """
-    from mien.faces.alignment import CROP, expression_matrix, warp
-    from mien.faces.networks import ExpressionEncoder
+    from mien.faces.alignment import CROP
+    from mien.training.bases import base_expression_encoder
 
     images = corpus["templates" if templates else "images"]
     points = corpus["template_landmarks"].astype(np.float32) if templates else training_landmarks(corpus)
 
     def compute() -> np.ndarray:
-        encoder = ExpressionEncoder.from_pretrained(folder).float().eval()
+        encoder = base_expression_encoder(folder).to("cuda" if torch.cuda.is_available() else "cpu")
+        size = getattr(encoder.config, "image_size", None)  # CLIP's own; photographs are filtered on the way there
         parts = []
         for start in range(0, len(corpus), 256):
-            pictures = pictures_to_tensor(images[start : start + 256])
-            crops = warp(pictures, expression_matrix(torch.from_numpy(points[start : start + 256])), CROP)
-            parts.append(encoder(crops).half().numpy())
+            rows = slice(start, start + 256)
+            crops = _crops(images[rows], points[rows], size or CROP, filtered=size is not None)
+            parts += [encoded(encoder, some.to(encoder.device)).half().cpu().numpy() for some in crops.split(64)]
         return np.concatenate(parts)
 
     name = "template_features" if templates else "expression_features"
     return corpus.cached(name, weights_key(folder), compute)
+
+
+def _crops(images: np.ndarray, points: np.ndarray, size: int, *, filtered: bool) -> torch.Tensor:
+    """The faces in pictures uint8 [B, S, S, 3] with landmarks [B, 478, 3], float [B, 3, size, size] in [-1, 1]."""
+    from PIL import Image
+
+    from mien.faces.alignment import crop_picture, expression_matrix, warp
+
+    matrices = expression_matrix(torch.from_numpy(points), size)
+    if not filtered:
+        return warp(pictures_to_tensor(images), matrices, size)
+    faces = [crop_picture(Image.fromarray(one), matrix, size) for one, matrix in zip(images, matrices, strict=True)]
+    return pictures_to_tensor(faces)

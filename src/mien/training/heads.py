@@ -8,11 +8,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.errors import MissingAsset
 from mien.faces.alignment import CROP
 from mien.faces.graph import Graph
 from mien.training.features import ARCFACE_SIZE
-from mien.training.sources import Sources
 
 
 class OneOutput(nn.Module):
@@ -80,29 +78,6 @@ def expression_head(place: Path) -> nn.Module:
     from mien.faces.mediapipe_torch import TorchFaceLandmarker
 
     return _frozen(TorchFaceLandmarker(place))
-
-
-def head_place(named: str | None, sources: Sources, part: str) -> Path:
-    """Where a head's network is.
-
-    Args:
-        named: a path, or the name of an asset (``mien assets list``); None takes the part of the sources.
-        sources: see `Sources`.
-        part: e.g. ``"identity"``.
-
-    Raises:
-        MissingAsset: if it is not there.
-    """
-    if named is None:
-        return sources.path(part)
-    if Path(named).exists():
-        return Path(named)
-    from mien.assets import require_asset
-    from mien.assets.registry import assets
-
-    if named not in assets():
-        raise MissingAsset(f"There is no {named} for the head '{part}': give a path, or an asset of  mien assets list.")
-    return require_asset(named)
 
 
 def _frozen(head: Any) -> nn.Module:

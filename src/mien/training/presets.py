@@ -80,6 +80,17 @@ def _refined(name: str, start: str, templates: bool = False, pictures: int = 10_
     )  # fmt: skip
 
 
+def _emojidiff(stage: str, objective: str, needs: tuple[str, ...], **settings: Any) -> TrainConfig:
+    """EmojiDiff's settings (suppl. A.1): Adam, its rates and betas; budget and batch are *inferred*."""
+    return TrainConfig(
+        name=f"emojidiff-{stage}", objective=objective, needs=(*_BASE_NEEDS, "studio-expression-encoder", *needs),
+        batch=16, decay=0.0, betas=(0.5, 0.999), weight_decay=0.0, **settings,
+    )  # fmt: skip
+
+
+_EXPRESSION: dict[str, Any] = {"kind": "expression", "multi_scale": True, "drop": 0.1, "prompts": (0.9, 0.0, 0.0, 0.1)}
+"""Shares without the condition and without words as IP-Adapter trains (*inferred*)."""
+
 _COMPARISONS = [
     # Arms of one comparison: one frozen base, one budget. At 5e-4 the ControlNet learnt nothing (docs/facecrafter.md).
     TrainConfig(name="studio-controlnet", objective="controlnet:ControlNetObjective", needs=_BASE_NEEDS,
@@ -126,6 +137,15 @@ _COMPARISONS = [
     TrainConfig(name="facecrafter-joint", objective="joint:JointObjective", batch=16, pictures=800_000, lr=1e-5,
                 needs=("facecrafter-landmarks", "facecrafter-emotion", *_BASE_NEEDS), decay=0.0, betas=(0.9, 0.999),
                 options={"replicas": 16, "ad": 5e-4}),
+    # EmojiDiff's settings, for --base sd15 or sdxl and photographs. The two branches of the first stage start from
+    # IP-Adapter and IP-Adapter-FaceID, in the studio from its stand-ins.
+    _emojidiff("base", "branch:BranchObjective", ("studio-faceid", "studio-image-prompt"), pictures=800_000, lr=2e-5,
+               options=_EXPRESSION | {"init": "adapters/image_prompt.safetensors", "companions": _FACEID}),
+    _emojidiff("refined", "branch:BranchObjective", ("emojidiff-base",), pictures=800_000, lr=2e-5,
+               options=_EXPRESSION | {"init": "adapters/expression.safetensors", "companions": _OWN_IDENTITY,
+                                      "templates": True}),
+    _emojidiff("alignment", "alignment:AlignmentObjective", ("emojidiff-refined", "studio-reader"), pictures=160_000,
+               lr=5e-6, options={"multi_scale": True, "templates": True}),
     # FaceCrafter's joint stage and its ablations; text-only sees as many rows of the UNet, each another picture.
     *(_joint("studio-joint", seed) for seed in (0, 1, 2)),
     *(_joint("studio-joint-no-ad", seed, ad=0.0) for seed in (0, 1, 2)),

@@ -13,7 +13,6 @@ from mien.errors import ConfigError, first_problem
 from mien.io import cache_folder
 from mien.training.config import TrainConfig
 from mien.training.presets import SHIPPED, preset
-from mien.training.sources import Sources
 
 ON_A_BASE = ("branch", "joint", "controlnet", "alignment")
 """Objectives that train something beside a frozen base, whichever it is."""
@@ -57,7 +56,7 @@ def train(
         name: preset.
         data: folder of ``mien studio render``.
         held_out: the same for people never trained on; validation is skipped without it.
-        base: what a branch is trained on: ``studio``, ``sd15``, ``arc2face`` or a folder in diffusers' layout.
+        base: what a branch is trained on: ``studio``, ``sd15``, ``sdxl``, ``arc2face`` or a folder as diffusers'.
         runs: folder of runs; each preset has its own in it. Default: in the user's cache folder.
         start_from: model folder (an export, the embedded model) whose weights a new run begins with.
         minutes: stop (and export the average so far) after this long.
@@ -140,7 +139,7 @@ def build_objective(config: TrainConfig, runs: Path, base: str = "studio") -> An
         ConfigError: if its options have an unknown key, or it is no stage for another base.
     """
     from mien.assets import embedded_or_none
-    from mien.training.bases import base_parts
+    from mien.training.bases import base_sources
 
     module, _, name = config.objective.partition(":")
     if base != "studio" and module not in ON_A_BASE:
@@ -150,7 +149,7 @@ def build_objective(config: TrainConfig, runs: Path, base: str = "studio") -> An
     if config.needs:
         folders = [runs / needed / "export" for needed in config.needs]
         embedded = embedded_or_none("studio") if base == "studio" else None
-        options["sources"] = Sources((*folders, *([embedded] if embedded else [])), base_parts(base))
+        options["sources"] = base_sources(base, (*folders, *([embedded] if embedded else [])))
     try:
         return cls(**options)
     except TypeError as error:

@@ -17,7 +17,7 @@ from mien.training.bases import base_autoencoder
 from mien.training.decoding import REGIONS, Region, decode, tiny_autoencoder
 from mien.training.diffusion import loss_weights, noisy, target_of, weighted_mse
 from mien.training.features import training_landmarks
-from mien.training.heads import expression_head, head_place, identity_head
+from mien.training.heads import expression_head, identity_head
 from mien.training.objective import Logs
 from mien.training.objectives.branch import BranchObjective
 from mien.training.sources import Sources
@@ -46,10 +46,9 @@ class AlignmentObjective(BranchObjective):
             beyond the bound out of the two terms (the two alternatives of the paper's ablation).
         f_max: f(R_tmax), see `mien.diffusion.inversion`.
         identity_head: ``phi``, an ArcFace network as an ONNX file or an asset's name; the base's own by default.
-        expression_head: ``b``, MediaPipe's ``face_landmarker.task`` or its asset's name; the studio's face reader by
-            default.
-        checkpointing: compute the UNet's and the decoder's activations again in the backward pass instead of keeping
-            them; the decoder's picture by picture.
+        expression_head: ``b``, MediaPipe's ``face_landmarker.task`` or its asset's name; by default the studio's face
+            reader, on another base MediaPipe's.
+        checkpointing: of the UNet, see the base class, and of the decoder, picture by picture.
         decode: ``"face"`` computes the decoder's gradient for the face alone, see `mien.training.decoding`.
         tiny_decoder: folder of a diffusers ``AutoencoderTiny`` that decodes in the autoencoder's place.
         **settings: see :class:`BranchObjective`.
@@ -74,16 +73,15 @@ class AlignmentObjective(BranchObjective):
         if decode not in REGIONS:
             raise ConfigError(f"There is no decode={decode}; choose one of: {', '.join(REGIONS)}.")
         # the identity comes through its branch, so that one prediction can do without the expression alone
-        super().__init__(sources, "expression", init=init, companions=companions, prompts=(0.9, 0, 0, 0.1), **settings)
+        settings |= {"companions": companions, "prompts": (0.9, 0, 0, 0.1), "checkpointing": checkpointing}
+        super().__init__(sources, "expression", init=init, **settings)
         self.w_id, self.w_exp, self.inversion, self.f_max = w_id, w_exp, inversion, f_max
         self.region: Region = decode
         self.checkpointing, self.tiny_decoder = checkpointing, tiny_decoder
         self.head_places = {
-            "identity": head_place(identity_head, sources, "identity"),
-            "expression": head_place(expression_head, sources, "reader/face"),
+            "identity": sources.named(identity_head or "identity"),
+            "expression": sources.named(expression_head or "reader/face"),
         }
-        if checkpointing:
-            self.unet.enable_gradient_checkpointing()
         self.vae: Any = None
         self.embedder: Any = None
         self.reader: Any = None
@@ -138,8 +136,8 @@ class AlignmentObjective(BranchObjective):
         }
         plan = self.injection.condition(tokens, evaluations=(BOTH, IDENTITY))
         twice = torch.cat([noised, noised]).contiguous(memory_format=torch.channels_last)
-        hidden = self.text_states(batch).repeat(2, 1, 1)
-        return list(self.unet(twice, timesteps.repeat(2), hidden, cross_attention_kwargs=plan).sample.float().chunk(2))
+        output = self.unet(twice, timesteps.repeat(2), cross_attention_kwargs=plan, **self.told(batch, 2)).sample
+        return list(output.float().chunk(2))
 
     def _counted(self, timesteps: Tensor) -> Tensor:
         """Which rows the two terms are taken over, [B] of 0 and 1."""

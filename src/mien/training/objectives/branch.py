@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mien.adapters import load_adapter, preset_branch
+from mien.adapters import preset_branch
 from mien.adapters.blocks import Site
 from mien.training.objective import load_branch
 from mien.training.objectives.companions import CompaniedObjective
@@ -21,7 +21,8 @@ class BranchObjective(CompaniedObjective):
     Args:
         sources: where the base and earlier adapters are.
         kind: ``landmarks``, ``emotion``, ``identity`` or ``expression``.
-        init: adapter file the branch starts from.
+        init: adapter file the branch starts from, mien's or one of a published layout: a part of the sources, a path,
+            or an asset's name.
         site: where a fresh branch enters (EmojiDiff A.2): ``parallel``, ``serial`` or ``self``.
         **settings: see :class:`CompaniedObjective`; ``drop`` is for branches whose null is ``zeros``.
     """
@@ -30,10 +31,7 @@ class BranchObjective(CompaniedObjective):
         self, sources: Sources, kind: str, init: str | None = None, site: Site = "parallel", **settings: Any
     ) -> None:
         super().__init__(sources, kind, **settings)
-        if init is None:
-            branch = preset_branch(self.unet, self.sizes, kind, site)
-        else:
-            branch = next(iter(load_adapter(sources.path(init)).values())).float()
+        branch = preset_branch(self.unet, self.sizes, kind, site) if init is None else self._read(init)
         self.branches[kind] = branch.requires_grad_(True)
         self.injection = self.inject()
 
@@ -43,7 +41,7 @@ class BranchObjective(CompaniedObjective):
         tokens = {self.kind: self._branch(self.kind).encode(batch["condition"])} | beside
         plan = self.injection.condition(tokens, present={self.kind: batch["present"]} | present)
         noised = noised.contiguous(memory_format=torch.channels_last)
-        return self.unet(noised, timesteps, self.text_states(batch), cross_attention_kwargs=plan).sample
+        return self.unet(noised, timesteps, cross_attention_kwargs=plan, **self.told(batch)).sample
 
     def start_from(self, folder: Path) -> None:
         """Take the branch from its adapter file; see the base class."""

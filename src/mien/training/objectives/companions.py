@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from mien.adapters import Branch, Injection, load_adapter
+from mien.adapters import Branch, Injection
+from mien.adapters.published import read_adapter
+from mien.errors import ConfigError
 from mien.training.export import save_branch
 from mien.training.objectives.frozen import FrozenBaseObjective
 from mien.training.prompts import Kind
@@ -26,7 +28,7 @@ class CompaniedObjective(FrozenBaseObjective):
     Args:
         sources: where the base and earlier adapters are.
         kind: what the trained part reads.
-        companions: branch name -> adapter file.
+        companions: branch name -> adapter file, named as ``init`` of `BranchObjective` is.
         train_companions: train their encoder (projection) as well (EmojiDiff A.1), not their K/V.
         file: name under which a trained companion is written, as ``FILE_COMPANION``; the kind by default.
         **settings: see :class:`FrozenBaseObjective`.
@@ -45,10 +47,18 @@ class CompaniedObjective(FrozenBaseObjective):
         self.file = file or kind
         self.branches = nn.ModuleDict()
         for name, path in (companions or {}).items():
-            branch = next(iter(load_adapter(sources.path(path)).values())).float().requires_grad_(False)
+            branch = self._read(path).requires_grad_(False)
             branch.encoder.requires_grad_(train_companions)
             self.branches[name] = branch
         self.companions = list(self.branches)
+
+    def _read(self, name: str) -> Branch:
+        """The branch of an adapter file that the sources, a path or an asset's name leads to."""
+        path = self.sources.named(name)
+        branch = next(iter(read_adapter(path, self.unet).values()))
+        if "resampler" in branch.config["encoder_config"].get("type", ""):
+            raise ConfigError(f"{path} reads more than the pooled embedding of a picture: use the plain version.")
+        return branch
 
     def inject(self) -> Injection:
         """Put all branches into the UNet, the one that is trained first."""

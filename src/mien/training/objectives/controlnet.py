@@ -35,18 +35,19 @@ class ControlNetObjective(CompaniedObjective):
 
     def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
         """The UNet's output with the ControlNet's residuals."""
-        hidden = self.text_states(batch)
+        told = self.told(batch)
         noised = noised.contiguous(memory_format=torch.channels_last)
         if self.kind == "expression":
             states = self._branch(self.kind).encode(batch["condition"])
             picture = blank_picture(self.controlnet, noised)
         else:
-            states, picture = hidden, (batch["condition"] + 1) / 2
-        down, middle = self.controlnet(noised, timesteps, states, controlnet_cond=picture, return_dict=False)
+            states, picture = told["encoder_hidden_states"], (batch["condition"] + 1) / 2
+        beside = told | {"encoder_hidden_states": states, "controlnet_cond": picture}
+        down, middle = self.controlnet(noised, timesteps, **beside, return_dict=False)
         tokens, present = self.companion_tokens(batch)
         return self.unet(
-            noised, timesteps, hidden, down_block_additional_residuals=down, mid_block_additional_residual=middle,
-            cross_attention_kwargs=self.injection.condition(tokens, present=present),
+            noised, timesteps, down_block_additional_residuals=down, mid_block_additional_residual=middle,
+            cross_attention_kwargs=self.injection.condition(tokens, present=present), **told,
         ).sample  # fmt: skip
 
     def parts(self) -> dict[str, nn.Module]:

@@ -16,13 +16,14 @@ from mien.adapters.attention import AttentionKind
 from mien.data.pairs import Pairs
 from mien.errors import BadInput
 from mien.models.text import encode_ids
-from mien.training.bases import base_scheduler, base_sizes, base_tokenizer
+from mien.training.bases import SCALES, base_scheduler, base_sizes, base_tokenizer
 from mien.training.batches import spread_rows
 from mien.training.diffusion import diffusion_loss, errors_by_timestep
 from mien.training.examples import Examples
 from mien.training.objective import Logs, Objective
 from mien.training.prompts import Kind
 from mien.training.sources import Sources
+from mien.training.texts import frozen_texts, two_texts
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
@@ -43,6 +44,9 @@ class FrozenBaseObjective(Objective):
         emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
         templates: train on a corpus of pairs: the expression comes from each picture's template, another face that
             makes it (EmojiDiff's refined training), not from the picture itself.
+        multi_scale: on a base of SDXL's shape, the pictures of each batch have one of several sizes, `SCALES` of the
+            size it draws; other bases are not told a size, and keep theirs.
+        checkpointing: the UNet's activations are computed again in the backward pass instead of being kept.
     """
 
     def __init__(
@@ -55,6 +59,8 @@ class FrozenBaseObjective(Objective):
         gamma: float | None = None,
         emphasis: float = 0.0,
         templates: bool = False,
+        multi_scale: bool = False,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.style: str | None = None
@@ -63,31 +69,39 @@ class FrozenBaseObjective(Objective):
         self.scheduler, self.gamma, self.emphasis = base_scheduler(sources), gamma, emphasis
         unet: Any = UNet2DConditionModel.from_pretrained(sources.path("unet"))
         self.unet = unet.float().requires_grad_(False).to(memory_format=torch.channels_last)
-        self.sizes = base_sizes(unet)
+        self.sizes = base_sizes(unet.config)
+        self.scales = SCALES if multi_scale and self.sizes == "sdxl" else SCALES[-1:]
+        if checkpointing:
+            self.unet.enable_gradient_checkpointing()
         # without flash kernels the backward of the processor's fused attention is a third of a step (DESIGN section 3)
         self.attention: AttentionKind = "explicit" if self.sizes == "studio" else "auto"
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Everything frozen is computed once."""
-        from transformers import CLIPTextModel
-
         if self.templates and "templates" not in corpus.arrays:
             raise BadInput(
                 f"{corpus.folder} holds no templates, which this stage draws expressions from: make pairs with  "
                 "mien studio pairs  or  mien pairs build."
             )
-        tokenizer = base_tokenizer(self.sources.path("tokenizer"))
-        device = self.unet.device
-        text_encoder = CLIPTextModel.from_pretrained(self.sources.path("text_encoder")).float().requires_grad_(False)
-        self.text_encoder = text_encoder.to(device)  # type: ignore[arg-type]
-        self._tokenizer = tokenizer
+        encoder, self.text_encoder_2 = frozen_texts(self.sources, self.sizes)
+        self.text_encoder: Any = encoder.to(self.unet.device)
+        self._tokenizer = base_tokenizer(self.sources.path("tokenizer"))
+        self._second: tuple[Any, int] | None = None
+        if self.text_encoder_2 is not None:
+            self.text_encoder_2.to(self.unet.device)
+            tokenizer = base_tokenizer(self.sources.path("tokenizer_2"))
+            self._second = (tokenizer, self.text_encoder_2.config.hidden_size)
         self.examples = self._examples(corpus)
+        side = self.unet.config["sample_size"]
+        self.scaled = [self.examples.scaled(round(scale * side)) for scale in self.scales[:-1]]
         self.pairs = Pairs(corpus, self.same_pose)
 
     def _examples(self, corpus: Corpus) -> Examples:
         width, side = self.text_encoder.config.hidden_size, self.unet.config["sample_size"]
         paired = self.templates and "templates" in corpus.arrays  # held-out people may have none: then their own
-        return Examples(corpus, self.sources, self._tokenizer, width, self.conditions(), side, paired, self.style)
+        return Examples(
+            corpus, self.sources, self._tokenizer, width, self.conditions(), side, paired, self.style, self._second
+        )
 
     def conditions(self) -> tuple[str, ...]:
         """Kinds of the branches whose conditions are wanted."""
@@ -98,7 +112,9 @@ class FrozenBaseObjective(Objective):
         rows = rng.integers(0, len(corpus), size)
         other = self.pairs.partners(rows, rng)
         kinds = rng.choice(4, size, p=self.odds)
-        return self._gather(self.examples, rows, other, kinds, rng.random(size) >= self.drop)
+        present = rng.random(size) >= self.drop
+        examples = [*self.scaled, self.examples][rng.integers(len(self.scales))]
+        return self._gather(examples, rows, other, kinds, present)
 
     def _gather(
         self, examples: Examples, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray, present: np.ndarray
@@ -113,6 +129,17 @@ class FrozenBaseObjective(Objective):
         places = 1 + self.emphasis * batch["places"]
         predict = partial(self.predict, batch)
         return diffusion_loss(self.scheduler, batch["latents"], predict, generator, self.gamma, places), {}
+
+    def told(self, batch: dict[str, Tensor], copies: int = 1) -> dict[str, Any]:
+        """What the UNet (or a ControlNet) is told besides the branches, by keyword, for copies of a batch."""
+        if self.text_encoder_2 is None:
+            return {"encoder_hidden_states": self.text_states(batch).repeat(copies, 1, 1)}
+        second: Any = self.examples.prompts_2
+        tokens = (self.examples.prompts.id_token, second.id_token)
+        text = two_texts((self.text_encoder, self.text_encoder_2), batch, tokens)
+        pooled: Any = text.pooled
+        added = {"text_embeds": pooled.repeat(copies, 1), "time_ids": batch["sizes"].repeat(copies, 1)}
+        return {"encoder_hidden_states": text.states.repeat(copies, 1, 1), "added_cond_kwargs": added}
 
     def text_states(self, batch: dict[str, Tensor]) -> Tensor:
         """What the frozen text encoder says of the prompts of a batch, [B, L, D]."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.adapters import Injection, load_adapter
+from mien.errors import ConfigError
 from mien.models.text import encode_ids
 from mien.training.batches import spread_rows
 from mien.training.diffusion import errors_by_timestep, loss_weights, noisy, target_of, weighted_mse
@@ -65,6 +66,8 @@ class JointObjective(FrozenBaseObjective):
         **settings: Any,
     ) -> None:
         super().__init__(sources, "", prompts=(0.0, 1 - drop, 0.0, drop), **settings)
+        if self.sizes == "sdxl":
+            raise ConfigError("This stage trains the text encoder that reads faces, and SDXL has none: use arc2face.")
         self.odds_of, self.text_rate = np.asarray(odds), text_rate
         self.used = [number for number, share in enumerate(odds) if share > 0]
         self.kinds = tuple(kind for kind in KINDS if any(kind in SETTINGS[number] for number in self.used))
