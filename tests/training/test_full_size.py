@@ -17,6 +17,7 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWi
 
 from mien.adapters import load_adapter
 from mien.adapters.blocks import block_key
+from mien.assets import find_asset
 from mien.data.corpus import Corpus
 from mien.errors import ConfigError, MissingAsset
 from mien.faces.alignment import crop_picture, expression_matrix
@@ -34,6 +35,7 @@ from tests.synthetic import write_corpus
 BASES = ("sd15", "sdxl")
 FEATURES = {"sd15": 1024, "sdxl": 1280}
 ENCODERS = {"sd15": "vit-h/models", "sdxl": "vit-bigg/sdxl_models"}
+LANDMARKER: Any = find_asset("mediapipe-face-landmarker")
 STEPS: dict[str, Any] = {"pictures": 4, "batch": 2, "log_every": 1, "precision": "no", "lr": 1e-3, "warmup": 0}
 
 
@@ -129,6 +131,28 @@ def test_the_three_stages_run_by_changing_the_base_alone(base: str, assets: Path
     assert not torch.equal(
         identity.encoder.state_dict()["proj.0.weight"], faceid["image_proj.proj.0.weight"].half().float()
     )
+
+
+@pytest.mark.skipif(LANDMARKER is None, reason="needs the asset mediapipe-face-landmarker")
+def test_mediapipe_judges_expressions_on_another_base(assets: Path, tmp_path: Path) -> None:
+    """The alignment preset as it is; its other parts are random files of the first stage's layout."""
+    from mien.adapters import save_adapter
+
+    objective: Any = build_objective(preset("emojidiff-base"), tmp_path, "sd15")
+    adapters = tmp_path / "emojidiff-refined" / "export" / "adapters"
+    for kind, file in (("expression", "expression"), ("identity", "expression_identity")):
+        save_adapter(adapters / f"{file}.safetensors", {kind: objective.branches[kind]})
+    (tmp_path / "assets").mkdir()
+    for path in assets.iterdir():
+        (tmp_path / "assets" / path.name).symlink_to(path)
+    (tmp_path / "assets" / "face_landmarker.task").symlink_to(LANDMARKER)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIEN_ASSETS", str(tmp_path / "assets"))
+        made: Any = prepared("sd15", assets, tmp_path, "emojidiff-alignment")
+    loss, logs = made(made.batch(Corpus.load(assets / "pairs"), np.random.default_rng(0), 2), torch.Generator())
+    loss.backward()
+    assert all(float(value) > 0 for value in logs.values())
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in made.trained().values())
 
 
 @pytest.mark.parametrize("base", BASES)
