@@ -131,7 +131,7 @@ def _diversity(found: dict[str, Any], claims: dict[str, Any]) -> list[str]:
 
 
 def _rest(found: dict[str, Any]) -> list[str]:
-    steps = found["train_steps"]
+    steps = found["train_steps"]["parts"]
     joint, module = steps["joint_against_plain"], steps["controlnet_against_landmarks"]
     told = found["cross_talk"]
     parts = [
@@ -146,22 +146,24 @@ def _rest(found: dict[str, Any]) -> list[str]:
         "## Where the order does not come out, and what was looked at",
         WHY,
         "## What a training step costs",
-        "`python benchmarks/train_steps.py --data RENDERS` ([JSON](../benchmarks/results/train_steps.json)); steps of "
-        "both sides in turns, medians.",
+        "`mien bench training --data RENDERS --threads 1 --json benchmarks/results/train_steps.json` "
+        "([JSON](../benchmarks/results/train_steps.json)); steps of both sides in turns, medians.",
         table(
             ["", "seconds", "ratio", "megabytes held"],
             [
-                ["joint step / plain step on the same rows", _two(joint["seconds"]), f"{joint['ratio']:.2f}",
-                 _two(joint["megabytes"])],
-                ["ControlNet step / landmark step", _two(module["seconds"]), f"{module['ratio']:.2f}",
-                 _two(module["megabytes"])],
+                ["joint step / plain step on the same rows", *_step(joint)],
+                ["ControlNet step / landmark step", *_step(module)],
             ],
         ),
     ]  # fmt: skip
 
 
-def _two(values: list[float]) -> str:
-    return " / ".join(f"{value:g}" for value in values)
+def _step(part: dict[str, Any]) -> list[str]:
+    """Seconds of both sides, their ratio, megabytes of both."""
+    sides = part["sides"].values()
+    seconds, held = ([one["seconds"]["median"] for one in sides], [one["megabytes"] for one in sides])
+    return [" / ".join(f"{value:g}" for value in seconds), f"{part['ratio']['median']:.2f}",
+            " / ".join(f"{value:g}" for value in held)]  # fmt: skip
 
 
 _MODULES, _READ = ("controlnet", "branch"), ("landmarks", "emotion")

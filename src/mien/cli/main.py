@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("mien.cli.score", "Measure pictures of any program against their references."),
     "study": ("mien.cli.study", "A user study in the browser: which pictures do people choose?"),
     "model": ("mien.cli.model", "Facts about the models."),
+    "bench": ("mien.cli.bench", "Time ours side by side with others."),
     "train": ("mien.cli.train", "Train one of the presets; the same command continues."),
     "studio": ("mien.cli.studio", "Render synthetic portraits with exact labels."),
     "pairs": ("mien.cli.pairs", "Pairs with one expression and two people, to train on."),

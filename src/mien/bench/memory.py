@@ -1,0 +1,58 @@
+"""Peak memory of one side, in a process of its own: what one side needed is never given back for the next."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from mien.errors import MienError
+
+
+def peak_in_a_process(settings: dict[str, Any], side: str) -> dict[str, float]:
+    """Run one side once in a fresh process.
+
+    Args:
+        settings: of `mien.bench.sampling.Sampling`, as JSON.
+        side: which.
+
+    Returns:
+        ``megabytes`` at the peak, and ``before``: with the networks loaded and nothing drawn.
+
+    Raises:
+        MienError: if that process fails, as it does where memory runs out.
+    """
+    command = [sys.executable, "-m", "mien.bench.memory", json.dumps(settings), side]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["killed"])[-1]
+        raise MienError(f"Measuring the memory of {side} failed ({last}); give it more, or leave --memory out.")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def resident(device: str) -> float:
+    """Most megabytes that this process has held so far: on a GPU its tensors, else its resident set."""
+    import resource
+
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def main(settings: str, side: str) -> None:
+    """Draw one picture with one side, and print its memory as JSON."""
+    from mien.bench.sampling import Sampling, sides
+
+    chosen = Sampling.model_validate_json(settings)
+    run = sides(chosen.model_copy(update={"sides": (side,)}))[side]
+    before = resident(chosen.device)
+    run()
+    print(json.dumps({"megabytes": round(resident(chosen.device), 1), "before": round(before, 1)}))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
