@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mien import __version__
+from mien.editing import steer_edit
 from mien.errors import BadInput
 from mien.io import sha256_of
 from mien.loading import Loading
@@ -49,13 +50,25 @@ def generate(
     pictures = open_inputs(request)  # before the seconds of loading: a mistyped path should answer at once
     tools = tools or Tools.load(request.base, request.reader)
     pipeline = pipeline if pipeline is not None else load_pipeline(request.base, request.loading)
-    steering = steer(request, pictures, tools, picture_size(pipeline), branch_kinds(pipeline))
+    canvas, options = None, {}
+    place = (request, pictures, tools, picture_size(pipeline), branch_kinds(pipeline))
+    if request.edit is None:
+        steering = steer(*place)
+    else:
+        steering, canvas = steer_edit(*place)
+        options = canvas.arguments(request.strength)
     records = record_maker(request, pipeline, tools) if request.provenance else None
     files = []
     for index in range(request.count) if only is None else [only]:
         image = draw(
-            pipeline, request, steering, request.seed + index, lambda step, i=index: progress and progress(i, step)
+            pipeline,
+            request,
+            steering,
+            request.seed + index,
+            lambda step, i=index: progress and progress(i, step),
+            **options,
         )
+        image = image if canvas is None else canvas.put_back(image)
         path = request.output / f"portrait-{request.seed + index:04d}.png"
         write_picture(path, image, records(index) if records else None)
         files.append(path)
@@ -187,16 +200,21 @@ def branch_kinds(pipeline: Any) -> frozenset[str]:
 
 
 def draw(
-    pipeline: Any, request: GenerateRequest, steering: Steering, seed: int, on_step: Callable[[int], Any] | None = None
+    pipeline: Any,
+    request: GenerateRequest,
+    steering: Steering,
+    seed: int,
+    on_step: Callable[[int], Any] | None = None,
+    **options: Any,
 ) -> Any:
-    """One picture (PIL) for one seed."""
+    """One picture (PIL) for one seed; ``options``: further arguments of the pipeline."""
 
     def told(_pipeline: Any, step: int, _timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
         if on_step:
             on_step(step)
         return values
 
-    return draw_requested(pipeline, request, [steering], [seed], callback_on_step_end=told)[0]
+    return draw_requested(pipeline, request, [steering], [seed], callback_on_step_end=told, **options)[0]
 
 
 def draw_requested(

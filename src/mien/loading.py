@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mien.errors import BadInput
+from mien.errors import BadInput, first_problem
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -47,6 +47,19 @@ class Loading(BaseModel):
     device: Device = "auto"
     offload: bool = False
     tiling: bool = False
+
+    @classmethod
+    def checked(cls, **values: Any) -> Loading:
+        """Build it, with pydantic's findings as one sentence.
+
+        Raises:
+            BadInput: for an unknown key or value.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            where, what, given = first_problem(error)
+            raise BadInput(f"{where}: {what.lower()}, not {given!r}.") from error
 
     def settings(self) -> dict[str, Any]:
         """What a record keeps of it: what may change bits, without paths, which often name people."""

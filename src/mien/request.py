@@ -14,7 +14,7 @@ from mien.errors import BadInput, first_problem
 from mien.loading import Loading
 
 Role = str
-ROLES = ("identity", "expression", "pose")
+ROLES = ("identity", "expression", "pose", "edit")
 """What an input picture can be given for; a second picture of the person is ``identity-2``, and so on."""
 
 Branch = Literal["landmarks", "expression", "emotion", "identity"]
@@ -27,6 +27,11 @@ LOCAL = "folder"
 """What a record says of a base that was a folder of the user's."""
 
 
+STRENGTH = 0.8
+"""Share of the steps that an edit runs. In the studio more hardly brings the expression nearer, and less keeps more of
+the old one (*ours*)."""
+
+
 class GenerateRequest(BaseModel):
     """One call of ``mien generate``.
 
@@ -36,6 +41,9 @@ class GenerateRequest(BaseModel):
         weights: of `identity` and each of `identities` in that mean; all alike if empty.
         expression: picture whose expression (and, without `pose` and angles, head pose) is wanted.
         pose: picture whose head pose is wanted.
+        edit: a portrait whose face is to be changed, instead of a new picture; who it is and which way it looks come
+            from it, and what the face does where neither `expression` nor `emotion` says so.
+        strength: how much of the portrait's face is given up, above 0 and up to 1; for `edit` alone.
         yaw: degrees, + to the subject's left; an angle not given comes from `pose`, else `expression`, else 0.
         pitch: degrees, + up.
         roll: degrees, + tilts to the subject's left shoulder.
@@ -66,6 +74,8 @@ class GenerateRequest(BaseModel):
     weights: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = ()
     expression: Path | None = None
     pose: Path | None = None
+    edit: Path | None = None
+    strength: Annotated[float, Field(gt=0, le=1)] = STRENGTH
     yaw: Annotated[float, Field(ge=-MAX_POSE[0], le=MAX_POSE[0])] | None = None
     pitch: Annotated[float, Field(ge=-MAX_POSE[1], le=MAX_POSE[1])] | None = None
     roll: Annotated[float, Field(ge=-MAX_POSE[2], le=MAX_POSE[2])] | None = None
@@ -113,6 +123,15 @@ class GenerateRequest(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _an_edit_changes_something(self) -> GenerateRequest:
+        others = [path for role, path in self.inputs.items() if role != "edit"]
+        if self.edit is not None and not (others or self.prompt or self.emotion or self.builds_landmarks):
+            raise BadInput("Nothing to change: give --expression PHOTO, --emotion, --blendshape or another condition.")
+        if self.edit is None and self.strength != STRENGTH:
+            raise BadInput("The strength says how much of a given portrait changes: give the portrait as edit.")
+        return self
+
+    @model_validator(mode="after")
     def _each_identity_has_a_weight(self) -> GenerateRequest:
         people = len(self.people)
         if self.identities and self.identity is None:
@@ -145,6 +164,11 @@ class GenerateRequest(BaseModel):
         return {role: path for role in ROLES if (path := getattr(self, role)) is not None} | self.people
 
     @property
+    def steps_run(self) -> int:
+        """Denoising steps of one picture."""
+        return self.steps if self.edit is None else max(1, round(self.steps * self.strength))
+
+    @property
     def builds_landmarks(self) -> bool:
         """Whether the landmark picture has to be built, since no one picture shows the pose and expression wanted."""
         angles = (self.yaw, self.pitch, self.roll)
@@ -153,6 +177,8 @@ class GenerateRequest(BaseModel):
     def settings(self) -> dict[str, Any]:
         """What the record keeps: everything but the paths, which name files and so, often, people."""
         settings = self.model_dump(mode="json", exclude={*ROLES, "identities", "output", "provenance", "loading"})
+        if self.edit is None:
+            del settings["strength"]
         if loading := self.loading.settings():
             settings["loading"] = loading
         return settings | ({"base": LOCAL} if Path(self.base).exists() else {})

@@ -120,7 +120,8 @@ def steer(
         embedded = [tools.embed(seen[role]) for role in request.people]
         identity = sphere_mean([embedding for embedding, _ in embedded], request.weights)
         prompt = prompt if prompt is not None else tools.describe(embedded[0][1])
-    landmarks = wanted_landmarks(request, seen, size, by_default="landmarks" in kinds)
+    by_crop = "expression" in kinds and "landmarks" not in kinds and not request.builds_landmarks
+    landmarks = None if by_crop else wanted_landmarks(request, seen, size, by_default="landmarks" in kinds)
     landmark_picture = None
     if landmarks is not None:
         from mien.faces.drawing import draw_landmarks

@@ -86,3 +86,39 @@ def test_two_people_are_mixed_and_repeated(shared: Path, assets_folder: Path, ba
     swapped = ("--identity", other, "--identity", one)
     refused = mien("generate", "--like", file, *swapped, "--base", base, "-o", tmp_path / "c", assets=assets_folder)
     assert refused.returncode == 2 and "not the identity picture" in refused.stderr
+
+
+def test_a_portrait_is_edited_with_an_adapter_and_a_lora(
+    shared: Path, assets_folder: Path, base: Path, tmp_path: Path
+) -> None:
+    from mien.adapters import save_adapter
+    from tests.pipelines.test_pipeline_loading import write_lora
+    from tests.tiny import tiny_branch, tiny_unet
+
+    pytest.importorskip("mediapipe")
+    photo = shared / "photos" / "portrait_a.png"
+    save_adapter(tmp_path / "feeling.safetensors", {"emotion": tiny_branch(tiny_unet(), seed=8)})
+    write_lora(tiny_pipeline(), tmp_path / "style.safetensors")
+    added = ("--adapter", tmp_path / "feeling.safetensors", "--lora", f"{tmp_path / 'style.safetensors'}:0.5")
+    words = ("--edit", photo, *added, "--device", "cpu", "--base", base)
+    first = mien(
+        "generate", *words, "--emotion", "happy:0.9", "--strength", 0.5, "--steps", 4, "--precision", "fp32",
+        "-o", tmp_path / "a", assets=assets_folder,
+    )  # fmt: skip
+    assert (first.returncode, first.stderr) == (0, "")
+    file = Path(first.stdout.strip())
+    record = read_record(file)
+    assert {"adapter:feeling.safetensors", "lora:style.safetensors"} <= record.models.keys()
+    assert record.settings["loading"] == {"precision": "fp32", "lora_weights": [0.5]}
+    words = ("--edit", photo, *added[:3], tmp_path / "style.safetensors", "--base", base)
+    again = mien("generate", "--like", file, *words, "-o", tmp_path / "b", assets=assets_folder)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert (tmp_path / "b" / file.name).read_bytes() == file.read_bytes()
+    without = mien(
+        "generate", "--like", file, "--edit", photo, "--base", base, "-o", tmp_path / "c", assets=assets_folder
+    )
+    assert without.returncode == 2 and "made with 1 LoRA files" in without.stderr
+    wrong = mien("generate", "--prompt", "a", "--base", "nowhere", "-o", tmp_path / "c", assets=assets_folder)
+    assert wrong.returncode == 2 and "There is no base 'nowhere'" in wrong.stderr
+    wrong = mien("generate", "--prompt", "a", "--precision", "int8", "-o", tmp_path / "c", assets=assets_folder)
+    assert wrong.returncode == 2 and "precision" in wrong.stderr

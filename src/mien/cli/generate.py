@@ -8,12 +8,27 @@ from typing import Annotated
 import typer
 
 from mien.cli.grouped import GroupedCommand
-from mien.cli.options import FILES, HOW, NoProvenance, Reader
+from mien.cli.options import (
+    FILES,
+    HOW,
+    Adapters,
+    Device,
+    ImageEncoder,
+    Loras,
+    NoProvenance,
+    Offload,
+    Precision,
+    Reader,
+    Tiling,
+)
 
 app = typer.Typer(add_completion=False)
 
 WHO, LOOK, WORDS = "Who", "Expression, pose, feeling", "Words"
-KEEP_WITH_LIKE = {"like", "identity", "expression", "pose", "base", "output"}
+KEEP_WITH_LIKE = {
+    "like", "identity", "expression", "pose", "edit", "base", "output", "adapter", "lora", "image_encoder", "device",
+    "offload",
+}  # fmt: skip
 
 
 @app.command(cls=GroupedCommand)
@@ -26,6 +41,16 @@ def generate(
             help="Picture of the person to draw; repeat for more pictures of them, or to mix people.",
             rich_help_panel=WHO,
         ),
+    ] = None,
+    edit: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PHOTO", help="Change the face of this portrait, and leave the rest as it is.", rich_help_panel=WHO
+        ),
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(metavar="0..1", help="With --edit: how much of the face is given up.", rich_help_panel=WHO),
     ] = None,
     expression: Annotated[
         Path | None,
@@ -88,13 +113,18 @@ def generate(
         float, typer.Option(metavar="0..1", help="Against over-saturation at high guidance.", rich_help_panel=HOW)
     ] = 0.0,
     scheduler: Annotated[
-        str | None, typer.Option(metavar="NAME", help="dpm++ (default), ddpm, ddim or euler.", rich_help_panel=HOW)
+        str | None, typer.Option(metavar="NAME", help="dpm++ (default), ddpm, ddim, euler or lcm.", rich_help_panel=HOW)
     ] = None,
     speed: Annotated[
         str, typer.Option(metavar="NAME", help="exact, or fast: nearly the same picture sooner.", rich_help_panel=HOW)
     ] = "exact",
     base: Annotated[
-        str, typer.Option(metavar="NAME|FOLDER", help="studio, sd15, sdxl, arc2face, or a folder.", rich_help_panel=HOW)
+        str,
+        typer.Option(
+            metavar="NAME|FOLDER|FILE",
+            help="studio, sd15, sdxl, arc2face, a folder, a .safetensors file, or OWNER/NAME of the hub.",
+            rich_help_panel=HOW,
+        ),
     ] = "studio",
     reader: Reader = "auto",
     retarget: Annotated[
@@ -103,6 +133,13 @@ def generate(
             "--retarget", help="Draw the landmarks with the identity's bones, not the donor's.", rich_help_panel=HOW
         ),
     ] = False,
+    adapter: Adapters = None,
+    lora: Loras = None,
+    image_encoder: ImageEncoder = None,
+    precision: Precision = "auto",
+    device: Device = "auto",
+    offload: Offload = False,
+    tiling: Tiling = False,
     like: Annotated[
         Path | None,
         typer.Option(
@@ -120,10 +157,20 @@ def generate(
     """
     from mien.cli.words import numbers
     from mien.errors import BadInput
-    from mien.request import GenerateRequest, input_fields, people_of
+    from mien.loading import Loading, loras_of
+    from mien.request import STRENGTH, GenerateRequest, input_fields, people_of
 
     people, weights = people_of(identity or [])
-    inputs = {"expression": expression, "pose": pose, **people}
+    inputs = {"expression": expression, "pose": pose, "edit": edit, **people}
+    loading = Loading.checked(
+        adapters=tuple(adapter or ()),
+        image_encoder=image_encoder,
+        loras=loras_of(lora or []),
+        precision=precision,
+        device=device,
+        offload=offload,
+        tiling=tiling,
+    )
     if like is not None:
         for name in context.params:
             source = context.get_parameter_source(name)
@@ -136,11 +183,12 @@ def generate(
 
         given = context.get_parameter_source("base")
         chosen = base if given is not None and given.name != "DEFAULT" else None
-        _report(repeat(like, inputs, output, base=chosen))
+        _report(repeat(like, inputs, output, base=chosen, loading=loading))
         return
     request = GenerateRequest.checked(
         **input_fields(inputs),
         weights=weights,
+        strength=STRENGTH if strength is None else strength,
         yaw=yaw,
         pitch=pitch,
         roll=roll,
@@ -153,6 +201,7 @@ def generate(
         scales=numbers(scale, "--scale"),
         guidance=numbers(guidance, "--guidance"),
         base=base,
+        loading=loading,
         reader=reader,
         retarget=retarget,
         guidance_rescale=rescale,
@@ -164,7 +213,7 @@ def generate(
     from mien.cli.progress import bar
     from mien.generate import generate as draw
 
-    with bar(request.count * request.steps, "drawing") as advance:
+    with bar(request.count * request.steps_run, "drawing") as advance:
         files = draw(request, progress=lambda picture, step: advance(1))
     _report(files)
 

@@ -20,6 +20,33 @@ Reader = Annotated[
 Networks = Annotated[
     list[str] | None, typer.Option(metavar="NAME", help="Also read with this: arcface, inception ...; repeat.")
 ]
+BASES: Final = "Bases of full size"
+Adapters = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE|NAME",
+        help="Adapter for the base: mien's, IP-Adapter's, FaceID's or Arc2Face's file, or an asset; repeat.",
+        rich_help_panel=BASES,
+    ),
+]
+Loras = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FILE[:WEIGHT]", help="LoRA file for the base; repeat.", rich_help_panel=BASES),
+]
+ImageEncoder = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="CLIP image encoder for image adapters; else the asset that fits.", rich_help_panel=BASES
+    ),
+]
+Precision = Annotated[str, typer.Option(metavar="NAME", help="auto, fp32, fp16 or bf16.", rich_help_panel=BASES)]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.", rich_help_panel=BASES)]
+Offload = Annotated[
+    bool, typer.Option("--offload", help="Only what is at work lies on the GPU.", rich_help_panel=BASES)
+]
+Tiling = Annotated[
+    bool, typer.Option("--tiling", help="Decode large pictures in tiles, with less memory.", rich_help_panel=BASES)
+]
 NoProvenance = Annotated[
     bool, typer.Option("--no-provenance", help="Write neither metadata nor the invisible mark.", rich_help_panel=FILES)
 ]

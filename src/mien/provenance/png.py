@@ -19,8 +19,11 @@ CHUNK = "mien"
 """Keyword of the iTXt chunk with the record's JSON."""
 XMP_CHUNK = "XML:com.adobe.xmp"
 """Keyword that the XMP specification (part 3) gives PNG."""
-DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+_SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+DIGITAL_SOURCE_TYPE = f"{_SOURCE_TYPES}trainedAlgorithmicMedia"
 """IPTC NewsCode for media made by a trained model."""
+EDITED_SOURCE_TYPE = f"{_SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
+"""IPTC NewsCode for a picture of another origin that a trained model has changed in part."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,15 @@ class Found:
         return self.mark.id == self.record.mark_id
 
 
-def xmp_packet(creator: str) -> str:
-    """An XMP packet that declares `DIGITAL_SOURCE_TYPE`; ``creator`` is the tool, e.g. "mien 0.1.0"."""
+def xmp_packet(creator: str, source_type: str = DIGITAL_SOURCE_TYPE) -> str:
+    """An XMP packet that declares where a picture comes from; ``creator`` is the tool, e.g. "mien 0.1.0"."""
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
         '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
         ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
-        f' xmp:CreatorTool="{creator}" Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}"/>'
+        f' xmp:CreatorTool="{creator}" Iptc4xmpExt:DigitalSourceType="{source_type}"/>'
         "</rdf:RDF></x:xmpmeta>"
         '<?xpacket end="r"?>'
     )
@@ -78,7 +81,8 @@ def encode_picture(image: Image.Image, record: Record | None) -> bytes:
     if record is not None:
         text = PngInfo()
         text.add_itxt(CHUNK, record.text())
-        text.add_itxt(XMP_CHUNK, xmp_packet(f"mien {record.mien}"))
+        source_type = EDITED_SOURCE_TYPE if "edit" in record.inputs else DIGITAL_SOURCE_TYPE
+        text.add_itxt(XMP_CHUNK, xmp_packet(f"mien {record.mien}", source_type))
         if min(image.size) >= SMALLEST_SIDE:
             image = embed_mark(image, record.mark_id)
     stream = BytesIO()
@@ -99,7 +103,8 @@ def examine(path: Path | str) -> Found:
     image = open_picture(path)
     texts = _texts(path)
     record = Record.parse(texts[CHUNK], str(path)) if CHUNK in texts else None
-    source_type = DIGITAL_SOURCE_TYPE if DIGITAL_SOURCE_TYPE in texts.get(XMP_CHUNK, "") else None
+    declared = texts.get(XMP_CHUNK, "")
+    source_type = next((one for one in (DIGITAL_SOURCE_TYPE, EDITED_SOURCE_TYPE) if one in declared), None)
     return Found(record, source_type, detect_mark(image))
 
 
