@@ -55,7 +55,7 @@ class StockPipeline:
     @torch.no_grad()
     def __call__(
         self, identity: Tensor, landmarks: Tensor, steps: int, pixels: int, generator: list[torch.Generator]
-    ) -> Any:
+    ) -> Tensor:
         """Draw.
 
         Args:
@@ -66,7 +66,7 @@ class StockPipeline:
             generator: one a picture.
 
         Returns:
-            P pictures.
+            The latents of the P pictures, which are decoded too.
         """
         ours, pictures = self.ours, len(identity)
         prompts = [ID_PROMPT] * pictures
@@ -86,7 +86,8 @@ class StockPipeline:
             prompt_embeds=said, negative_prompt_embeds=null, ip_adapter_image_embeds=[embeds] * adapters,
             num_inference_steps=steps, guidance_scale=SCALE, generator=generator, output_type="latent", **options,
         ).images  # fmt: skip
-        return ours._finish(latents.float(), "pil")
+        ours._finish(latents.float(), "pil")
+        return latents
 
 
 def random_controlnet(ours: PortraitPipeline) -> Any:

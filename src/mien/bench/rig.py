@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import diffusers.utils.logging
 import torch
+import transformers.utils.logging
 from torch import Tensor, nn
 
 from mien.adapters.presets import preset_branch, unet_config
@@ -46,6 +48,8 @@ def rig(base: str, size: str | None, dtype: torch.dtype, device: str) -> Portrai
         BadInput: for another size, or a base of SDXL's shape, whose peers are others.
     """
     silence_loading()
+    diffusers.utils.logging.set_verbosity_error()  # it warns of casts that are meant
+    transformers.utils.logging.set_verbosity_error()
     if size is None:
         from mien.pipelines.bases import open_base
 

@@ -35,6 +35,7 @@ MODES: dict[str, Caching] = {
 
 Side = Literal["naive", "exact", "fast", "differences", "features", "interval", "controlnet", "ip-adapters"]
 SIDES: tuple[Side, ...] = get_args(Side)
+Work = dict[str, float] | None
 PAIRS = (
     ("naive", "exact"),
     ("naive", "fast"),
@@ -120,17 +121,19 @@ def sides(chosen: Sampling) -> dict[str, Run]:
 def ours(
     chosen: Sampling, pipeline: PortraitPipeline, name: str, conditions: Sequence[str] = CONDITIONS
 ) -> Callable[..., Any]:
-    """A function that draws with one of `MODES`, or with the naive sampler; it takes ``output_type``."""
+    """A function that draws with one of `MODES`, or with the naive sampler; it gives the latents of its pictures."""
     drawing = pipeline if name in MODES else naive(pipeline)
     options: dict[str, Any] = {"speed": MODES[name]} if name in MODES else {}
     given = conditions_for(pipeline, chosen.batch, tuple(conditions))
 
-    def run(output_type: str = "pil") -> Any:
+    @torch.no_grad()
+    def run() -> Tensor:
         found: Any = drawing(
             **given, **options, num_inference_steps=chosen.steps, height=chosen.pixels, width=chosen.pixels,
             identity_mode="prompt", scales=dict.fromkeys(BRANCHES, 1.0), generator=_generators(chosen),
-            output_type=output_type,
+            output_type="latent",
         )  # fmt: skip
+        pipeline._finish(found.images, "pil")
         return found.images
 
     return run
@@ -160,7 +163,8 @@ def bench_sampling(chosen: Sampling, bar: Bar = silent) -> dict[str, Any]:
 
     Returns:
         The report, as JSON: ``machine``, ``limits``, ``settings``, ``sides`` (seconds, work and memory of each),
-        ``pairs`` (ratios of the seconds, round by round) and ``differences`` (how far the latents lie apart).
+        ``pairs`` (ratios of the seconds, round by round) and ``differences`` (how far the latents lie apart). Work and
+        latents are those of a turn of each side before the timed ones.
 
     Raises:
         BadInput: see :func:`sides`.
@@ -168,37 +172,39 @@ def bench_sampling(chosen: Sampling, bar: Bar = silent) -> dict[str, Any]:
     told = machine.describe(chosen.device, chosen.dtype)
     wait = waiting(chosen.device)
     runs = sides(chosen)
+    done: dict[str, Work] = {}
+    latents: dict[str, Tensor] = {}
     with bar((chosen.rounds + 1) * len(runs), "drawing") as advance:
-        timings = take_turns(runs, chosen.rounds, wait=wait, told=advance)
+        for name, run in runs.items():
+            # what compiled code does is not seen operation by operation
+            latents[name], done[name] = (run(), None) if chosen.compiled else work(run)
+            advance(1)
+        timings = take_turns(runs, chosen.rounds, warm_up=0, wait=wait, told=advance)
     limits = machine.limits(chosen.device, getattr(torch, chosen.dtype), wait)
     return {
         "bench": "sampling",
         "settings": chosen.model_dump(mode="json"),
         "machine": told,
         "limits": limits,
-        "sides": {name: _told(chosen, runs[name], timing, limits) for name, timing in timings.items()},
+        "sides": {name: _told(timing, done[name], limits) for name, timing in timings.items()},
         "pairs": pairs(timings, PAIRS),
-        "differences": differences(runs),
+        "differences": differences({name: one for name, one in latents.items() if name not in PEERS}),
     } | ({"memory": _memory(chosen)} if chosen.memory else {})
 
 
-def _told(chosen: Sampling, run: Run, timing: Timing, limits: dict[str, float]) -> dict[str, Any]:
+def _told(timing: Timing, done: Work, limits: dict[str, float]) -> dict[str, Any]:
     found = timing.as_json()
-    if chosen.compiled:  # what compiled code does is not seen operation by operation
-        return found
-    return found | {"work": against(limits, work(run), found["seconds"]["minimum"])}
+    return found if done is None else found | {"work": against(limits, done, found["seconds"]["minimum"])}
 
 
-def differences(runs: Mapping[str, Callable[..., Any]]) -> dict[str, float]:
+def differences(latents: Mapping[str, Tensor]) -> dict[str, float]:
     """|latents - naive latents| / |naive latents|, or of the exact ones where the naive sampler is not timed."""
-    first = next((name for name in ("naive", "exact") if name in runs), None)
+    first = next((name for name in ("naive", "exact") if name in latents), None)
     if first is None:
         return {}
-    latents: dict[str, Tensor] = {
-        name: run(output_type="latent").float() for name, run in runs.items() if name not in PEERS
-    }
-    own = latents.pop(first)
-    return {f"{name}:{first}": float(f"{(one - own).norm() / own.norm():.3g}") for name, one in latents.items()}
+    own = latents[first].float()
+    others = {name: one.float() for name, one in latents.items() if name != first}
+    return {f"{name}:{first}": float(f"{(one - own).norm() / own.norm():.3g}") for name, one in others.items()}
 
 
 def _memory(chosen: Sampling) -> dict[str, dict[str, float]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
+
+T = TypeVar("T")
 
 
 class BytesMode(TorchDispatchMode):
@@ -32,16 +34,16 @@ class BytesMode(TorchDispatchMode):
         return found
 
 
-def work(run: Callable[[], Any]) -> dict[str, float]:
-    """Billions of floating-point operations and of bytes of one run, which takes longer than usual.
+def work(run: Callable[[], T]) -> tuple[T, dict[str, float]]:
+    """What a run gives, and its billions of floating-point operations and of bytes; it takes longer than usual.
 
     Products, convolutions and attentions are counted (a multiplication and an addition are two operations); all else in
     a diffusion model is small beside them.
     """
     flops, moved = FlopCounterMode(display=False), BytesMode()
     with flops, moved:
-        run()
-    return {"gflop": round(flops.get_total_flops() / 1e9, 3), "gigabytes": round(moved.total / 1e9, 4)}
+        found = run()
+    return found, {"gflop": round(flops.get_total_flops() / 1e9, 3), "gigabytes": round(moved.total / 1e9, 4)}
 
 
 def against(limits: dict[str, float], done: dict[str, float], seconds: float) -> dict[str, float]:
