@@ -103,7 +103,7 @@ def write_arc2face(folder: Path) -> Path:
     unet: Any = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder.parent / "sd15" / "unet"))  # type: ignore[arg-type]
     unet.save_pretrained(folder / "arc2face")
     _write_clip(folder / "encoder", "pytorch_model.bin")
-    _write_arcface(folder / "arcface.onnx")
+    write_arcface(folder / "arcface.onnx")
     _fill(folder, "arc2face")
     return folder
 
@@ -149,7 +149,7 @@ def _write_tokenizer(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
 
 
-def _write_arcface(path: Path) -> None:
+def write_arcface(path: Path) -> None:
     """One picture of 112 pixels in, 512 numbers out: a mean over blocks of 16 pixels, and a matrix."""
     onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'mien[test]'")
     from onnx import TensorProto, helper, numpy_helper

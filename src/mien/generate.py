@@ -192,10 +192,15 @@ def picture_size(pipeline: Any) -> int:
 
 
 def branch_kinds(pipeline: Any) -> frozenset[str]:
-    """Kinds of branches that a pipeline has; "expression" only together with its image encoder."""
+    """Kinds of branches that a pipeline has; "expression" only together with its image encoder.
+
+    "face" is among them where the identity branch looks at the face's picture (FaceID Plus).
+    """
     kinds = {branch.kind for branch in pipeline.adapters.values()}
     if getattr(pipeline, "controlnet", None) is not None:
         kinds.add("landmarks")
+    if any(getattr(getattr(branch, "encoder", None), "looks", False) for branch in pipeline.adapters.values()):
+        kinds.add("face")
     return frozenset(kinds - {"expression"} if pipeline.expression_encoder is None else kinds)
 
 

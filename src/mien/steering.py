@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.conditions import Emotion
 from mien.request import GenerateRequest, Role
-from mien.toolbox import Seen, Tools, landmarks_of
+from mien.toolbox import Seen, Tools, face_crop, landmarks_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +33,7 @@ class Steering:
         landmarks: [478, 3] pixels of the picture to be drawn.
         landmark_picture: uint8 [S, S, 3].
         expression: float [1, 3, H, W] in [-1, 1].
+        face: the person's face for an identity branch that looks at it, float [1, 3, H, W] in [-1, 1].
         emotion: what was asked for.
         seen: the input pictures with their faces, by role.
     """
@@ -42,6 +43,7 @@ class Steering:
     landmarks: NDArray[np.float32] | None = None
     landmark_picture: NDArray[np.uint8] | None = None
     expression: Any = None
+    face: Any = None
     emotion: Emotion | None = None
     seen: dict[Role, Seen] = field(default_factory=dict)
 
@@ -57,7 +59,7 @@ def arguments(steerings: Sequence[Steering]) -> dict[str, Any]:
     from mien.pixels import pictures_to_tensor
 
     first = steerings[0]
-    for name in ("prompt", "identity", "landmark_picture", "expression", "emotion"):
+    for name in ("prompt", "identity", "landmark_picture", "expression", "face", "emotion"):
         if len({getattr(one, name) is None for one in steerings}) > 1:
             raise ValueError(f"some rows have {name} and some have not")
     found: dict[str, Any] = {"prompt": None if first.prompt is None else [one.prompt for one in steerings]}
@@ -67,6 +69,8 @@ def arguments(steerings: Sequence[Steering]) -> dict[str, Any]:
         found["landmarks"] = pictures_to_tensor([one.landmark_picture for one in steerings])
     if first.expression is not None:
         found["expression"] = torch.cat([one.expression for one in steerings])
+    if first.face is not None:
+        found["identity_picture"] = torch.cat([one.face for one in steerings])
     if first.emotion is not None:
         found["emotion"] = torch.tensor([one.emotion.vector() for one in steerings if one.emotion is not None])
     return found
@@ -105,7 +109,7 @@ def steer(
         tools: readers.
         size: side of the pictures to be drawn, pixels.
         kinds: branches that the base has; an expression picture steers through those of "landmarks" and "expression"
-            that are among them.
+            that are among them, and "face" says that the identity branch looks at the face too.
 
     Raises:
         NoFaceFound: if a picture has no face.
@@ -133,6 +137,7 @@ def steer(
         landmarks=landmarks,
         landmark_picture=landmark_picture,
         expression=tools.crop(seen["expression"]) if "expression" in seen and "expression" in kinds else None,
+        face=face_crop(seen["identity"]) if "identity" in seen and "face" in kinds else None,
         emotion=Emotion.parse(request.emotion) if request.emotion else None,
         seen=seen,
     )

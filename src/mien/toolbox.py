@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import BadInput, MissingAsset, MissingDependency
 
 log = logging.getLogger(__name__)
+
+CLIP_SIDE = 224
+"""Side in pixels of the pictures that the published image encoders read."""
+FULL_SIZE_PROMPT = "portrait photo of a person"
+"""What a base of full size is told where the user has no words (*ours*)."""
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,16 +57,18 @@ class Tools:
 
     @classmethod
     def load(cls, base: str, reader: str) -> Tools:
-        """A reader, and the studio's own networks for the rest.
+        """A reader, and what a base wants for the rest: the studio's own networks, or ArcFace.
 
         Args:
-            base: ``studio`` or a folder; one with an identity embedder of its own reads identities with that.
+            base: see `mien.pipelines.bases.open_base`; a folder with an identity embedder of its own reads identities
+                with that.
             reader: see :func:`open_reader`.
 
         Raises:
             MissingDependency, MissingAsset: if the reader or the networks are not installed.
         """
         from mien.faces.studio import EMBEDDED, StudioReader
+        from mien.pipelines.bases import is_small
         from mien.studio.captions import describe
 
         # identity tokens mean what the base was trained with: its own folder goes first
@@ -69,6 +78,8 @@ class Tools:
         opened = open_reader(reader, studio)
         model = getattr(opened, "model", None)
         files = {} if model is None else {Path(model).name: Path(model)}
+        if own is None and not is_small(base):
+            return cls.of_full_size(base, opened, files)
         if own is None and base != "studio":
             files |= {f"studio/{path.relative_to(EMBEDDED)}": path for path in EMBEDDED.glob("reader/*/*.safetensors")}
             files |= {f"studio/{path.relative_to(EMBEDDED)}": path for path in EMBEDDED.glob("identity/*.safetensors")}
@@ -79,6 +90,42 @@ class Tools:
             crop=expression_crop,
             describe=describe,
             files=files,
+        )
+
+    @classmethod
+    def of_full_size(cls, base: str, opened: Any, files: Mapping[str, Path]) -> Tools:
+        """What SD1.5, SDXL and Arc2Face are steered with.
+
+        Args:
+            base: see `mien.pipelines.bases.open_base`.
+            opened: a reader of faces.
+            files: its files.
+
+        Raises:
+            MissingAsset: when an identity is read, if ArcFace is not here; prompts and expressions need none.
+        """
+        from mien.evaluation.networks.faces import open_face_network
+        from mien.pipelines.bases import arcface_file
+
+        networks: list[Any] = []
+
+        def embed(seen: Seen) -> tuple[NDArray[np.float32], dict[str, Any]]:
+            if not networks:
+                networks.append(open_face_network("arcface", arcface_file(base)))
+            return networks[0]([seen.image], landmarks_of(seen)[None])["identity"][0], {}
+
+        # Arc2Face knows one prompt only, in which the face stands; it is put there where no words are given
+        reads_prompt = base != "arc2face" and not (Path(base) / "arc2face").is_dir()
+        own: dict[str, Path] = {}
+        with suppress(MissingAsset):
+            own["identity/arcface.onnx"] = arcface_file(base)
+        return cls(
+            reader_name=opened.name,
+            read=opened.read,
+            embed=embed,
+            crop=partial(expression_crop, size=CLIP_SIDE),
+            describe=lambda _: FULL_SIZE_PROMPT if reads_prompt else "",
+            files={**files, **own},
         )
 
 
@@ -116,15 +163,26 @@ def largest_face(reader: Any, picture: Any, source: str = "the picture") -> Face
     return next(iter(reader.read(picture, source).faces), None)
 
 
-def expression_crop(seen: Seen) -> Any:
-    """The face as the expression encoder wants it: float tensor [1, 3, 96, 96] in [-1, 1]."""
+def expression_crop(seen: Seen, size: int = 96) -> Any:
+    """The face as the expression encoder wants it: float tensor [1, 3, size, size] in [-1, 1]."""
     import torch
 
-    from mien.faces.alignment import CROP, crop_picture, expression_matrix
+    from mien.faces.alignment import crop_picture, expression_matrix
     from mien.pixels import picture_to_tensor
 
     points = torch.from_numpy(landmarks_of(seen))
-    return picture_to_tensor(crop_picture(seen.image, expression_matrix(points[None])[0], CROP))
+    return picture_to_tensor(crop_picture(seen.image, expression_matrix(points[None], size)[0], size))
+
+
+def face_crop(seen: Seen) -> Any:
+    """The face in ArcFace's framing as image encoders want it: float tensor [1, 3, 224, 224] in [-1, 1]."""
+    import torch
+
+    from mien.faces.alignment import arcface_matrix, crop_picture
+    from mien.pixels import picture_to_tensor
+
+    points = torch.from_numpy(landmarks_of(seen))
+    return picture_to_tensor(crop_picture(seen.image, arcface_matrix(points[None], CLIP_SIDE)[0], CLIP_SIDE))
 
 
 def landmarks_of(seen: Seen) -> NDArray[np.float32]:

@@ -64,6 +64,31 @@ def open_base(base: str | Path, dtype: torch.dtype = torch.float32) -> PortraitP
     )
 
 
+def is_small(base: str | Path) -> bool:
+    """Whether a base is of the studio's kind: told by the class of its autoencoder."""
+    if str(base) in EMBEDDED:
+        return True
+    index = Path(base) / INDEX
+    vae = read_json(index).get("vae") if index.is_file() else None
+    return vae is not None and vae[1] == "StudioAutoencoder"
+
+
+def arcface_file(base: str | Path) -> Path:
+    """The face recognition network whose embeddings a base of full size, or the adapters made for it, understand.
+
+    Arc2Face's own for Arc2Face, the one in its folder for a base that has one, else that of IP-Adapter-FaceID.
+
+    Raises:
+        MissingAsset: if it is not here; the message has the command that fetches it.
+    """
+    own = Path(base) / ARC2FACE["identity"]
+    if own.is_file():
+        return own
+    if str(base) == "arc2face" or (Path(base) / ARC2FACE["text_encoder"]).is_dir():
+        return arc2face_parts(require_asset("arc2face"))["identity"]
+    return require_asset("arcface-r50")
+
+
 def arc2face_parts(folder: Path) -> dict[str, Path]:
     """Arc2Face's own parts in a folder of its layout: ``unet``, ``text_encoder`` and ``identity`` (its ArcFace)."""
     return {part: folder / place for part, place in ARC2FACE.items()}

@@ -12,10 +12,8 @@ from mien.adapters.published import read_adapter
 from mien.assets import find_asset, require_asset
 from mien.assets.registry import asset, assets
 from mien.errors import BadInput, ConfigError, MissingAsset
-from mien.io import read_json
 from mien.loading import Loading, Lora
-from mien.pipelines.bases import INDEX, open_base
-from mien.pipelines.portrait import EMBEDDED
+from mien.pipelines.bases import is_small, open_base
 
 if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
@@ -44,7 +42,7 @@ def load(base: str, loading: Loading) -> PortraitPipeline:
         BadInput: if the base is of another kind, or there is no such device.
         ConfigError: if an adapter or a LoRA file does not fit the base.
     """
-    full = not _is_small(base)
+    full = not is_small(base)
     device = choose_device(loading.device, full)
     if loading.offload and device == "cpu":
         raise BadInput("Offloading keeps most of a model away from the GPU, and there is none here: leave it out.")
@@ -159,12 +157,3 @@ def add_loras(pipeline: PortraitPipeline, loras: tuple[Lora, ...]) -> None:
         pipeline.parts[f"lora:{lora.file.name}"] = lora.file
     if loras:
         pipeline.set_adapters(names, [lora.weight for lora in loras])
-
-
-def _is_small(base: str) -> bool:
-    """Whether a base is one of the studio's shape: told by the class of its autoencoder."""
-    if base in EMBEDDED:
-        return True
-    index = Path(base) / INDEX
-    vae = read_json(index).get("vae") if index.is_file() else None
-    return vae is not None and vae[1] == "StudioAutoencoder"

@@ -11,10 +11,12 @@ class ConditionEncoder(nn.Module):
 
     Attributes:
         condition_shape: shape of one condition, without the batch axis.
+        looks: whether it reads a face's picture beside its embedding.
         grid: side of the square grid of the picture that the tokens lie on, row by row; None where they have no place.
     """
 
     condition_shape: tuple[int, ...]
+    looks = False
     grid: int | None = None
 
     def null(self, batch: int) -> Tensor:

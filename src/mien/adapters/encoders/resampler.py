@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from diffusers.models.embeddings import IPAdapterFaceIDPlusImageProjection, IPAdapterPlusImageProjection
-from torch import Tensor, nn
+from torch import Tensor
 
 from mien.adapters.encoders.base import ConditionEncoder
 
@@ -72,6 +72,8 @@ class FaceResampler(ConditionEncoder):
         shortcut: tokens of the embedding plus what the picture adds (v2); else only the latter (v1).
     """
 
+    looks = True
+
     def __init__(
         self, token_dim: int, embedding_dim: int = 512, feature_dim: int = 1280, heads: int = 12, tokens: int = 4,
         depth: int = 4, shortcut: bool = True,
@@ -109,8 +111,3 @@ def face_and_picture(embedding: Tensor, features: Tensor) -> Tensor:
     width = max(embedding.shape[-1], features.shape[-1])
     rows = [F.pad(part, (0, width - part.shape[-1])) for part in (embedding[:, None].to(features), features)]
     return torch.cat(rows, 1)
-
-
-def is_resampler(encoder: nn.Module) -> bool:
-    """Whether an encoder reads an image encoder's tokens before its last layer."""
-    return isinstance(encoder, Resampler | FaceResampler)
