@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mien.conditions import MAX_POSE, Emotion
-from mien.diffusion.caching import Speed
+from mien.diffusion.caching import STEPS, Speed
 from mien.errors import BadInput, first_problem
 from mien.loading import Loading
 
@@ -52,16 +52,18 @@ class GenerateRequest(BaseModel):
         prompt: words; without them the identity picture is described.
         count: number of pictures; picture i has seed ``seed + i``.
         seed: seed of the first picture.
-        steps: denoising steps.
+        steps: denoising steps; 25 when None, or as many as the speed ``few`` was distilled for.
         scales: branch -> factor of its attention output (s_b of DESIGN section 1); 0 switches it off.
         guidance: dial -> weight of its guidance difference (FaceCrafter Eq. 6).
         base: ``studio``, ``sd15``, ``sdxl``, ``arc2face``, a folder, a ``.safetensors`` file or a name on the hub.
         loading: adapters and LoRA files that are added to it, its precision, and where it runs.
-        reader: who reads faces; ``auto`` is MediaPipe where it is installed, else the studio's own.
+        reader: who reads faces, see `mien.faces.names`; ``auto`` is MediaPipe where it is installed, else the studio's
+            own.
         retarget: put the identity's bones into the donor's landmarks; always so when a pose, an angle or a blendshape
             is given, since then there is no one donor to copy.
         scheduler: one of `Scheduler`; None is the base's own.
-        speed: ``exact``, or ``fast``: most steps reuse what changes slowly (docs/speed.md).
+        speed: ``exact``; ``fast``: most steps reuse what changes slowly; ``few``: a few steps of a distilled base
+            (docs/speed.md).
         guidance_rescale: 0 to 1, against over-saturation at high guidance (Lin et al. 2024, Eq. 15-16).
         provenance: write the record, the XMP packet and the invisible mark.
         output: folder for the PNG files.
@@ -84,12 +86,12 @@ class GenerateRequest(BaseModel):
     prompt: str | None = None
     count: Annotated[int, Field(ge=1, le=1000)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**63 - 1000)] = 0
-    steps: Annotated[int, Field(ge=1, le=1000)] = 25
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
     scales: dict[Branch, Annotated[float, Field(ge=0, le=10)]] = {}
     guidance: dict[Dial, Annotated[float, Field(ge=0, le=50)]] = {}
     base: str = "studio"
     loading: Loading = Loading()
-    reader: Literal["auto", "mediapipe", "studio"] = "auto"
+    reader: Annotated[str, AfterValidator(_known_reader)] = "auto"
     retarget: bool = False
     scheduler: Scheduler | None = None
     speed: Speed = "exact"
@@ -115,6 +117,20 @@ class GenerateRequest(BaseModel):
                     f"There is no blendshape called {name!r}; use ARKit's names, such as jawOpen or mouthSmileLeft."
                 )
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _the_usual_steps(cls, values: Any) -> Any:
+        """A record says how many there were, except where that stands beside the base's weights."""
+        if isinstance(values, dict) and values.get("steps") is None and values.get("speed") != "few":
+            return {**values, "steps": STEPS}
+        return values
+
+    @model_validator(mode="after")
+    def _few_steps_have_their_own_scheduler(self) -> GenerateRequest:
+        if self.speed == "few" and self.scheduler is not None:
+            raise BadInput("The few-step mode has a scheduler of its own: leave the scheduler out.")
+        return self
 
     @model_validator(mode="after")
     def _something_is_asked(self) -> GenerateRequest:
@@ -164,9 +180,11 @@ class GenerateRequest(BaseModel):
         return {role: path for role in ROLES if (path := getattr(self, role)) is not None} | self.people
 
     @property
-    def steps_run(self) -> int:
-        """Denoising steps of one picture."""
-        return self.steps if self.edit is None else max(1, round(self.steps * self.strength))
+    def steps_run(self) -> int | None:
+        """Denoising steps of one picture; None where only the base knows."""
+        if self.steps is None or self.edit is None:
+            return self.steps
+        return max(1, round(self.steps * self.strength))
 
     @property
     def builds_landmarks(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
 import torch
@@ -17,23 +17,24 @@ from mien.bench.peers import PEERS, Peer, StockPipeline
 from mien.bench.rig import CONDITIONS, conditions_for, rig
 from mien.bench.timing import Run, Timing, pairs, spread, take_turns
 from mien.bench.work import against, work
-from mien.diffusion.caching import SPEEDS, Caching, GuidanceInterval
+from mien.diffusion.caching import SPEEDS, Caching, GuidanceInterval, Speed
 from mien.errors import BadInput, first_problem
 from mien.pipelines.portrait import PortraitPipeline
 
 INTERVAL = GuidanceInterval(0.0, 0.6)
 """Differences of the last steps are left out altogether: the third way to save evaluations, measured alone."""
 
-MODES: dict[str, Caching] = {
+MODES: dict[str, Speed | Caching] = {
     "exact": SPEEDS["exact"],
     "fast": SPEEDS["fast"],
     "differences": Caching(differences=SPEEDS["fast"].differences),
     "features": Caching(features=SPEEDS["fast"].features),
     "interval": Caching(interval=INTERVAL),
+    "few": "few",
 }
-"""Ours: both modes, and each part of the fast one alone."""
+"""Ours: the modes, and each part of the fast one alone; ``few`` has its own number of steps."""
 
-Side = Literal["naive", "exact", "fast", "differences", "features", "interval", "controlnet", "ip-adapters"]
+Side = Literal["naive", "exact", "fast", "differences", "features", "interval", "few", "controlnet", "ip-adapters"]
 SIDES: tuple[Side, ...] = get_args(Side)
 Work = dict[str, float] | None
 PAIRS = (
@@ -42,7 +43,9 @@ PAIRS = (
     ("naive", "differences"),
     ("naive", "features"),
     ("naive", "interval"),
+    ("naive", "few"),
     ("exact", "fast"),
+    ("exact", "few"),
     ("controlnet", "exact"),
     ("controlnet", "fast"),
     ("ip-adapters", "exact"),
@@ -101,6 +104,7 @@ def sides(chosen: Sampling) -> dict[str, Run]:
 
     Raises:
         BadInput: if the base cannot be timed, or a peer is asked for beside a compiled UNet.
+        MissingAsset: if ``few`` is all that is asked for, and the base has no weights for it.
     """
     pipeline = rig(chosen.base, chosen.size, getattr(torch, chosen.dtype), chosen.device)
     asked: list[Peer] = [one for one in PEERS if one in chosen.sides]
@@ -111,6 +115,8 @@ def sides(chosen: Sampling) -> dict[str, Run]:
         pipeline.unet.compile(fullgraph=True)
     found: dict[str, Run] = {}
     for name in chosen.sides:
+        if name == "few" and len(chosen.sides) > 1 and not pipeline.has_few_steps:
+            continue  # most bases have not been distilled
         if name in peers:
             found[name] = _peer(chosen, pipeline, peers[name])
         else:
@@ -129,7 +135,8 @@ def ours(
     @torch.no_grad()
     def run() -> Tensor:
         found: Any = drawing(
-            **given, **options, num_inference_steps=chosen.steps, height=chosen.pixels, width=chosen.pixels,
+            **given, **options, num_inference_steps=None if name == "few" else chosen.steps,
+            height=chosen.pixels, width=chosen.pixels,
             identity_mode="prompt", scales=dict.fromkeys(BRANCHES, 1.0), generator=_generators(chosen),
             output_type="latent",
         )  # fmt: skip
@@ -189,7 +196,7 @@ def bench_sampling(chosen: Sampling, bar: Bar = silent) -> dict[str, Any]:
         "sides": {name: _told(timing, done[name], limits) for name, timing in timings.items()},
         "pairs": pairs(timings, PAIRS),
         "differences": differences({name: one for name, one in latents.items() if name not in PEERS}),
-    } | ({"memory": _memory(chosen)} if chosen.memory else {})
+    } | ({"memory": _memory(chosen, runs)} if chosen.memory else {})
 
 
 def _told(timing: Timing, done: Work, limits: dict[str, float]) -> dict[str, Any]:
@@ -207,9 +214,9 @@ def differences(latents: Mapping[str, Tensor]) -> dict[str, float]:
     return {f"{name}:{first}": float(f"{(one - own).norm() / own.norm():.3g}") for name, one in others.items()}
 
 
-def _memory(chosen: Sampling) -> dict[str, dict[str, float]]:
+def _memory(chosen: Sampling, names: Iterable[str]) -> dict[str, dict[str, float]]:
     settings = chosen.model_dump(mode="json") | {"steps": min(chosen.steps, 2), "memory": False}
-    return {side: peak_in_a_process(settings, side) for side in chosen.sides}
+    return {side: peak_in_a_process(settings, side) for side in names}
 
 
 def waiting(device: str) -> Run:

@@ -25,8 +25,10 @@ def animate(
     emotion: Annotated[str | None, typer.Option(metavar="NAME:0..1", help="A feeling, in every frame.")] = None,
     prompt: Annotated[str | None, typer.Option(help="What the words say, in every frame.")] = None,
     seed: Annotated[int, typer.Option(help="Of every frame.")] = 0,
-    steps: Annotated[int, typer.Option(help="Denoising steps of each frame.")] = 25,
-    speed: Annotated[str, typer.Option(metavar="NAME", help="exact or fast, see mien generate.")] = "exact",
+    steps: Annotated[
+        int | None, typer.Option(help="Denoising steps of each frame; 25, except with --speed few.")
+    ] = None,
+    speed: Annotated[str, typer.Option(metavar="NAME", help="exact, fast or few, see mien generate.")] = "exact",
     scale: Annotated[list[str] | None, typer.Option(metavar="BRANCH=NUMBER", help="See mien generate.")] = None,
     guidance: Annotated[list[str] | None, typer.Option(metavar="DIAL=NUMBER", help="See mien generate.")] = None,
     retarget: Annotated[

@@ -32,7 +32,7 @@ def sampling(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="naive, exact, fast, differences, features, interval, controlnet or ip-adapters; repeat.",
+            help="naive, exact, fast, differences, features, interval, few, controlnet or ip-adapters; repeat.",
         ),
     ] = None,
     rounds: Rounds = 5,

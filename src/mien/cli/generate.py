@@ -92,7 +92,9 @@ def generate(
     seed: Annotated[
         int, typer.Option(help="Seed of the first picture; the next has the next.", rich_help_panel=HOW)
     ] = 0,
-    steps: Annotated[int, typer.Option(help="Denoising steps.", rich_help_panel=HOW)] = 25,
+    steps: Annotated[
+        int | None, typer.Option(help="Denoising steps; 25, except with --speed few.", rich_help_panel=HOW)
+    ] = None,
     scale: Annotated[
         list[str] | None,
         typer.Option(
@@ -116,7 +118,10 @@ def generate(
         str | None, typer.Option(metavar="NAME", help="dpm++ (default), ddpm, ddim, euler or lcm.", rich_help_panel=HOW)
     ] = None,
     speed: Annotated[
-        str, typer.Option(metavar="NAME", help="exact, or fast: nearly the same picture sooner.", rich_help_panel=HOW)
+        str,
+        typer.Option(
+            metavar="NAME", help="exact; fast: nearly the same picture sooner; few: soonest.", rich_help_panel=HOW
+        ),
     ] = "exact",
     base: Annotated[
         str,
@@ -213,7 +218,8 @@ def generate(
     from mien.cli.progress import bar
     from mien.generate import generate as draw
 
-    with bar(request.count * request.steps_run, "drawing") as advance:
+    total = None if request.steps_run is None else request.count * request.steps_run
+    with bar(total, "drawing") as advance:
         files = draw(request, progress=lambda picture, step: advance(1))
     _report(files)
 

@@ -33,8 +33,8 @@ def sweep(
     count: Annotated[int, typer.Option("--steps", help="Pictures of the row.", min=2, max=60)] = 7,
     prompt: Annotated[str | None, typer.Option(help="What the words say, for all pictures.")] = None,
     seed: Annotated[int, typer.Option(help="Of all pictures.")] = 0,
-    denoising_steps: Annotated[int, typer.Option(help="Denoising steps.")] = 25,
-    speed: Annotated[str, typer.Option(metavar="NAME", help="exact or fast, see mien generate.")] = "exact",
+    denoising_steps: Annotated[int | None, typer.Option(help="Denoising steps; 25, except with --speed few.")] = None,
+    speed: Annotated[str, typer.Option(metavar="NAME", help="exact, fast or few, see mien generate.")] = "exact",
     base: Annotated[str, typer.Option(metavar="NAME|FOLDER", help="studio, or a folder.")] = "studio",
     no_provenance: NoProvenance = False,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the PNG files go.")] = Path(

@@ -16,7 +16,9 @@ from typing import Literal, NamedTuple
 
 from mien.errors import ConfigError
 
-Speed = Literal["exact", "fast"]
+Speed = Literal["exact", "fast", "few"]
+STEPS = 25
+"""Denoising steps where nobody says, except in few-step mode."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +136,10 @@ class Step(NamedTuple):
 SPEEDS: dict[Speed, Caching] = {
     "exact": Caching(),
     "fast": Caching(differences=DifferenceCaching(), features=FeatureReuse()),
+    "few": Caching(),
 }
-"""Modes by name. ``fast`` is measured in docs/speed.md; its numbers are ours (*inferred* from no paper)."""
+"""Modes by name. ``few`` makes one evaluation a step, of a UNet that was distilled for it (`mien.pipelines.few_step`),
+and has nothing to reuse. ``fast`` is measured in docs/speed.md; its numbers are ours (*inferred* from no paper)."""
 
 
 def caching_of(speed: Speed | Caching) -> Caching:
@@ -147,5 +151,5 @@ def caching_of(speed: Speed | Caching) -> Caching:
     if isinstance(speed, Caching):
         return speed
     if speed not in SPEEDS:
-        raise ConfigError(f"speed={speed!r} is unknown; choose {' or '.join(SPEEDS)}.")
+        raise ConfigError(f"speed={speed!r} is unknown; choose {', '.join(SPEEDS)}.")
     return SPEEDS[speed]

@@ -20,7 +20,7 @@ from mien.adapters.branch import Branch
 from mien.adapters.injection import Injection
 from mien.adapters.plan import Plan
 from mien.assets import embedded
-from mien.diffusion.caching import Caching, Speed, caching_of
+from mien.diffusion.caching import STEPS, Caching, Speed, caching_of
 from mien.diffusion.guidance import Guidance
 from mien.errors import BadInput
 from mien.models.text import encode_prompt
@@ -28,6 +28,8 @@ from mien.pipelines.adapters_folder import adapter_for, load_adapters, save_adap
 from mien.pipelines.autoencoders import decode_latents, vae_scale_factor
 from mien.pipelines.controlnet import ControlledRows, controlled_rows
 from mien.pipelines.features import branch_condition, with_picture
+from mien.pipelines.few_step import FILE as FEW_STEP
+from mien.pipelines.few_step import FewStepLora, in_few_steps, read_few_step, save_few_step
 from mien.pipelines.output import PortraitPipelineOutput
 from mien.pipelines.redraw import Redraw
 from mien.pipelines.request import (
@@ -99,6 +101,8 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         )
         self._name_tokenizer("tokenizer")
         self.adapters: dict[str, Branch] = dict(adapters or {})
+        # what the speed "few" draws with, where it does not lie in the folder
+        self.few_step: FewStepLora | None = None
         # where the weights lie, for a picture's record: a folder of ours as a whole, and parts, by name, elsewhere
         self.folder: Path | None = None
         self.parts: dict[str, Path] = {}
@@ -141,9 +145,27 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         return pipeline
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
-        """Save all components, and each adapter to ``adapters/<name>.safetensors``."""
+        """Save all components, each adapter to ``adapters/<name>.safetensors``, and what few-step mode draws with."""
         super().save_pretrained(save_directory, **kwargs)
         save_adapters(Path(save_directory), self.adapters)
+        if self.has_few_steps:
+            save_few_step(Path(save_directory) / FEW_STEP, *self.few_step_weights())
+
+    @property
+    def has_few_steps(self) -> bool:
+        """Whether there is what the speed ``few`` draws with."""
+        return self.few_step is not None or (self.folder is not None and (self.folder / FEW_STEP).is_file())
+
+    def few_step_weights(self) -> FewStepLora:
+        """What the speed ``few`` draws with, read once.
+
+        Raises:
+            MissingAsset: if this base has none.
+            ConfigError: if its file cannot be read.
+        """
+        if self.few_step is None:
+            self.few_step = read_few_step(None if self.folder is None else self.folder / FEW_STEP)
+        return self.few_step
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move the components and the adapters; arguments as for ``DiffusionPipeline.to``."""
@@ -180,7 +202,7 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         image: Tensor | None = None,
         region: Tensor | None = None,
         strength: float = 0.6,
-        num_inference_steps: int = 25,
+        num_inference_steps: int | None = None,
         speed: Speed | Caching = "exact",
         num_images_per_prompt: int = 1,
         generator: Generators = None,
@@ -215,9 +237,10 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
             image: pictures [P, 3, H, W] in [-1, 1] to change instead of drawing from noise alone (SDEdit).
             region: where they are changed, [P, H, W] in [0, 1]; everywhere when None.
             strength: how much, above 0 and up to 1: the share of the steps that is run.
-            num_inference_steps: denoising steps.
-            speed: ``"exact"``, or ``"fast"``: most steps make one evaluation and leave the deep blocks out
-                (:mod:`mien.diffusion.caching`); or a setting of one's own.
+            num_inference_steps: denoising steps; 25 when None, or those that ``"few"`` was distilled for.
+            speed: ``"exact"``; ``"fast"``: most steps make one evaluation and leave the deep blocks out
+                (:mod:`mien.diffusion.caching`); ``"few"``: a few steps of one evaluation, of a UNet distilled for it
+                with its guidance inside (:mod:`mien.pipelines.few_step`); or a setting of one's own.
             num_images_per_prompt: pictures of each row.
             generator: one a picture (then a picture's noise depends on its own generator alone), or one for all.
             latents: initial noise [P, C, h, w] instead of drawn noise.
@@ -234,7 +257,9 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
 
         Raises:
             BadInput: if a condition does not fit, or this base has no adapter for it.
+            MissingAsset: if ``"few"`` is asked for and this base has no weights for it.
         """
+        few = self.few_step_weights() if speed == "few" else None
         given = {"identity": identity, "landmarks": landmarks, "expression": expression, "emotion": emotion}
         scales, masks, steps = {**self.config["scales"], **(scales or {})}, dict(masks or {}), dict(steps or {})
         for option, names in {"scales": scales, "masks": masks, "steps": steps}.items():
@@ -244,7 +269,11 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         conditions = gather(prompt, given, identity_mode or self.config["identity_mode"], num_images_per_prompt)
         for name in [name for name in conditions.branches if not acts(scales.get(name, 1.0))]:
             del conditions.branches[name]
-        if isinstance(guidance, Guidance):
+        if few is not None:
+            said = ["text"] if conditions.has_text else []
+            asked = guidance, guidance_rescale, negative_prompt, num_inference_steps
+            guide = few.settings.guide((*said, *conditions.branches), *asked)
+        elif isinstance(guidance, Guidance):
             guide = guidance
         else:
             guide = build_guidance(conditions, guidance or {}, guidance_rescale, self.config["guidance"])
@@ -274,7 +303,8 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
                 steps={kind: span for kind, span in steps.items() if kind in names},
                 grid=size,
             )["mien"]
-        with placed([one for one in branches.values() if one.low_rank is not None], device), injection:
+        low_rank = [one for one in branches.values() if one.low_rank is not None]
+        with in_few_steps(self, few), placed(low_rank, device), injection:
             latents = self._denoise(
                 latents,
                 text.states,
@@ -283,7 +313,7 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
                 guide,
                 controlled,
                 redraw,
-                num_inference_steps,
+                num_inference_steps or (STEPS if few is None else few.settings.steps),
                 caching_of(speed),
                 generator,
                 callback_on_step_end,

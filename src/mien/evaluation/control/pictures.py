@@ -93,8 +93,8 @@ def draw_pairs(
             seeds = [settings.seed * SEEDS + pair.seed for pair in batch]
             images = draw_rows(
                 pipeline, steering(batch), seeds, scales=dict(settings.scales), guidance=dict(settings.guidance),
-                identity_mode=settings.identity_mode, num_inference_steps=settings.steps,
-                speed=settings.speed,
+                identity_mode=settings.identity_mode, speed=settings.speed,
+                num_inference_steps=None if settings.speed == "few" else settings.steps,
             )  # fmt: skip
             for pair, path, image in zip(batch, paths, images, strict=True):
                 write_png(path, finish(pair, image))

@@ -37,7 +37,7 @@ class ControlSettings:
         guidance: condition -> guidance weight.
         identity_mode: ``prompt`` or ``branch``, see the pipeline.
         animate: move each drawn picture's face onto the target's landmarks, see `animation`.
-        speed: ``exact`` or ``fast``, see the pipeline.
+        speed: ``exact``, ``fast``, or ``few`` with its own number of steps, see the pipeline.
         look_alikes: decoys a person, with the same skin, hair and glasses but other bones; 0 leaves that gallery out.
         draws: resamples of the bootstrap.
         cross_talk_people: people of the cross-talk matrix; 0 leaves it out.

@@ -25,8 +25,9 @@ _ONLY_FOR = {
     "landmarks": ("adapters/landmarks.safetensors",),
     "emotion": ("adapters/emotion.safetensors",),
     "expression": ("adapters/expression.safetensors", "expression_encoder/diffusion_pytorch_model.safetensors"),
+    "few": ("few_step.safetensors",),
 }
-"""What a condition's pictures depend on and others' do not."""
+"""What pictures of a condition, or of a mode, depend on and others do not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +76,10 @@ class ControlTools:
         own = {} if self.judge_attributes is None else {"studio": partial(picture_features, self.judge_attributes)}
         return own | dict(self.networks.sets)
 
-    def models_for(self, conditions: Iterable[str]) -> dict[str, str]:
+    def models_for(self, conditions: Iterable[str], speed: str = "exact") -> dict[str, str]:
         """Those of `models` that pictures under these conditions depend on; the base's own settings are no weights."""
-        idle = {file for condition, files in _ONLY_FOR.items() if condition not in conditions for file in files}
+        used = {*conditions, speed}
+        idle = {file for name, files in _ONLY_FOR.items() if name not in used for file in files}
         return {name: digest for name, digest in self.models.items() if name not in idle | {"model_index.json"}}
 
     def render(self, subject: Subject) -> Any:

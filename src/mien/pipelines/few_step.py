@@ -1,0 +1,208 @@
+"""Few-step mode: a distilled LoRA, and what it was distilled for, in one file beside the base.
+
+The file's tensors have the names of diffusers' LoRA files (``unet.LAYER.lora_A.weight``), so that
+``load_lora_weights`` reads it too; the header says for how many steps and which guidance it was made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mien.diffusion.few_step import few_step_scheduler
+from mien.diffusion.guidance import Guidance
+from mien.errors import BadInput, ConfigError, MissingAsset, first_problem
+from mien.io import atomic_path
+
+FILE = "few_step.safetensors"
+FORMAT = "mien-few-step"
+VERSION = "1"
+_PREFIX = "unet."
+
+
+class FewStep(BaseModel):
+    """What a LoRA was distilled for.
+
+    Attributes:
+        steps: number of steps; it draws well with this one only.
+        guidance: condition or ``text`` -> guidance weight that is inside.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: int = Field(ge=1)
+    guidance: dict[str, float]
+
+    def guide(
+        self,
+        present: Iterable[str],
+        guidance: Mapping[str, float] | Guidance | None,
+        rescale: float,
+        negative_prompt: str,
+        steps: int | None,
+    ) -> Guidance:
+        """The one evaluation of a call, with every condition.
+
+        Args:
+            present: conditions, and ``text``.
+            guidance: what the caller asks for, as are the others; nothing but what is inside can be had.
+            rescale: of the guidance.
+            negative_prompt: of the unconditional evaluation, which there is not.
+            steps: None where the caller does not say.
+
+        Raises:
+            BadInput: if something else is asked for.
+        """
+        weights = guidance if isinstance(guidance, Mapping) else {}
+        other = [name for name, weight in weights.items() if self.guidance.get(name) != weight]
+        if other or isinstance(guidance, Guidance) or rescale or negative_prompt:
+            told = ", ".join(f"{name}={weight:g}" for name, weight in self.guidance.items())
+            raise BadInput(
+                f"The few-step mode has its guidance inside ({told}): leave guidance, its rescaling and the negative "
+                "prompt out, or draw with the speed exact or fast."
+            )
+        if steps not in (None, self.steps):
+            raise BadInput(
+                f"The few-step mode of this base draws in {self.steps} steps: leave the number of steps out."
+            )
+        return Guidance((), start=frozenset(present))
+
+
+class FewStepLora(NamedTuple):
+    """A file.
+
+    Attributes:
+        tensors: ``LAYER.lora_A.weight`` and ``LAYER.lora_B.weight`` -> values.
+        settings: what it was distilled for.
+    """
+
+    tensors: dict[str, Tensor]
+    settings: FewStep
+
+
+def save_few_step(path: Path, tensors: Mapping[str, Tensor], settings: FewStep) -> None:
+    """Write a LoRA in fp16 with its settings, atomically."""
+    metadata = {"format": FORMAT, "version": VERSION, "config": settings.model_dump_json()}
+    half = {f"{_PREFIX}{name}": value.detach().to("cpu", torch.float16).contiguous() for name, value in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(half, temporary, metadata=metadata)
+
+
+def read_few_step(path: Path | None) -> FewStepLora:
+    """Read a file of :func:`save_few_step`; None is the place of a base that has none.
+
+    Raises:
+        MissingAsset: if it is not there.
+        ConfigError: if it is another file, of a later version, or incomplete.
+    """
+    if path is None or not path.is_file():
+        raise MissingAsset(
+            "This base has no few-step weights: distil it with a few-step preset of  mien train  and load the file "
+            "with --adapter, draw with the speed exact or fast, or load an LCM LoRA with --lora."
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key.removeprefix(_PREFIX): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ConfigError(f"{path} is not a safetensors file ({error}); fetch it again.") from error
+    if (metadata.get("format"), metadata.get("version")) != (FORMAT, VERSION):
+        raise ConfigError(f"{path} holds no few-step weights that this mien reads; update mien, or fetch it again.")
+    if any(key.replace("lora_A", "lora_B") not in tensors for key in tensors):
+        raise ConfigError(f"{path} holds half of a LoRA; fetch it again.")
+    try:
+        settings = FewStep.model_validate(json.loads(metadata["config"]))
+    except (KeyError, json.JSONDecodeError, ValidationError) as error:
+        told = first_problem(error).what if isinstance(error, ValidationError) else str(error)
+        raise ConfigError(f"{path} carries no readable settings ({told}); fetch it again.") from error
+    return FewStepLora(tensors, settings)
+
+
+def is_few_step(path: Path) -> bool:
+    """Whether a safetensors file says that it is one of these."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("format") == FORMAT
+    except (SafetensorError, OSError):
+        return False
+
+
+@contextmanager
+def in_few_steps(pipeline: Any, lora: FewStepLora | None) -> Iterator[None]:
+    """A pipeline with a distilled UNet and its solver for a while; as it is where there is no LoRA.
+
+    Args:
+        pipeline: a diffusers pipeline.
+        lora: see :func:`read_few_step`.
+
+    Raises:
+        ConfigError: if the LoRA is for another base.
+    """
+    if lora is None:
+        yield
+        return
+    own = pipeline.scheduler
+    with fused(pipeline.unet, lora.tensors):
+        pipeline.scheduler = few_step_scheduler(own.config)
+        try:
+            yield
+        finally:
+            pipeline.scheduler = own
+
+
+@contextmanager
+def fused(unet: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """The UNet with a LoRA added to its weights, W + B A, for a while; the very tensors W come back afterwards.
+
+    Args:
+        unet: the base; layers that carry a LoRA of peft's have it added to the weights beneath.
+        tensors: of :class:`FewStepLora`.
+
+    Raises:
+        ConfigError: if a layer is not there, or has another shape.
+    """
+    kept: list[tuple[nn.Parameter, Tensor]] = []
+    try:
+        with torch.no_grad():
+            for layer, down, up in _pairs(tensors):
+                weight = _weight(unet, layer)
+                update = _product(layer, down.to(weight.device).float(), up.to(weight.device).float(), weight)
+                kept.append((weight, weight.data))
+                weight.data = (weight.data.float() + update).to(weight.dtype)
+        yield
+    finally:
+        for weight, own in kept:
+            weight.data = own
+
+
+def _pairs(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor, Tensor]]:
+    for key, down in tensors.items():
+        if key.endswith(".lora_A.weight"):
+            layer = key.removesuffix(".lora_A.weight")
+            yield layer, down, tensors[f"{layer}.lora_B.weight"]
+
+
+def _weight(unet: nn.Module, layer: str) -> nn.Parameter:
+    try:
+        module: Any = unet.get_submodule(layer)
+    except AttributeError as error:
+        raise ConfigError(f"The few-step weights are for another base: this one has no {layer}.") from error
+    module = module.get_base_layer() if hasattr(module, "get_base_layer") else module
+    return module.weight
+
+
+def _product(layer: str, down: Tensor, up: Tensor, weight: Tensor) -> Tensor:
+    """B A in the shape of a linear layer's weight, or of a convolution's, whose A holds the kernel."""
+    found = up.flatten(1) @ down.flatten(1)
+    if found.numel() != weight.numel() or up.shape[0] != weight.shape[0]:
+        raise ConfigError(f"The few-step weights are for another base: its {layer} has another shape.")
+    return found.view(weight.shape)
