@@ -155,6 +155,9 @@ def test_another_adapter_is_another_model(tmp_path: Path) -> None:
     (tmp_path / "encoder" / "weights.safetensors").write_bytes(b"other")
     encoded = with_model(tools, pipeline, ModelSpec(expression_encoder=str(tmp_path / "encoder")))
     assert encoded.models.keys() - tools.models.keys() == {"expression_encoder/weights.safetensors"}
+    (tmp_path / "scheduler_config.json").write_text('{"prediction_type": "epsilon"}')
+    noise = with_model(tools, pipeline, ModelSpec(scheduler=str(tmp_path)))
+    assert noise.models.keys() - tools.models.keys() == {"scheduler/scheduler_config.json"}
     pipeline.vae_scale_factor = 4
     with pytest.raises(BadInput, match="32 pixels"):
         with_model(tools, pipeline, ModelSpec())
@@ -172,6 +175,13 @@ def test_a_spec_names_any_file_of_a_run(tmp_path: Path, monkeypatch: pytest.Monk
     assert spec.adapter_file("identity") == file
     pictures = spec.applied(SETTINGS).of_pictures()
     assert pictures["identity_mode"] == "branch" and "identity_mode" not in SETTINGS.of_pictures()
+
+
+def test_a_spec_brings_the_prediction_type_of_its_unet(tmp_path: Path) -> None:
+    (tmp_path / "scheduler_config.json").write_text('{"prediction_type": "epsilon", "beta_start": 0.5}')
+    solver, other = (ModelSpec(scheduler=one).load().scheduler for one in (None, str(tmp_path)))
+    assert (solver.config.prediction_type, other.config.prediction_type) == ("v_prediction", "epsilon")
+    assert type(other) is type(solver) and other.config.beta_start == solver.config.beta_start
 
 
 def test_fast_pictures_lie_in_a_folder_of_their_own() -> None:

@@ -160,6 +160,24 @@ def test_a_base_is_fine_tuned_on_restyled_pictures(trained: Path) -> None:
     assert torch.equal(base(noise, 500, text).sample, before)
 
 
+def test_a_base_learns_to_predict_noise_and_what_is_trained_on_it_knows(trained: Path) -> None:
+    from mien.io import read_json
+    from mien.training.presets import PRESETS
+    from mien.training.run import build_objective
+
+    run = {"pictures": 4, "batch": 2, "log_every": 1}
+    train("studio-epsilon", data=trained.parent / "data", runs=trained, overrides=run, quiet=True)
+    config = read_json(trained / "studio-epsilon" / "export" / "scheduler" / "scheduler_config.json")
+    assert config["prediction_type"] == "epsilon"
+    needs = ("studio-epsilon", *PRESETS["studio-faceid"].needs)
+    objective = build_objective(PRESETS["studio-faceid"].model_copy(update={"needs": needs}), trained)
+    assert objective.scheduler.config["prediction_type"] == "epsilon"
+    base = build_objective(PRESETS["studio-faceid"], trained)
+    assert base.scheduler.config["prediction_type"] == "v_prediction"
+    own, other = (next(iter(one.unet.parameters())) for one in (objective, base))
+    assert not torch.equal(own, other), "the UNet goes with the schedule"
+
+
 def test_a_controlnet_learns_beside_the_frozen_base(trained: Path) -> None:
     from diffusers import ControlNetModel
 

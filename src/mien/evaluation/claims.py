@@ -153,10 +153,10 @@ CLAIMS: tuple[Claim, ...] = (
       for key, metric, what in (("exp", "mediapipe.exp", "expression"), ("identity", "identity.cosine", "likeness"))),
     _emojidiff("site-parallel-best", _EXP, ("site-parallel", ("site-serial", "site-self", "site-controlnet")),
                "Parallel cross-attention transfers the expression better than the best of the other three sites."),
-    _emojidiff("ani-vs-none", "identity.cosine", ("ica", "ani-none"),
-               "ICA with adaptive noise inversion ends nearer to the wanted person than with the plain estimate."),
-    _emojidiff("ani-vs-drop", "identity.cosine", ("ica", "ani-drop"),
-               "ICA with adaptive noise inversion ends nearer to the wanted person than without the noisiest steps."),
+    *(_emojidiff(f"ani-vs-{other}{base}", "identity.cosine", (f"ica{base}", f"ani-{other}{base}"),
+                 f"ICA with adaptive noise inversion ends nearer to the wanted person than {said}{where}.")
+      for base, where in (("", ""), ("-epsilon", ", on a base that predicts noise"))
+      for other, said in (("none", "with the plain estimate"), ("drop", "without the noisiest steps"))),
     *(_emojidiff(f"generalises-{name}", _EXP, (name, "ica"),
                  f"The unchanged adapter transfers the expression on {said} as on its own base.", 0.1)
       for name, said in (("style", "a base fine-tuned on another style"), ("lora", "a base with a LoRA"))),

@@ -17,8 +17,10 @@ from mien.io import read_json
 if TYPE_CHECKING:
     from mien.evaluation.control.settings import ControlSettings
 
-_FOLDERS = ("unet", "lora", "controlnet", "text_encoder", "expression_encoder")
+_FOLDERS = ("unet", "scheduler", "lora", "controlnet", "text_encoder", "expression_encoder")
 """Fields of a spec that name the folder of a network."""
+_FILES = {"few_step": "few_step.safetensors"}
+"""Those that name a file, as a run exports it."""
 
 
 class ModelSpec(BaseModel):
@@ -28,19 +30,22 @@ class ModelSpec(BaseModel):
         base: ``studio``, or the folder of a base.
         adapters: branch -> adapter file in the place of the base's own; None takes a branch away.
         unet: folder of a UNet in the place of the base's, as a fine-tuning makes one.
+        scheduler: folder of the noise schedule that the UNet was trained on, where it predicts something else than the
+            base's; the solver stays the base's.
         lora: folder of a LoRA on the UNet, in the layout of ``load_lora_weights``.
+        few_step: file of few-step weights in the place of the base's own.
         controlnet: folder of a ControlNet that reads the landmark pictures in the place of the landmarks branch, or the
             tokens of an adapter of the site ``controlnet``.
         text_encoder: folder of a text encoder in the place of the base's, as the joint stage trains one; e(0) stays the
             base's own.
-        expression_encoder: folder of an expression encoder in the place of the base's. For this and the five above,
+        expression_encoder: folder of an expression encoder in the place of the base's. For this and the six above,
             the name of a preset stands for its run in the user's cache, ``PRESET:FILE`` for an adapter of another name.
         identity_mode: ``prompt`` or ``branch``, see the pipeline.
         conditions: what it is told; None is whatever it has a branch for.
         scales: branch -> scale.
         guidance: condition -> guidance weight.
         steps: denoising steps; None leaves the protocol's.
-        speed: ``exact`` or ``fast``, see the pipeline.
+        speed: ``exact``, ``fast`` or ``few``, see the pipeline.
         dtype: of the base and its branches.
         retarget: landmarks with the identity's bones.
         animate: the picture's face is moved onto the target's landmarks after it was drawn, see `control.animation`.
@@ -52,7 +57,9 @@ class ModelSpec(BaseModel):
     base: str = "studio"
     adapters: dict[str, str | None] = {}
     unet: str | None = None
+    scheduler: str | None = None
     lora: str | None = None
+    few_step: str | None = None
     controlnet: str | None = None
     text_encoder: str | None = None
     expression_encoder: str | None = None
@@ -87,7 +94,7 @@ class ModelSpec(BaseModel):
         """
         for name in self.adapters:
             self.adapter_file(name)
-        for part in _FOLDERS:
+        for part in (*_FOLDERS, *_FILES):
             self.folder(part)
 
     def load(self) -> Any:
@@ -106,6 +113,10 @@ class ModelSpec(BaseModel):
             from diffusers import UNet2DConditionModel
 
             pipeline.register_modules(unet=UNet2DConditionModel.from_pretrained(unet).float().eval())
+        if (scheduler := self.folder("scheduler")) is not None:
+            kind = type(pipeline.scheduler)
+            trained = read_json(scheduler / "scheduler_config.json")["prediction_type"]
+            pipeline.register_modules(scheduler=kind.from_config(pipeline.scheduler.config, prediction_type=trained))
         if (lora := self.folder("lora")) is not None:
             pipeline.unet.load_lora_adapter(lora, weight_name="pytorch_lora_weights.safetensors", prefix="unet")
         for name in self.adapters:
@@ -114,6 +125,10 @@ class ModelSpec(BaseModel):
                 pipeline.adapters.pop(name, None)
             else:
                 pipeline.adapters[name] = next(iter(load_adapter(file).values()))
+        if (few_step := self.folder("few_step")) is not None:
+            from mien.pipelines.few_step import read_few_step
+
+            pipeline.few_step = read_few_step(few_step)
         if (controlnet := self.folder("controlnet")) is not None:
             from diffusers import ControlNetModel
 
@@ -139,13 +154,13 @@ class ModelSpec(BaseModel):
         return None if place is None else _found(place, f"adapters/{name}.safetensors")
 
     def folder(self, part: str) -> Path | None:
-        """Where the network is that takes the place of the base's ``text_encoder`` and so on, if one does.
+        """Where the network (or file) is that takes the place of the base's ``text_encoder`` and so on, if one does.
 
         Raises:
             MissingAsset: if it is not there.
         """
         place = getattr(self, part)
-        return None if place is None else _found(place, part)
+        return None if place is None else _found(place, _FILES.get(part, part))
 
     def hashes(self, base: Mapping[str, str]) -> dict[str, str]:
         """sha256 of what pictures depend on, by its place in a model folder, from those of the base alone."""
@@ -158,7 +173,10 @@ class ModelSpec(BaseModel):
                 used[f"adapters/{name}.safetensors"] = sha256_of(file)
         for part in _FOLDERS:
             if (folder := self.folder(part)) is not None:
-                used |= {f"{part}/{file.name}": sha256_of(file) for file in sorted(folder.glob("*.safetensors"))}
+                kept = "scheduler_config.json" if part == "scheduler" else "*.safetensors"
+                used |= {f"{part}/{file.name}": sha256_of(file) for file in sorted(folder.glob(kept))}
+        if (few_step := self.folder("few_step")) is not None:
+            used[_FILES["few_step"]] = sha256_of(few_step)
         if self.dtype != "float32":
             used["dtype"] = self.dtype  # no file, but pictures depend on it as on one
         return used

@@ -111,7 +111,7 @@ def base_sizes(unet: Mapping[str, Any]) -> str:
 
 def base_scheduler(sources: Sources) -> Any:
     """The noise schedule a base was trained on."""
-    path: Any = sources.parts.get("scheduler")
+    path: Any = sources.find("scheduler")
     return studio_scheduler() if path is None else DDPMScheduler.from_pretrained(path)
 
 

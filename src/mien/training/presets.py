@@ -16,6 +16,10 @@ _MODULES = ("studio-pretrained-landmarks", "studio-pretrained-emotion")
 _SEEN = ("studio-autoencoder", "studio-identity")
 _BASE_NEEDS = (*_SEEN, "studio-base")
 
+_FILES = {"identity": "faceid"}
+_FEW_STEP = {"landmarks": 0.75, "emotion": 0.6, "expression": 0.2, "identity": 0.5}
+"""Odds of the studio's branches in a trajectory; identity in prompts without the face."""
+
 _SHIPPED = [
     TrainConfig(name="studio-autoencoder", objective="autoencoder:AutoencoderObjective", pictures=60_000, batch=24,
                 lr=1e-3, warmup=1200, decay=1.0, final_lr=0.02, weight_decay=0.0),
@@ -45,6 +49,11 @@ _SHIPPED = [
                 pictures=60_000, lr=1e-3,
                 options={"kind": "expression", "init": "adapters/image_prompt.safetensors", "companions": _FACEID,
                          "drop": 0.05, "emphasis": 2.0, "prompts": (0.2, 0.4, 0.2, 0.2)}),
+    TrainConfig(name="studio-few-step", objective="few_step:FewStepObjective", pictures=18_000, batch=32, lr=2e-3,
+                weight_decay=0.0, needs=(*_BASE_NEEDS, "studio-landmarks", "studio-emotion", "studio-faceid",
+                                         "studio-expression-encoder", "studio-e-adapter-exact", "studio-e-adapter"),
+                options={"branches": {name: f"adapters/{_FILES.get(name, name)}.safetensors" for name in _FEW_STEP},
+                         "odds": _FEW_STEP, "trajectories": 800, "emphasis": 1.0, "prompts": (0.15, 0.4, 0.35, 0.1)}),
     TrainConfig(name="studio-reader", objective="reader:ReaderObjective", pictures=500_000,
                 batch=64, lr=1e-3),
     TrainConfig(name="studio-detector", objective="detector:DetectorObjective", pictures=200_000, batch=64, lr=1e-3),
@@ -66,7 +75,8 @@ def _joint(name: str, seed: int = 0, **options: Any) -> TrainConfig:
 
 
 _INVERSIONS = tuple(
-    (f"{'' if inversion == 'ani' else '-' + inversion}{f'-seed{seed}' if seed else ''}", seed, inversion)
+    (f"{kind}{'' if inversion == 'ani' else '-' + inversion}{f'-seed{seed}' if seed else ''}", seed, inversion, base)
+    for kind, base in (("", ()), ("-epsilon", ("studio-epsilon",)))
     for inversion in ("ani", "none", "drop") for seed in (0, 1, 2)
 )  # fmt: skip
 
@@ -77,6 +87,18 @@ def _refined(name: str, start: str, templates: bool = False, pictures: int = 10_
         pictures=pictures, batch=16, lr=lr,
         options={"kind": "expression", "init": "adapters/expression.safetensors", "companions": _OWN_IDENTITY,
                  "drop": 0.05, "emphasis": 2.0, "prompts": (0.3, 0.3, 0.2, 0.2), "templates": templates},
+    )  # fmt: skip
+
+
+def _few_step(
+    name: str, needs: tuple[str, ...], odds: dict[str, float], prompts: tuple[float, ...], files: dict[str, str]
+) -> TrainConfig:
+    """A base of full size: its own branches, 20,000 trajectories."""
+    branches = {kind: files.get(kind, f"adapters/{kind}.safetensors") for kind in odds}
+    return TrainConfig(
+        name=name, objective="few_step:FewStepObjective", needs=(*_BASE_NEEDS, "studio-expression-encoder", *needs),
+        pictures=200_000, batch=16, lr=1e-4, weight_decay=0.0,
+        options={"branches": branches, "odds": odds, "prompts": prompts, "rank": 32, "trajectories": 20_000},
     )  # fmt: skip
 
 
@@ -119,14 +141,22 @@ _COMPARISONS = [
                          "prompts": (0.3, 0.3, 0.2, 0.2), "templates": True}),
     *(TrainConfig(name=f"studio-alignment{suffix}", objective="alignment:AlignmentObjective", pictures=4_000, batch=16,
                   lr=2.5e-4, seed=seed, betas=(0.5, 0.999),
-                  needs=(*_BASE_NEEDS, "studio-expression-encoder", "studio-e-adapter-exact", "studio-reader"),
+                  needs=(*base, *_BASE_NEEDS, "studio-expression-encoder", "studio-e-adapter-exact", "studio-reader"),
                   options={"emphasis": 2.0, "templates": True, "inversion": inversion})
-      for suffix, seed, inversion in _INVERSIONS),
+      for suffix, seed, inversion, base in _INVERSIONS),
+    # The base made to predict noise, as Stable Diffusion does: what ANI was made for.
+    TrainConfig(name="studio-epsilon", objective="finetune:FineTuneObjective", needs=_BASE_NEEDS, pictures=16_000,
+                batch=16, lr=3e-4, options={"prediction_type": "epsilon", "prompts": (0.3, 0.3, 0.3, 0.1)}),
     # Other bases for the adapter as it is: one fine-tuned on restyled pictures, one with a LoRA of another style.
-    TrainConfig(name="studio-restyled", objective="restyled:RestyledObjective", needs=_BASE_NEEDS, pictures=8_000,
+    TrainConfig(name="studio-restyled", objective="finetune:FineTuneObjective", needs=_BASE_NEEDS, pictures=8_000,
                 batch=16, lr=3e-4, options={"style": "cartoon", "prompts": (0.3, 0.3, 0.3, 0.1)}),
-    TrainConfig(name="studio-lora", objective="restyled:RestyledObjective", needs=_BASE_NEEDS, pictures=8_000,
+    TrainConfig(name="studio-lora", objective="finetune:FineTuneObjective", needs=_BASE_NEEDS, pictures=8_000,
                 batch=16, lr=2e-3, options={"style": "engraving", "rank": 16, "prompts": (0.3, 0.3, 0.3, 0.1)}),
+    # Few-step mode for other bases, from their branches; budgets are inferred. Write --set trajectories=... for more.
+    _few_step("facecrafter-few-step", ("facecrafter-joint",), {"landmarks": 0.75, "emotion": 0.6},
+              prompts=(0.0, 0.9, 0.0, 0.1), files={}),
+    _few_step("emojidiff-few-step", ("emojidiff-alignment",), {"expression": 0.75, "identity": 0.9},
+              prompts=(0.9, 0.0, 0.0, 0.1), files={"identity": "adapters/expression_identity.safetensors"}),
     # The paper's settings (sec. 4.1), for --base arc2face and photographs; the rates are inferred.
     TrainConfig(name="facecrafter-landmarks", objective="branch:BranchObjective", needs=_BASE_NEEDS, batch=16,
                 pictures=1_600_000, lr=1e-4, decay=0.0, betas=(0.9, 0.999),

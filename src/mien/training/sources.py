@@ -42,7 +42,7 @@ class Sources:
         Raises:
             MissingAsset: if no folder has it; the message says how to get it.
         """
-        found = self._known(part)
+        found = self.find(part)
         if found is None:
             raise MissingAsset(
                 f"No trained '{part}' in {self._places()}: train the stage that makes it first "
@@ -59,7 +59,7 @@ class Sources:
         from mien.assets import require_asset
         from mien.assets.registry import assets
 
-        if (found := self._known(name)) is not None:
+        if (found := self.find(name)) is not None:
             return found
         if Path(name).exists():
             return Path(name)
@@ -70,7 +70,8 @@ class Sources:
             "of  mien assets list."
         )
 
-    def _known(self, part: str) -> Path | None:
+    def find(self, part: str) -> Path | None:
+        """Folder or file of a part, or None."""
         if part in self.parts:
             return self.parts[part]
         for folder in self.folders:

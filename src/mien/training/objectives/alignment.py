@@ -108,6 +108,13 @@ class AlignmentObjective(BranchObjective):
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
+        diffusion, identity, expression = self.terms(batch, generator)
+        logs = {"diffusion": diffusion, "identity": identity, "expression": expression}
+        told: Logs = {name: value.detach() for name, value in logs.items()}  # type: ignore[assignment]
+        return diffusion + self.w_id * identity + self.w_exp * expression, told
+
+    def terms(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """The diffusion loss, the identity term and the expression term of a batch, not weighted."""
         latents, places = batch["latents"], 1 + self.emphasis * batch["places"]
         noised, timesteps, noise = noisy(self.scheduler, latents, generator)
         with_both, alone = self._two(batch, noised, timesteps)
@@ -124,9 +131,7 @@ class AlignmentObjective(BranchObjective):
         wanted = self.reader(self._template(latents), points)
         expression = (self.reader(pictures[0], points) - wanted).abs().mean(1)
         identity, expression = ((term * counted).sum() / counted.sum().clamp(min=1) for term in (identity, expression))
-        logs = {"diffusion": diffusion, "identity": identity, "expression": expression}
-        told: Logs = {name: value.detach() for name, value in logs.items()}  # type: ignore[assignment]
-        return diffusion + self.w_id * identity + self.w_exp * expression, told
+        return diffusion, identity, expression
 
     def _two(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> list[Tensor]:
         """The UNet's outputs with identity and expression, and with the identity alone; one call."""

@@ -1,4 +1,4 @@
-"""Fine-tune a base on pictures in another style, whole or through a LoRA: bases that an adapter has never seen."""
+"""Fine-tune a base, whole or through a LoRA: on pictures in another style, or to another prediction type."""
 
 from __future__ import annotations
 
@@ -9,24 +9,35 @@ import torch
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
+from mien.training.diffusion import PredictionType
 from mien.training.objectives.frozen import FrozenBaseObjective
 from mien.training.sources import Sources
 
 _ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 
 
-class RestyledObjective(FrozenBaseObjective):
-    """The diffusion loss on restyled pictures, prompts as the base knows them; text encoder and autoencoder stay.
+class FineTuneObjective(FrozenBaseObjective):
+    """The diffusion loss of a base, prompts as it knows them; text encoder and autoencoder stay.
 
     Args:
         sources: where the base is.
-        style: of `mien.data.restyle`.
+        style: of `mien.data.restyle`; None leaves the pictures as they are.
         rank: of a LoRA on all attention layers; None trains the whole UNet.
+        prediction_type: what the UNet learns to predict; None is what it predicts already.
         **settings: see :class:`FrozenBaseObjective`.
     """
 
-    def __init__(self, sources: Sources, style: str, rank: int | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        style: str | None = None,
+        rank: int | None = None,
+        prediction_type: PredictionType | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__(sources, "identity", **settings)
+        if prediction_type is not None:
+            self.scheduler.register_to_config(prediction_type=prediction_type)
         self.style, self.rank = style, rank
         if self.attention == "explicit":
             self.unet.set_attn_processor(AttnProcessor())
@@ -48,8 +59,9 @@ class RestyledObjective(FrozenBaseObjective):
         return {"unet": self.unet} if self.rank is None else {}
 
     def export(self, folder: Path) -> None:
-        """``unet/``, or ``lora/`` in the layout of ``load_lora_weights``."""
+        """``unet/``, or ``lora/`` in the layout of ``load_lora_weights``; ``scheduler/``."""
         super().export(folder)
+        self.scheduler.save_pretrained(folder / "scheduler")
         if self.rank is not None:
             from diffusers import StableDiffusionPipeline
             from peft import get_peft_model_state_dict
