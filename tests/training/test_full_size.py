@@ -22,6 +22,7 @@ from mien.data.corpus import Corpus
 from mien.errors import ConfigError, MissingAsset
 from mien.faces.alignment import crop_picture, expression_matrix
 from mien.faces.networks import StudioFaceNet
+from mien.pipelines.few_step import FILE, read_few_step
 from mien.training.bases import base_sizes, base_sources
 from mien.training.features import expression_features, training_landmarks
 from mien.training.objectives.branch import BranchObjective
@@ -117,6 +118,13 @@ def test_the_three_stages_run_by_changing_the_base_alone(base: str, assets: Path
         assert done["finished"] and np.isfinite(done["logs"]["loss"]) and "shuffled_900" in done["logs"]
         adapters = tmp_path / name / "export" / "adapters"
         assert {path.stem for path in adapters.iterdir()} == {"expression", "expression_identity"}
+    few = preset("emojidiff-few-step").options | {"steps": 2, "teacher": 4, "trajectories": 20, "rank": 2}
+    train(
+        "emojidiff-few-step", data=assets / "pairs", base=base, runs=tmp_path, overrides=STEPS | {"options": few},
+        quiet=True,
+    )  # fmt: skip
+    distilled = read_few_step(tmp_path / "emojidiff-few-step" / "export" / FILE)
+    assert distilled.settings.steps == 2 and any(value.abs().max() > 0 for value in distilled.tensors.values())
     start, faceid = published(assets, base)
     (expression,) = load_adapter(adapters / "expression.safetensors").values()
     (identity,) = load_adapter(adapters / "expression_identity.safetensors").values()

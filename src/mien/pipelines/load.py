@@ -14,6 +14,7 @@ from mien.assets.registry import asset, assets
 from mien.errors import BadInput, ConfigError, MissingAsset
 from mien.loading import Loading, Lora
 from mien.pipelines.bases import is_small, open_base
+from mien.pipelines.few_step import is_few_step, read_few_step
 
 if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
@@ -87,13 +88,17 @@ def add_adapters(pipeline: PortraitPipeline, places: tuple[str, ...]) -> None:
 
     Args:
         pipeline: the base.
-        places: files of mien's or of the layouts in :mod:`mien.adapters.published`, or names of assets.
+        places: files of mien's or of the layouts in :mod:`mien.adapters.published`, or names of assets; a file of
+            few-step weights is what the speed ``few`` draws with.
 
     Raises:
         MissingAsset, ConfigError: if a file is not there, cannot be read, or was made for another base.
     """
     for place in places:
         file = require_asset(place) if place in assets() and not Path(place).exists() else Path(place)
+        if is_few_step(file):
+            pipeline.few_step, pipeline.parts["few_step"] = read_few_step(file), file
+            continue
         for branch in read_adapter(file, pipeline.unet, dtype=pipeline.unet.dtype).values():
             for name in [name for name, own in pipeline.adapters.items() if own.kind == branch.kind]:
                 del pipeline.adapters[name]

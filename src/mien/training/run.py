@@ -14,7 +14,7 @@ from mien.io import cache_folder
 from mien.training.config import TrainConfig
 from mien.training.presets import SHIPPED, preset
 
-ON_A_BASE = ("branch", "joint", "controlnet", "alignment")
+ON_A_BASE = ("branch", "joint", "controlnet", "alignment", "few_step")
 """Objectives that train something beside a frozen base, whichever it is."""
 
 

@@ -23,6 +23,7 @@ from mien.training.diffusion import weighted_mse
 from mien.training.examples import Examples
 from mien.training.objective import Logs
 from mien.training.objectives.frozen import FrozenBaseObjective
+from mien.training.prompts import Kind
 from mien.training.sources import Sources
 from mien.training.trajectories import GROUP, Trajectories, asked, draw, draw_setting, joined, kept_groups
 
@@ -158,6 +159,7 @@ class FewStepObjective(FrozenBaseObjective):
         """Trajectories ``which`` [B] of ``paths``, with everything that their pictures were asked for with."""
         rows, other = paths.rows[which].numpy(), paths.other[which].numpy()
         found = examples.batch(rows, other, paths.prompt[which].numpy())
+        found["said"] = paths.prompt[which] != Kind.EMPTY
         found["path"] = paths.latents[which][:, :: self.teacher // self.few.steps].float()
         for name in self.branches:
             found |= {name: examples.condition(name, rows, other), f"has_{name}": paths.present[name][which]}
@@ -193,6 +195,18 @@ class FewStepObjective(FrozenBaseObjective):
         plan = self.injection.condition(tokens, present={name: batch[f"has_{name}"] for name in self.branches})
         noised = noised.contiguous(memory_format=torch.channels_last)
         return self.unet(noised, timesteps, cross_attention_kwargs=plan, **self.told(batch)).sample
+
+    def told(self, batch: dict[str, Tensor], copies: int = 1) -> dict[str, Any]:
+        """As `PortraitXLPipeline` tells SDXL: zeros for no prompt, and the size that is drawn."""
+        found = super().told(batch, copies)
+        if (added := found.get("added_cond_kwargs")) is None:
+            return found
+        said = batch["said"].repeat(copies)[:, None].float()
+        sizes = torch.cat([added["time_ids"][:, 4:], added["time_ids"][:, 2:]], 1)
+        return {
+            "encoder_hidden_states": found["encoder_hidden_states"] * said[:, None],
+            "added_cond_kwargs": {"text_embeds": added["text_embeds"] * said, "time_ids": sizes},
+        }
 
     def _branch(self, name: str) -> Branch:
         branch: Any = self.branches[name]
