@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mien.conditions import MAX_POSE, Emotion
 from mien.diffusion.caching import STEPS, Speed
 from mien.errors import BadInput, first_problem
+from mien.faces.names import reader_names
 from mien.loading import Loading
 
 Role = str
@@ -91,7 +92,7 @@ class GenerateRequest(BaseModel):
     guidance: dict[Dial, Annotated[float, Field(ge=0, le=50)]] = {}
     base: str = "studio"
     loading: Loading = Loading()
-    reader: Annotated[str, AfterValidator(_known_reader)] = "auto"
+    reader: str = "auto"
     retarget: bool = False
     scheduler: Scheduler | None = None
     speed: Speed = "exact"
@@ -116,6 +117,12 @@ class GenerateRequest(BaseModel):
                 raise BadInput(
                     f"There is no blendshape called {name!r}; use ARKit's names, such as jawOpen or mouthSmileLeft."
                 )
+        return value
+
+    @field_validator("reader")
+    @classmethod
+    def _readers_are_known(cls, value: str) -> str:
+        reader_names(value)
         return value
 
     @model_validator(mode="before")

@@ -76,8 +76,7 @@ class Tools:
         own = folder if (folder / "identity").is_dir() else None
         studio = StudioReader.from_pretrained(own)
         opened = open_reader(reader, studio)
-        model = getattr(opened, "model", None)
-        files = {} if model is None else {Path(model).name: Path(model)}
+        files = dict(getattr(opened, "files", {}))
         if own is None and not is_small(base):
             return cls.of_full_size(base, opened, files)
         if own is None and base != "studio":
@@ -112,7 +111,7 @@ class Tools:
         def embed(seen: Seen) -> tuple[NDArray[np.float32], dict[str, Any]]:
             if not networks:
                 networks.append(open_face_network("arcface", arcface_file(base)))
-            return networks[0]([seen.image], landmarks_of(seen)[None])["identity"][0], {}
+            return networks[0]([seen.image], points_of(seen)[None])["identity"][0], {}
 
         # Arc2Face knows one prompt only, in which the face stands; it is put there where no words are given
         reads_prompt = base != "arc2face" and not (Path(base) / "arc2face").is_dir()
@@ -136,7 +135,7 @@ def identity_of(seen: Seen, studio: Any) -> tuple[NDArray[np.float32], dict[str,
         seen: a picture with landmarks.
         studio: a `mien.faces.StudioReader`.
     """
-    if seen.face.identity is not None:
+    if seen.face.identity is not None and seen.face.reader == studio.name:  # others' embeddings mean other things
         return seen.face.identity, seen.face.attributes or {}
     import torch
 
@@ -181,7 +180,7 @@ def face_crop(seen: Seen) -> Any:
     from mien.faces.alignment import arcface_matrix, crop_picture
     from mien.pixels import picture_to_tensor
 
-    points = torch.from_numpy(landmarks_of(seen))
+    points = torch.from_numpy(points_of(seen))
     return picture_to_tensor(crop_picture(seen.image, arcface_matrix(points[None], CLIP_SIDE)[0], CLIP_SIDE))
 
 
@@ -196,26 +195,56 @@ def landmarks_of(seen: Seen) -> NDArray[np.float32]:
     return seen.face.landmarks
 
 
+def points_of(seen: Seen) -> NDArray[np.float32]:
+    """What ArcFace's crop is made from: the reader's own five points [5, 2], else its landmarks [478, 3].
+
+    Raises:
+        BadInput: if its reader gives neither.
+    """
+    return seen.face.points if seen.face.points is not None else landmarks_of(seen)
+
+
 def open_reader(name: str, studio: Any = None) -> Any:
     """A face reader.
 
     Args:
-        name: "mediapipe", "studio", or "auto" (MediaPipe where it is installed, else the studio's own).
+        name: ``READER[+NAME...]``, see `mien.faces.names`; ``auto`` is MediaPipe where it is installed, else the
+            studio's own.
         studio: a `mien.faces.StudioReader` that is already loaded.
 
     Raises:
         BadInput: for another name.
         MissingDependency, MissingAsset: if that reader is not installed.
     """
+    from mien.faces.joined import JoinedReader
+    from mien.faces.names import NETWORKS, reader_names
+
+    first, *others = reader_names(name)
+    reader = _one_reader(first, studio)
+    if not others:
+        return reader
+    from mien.evaluation.networks.addition import NetworkAddition
+
+    added = [NetworkAddition(other) if other in NETWORKS else _one_reader(other, studio) for other in others]
+    return JoinedReader(reader, added)
+
+
+def _one_reader(name: str, studio: Any) -> Any:
     from mien.faces import MediaPipeReader, StudioReader
 
-    if name in ("auto", "mediapipe"):
+    if name == "uniface":
+        from mien.faces.uniface import UnifaceReader
+
+        return UnifaceReader()
+    if name == "antelopev2":
+        from mien.faces.scrfd import ScrfdReader
+
+        return ScrfdReader()
+    if name != "studio":
         try:
             return MediaPipeReader()
         except (MissingAsset, MissingDependency) as error:
             if name == "mediapipe":
                 raise
             log.info("reading faces with the studio's own network: %s", error)
-    if name in ("auto", "studio"):
-        return studio or StudioReader.from_pretrained()
-    raise BadInput(f"There is no reader called {name!r}; choose auto, mediapipe or studio.")
+    return studio or StudioReader.from_pretrained()

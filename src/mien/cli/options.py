@@ -15,7 +15,12 @@ PERSON: Any = typer.Option(metavar="PHOTO[:WEIGHT]", help="Picture of the person
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Reader = Annotated[
-    str, typer.Option(metavar="NAME", help="Who reads faces: auto, mediapipe or studio.", rich_help_panel=HOW)
+    str,
+    typer.Option(
+        metavar="NAME[+NAME]",
+        help="Who reads faces: auto, mediapipe, studio, uniface or antelopev2; + adds networks (docs/faces.md).",
+        rich_help_panel=HOW,
+    ),
 ]
 Networks = Annotated[
     list[str] | None, typer.Option(metavar="NAME", help="Also read with this: arcface, inception ...; repeat.")

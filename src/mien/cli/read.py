@@ -37,6 +37,8 @@ def describe(face: Any, with_landmarks: bool) -> dict[str, Any]:
     from mien.studio.arkit import BLENDSHAPE_NAMES
 
     found: dict[str, Any] = {"reader": face.reader, "score": round(face.score, 4), "box": _rounded(face.box, 1)}
+    if face.points is not None:
+        found["points"] = [_rounded(point, 1) for point in face.points]
     if face.pose is not None:
         found["pose"] = dict(zip(("yaw", "pitch", "roll"), _rounded(face.pose, 1), strict=True))
     if face.gaze is not None:
@@ -46,6 +48,8 @@ def describe(face: Any, with_landmarks: bool) -> dict[str, Any]:
     if face.emotion is not None:
         valence, arousal, *probabilities = _rounded(face.emotion, 3)
         found["emotion"] = {"valence": valence, "arousal": arousal, **dict(zip(EMOTIONS, probabilities, strict=True))}
+    if face.flame is not None:
+        found["flame"] = {"expression": _rounded(face.flame[:50], 3), "head": _rounded(face.flame[50:], 3)}
     if face.attributes is not None:
         found["attributes"] = face.attributes
     if with_landmarks and face.landmarks is not None:

@@ -63,9 +63,11 @@ STUDIO_CENTRE = (0.5, 0.408)
 def five_points(landmarks: Tensor) -> Tensor:
     """The five points of ``ARCFACE_TEMPLATE`` from [..., 478, 2 or 3] landmarks -> [..., 5, 2].
 
-    Eyes are the middle of their corners, so that gaze and blinks do not move the crop.
+    Eyes are the middle of their corners, so that gaze and blinks do not move the crop. Five points stay what they are.
     """
     points = landmarks[..., :2]
+    if points.shape[-2] == len(ARCFACE_TEMPLATE):
+        return points
     right = points[..., [33, 133], :].mean(-2)
     left = points[..., [263, 362], :].mean(-2)
     return torch.stack([right, left, points[..., 1, :], points[..., 61, :], points[..., 291, :]], -2)
@@ -152,7 +154,12 @@ def warp_filtered(images: Tensor, matrix: Tensor, size: int, *, padding: str = "
 
 
 def arcface_matrix(landmarks: Tensor, size: int = CROP) -> Tensor:
-    """Matrices [B, 2, 3] that bring faces [B, 478, 2 or 3] onto ArcFace's template, scaled from 112 to ``size``."""
+    """Matrices [B, 2, 3] that bring faces onto ArcFace's template, scaled from 112 to ``size``.
+
+    Args:
+        landmarks: [B, 478, 2 or 3], or the five points of the template [B, 5, 2].
+        size: side of the crop.
+    """
     template = torch.tensor(ARCFACE_TEMPLATE, device=landmarks.device) * (size / 112)
     return similarity(five_points(landmarks).float(), template)
 

@@ -135,7 +135,7 @@ class MediaPipeReader:
         if not path.is_file():
             raise MissingAsset(f"MediaPipe's model is not at {path}: run  mien assets get {ASSET}  and name no path.")
         self._mediapipe = require("mediapipe", extra="faces")
-        self.model = path
+        self.files = {path.name: path}
         self._retry = retry
         with _quiet_native_stderr():
             self._landmarker: Any = _landmarker(

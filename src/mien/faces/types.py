@@ -20,12 +20,15 @@ class Face:
         Pixels of the picture that was read, x right, y down; left and right are the subject's; angles in degrees.
 
     Attributes:
-        reader: name of the back-end ("mediapipe" or "studio").
+        reader: name of the back-end, "mediapipe" or "studio", say; several with + between them.
         box: (x0, y0, x1, y1) around the landmarks, pixels.
         score: confidence in [0, 1]; 1 where the back-end gives none.
+        points: [5, 2] float32 pixels, as ArcFace's template: right eye, left eye, tip of the nose, right and left corner
+            of the mouth.
         landmarks: [478, 3] float32 pixels, MediaPipe topology, z on the scale of x (smaller is nearer).
         blendshapes: [52] float32 in [0, 1], MediaPipe order, index 0 ``_neutral``.
         coefficients: [53] float32, the morphable model's driven coefficients.
+        flame: [53] float32, FLAME's first 50 expression coefficients and the head's rotation (axis-angle, radians).
         pose: (yaw, pitch, roll); yaw + turns to the subject's left, pitch + up, roll + to the subject's left shoulder.
         gaze: (yaw, pitch) of the eyes against the head.
         emotion: [10] float32, (valence, arousal, 8 probabilities in EmoNet's order).
@@ -37,9 +40,11 @@ class Face:
     reader: str
     box: tuple[float, float, float, float]
     score: float = 1.0
+    points: NDArray[np.float32] | None = None
     landmarks: NDArray[np.float32] | None = None
     blendshapes: NDArray[np.float32] | None = None
     coefficients: NDArray[np.float32] | None = None
+    flame: NDArray[np.float32] | None = None
     pose: tuple[float, float, float] | None = None
     gaze: tuple[float, float] | None = None
     emotion: NDArray[np.float32] | None = None

@@ -64,7 +64,7 @@ def load_networks(names: Iterable[str]) -> Networks:
     for name in names:
         if name not in known:
             raise BadInput(f"There is no network {name!r}; choose of: {', '.join(known)}.")
-    assets = {name: _file(name) for name in names}
+    assets = {name: network_file(name) for name in names}
     return Networks(
         {name: open_face_network(name, path) for name, path in assets.items() if name in FACE_NETWORKS},
         {name: _inception(path) for name, path in assets.items() if name in SET_NETWORKS},
@@ -73,8 +73,12 @@ def load_networks(names: Iterable[str]) -> Networks:
     )
 
 
-def _file(name: str) -> Path:
-    """The file of a network."""
+def network_file(name: str) -> Path:
+    """The file of a network.
+
+    Raises:
+        MissingAsset: if it is not there; the message has the command that gets it.
+    """
     from mien.assets import require_asset
     from mien.assets.lookup import folders
 
