@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import PERSON, NoProvenance, Reader
+from mien.cli.options import PERSON, Base, NoProvenance, Reader
 
 app = typer.Typer(add_completion=False)
 
@@ -34,7 +34,7 @@ def animate(
     retarget: Annotated[
         bool, typer.Option("--retarget/--raw", help="The person's bones in the landmarks, or the driving face's.")
     ] = True,
-    base: Annotated[str, typer.Option(metavar="NAME|FOLDER", help="studio, or a folder.")] = "studio",
+    base: Base = "studio",
     reader: Reader = "auto",
     no_provenance: NoProvenance = False,
 ) -> None:

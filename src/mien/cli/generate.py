@@ -12,6 +12,7 @@ from mien.cli.options import (
     FILES,
     HOW,
     Adapters,
+    Base,
     Device,
     ImageEncoder,
     Loras,
@@ -123,14 +124,7 @@ def generate(
             metavar="NAME", help="exact; fast: nearly the same picture sooner; few: soonest.", rich_help_panel=HOW
         ),
     ] = "exact",
-    base: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|FOLDER|FILE",
-            help="studio, sd15, sdxl, arc2face, a folder, a .safetensors file, or OWNER/NAME of the hub.",
-            rich_help_panel=HOW,
-        ),
-    ] = "studio",
+    base: Base = "studio",
     reader: Reader = "auto",
     retarget: Annotated[
         bool,

@@ -14,6 +14,14 @@ PERSON: Any = typer.Option(metavar="PHOTO[:WEIGHT]", help="Picture of the person
 """Whether it is required is each command's own."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Base = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FOLDER|FILE",
+        help="studio, sd15, sdxl, arc2face, a folder, a .safetensors file, or OWNER/NAME of the hub.",
+        rich_help_panel=HOW,
+    ),
+]
 Reader = Annotated[
     str,
     typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import PERSON, NoProvenance
+from mien.cli.options import PERSON, Base, NoProvenance
 
 app = typer.Typer(add_completion=False)
 
@@ -35,7 +35,7 @@ def sweep(
     seed: Annotated[int, typer.Option(help="Of all pictures.")] = 0,
     denoising_steps: Annotated[int | None, typer.Option(help="Denoising steps; 25, except with --speed few.")] = None,
     speed: Annotated[str, typer.Option(metavar="NAME", help="exact, fast or few, see mien generate.")] = "exact",
-    base: Annotated[str, typer.Option(metavar="NAME|FOLDER", help="studio, or a folder.")] = "studio",
+    base: Base = "studio",
     no_provenance: NoProvenance = False,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the PNG files go.")] = Path(
         "sweep"

@@ -20,7 +20,10 @@ def train(
         Path | None, typer.Option(metavar="FOLDER", help="A rendered set of people not trained on, for validation.")
     ] = None,
     base: Annotated[
-        str, typer.Option(metavar="NAME|FOLDER", help="What branches are trained on: studio, sd15, arc2face, a folder.")
+        str,
+        typer.Option(
+            metavar="NAME|FOLDER", help="What branches are trained on: studio, sd15, sdxl, arc2face, a folder."
+        ),
     ] = "studio",
     runs: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where runs are kept; else in the user's cache folder.")

@@ -23,8 +23,8 @@ class Face:
         reader: name of the back-end, "mediapipe" or "studio", say; several with + between them.
         box: (x0, y0, x1, y1) around the landmarks, pixels.
         score: confidence in [0, 1]; 1 where the back-end gives none.
-        points: [5, 2] float32 pixels, as ArcFace's template: right eye, left eye, tip of the nose, right and left corner
-            of the mouth.
+        points: [5, 2] float32 pixels, as ArcFace's template: right eye, left eye, tip of the nose, right and left
+            corner of the mouth.
         landmarks: [478, 3] float32 pixels, MediaPipe topology, z on the scale of x (smaller is nearer).
         blendshapes: [52] float32 in [0, 1], MediaPipe order, index 0 ``_neutral``.
         coefficients: [53] float32, the morphable model's driven coefficients.

@@ -1,8 +1,8 @@
 """Reading faces with the package ``uniface``: SCRFD, MediaPipe's landmarks in ONNX, ArcFace R50, BiSeNet's parsing.
 
 The package prepares pictures for its networks itself, from BGR: SCRFD at 640 pixels, the landmarks from a turned square
-of 1.5 times the box at 256 pixels in [0, 1], ArcFace at 112 pixels on its template in [-1, 1], BiSeNet at 512 pixels with
-ImageNet's mean and deviation. It also fetches their weights, and checks them.
+of 1.5 times the box at 256 pixels in [0, 1], ArcFace at 112 pixels on its template in [-1, 1], BiSeNet at 512 pixels
+with ImageNet's mean and deviation. It also fetches their weights, and checks them.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from mien.adapters.branch import Branch
 from mien.models.text import prompt_output
 from mien.pipelines.autoencoders import without_overflow
 from mien.pipelines.portrait import PortraitPipeline
-from mien.pipelines.text import Text
+from mien.pipelines.text import Text, text_of_two
 
 
 class PortraitXLPipeline(StableDiffusionXLLoraLoaderMixin, PortraitPipeline):
@@ -77,9 +77,7 @@ class PortraitXLPipeline(StableDiffusionXLLoraLoaderMixin, PortraitPipeline):
         """Encode prompts with both; a face embedding goes into the prompt of each."""
         pairs = ((self.tokenizer, self.text_encoder), (self.tokenizer_2, self.text_encoder_2))
         outputs = [prompt_output(*pair, prompts, identity, output_hidden_states=True) for pair in pairs]
-        device = self._execution_device
-        states = torch.cat([output.hidden_states[-2].to(device) for output in outputs], dim=-1)
-        return Text(states, outputs[1].text_embeds.to(device))
+        return text_of_two(outputs, self._execution_device)
 
     def _encode_null(self, prompt: str) -> Text:
         text = self._encode([prompt])

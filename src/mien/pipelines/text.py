@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,6 +31,15 @@ class Text(NamedTuple):
     def map(self, change: Callable[[Tensor], Tensor]) -> Text:
         """The same change to both parts."""
         return Text(change(self.states), None if self.pooled is None else change(self.pooled))
+
+
+def text_of_two(outputs: Sequence[Any], device: torch.device | None = None) -> Text:
+    """What SDXL's UNet is told of the outputs of its two text encoders, on one device if that is named.
+
+    States before the last layer of both side by side [B, L, D], and the second one's pooled vector [B, F].
+    """
+    states = torch.cat([output.hidden_states[-2].to(device) for output in outputs], dim=-1)
+    return Text(states, outputs[1].text_embeds.to(device))
 
 
 def stacked(rows: Sequence[Text]) -> Text:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.models.text import ids_output
-from mien.pipelines.text import Text
+from mien.pipelines.text import Text, text_of_two
 from mien.training.sources import Sources
 
 
@@ -48,4 +48,4 @@ def two_texts(encoders: tuple[nn.Module, nn.Module], batch: Mapping[str, Tensor]
         ids_output(encoder, one, batch["identity"], token, output_hidden_states=True)
         for encoder, one, token in zip(encoders, ids, id_tokens, strict=True)
     ]
-    return Text(torch.cat([output.hidden_states[-2] for output in outputs], -1), outputs[1].text_embeds)
+    return text_of_two(outputs)
