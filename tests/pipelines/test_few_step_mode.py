@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from mien.errors import BadInput, ConfigError, MissingAsset
 from mien.pipelines import PortraitPipeline
-from mien.pipelines.few_step import FILE, FewStep, fused, is_few_step, read_few_step, save_few_step
+from mien.pipelines.few_step import FILE, FewStep, fused, is_few_step, read_few_step, save_few_step, truncated
 from tests.tiny import tiny_condition, tiny_pipeline, tiny_unet
 
 SETTINGS = FewStep(steps=3, guidance={"text": 2.5, "identity": 4.0, "landmarks": 2.0, "emotion": 2.0})
@@ -161,6 +161,19 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert found.settings == SETTINGS and is_few_step(tmp_path / FILE)
     assert found.tensors.keys() == tensors.keys()
     assert all(torch.equal(found.tensors[name], value.half()) for name, value in tensors.items())
+
+
+def test_a_lower_rank_is_the_best_one() -> None:
+    tensors = tiny_lora(tiny_unet(), rank=3)
+    for layer in (CONVOLUTION, LINEAR):
+        whole = tensors[f"{layer}.lora_B.weight"].flatten(1) @ tensors[f"{layer}.lora_A.weight"].flatten(1)
+        strength = torch.linalg.svdvals(whole)
+        for rank in (1, 2, 3, 9):
+            found = truncated(tensors, rank)
+            down, up = found[f"{layer}.lora_A.weight"], found[f"{layer}.lora_B.weight"]
+            assert len(down) == min(rank, 3) and down.shape[1:] == tensors[f"{layer}.lora_A.weight"].shape[1:]
+            left = (up.flatten(1) @ down.flatten(1) - whole).norm()
+            torch.testing.assert_close(left, strength[rank:].norm(), atol=1e-3, rtol=1e-3)
 
 
 def test_files_that_are_something_else(tmp_path: Path) -> None:

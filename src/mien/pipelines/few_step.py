@@ -136,6 +136,22 @@ def is_few_step(path: Path) -> bool:
         return False
 
 
+def truncated(tensors: Mapping[str, Tensor], rank: int) -> dict[str, Tensor]:
+    """The best approximation of each layer's B A by one of a lower rank (Eckart & Young 1936).
+
+    Args:
+        tensors: of :class:`FewStepLora`.
+        rank: largest rank that is left.
+    """
+    found = {}
+    for layer, down, up in _pairs(tensors):
+        left, strength, right = torch.linalg.svd(up.float().flatten(1) @ down.float().flatten(1), full_matrices=False)
+        kept, root = min(rank, len(down)), strength.sqrt()
+        found[f"{layer}.lora_A.weight"] = (root[:kept, None] * right[:kept]).view(kept, *down.shape[1:])
+        found[f"{layer}.lora_B.weight"] = (left[:, :kept] * root[:kept]).view(len(up), kept, *up.shape[2:])
+    return found
+
+
 @contextmanager
 def in_few_steps(pipeline: Any, lora: FewStepLora | None) -> Iterator[None]:
     """A pipeline with a distilled UNet and its solver for a while; as it is where there is no LoRA.

@@ -53,7 +53,7 @@ _SHIPPED = [
                 weight_decay=0.0, needs=(*_BASE_NEEDS, "studio-landmarks", "studio-emotion", "studio-faceid",
                                          "studio-expression-encoder", "studio-e-adapter-exact", "studio-e-adapter"),
                 options={"branches": {name: f"adapters/{_FILES.get(name, name)}.safetensors" for name in _FEW_STEP},
-                         "odds": _FEW_STEP, "trajectories": 800, "emphasis": 1.0, "prompts": (0.15, 0.4, 0.35, 0.1)}),
+                         "odds": _FEW_STEP, "trajectories": 800, "written": 2, "emphasis": 1.0, "prompts": (0.15, 0.4, 0.35, 0.1)}),
     TrainConfig(name="studio-reader", objective="reader:ReaderObjective", pictures=500_000,
                 batch=64, lr=1e-3),
     TrainConfig(name="studio-detector", objective="detector:DetectorObjective", pictures=200_000, batch=64, lr=1e-3),

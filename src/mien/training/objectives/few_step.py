@@ -16,7 +16,7 @@ from mien.adapters.published import read_adapter
 from mien.diffusion.few_step import at, ddim_step, few_step_scheduler, landing_target, levels
 from mien.diffusion.prediction import Prediction, prediction_type
 from mien.io import claim, read_json
-from mien.pipelines.few_step import FILE, FewStep, save_few_step
+from mien.pipelines.few_step import FILE, FewStep, save_few_step, truncated
 from mien.pipelines.request import DEFAULT_GUIDANCE
 from mien.training.bases import base_autoencoder
 from mien.training.diffusion import weighted_mse
@@ -54,6 +54,7 @@ class FewStepObjective(FrozenBaseObjective):
         teacher: its number of steps, a multiple of ``steps``.
         trajectories: how many are drawn.
         rank: of the LoRA.
+        written: rank that is left of each layer in the file; all of it when None.
         layers: regular expression of the layers that have one.
         own: share of the rows that start where the student's own step led.
         guidance: weights that are baked in, over those of the base (``model_index.json``) and the defaults.
@@ -69,6 +70,7 @@ class FewStepObjective(FrozenBaseObjective):
         teacher: int = 12,
         trajectories: int = 1000,
         rank: int = 4,
+        written: int | None = None,
         layers: str = LAYERS,
         own: float = 0.5,
         guidance: Mapping[str, float] | None = None,
@@ -77,6 +79,7 @@ class FewStepObjective(FrozenBaseObjective):
         super().__init__(sources, "", **settings)
         from peft import LoraConfig
 
+        self.written = rank if written is None else written
         self.chance, self.own, self.teacher, self.count = dict(odds), own, teacher, trajectories
         self.branches = nn.ModuleDict(
             {
@@ -243,7 +246,8 @@ class FewStepObjective(FrozenBaseObjective):
         """``few_step.safetensors``: the LoRA, with what has to be known to draw with it."""
         from peft import get_peft_model_state_dict
 
-        save_few_step(folder / FILE, get_peft_model_state_dict(self.unet), self.few)
+        tensors = truncated(get_peft_model_state_dict(self.unet), self.written)
+        save_few_step(folder / FILE, tensors, self.few)
 
     def start_from(self, folder: Path) -> None:
         """Take the LoRA of a model folder."""
