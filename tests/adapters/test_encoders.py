@@ -56,3 +56,15 @@ def test_an_empty_landmark_picture_says_only_where_its_tokens_are() -> None:
         tokens = encoder(encoder.null(1))
     expected = encoder.state_dict()["positions"].flatten(2).transpose(1, 2)
     assert torch.allclose(tokens, expected, atol=1e-3)
+
+
+def test_a_landmark_picture_of_another_size_is_brought_to_its_own_in_every_precision() -> None:
+    torch.manual_seed(0)
+    preset = branch_preset("studio", "landmarks")
+    encoder = build_encoder("landmarks", preset.token_dim, preset.encoder)
+    picture = torch.nn.functional.interpolate(faces(1), scale_factor=2, mode="nearest")
+    with torch.no_grad():
+        full = encoder(picture)
+        half = encoder.to(torch.bfloat16)(picture.to(torch.bfloat16))
+        assert half.dtype == torch.bfloat16 and half.shape == full.shape == encoder(faces(1).bfloat16()).shape
+    assert (half.float() - full).abs().mean() < 0.02 * full.abs().mean()

@@ -86,7 +86,9 @@ class LandmarkEncoder(ConditionEncoder):
     def forward(self, picture: Tensor) -> Tensor:
         """Landmark picture [B, 3, size, size] in [-1, 1] -> tokens [B, N, D], N in row-major order."""
         if picture.shape[-2:] != (self.size, self.size):
-            picture = F.interpolate(picture, size=(self.size, self.size), mode="bilinear", antialias=True)
+            whole = picture.float()  # bfloat16 has no such filter on the CPU
+            resized = F.interpolate(whole, size=(self.size, self.size), mode="bilinear", antialias=True)
+            picture = resized.to(picture.dtype)
         content = self.net((picture + 1) / 2)
         return (content + self.positions).flatten(2).transpose(1, 2)
 
