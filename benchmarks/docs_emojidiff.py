@@ -25,12 +25,16 @@ MODELS = {
     "same": "the E-Adapter, trained longer on the same pictures (template and target are one picture)",
     "refined": "the E-Adapter, refined on the pairs that IDI built (`mien pairs build`)",
     "exact": "the same on exact pairs (`mien studio pairs`)",
+    "strong": "`exact`, drawn with an expression guidance of 6 in the place of 2",
     "longer": "exact, and as many pictures more as ICA sees",
     "ica": "exact, then ID-enhanced contrast alignment with adaptive noise inversion",
     "ipadapter": "the two adapters that the E-Adapter starts from, side by side (IP-Adapter-FaceID and IP-Adapter)",
     "animate": "drawn from the identity alone, then warped piece by piece onto the target's landmarks",
     "ani-none": "as `ica`, with the plain one-step estimate (f(t) is not bounded)",
     "ani-drop": "as `ica`, without its two terms where f(t) is beyond the bound",
+    "ica-epsilon": "as `ica`, from `exact`, on the base made to predict noise (`studio-epsilon`)",
+    "ani-none-epsilon": "as `ani-none`, on that base",
+    "ani-drop-epsilon": "as `ani-drop`, on that base",
     "site-parallel": "A.2 d: parallel cross-attention, from nothing, on exact pairs, beside the FaceID branch",
     "site-serial": "A.2 c: serial cross-attention, likewise",
     "site-self": "A.2 a: at the self-attentions, likewise",
@@ -51,7 +55,7 @@ template, and nothing else: no landmarks, no pose, no words."""
 
 def page() -> str:
     """The whole page, as Markdown."""
-    names = ("expression", "emojidiff_sheets", "probes", "pairs", "claims", "arms")
+    names = ("expression", "emojidiff_sheets", "probes", "pairs", "claims", "arms", "ani_noise")
     found = {name: read_json(RESULTS / f"{name}.json") for name in names}
     claims = [row for row in found["claims"] if row["id"].startswith("emojidiff-")]
     parts = [
@@ -60,19 +64,25 @@ def page() -> str:
         "## What was trained",
         table(
             ["Model", "what it is"],
-            [[f"`{name}`", MODELS[name]] for name in found["expression"]["models"]],
+            [[f"`{name}`", _told(name)] for name in found["expression"]["models"]],
         ),
         _arms([one for one in found["arms"] if one["run"] in _RUNS]),
         *_pairs(found["pairs"]),
         *_expression(found["expression"]),
         "## Claims",
         claims_table(claims),
+        *_noise(found["ani_noise"]),
         *_probes(found["probes"]),
         "## What does not come out, and what was looked at",
         WHY,
         *_sheets(found["emojidiff_sheets"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _told(name: str) -> str:
+    model, _, seed = name.partition("#")
+    return f"`{model}`, training seed {seed}" if seed else MODELS[model]
 
 
 _RUNS = (
@@ -120,16 +130,18 @@ def _pairs(pairs: dict[str, Any]) -> list[str]:
         judged = one["judged"]
         rows.append(
             [f"`{name}`", f"{one['report']['attempts']:,}", f"{one['report']['yield']:.2f}",
-             f"{limits['exp']:g} / {limits['lms']:g}", *(_level(judged[key]) for key in _JUDGED)]
+             f"{limits['exp']:g} / {limits['lms']:g}", *(_level(judged[key]) for key in _JUDGED), _level(one["precision"])]
         )  # fmt: skip
     return [
         "## Pairs: IDI against exact ones",
         f"`{pairs['command']}` ([JSON](../benchmarks/results/pairs.json)); the same targets. Kept are templates within "
         "the thresholds of Exp and LMS, which were calibrated on exact pairs (their 90th percentile); the paper's 0.05 "
-        "and 0.18 are for photographs. The judges saw neither MediaPipe nor the filters.",
+        "and 0.18 are for photographs. The judges saw neither MediaPipe nor the filters. Precision is the share of kept "
+        "pairs that both judges (coefficients, identity) find as good as nine of ten exact pairs; of exact ones it is "
+        "what two such bounds leave.",
         table(
             ["Pairs", "attempts", "yield", "Exp / LMS at most", "Exp (MediaPipe)", "difference of the judge's "
-             "coefficients", "likeness to the target's person (judge)"],
+             "coefficients", "likeness to the target's person (judge)", "precision"],
             rows,
         ),
         "![Templates above, targets below](images/emojidiff-pairs.png)",
@@ -167,6 +179,31 @@ def _sheets(sheets: dict[str, Any]) -> list[str]:
         "![One person, a row a prompt, a column a template](images/emojidiff-text.png)",
         "![A row a studio person, a column a photograph](images/emojidiff-photographs.png)",
     ]
+
+
+def _noise(noise: dict[str, Any]) -> list[str]:
+    def over_seeds(rows: list[dict[str, float]], key: str) -> str:
+        values = [one[key] for one in rows]
+        return f"{short(sum(values) / len(values))} ({short(min(values))} to {short(max(values))})"
+
+    keys = ("identity_mean", "identity_spread", "expression_spread", "gradient_noise")
+    rows = [
+        [f"`{base}`", f"`{inversion}`", *(over_seeds(one, key) for key in keys)]
+        for base, of in noise["bases"].items()
+        for inversion, one in of.items()
+        if inversion != "timestep_of_f_max"
+    ]
+    settings = noise["settings"]
+    return [
+        "## How noisy ICA is, with and without ANI",
+        f"`{noise['command']}` ([JSON](../benchmarks/results/ani_noise.json)): {settings['batches']} batches of "
+        f"{settings['batch']}, the same for all, from the checkpoint that ICA starts from; mean of "
+        f"{len(settings['seeds'])} seeds, the lowest and the highest. Spread is the standard deviation over the mean, "
+        "over batches; the gradient's noise is sqrt(E |g - mean g|^2) / |mean g|, of the two terms as they are "
+        "weighted.",
+        table(["Base predicts", "inversion", "identity term", "its spread", "spread of the expression term",
+               "the gradient's noise"], rows),
+    ]  # fmt: skip
 
 
 def _probes(probes: dict[str, Any]) -> list[str]:

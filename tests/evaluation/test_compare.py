@@ -186,7 +186,7 @@ def test_a_spec_brings_the_prediction_type_of_its_unet(tmp_path: Path) -> None:
 
 def test_fast_pictures_lie_in_a_folder_of_their_own() -> None:
     fast = load_spec("lmk-emo-fast")
-    assert fast.applied(SETTINGS).of_pictures() == load_spec("lmk-emo").applied(SETTINGS).of_pictures() | {
+    assert fast.applied(SETTINGS).of_pictures() == load_spec("lmk-emo-own").applied(SETTINGS).of_pictures() | {
         "speed": "fast"
     }
 

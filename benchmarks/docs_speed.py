@@ -1,0 +1,227 @@
+"""The page ``docs/speed.md`` and its chart from the JSON in ``benchmarks/results/``: no number is written by hand.
+
+python benchmarks/docs_speed.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from line_chart import panels
+
+from mien.diffusion.caching import SPEEDS
+from mien.evaluation.control.report import table
+from mien.io import read_json
+from mien.pipelines.few_step import FILE, read_few_step
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "speed.md"
+CHART = ROOT / "docs" / "images" / "speed.svg"
+BUSY = 0.5
+"""Load a core, before the run, from which on timings are called preliminary."""
+
+LOSSES = {
+    "transfer.mediapipe.exp": "expression, transfer (MediaPipe's Exp)",
+    "transfer.judge.coefficients": "expression, transfer (judge's coefficients)",
+    "transfer.judge.pose": "pose, transfer (judge)",
+    "judge.emotion_class": "emotion, share of wrong classes (judge)",
+    "identity.cosine": "identity, cosine (judge)",
+    "transfer.identity.cosine": "identity, between impostor and renderer",
+}
+
+MODES = """\
+`exact` is Eq. 6 as it stands: every difference at every step, all evaluations of all pictures in one batch.
+Three things are computed less often than the formula says, without changing the result:
+
+- keys and values of the branches, and those of the base's text: once a picture, not once a step;
+- what text and sizes add to the time embedding: likewise;
+- everything before the first cross-attention: rows that share their text are still the same row there, and are computed
+  once.
+
+`fast` (`--speed fast`, `speed="fast"`, the spec field `speed`) gives nearly the same picture from less work:
+
+- **guidance differences are kept** (`DifferenceCaching`). One evaluation a step, the most conditioned one, plus
+  D = e_guided - e_reference. D is computed at steps {whole} of 25 and goes on linearly in between; it is kept as noise,
+  whatever the UNet predicts. The gaps grow because D changes most while the layout is decided.
+- **deep features are reused** (`FeatureReuse`; DeepCache, Ma et al. 2024, arXiv 2312.00858): the deep blocks run at
+  every third step at least; in between only the outermost skip connection does.
+
+A third way is there and not part of `fast`: a **guidance interval** (`GuidanceInterval`; Kynkäänniemi et al. 2024, arXiv
+2404.07724), which leaves differences out altogether at some steps. A setting of one's own is a `Caching` with any of
+the three: `pipeline(..., speed=Caching(features=FeatureReuse(every=2)))`. At equal work, fewer steps of the sampler are
+the alternative: change `--steps`.
+
+`pipeline.unet.compile(fullgraph=True)` works in both modes: no graph break, compiled once for all pictures of one shape
+(twice in `fast`, which has two batch sizes). A compiled UNet runs whole, so deep features are not reused then."""
+
+READING = """\
+How to read the tables. Sides take turns in one process (A B C, C B A, ...); ratios are taken round by round, and stand
+with their median, minimum and maximum. `naive` makes one UNet call for each evaluation of each step and keeps nothing.
+`controlnet` is diffusers' `StableDiffusionControlNetPipeline` with an IP-Adapter, `ip-adapters` its
+`StableDiffusionPipeline` with two, on the same UNet, text encoder, scheduler and decoder; they have two evaluations
+(text against none) where ours have four, since they cannot weigh conditions apart. GFLOP are those of products,
+convolutions and attentions, counted by running them; gigabytes are what these read and write. *At the limit* is
+the longer of GFLOP over the machine's best product and gigabytes over its best copy; the share is that over the time
+measured."""
+
+FEW = """\
+`few` (`--speed few`, `speed="few"`) draws with a base that was [distilled](training-full-size.md#few-steps): {steps} steps
+of one evaluation each, with every condition. It is a LoRA of {megabytes} MB that is in the base's weights only while
+such a picture is drawn. Guidance is inside, with the base's own weights ({guidance}), and so are the number of steps
+and the solver: other weights, a negative prompt or another scheduler are refused. Scales, masks and step ranges of the
+branches act as always. A base without the file says so."""
+
+
+def page() -> str:
+    """The whole page, as Markdown."""
+    whole = sorted(SPEEDS["fast"].differences.steps(25)) if SPEEDS["fast"].differences else []
+    parts = [
+        "# Speed",
+        "Written by `python benchmarks/docs_speed.py` from the JSON files in `benchmarks/results/`, which "
+        "`python benchmarks/speed.py` measures in one go on a machine that does nothing else.",
+        "## What is computed, and what is not",
+        MODES.replace("{whole}", ", ".join(map(str, whole))),
+        READING,
+    ]
+    for name, title in {"studio": "The studio", "sd15": "Stable Diffusion 1.5's size, random weights"}.items():
+        if (file := RESULTS / f"speed_{name}.json").is_file():
+            parts += ["## " + title, *_sampling(read_json(file), name)]
+    if (file := RESULTS / "speed_quality.json").is_file():
+        parts += ["## What fast costs in quality", *_quality(read_json(file), "fast", "lmk-emo")]
+    for name, title in {"reading": "Reading a photograph", "startup": "Starting"}.items():
+        if (file := RESULTS / f"speed_{name}.json").is_file():
+            parts += ["## " + title, *_sides(read_json(file), name)]
+    return "\n\n".join([*parts, *_few()]) + "\n"
+
+
+def _few() -> list[str]:
+    """The mode of the embedded base, and what it costs in quality."""
+    from mien.assets import embedded
+
+    file = embedded("studio") / FILE
+    if not file.is_file():
+        return []
+    inside = read_few_step(file).settings
+    told = ", ".join(f"{name} {weight:g}" for name, weight in inside.guidance.items())
+    text = FEW.format(steps=inside.steps, megabytes=f"{file.stat().st_size / 1e6:.2f}", guidance=told)
+    report = RESULTS / "speed_quality_few.json"
+    return ["## Few steps", text, *(_quality(read_json(report), "few", "lmk-emo-own") if report.is_file() else [])]
+
+
+def _source(name: str, report: dict[str, Any]) -> str:
+    machine = report["machine"]
+    cores, threads = machine["cores"], machine["threads"]
+    busy = machine["load"] is not None and machine["load"] > BUSY * cores
+    told = f"{machine['processor']}, {threads} of {cores} cores, torch {machine['torch']}, {machine['dtype']}"
+    caution = f" **Preliminary**: the load was {machine['load']:g} on {cores} cores before the run." if busy else ""
+    return f"`python benchmarks/speed.py {name}` ([JSON](../benchmarks/results/speed_{name}.json)): {told}.{caution}"
+
+
+def _sampling(report: dict[str, Any], name: str) -> list[str]:
+    settings, limits = report["settings"], report["limits"]
+    what = f"{settings['batch']} picture at once, {settings['steps']} steps, {report['machine']['dtype']}"
+    rows = [
+        [f"`{side}`", _spread(one["seconds"]), f"{one['work']['gflop']:.4g}", f"{one['work']['gigabytes']:.3g}",
+         f"{one['work']['seconds_at_limit']:.3g}", f"{one['work']['share_of_limit']:.0%}",
+         f"{report['memory'][side]['megabytes']:.0f}" if "memory" in report else "-"]
+        for side, one in report["sides"].items()
+    ]  # fmt: skip
+    head = ["Side", "seconds", "GFLOP", "gigabytes", "seconds at the limit", "share", "peak megabytes"]
+    parts = [
+        _source(name, report),
+        f"{what}, identity, landmarks and emotion. The machine's best: {limits['gflops']:g} GFLOP/s in a product, "
+        f"{limits['gigabytes']:g} GB/s in a copy.",
+        table(head, rows),
+        _pairs(report),
+        "How far latents lie from those of the naive sampler, relative: "
+        + ", ".join(f"{pair.partition(':')[0]} {value:.2g}" for pair, value in report["differences"].items())
+        + ".",
+    ]
+    if "curves" in report:
+        parts += [f"![Seconds against batch size, steps and branches](images/{CHART.name})", _curves(report["curves"])]
+    if "portrait" in report:
+        parts += ["Where the seconds of a warm `mien generate` go, from the photographs to the file:",
+                  _portrait(report["portrait"])]  # fmt: skip
+    return parts
+
+
+def _spread(found: dict[str, float]) -> str:
+    return f"{found['median']:.3g} ({found['minimum']:.3g} to {found['maximum']:.3g})"
+
+
+def _pairs(report: dict[str, Any]) -> str:
+    rows = [
+        [f"`{one['of']}` / `{one['to']}`", _spread(one["ratio"]), _processor(one["ratio"]), str(one["ratio"]["rounds"])]
+        for one in report["pairs"]
+    ]
+    return table(["Ratio of the times", "by the clock", "of the processor's time", "rounds"], rows)
+
+
+def _processor(found: dict[str, Any]) -> str:
+    return _spread(found["cpu"]) if found.get("cpu") else "-"
+
+
+def _curves(curves: dict[str, Any]) -> str:
+    sides = list(next(iter(curves.values()))[0]["seconds"])
+    rows = [
+        [axis, str(one["value"]), *(f"{one['seconds'][side]['median']:.3g}" for side in sides)]
+        for axis, points in curves.items() for one in points
+    ]  # fmt: skip
+    return table(["Of", "", *(f"`{side}`, seconds" for side in sides)], rows)
+
+
+def _portrait(report: dict[str, Any]) -> str:
+    rows = [
+        [f"`{speed}`", *(f"{one[part]['median']:.3g}" for part in ("all", "unet", "decoder", "rest")),
+         f"{one['outside']['median']:.1%}"]
+        for speed, one in report["speeds"].items()
+    ]  # fmt: skip
+    return table(["Speed", "seconds", "UNet", "decoder", "all else", "share of all else"], rows)
+
+
+def _quality(report: dict[str, Any], mode: str, spec: str) -> list[str]:
+    exact, other = (report["models"][name]["metrics"] for name in ("exact", mode))
+    rows, file = [], "speed_quality.json" if mode == "fast" else f"speed_quality_{mode}.json"
+    for metric, meaning in LOSSES.items():
+        own, found = exact[metric], report["differences"][mode][metric]
+        sign = 1 if own["better"] == "lower" else -1
+        loss, worst = sign * found["value"], max(sign * found["low"], sign * found["high"])
+        # a share of errors is held against the share of what is right
+        whole = 1 - own["value"] if own["better"] == "lower" else own["value"]
+        rows.append([meaning, f"{own['value']:.3f}", f"{other[metric]['value']:.3f}",
+                     f"{loss / whole:+.1%}", f"{worst / whole:+.1%}"])  # fmt: skip
+    return [
+        f"`mien evaluate control --model exact={spec} --model {mode}=lmk-emo-{mode} ...` as in `benchmarks/speed.py` "
+        f"([JSON](../benchmarks/results/{file})). {report['title']} A loss below 0 is a gain.",
+        table(["", "exact", mode, "loss", "upper end of the interval"], rows),
+    ]
+
+
+def _sides(report: dict[str, Any], name: str) -> list[str]:
+    count = f", for {report['pictures']} pictures" if "pictures" in report else ""
+    rows = [[f"`{side}`", _spread(one["seconds"])] for side, one in report["sides"].items()]
+    return [_source(name, report), table(["", f"seconds{count}"], rows), _pairs(report)]
+
+
+def chart() -> str | None:
+    """The curves of the studio as SVG; None while they are not there."""
+    file = RESULTS / "speed_studio.json"
+    curves = read_json(file).get("curves") if file.is_file() else None
+    if not curves:
+        return None
+    labels = {"batch": "pictures at once", "steps": "steps", "branches": "branches besides the identity"}
+    charts = {
+        labels[axis]: {
+            side: [(one["value"], one["seconds"][side]["median"]) for one in points] for side in points[0]["seconds"]
+        }
+        for axis, points in curves.items()
+    }
+    return panels(charts, "seconds")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    if (drawn := chart()) is not None:
+        CHART.write_text(drawn, encoding="utf-8")

@@ -1,0 +1,49 @@
+"""All numbers of ``docs/speed.md`` in one command, on a machine that does nothing else.
+
+python benchmarks/speed.py                  # everything; the part "sd15" takes most of the time
+python benchmarks/speed.py studio reading   # some of it
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RESULTS = Path(__file__).parent / "results"
+QUALITY = ("--model", "exact=lmk-emo-own", "--model", "fast=lmk-emo-fast", "--model", "few=lmk-emo-few",
+           "--people", "50", "--target-count", "20")  # fmt: skip
+"""Arguments of ``mien evaluate control``: half of the protocol of docs/results.md, with the base's own guidance."""
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "studio": ("bench", "sampling", "--rounds", "9", "--memory", "--curves", "--portrait"),
+    "sd15": ("bench", "sampling", "--size", "sd15", "--rounds", "1", "--memory", "--side", "naive", "--side", "exact",
+             "--side", "fast", "--side", "controlnet"),
+    "reading": ("bench", "reading", "--rounds", "9"),
+    "startup": ("bench", "startup", "--rounds", "9"),
+}  # fmt: skip
+"""Part -> arguments of ``mien``; its report is ``results/speed_PART.json``."""
+
+
+def main(
+    parts: Annotated[list[str] | None, typer.Argument(help=f"Some of {', '.join(COMMANDS)}, quality.")] = None,
+) -> None:
+    """Run the parts, one after the other."""
+    for part in parts or [*COMMANDS, "quality"]:
+        if part == "quality":
+            report = Path(os.environ.get("TMPDIR", "/tmp")) / "mien-speed-quality"
+            _mien("evaluate", "control", *QUALITY, "-o", str(report))
+            (RESULTS / "speed_quality.json").write_bytes((report / "report.json").read_bytes())
+        else:
+            _mien(*COMMANDS[part], "--json", str(RESULTS / f"speed_{part}.json"))
+
+
+def _mien(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "mien", *arguments], check=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
