@@ -48,9 +48,9 @@ Three things are computed less often than the formula says, without changing the
 - **deep features are reused** (`FeatureReuse`; DeepCache, Ma et al. 2024, arXiv 2312.00858): the deep blocks run at
   every third step at least; in between only the outermost skip connection does.
 
-A third way is there and not part of `fast`: a **guidance interval** (`GuidanceInterval`; Kynkäänniemi et al. 2024, arXiv
-2404.07724), which leaves differences out altogether at some steps. A setting of one's own is a `Caching` with any of
-the three: `pipeline(..., speed=Caching(features=FeatureReuse(every=2)))`. At equal work, fewer steps of the sampler are
+A third way is there and not part of `fast`: a **guidance interval** (`GuidanceInterval`; Kynkäänniemi et al. 2024,
+arXiv 2404.07724), which leaves differences out altogether at some steps. A setting of one's own is a `Caching` with any
+of the three: `pipeline(..., speed=Caching(features=FeatureReuse(every=2)))`. At equal work, fewer steps of the sampler are
 the alternative: change `--steps`.
 
 `pipeline.unet.compile(fullgraph=True)` works in both modes: no graph break, compiled once for all pictures of one shape
@@ -67,11 +67,12 @@ the longer of GFLOP over the machine's best product and gigabytes over its best 
 measured."""
 
 FEW = """\
-`few` (`--speed few`, `speed="few"`) draws with a base that was [distilled](training-full-size.md#few-steps): {steps} steps
-of one evaluation each, with every condition. It is a LoRA of {megabytes} MB that is in the base's weights only while
-such a picture is drawn. Guidance is inside, with the base's own weights ({guidance}), and so are the number of steps
-and the solver: other weights, a negative prompt or another scheduler are refused. Scales, masks and step ranges of the
-branches act as always. A base without the file says so."""
+`few` (`--speed few`, `speed="few"`) draws with a base that was
+[distilled](training-full-size.md#few-steps): {steps} steps of one evaluation each, with every condition. It is a LoRA
+of {megabytes} MB that is in the base's weights only while such a picture is drawn. Guidance is inside, with the
+base's own weights ({guidance}), and so are the number of steps and the solver: other weights, a negative prompt or
+another scheduler are refused. Scales, masks and step ranges of the branches act as always. A base without the file
+says so."""
 
 
 def page() -> str:
@@ -88,16 +89,17 @@ def page() -> str:
     for name, title in {"studio": "The studio", "sd15": "Stable Diffusion 1.5's size, random weights"}.items():
         if (file := RESULTS / f"speed_{name}.json").is_file():
             parts += ["## " + title, *_sampling(read_json(file), name)]
+    parts += _few()
     if (file := RESULTS / "speed_quality.json").is_file():
-        parts += ["## What fast costs in quality", *_quality(read_json(file), "fast", "lmk-emo")]
+        parts += ["## What speed costs in quality", *_quality(read_json(file))]
     for name, title in {"reading": "Reading a photograph", "startup": "Starting"}.items():
         if (file := RESULTS / f"speed_{name}.json").is_file():
             parts += ["## " + title, *_sides(read_json(file), name)]
-    return "\n\n".join([*parts, *_few()]) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def _few() -> list[str]:
-    """The mode of the embedded base, and what it costs in quality."""
+    """The mode of the embedded base."""
     from mien.assets import embedded
 
     file = embedded("studio") / FILE
@@ -105,9 +107,8 @@ def _few() -> list[str]:
         return []
     inside = read_few_step(file).settings
     told = ", ".join(f"{name} {weight:g}" for name, weight in inside.guidance.items())
-    text = FEW.format(steps=inside.steps, megabytes=f"{file.stat().st_size / 1e6:.2f}", guidance=told)
-    report = RESULTS / "speed_quality_few.json"
-    return ["## Few steps", text, *(_quality(read_json(report), "few", "lmk-emo-own") if report.is_file() else [])]
+    megabytes = f"{file.stat().st_size / 1e6:.2f}"
+    return ["## Few steps", FEW.format(steps=inside.steps, megabytes=megabytes, guidance=told)]
 
 
 def _source(name: str, report: dict[str, Any]) -> str:
@@ -181,21 +182,26 @@ def _portrait(report: dict[str, Any]) -> str:
     return table(["Speed", "seconds", "UNet", "decoder", "all else", "share of all else"], rows)
 
 
-def _quality(report: dict[str, Any], mode: str, spec: str) -> list[str]:
-    exact, other = (report["models"][name]["metrics"] for name in ("exact", mode))
-    rows, file = [], "speed_quality.json" if mode == "fast" else f"speed_quality_{mode}.json"
+def _quality(report: dict[str, Any]) -> list[str]:
+    modes = [name for name in report["models"] if name != "exact"]
+    exact, rows = report["models"]["exact"]["metrics"], []
     for metric, meaning in LOSSES.items():
-        own, found = exact[metric], report["differences"][mode][metric]
+        own = exact[metric]
         sign = 1 if own["better"] == "lower" else -1
-        loss, worst = sign * found["value"], max(sign * found["low"], sign * found["high"])
         # a share of errors is held against the share of what is right
         whole = 1 - own["value"] if own["better"] == "lower" else own["value"]
-        rows.append([meaning, f"{own['value']:.3f}", f"{other[metric]['value']:.3f}",
-                     f"{loss / whole:+.1%}", f"{worst / whole:+.1%}"])  # fmt: skip
+        rows.append([meaning, f"{own['value']:.3f}"])
+        for mode in modes:
+            found = report["differences"][mode][metric]
+            worst = max(sign * found["low"], sign * found["high"])
+            rows[-1] += [f"{report['models'][mode]['metrics'][metric]['value']:.3f}",
+                         f"{sign * found['value'] / whole:+.1%} (to {worst / whole:+.1%})"]  # fmt: skip
+    head = ["", "exact", *(f"{mode}{what}" for mode in modes for what in ("", ": loss"))]
     return [
-        f"`mien evaluate control --model exact={spec} --model {mode}=lmk-emo-{mode} ...` as in `benchmarks/speed.py` "
-        f"([JSON](../benchmarks/results/{file})). {report['title']} A loss below 0 is a gain.",
-        table(["", "exact", mode, "loss", "upper end of the interval"], rows),
+        "`python benchmarks/speed.py quality` ([JSON](../benchmarks/results/speed_quality.json)). "
+        f"{report['title']} Loss is a share of what exact has, with the upper end of its 95 % interval; below 0 it is "
+        "a gain.",
+        table(head, rows),
     ]
 
 

@@ -41,7 +41,8 @@ def test_every_measured_claim_is_there_held_or_not() -> None:
     assert set(wanted) <= found.keys()
     emojidiff = ["idi-identity", "idi-leak", "idi-transfer", "ica-identity", "ica-transfer"]
     emojidiff += [f"vs-{other}-{what}" for other in ("animate", "ipadapter") for what in ("exp", "identity")]
-    emojidiff += ["generalises-style", "generalises-lora"]
+    emojidiff += ["generalises-style", "generalises-lora", "site-parallel-best"]
+    emojidiff += [f"ani-vs-{other}{base}" for other in ("none", "drop") for base in ("", "-epsilon")]
     assert {f"emojidiff-{name}" for name in emojidiff} <= found.keys()
     keys = {"id", "source", "statement", "paper", "studio", "effect", "low", "high", "margin", "holds", "command"}
     for row in rows:

@@ -35,7 +35,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_a_report(tiny: Any) -> None:
     report = json.loads(json.dumps(bench_sampling(Sampling(steps=5, rounds=2))))
-    assert list(report["sides"]) == list(SIDES)
+    assert list(report["sides"]) == [side for side in SIDES if side != "few"], "this base has not been distilled"
     for side in report["sides"].values():
         assert 0 < side["seconds"]["minimum"] <= side["seconds"]["median"] <= side["seconds"]["maximum"]
         assert side["work"]["gflop"] > 0 and side["work"]["share_of_limit"] > 0
