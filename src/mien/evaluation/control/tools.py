@@ -121,10 +121,9 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
     judging = {name: digest for name, digest in hashes.items() if name.startswith(("judges/", "reader/"))}
     used = {name: digest for name, digest in hashes.items() if name not in judging}
     first = next(iter(readers.values()))
-    if (task := getattr(first, "model", None)) is not None:
-        used[Path(task).name] = sha256_of(task)
-    else:
-        used |= {name: digest for name, digest in judging.items() if name.startswith("reader/")}
+    used |= {name: sha256_of(file) for name, file in getattr(first, "files", {}).items()} or {
+        name: digest for name, digest in judging.items() if name.startswith("reader/")
+    }
     size = picture_size(pipeline)
     return ControlTools(
         pipeline=pipeline,
