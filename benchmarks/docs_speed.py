@@ -49,9 +49,9 @@ Three things are computed less often than the formula says, without changing the
   every third step at least; in between only the outermost skip connection does.
 
 A third way is there and not part of `fast`: a **guidance interval** (`GuidanceInterval`; Kynkäänniemi et al. 2024,
-arXiv 2404.07724), which leaves differences out altogether at some steps. A setting of one's own is a `Caching` with any
-of the three: `pipeline(..., speed=Caching(features=FeatureReuse(every=2)))`. At equal work, fewer steps of the sampler are
-the alternative: change `--steps`.
+arXiv 2404.07724), which leaves differences out altogether at some steps. A setting of one's own is a `Caching` with
+any of the three: `pipeline(..., speed=Caching(features=FeatureReuse(every=2)))`. At equal work, fewer steps of the
+sampler are the alternative: change `--steps`.
 
 `pipeline.unet.compile(fullgraph=True)` works in both modes: no graph break, compiled once for all pictures of one shape
 (twice in `fast`, which has two batch sizes). A compiled UNet runs whole, so deep features are not reused then."""

@@ -16,8 +16,8 @@ import typer
 
 RESULTS = Path(__file__).parent / "results"
 QUALITY = ("--model", "exact=lmk-emo-own", "--model", "fast=lmk-emo-fast", "--model", "few=lmk-emo-few",
-           "--people", "60", "--target-count", "20", "--pairs-per-person", "5")  # fmt: skip
-"""Of ``mien evaluate control``: the protocol of docs/results.md on fewer people, with the base's own guidance."""
+           "--people", "100", "--target-count", "20", "--pairs-per-person", "5")  # fmt: skip
+"""Of ``mien evaluate control``: the protocol of docs/results.md, with the base's own guidance."""
 COMMANDS: dict[str, tuple[str, ...]] = {
     "studio": ("bench", "sampling", "--rounds", "5", "--memory", "--curves", "--portrait"),
     "sd15": ("bench", "sampling", "--size", "sd15", "--pixels", "256", "--steps", "6", "--rounds", "1", "--memory",
