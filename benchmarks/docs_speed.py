@@ -86,7 +86,12 @@ def page() -> str:
         MODES.replace("{whole}", ", ".join(map(str, whole))),
         READING,
     ]
-    for name, title in {"studio": "The studio", "sd15": "Stable Diffusion 1.5's size, random weights"}.items():
+    titles = {
+        "studio": "The studio",
+        "curves": "The studio: memory, and what batch size, steps and branches cost",
+        "sd15": "Stable Diffusion 1.5's size, random weights",
+    }
+    for name, title in titles.items():
         if (file := RESULTS / f"speed_{name}.json").is_file():
             parts += ["## " + title, *_sampling(read_json(file), name)]
     parts += _few()
@@ -213,7 +218,7 @@ def _sides(report: dict[str, Any], name: str) -> list[str]:
 
 def chart() -> str | None:
     """The curves of the studio as SVG; None while they are not there."""
-    file = RESULTS / "speed_studio.json"
+    file = RESULTS / "speed_curves.json"
     curves = read_json(file).get("curves") if file.is_file() else None
     if not curves:
         return None

@@ -19,7 +19,8 @@ QUALITY = ("--model", "exact=lmk-emo-own", "--model", "fast=lmk-emo-fast", "--mo
            "--people", "100", "--target-count", "20", "--pairs-per-person", "5")  # fmt: skip
 """Of ``mien evaluate control``: the protocol of docs/results.md, with the base's own guidance."""
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "studio": ("bench", "sampling", "--rounds", "5", "--memory", "--curves", "--portrait"),
+    "studio": ("bench", "sampling", "--rounds", "5", "--portrait"),
+    "curves": ("bench", "sampling", "--rounds", "3", "--memory", "--curves"),
     "sd15": ("bench", "sampling", "--size", "sd15", "--pixels", "256", "--steps", "6", "--rounds", "1", "--memory",
              "--side", "naive", "--side", "exact", "--side", "fast", "--side", "controlnet"),
     "reading": ("bench", "reading", "--rounds", "9"),
