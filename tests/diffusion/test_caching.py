@@ -64,7 +64,7 @@ def test_modes_by_name() -> None:
     own = Caching(features=FeatureReuse(2))
     assert caching_of(own) is own
     assert caching_of("exact") == Caching()
-    with pytest.raises(ConfigError, match="choose exact or fast"):
+    with pytest.raises(ConfigError, match="choose exact, fast, few"):
         caching_of("faster")  # type: ignore[arg-type]
 
 

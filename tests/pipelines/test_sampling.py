@@ -157,7 +157,7 @@ def test_sdxl_and_a_given_picture(speed: Any) -> None:
 
 
 def test_unknown_speeds_are_refused(pipeline: Any) -> None:
-    with pytest.raises(ConfigError, match="choose exact or fast"):
+    with pytest.raises(ConfigError, match="choose exact, fast, few"):
         draw(pipeline, "landmarks", speed="ludicrous")
 
 

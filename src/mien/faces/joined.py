@@ -20,8 +20,15 @@ _OWN = ("reader", "box", "score")
 class Addition(Protocol):
     """What reads something of a face that others have found."""
 
-    name: str
-    files: Mapping[str, Path]
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Name -> what it reads with."""
+        ...
 
     def add(self, picture: Any, face: Face) -> Mapping[str, Any]:
         """Fields of `Face` that it tells of this one, for a picture uint8 [H, W, 3]."""

@@ -49,12 +49,6 @@ _SHIPPED = [
                 pictures=60_000, lr=1e-3,
                 options={"kind": "expression", "init": "adapters/image_prompt.safetensors", "companions": _FACEID,
                          "drop": 0.05, "emphasis": 2.0, "prompts": (0.2, 0.4, 0.2, 0.2)}),
-    TrainConfig(name="studio-few-step", objective="few_step:FewStepObjective", pictures=18_000, batch=32, lr=2e-3,
-                weight_decay=0.0, needs=(*_BASE_NEEDS, "studio-landmarks", "studio-emotion", "studio-faceid",
-                                         "studio-expression-encoder", "studio-e-adapter-exact", "studio-e-adapter"),
-                options={"branches": {name: f"adapters/{_FILES.get(name, name)}.safetensors" for name in _FEW_STEP},
-                         "odds": _FEW_STEP, "trajectories": 800, "written": 2, "emphasis": 1.0,
-                         "prompts": (0.15, 0.4, 0.35, 0.1)}),
     TrainConfig(name="studio-reader", objective="reader:ReaderObjective", pictures=500_000,
                 batch=64, lr=1e-3),
     TrainConfig(name="studio-detector", objective="detector:DetectorObjective", pictures=200_000, batch=64, lr=1e-3),
@@ -130,6 +124,13 @@ _COMPARISONS = [
     _refined("studio-e-adapter-idi", "studio-e-adapter", templates=True),
     _refined("studio-e-adapter-exact", "studio-e-adapter", templates=True),
     _refined("studio-e-adapter-longer", "studio-e-adapter-exact", templates=True, pictures=4_000, lr=2.5e-4),
+    # Few-step mode, with the branches that ship.
+    TrainConfig(name="studio-few-step", objective="few_step:FewStepObjective", pictures=18_000, batch=32, lr=2e-3,
+                weight_decay=0.0, needs=(*_BASE_NEEDS, "studio-landmarks", "studio-emotion", "studio-faceid",
+                                         "studio-expression-encoder", "studio-e-adapter-exact", "studio-e-adapter"),
+                options={"branches": {name: f"adapters/{_FILES.get(name, name)}.safetensors" for name in _FEW_STEP},
+                         "odds": _FEW_STEP, "trajectories": 800, "written": 2, "emphasis": 1.0,
+                         "prompts": (0.15, 0.4, 0.35, 0.1)}),
     # The sites of A.2, each from nothing beside the FaceID branch.
     *(TrainConfig(name=f"studio-site-{site}", objective="branch:BranchObjective", pictures=16_000, batch=16, lr=1.5e-3,
                   needs=(*_BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
@@ -140,14 +141,14 @@ _COMPARISONS = [
                 lr=1.5e-3, needs=(*_BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
                 options={"kind": "expression", "companions": _FACEID, "drop": 0.05, "emphasis": 2.0,
                          "prompts": (0.3, 0.3, 0.2, 0.2), "templates": True}),
+    # The base made to predict noise, as Stable Diffusion does: what ANI was made for.
+    TrainConfig(name="studio-epsilon", objective="finetune:FineTuneObjective", needs=_BASE_NEEDS, pictures=16_000,
+                batch=16, lr=3e-4, options={"prediction_type": "epsilon", "prompts": (0.3, 0.3, 0.3, 0.1)}),
     *(TrainConfig(name=f"studio-alignment{suffix}", objective="alignment:AlignmentObjective", pictures=4_000, batch=16,
                   lr=2.5e-4, seed=seed, betas=(0.5, 0.999),
                   needs=(*base, *_BASE_NEEDS, "studio-expression-encoder", "studio-e-adapter-exact", "studio-reader"),
                   options={"emphasis": 2.0, "templates": True, "inversion": inversion})
       for suffix, seed, inversion, base in _INVERSIONS),
-    # The base made to predict noise, as Stable Diffusion does: what ANI was made for.
-    TrainConfig(name="studio-epsilon", objective="finetune:FineTuneObjective", needs=_BASE_NEEDS, pictures=16_000,
-                batch=16, lr=3e-4, options={"prediction_type": "epsilon", "prompts": (0.3, 0.3, 0.3, 0.1)}),
     # Other bases for the adapter as it is: one fine-tuned on restyled pictures, one with a LoRA of another style.
     TrainConfig(name="studio-restyled", objective="finetune:FineTuneObjective", needs=_BASE_NEEDS, pictures=8_000,
                 batch=16, lr=3e-4, options={"style": "cartoon", "prompts": (0.3, 0.3, 0.3, 0.1)}),

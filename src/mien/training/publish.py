@@ -30,8 +30,9 @@ _INDEX = {
 }
 # The E-Adapter starts from the first and nobody samples with it; the second is for an identity that comes through the
 # branch, and here it comes through the prompt.
-# Trained on another data set than `mien train all` is given, pairs; takes the place of the one it starts from.
-_REFINED = ("studio-e-adapter-exact",)
+# Not among what `mien train all` trains: the first needs another data set, pairs, and takes the place of the one it
+# starts from; the second is drawn with it.
+_REFINED = ("studio-e-adapter-exact", "studio-few-step")
 _NOT_SHIPPED = ("image_prompt.safetensors", "expression_identity.safetensors")
 
 
