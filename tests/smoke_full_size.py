@@ -62,12 +62,12 @@ def draw(pipeline: PortraitPipeline, pixels: int) -> dict[str, Any]:
         lambda _module, inputs, kwargs: rows.append(len(inputs[0] if inputs else kwargs["sample"])), with_kwargs=True
     )
     weights = {"text": 2.0, **dict.fromkeys(KINDS, 2.0)}
-    images = pipeline(
+    drawn: Any = pipeline(
         "portrait", **conditions_for(pipeline, 1, KINDS), guidance=weights, num_inference_steps=1, height=pixels,
         width=pixels, generator=[torch.Generator().manual_seed(0)], output_type="pt",
-    ).images  # fmt: skip
+    )  # fmt: skip
     hook.remove()
-    picture = torch.as_tensor(images)
+    picture = torch.as_tensor(drawn.images)
     return {"rows": rows, "shape": list(picture.shape), "finite": bool(torch.isfinite(picture).all())}
 
 
@@ -96,7 +96,7 @@ def train(pipeline: PortraitPipeline, latent: int) -> dict[str, Any]:
         ).sample  # fmt: skip
         loss = (told.float() - noise.float()).square().mean()
         loss.backward()
-    moved = dict.fromkeys(KINDS, 0)
+    moved: dict[str, int] = dict.fromkeys(KINDS, 0)
     lost = [
         name for name, parameter in trained.items() if parameter.grad is None or not parameter.grad.isfinite().all()
     ]

@@ -126,10 +126,8 @@ def test_arcface_takes_the_five_points_where_they_are_known(networks: Path) -> N
     )
     arcface = NetworkAddition("arcface")
     box = (20.0, 20.0, 100.0, 100.0)
-    same = [
-        arcface.add(picture, Face("a", box, **given))["identity"]
-        for given in ({"points": points}, {"landmarks": landmarks})
-    ]
+    given_as: list[dict[str, Any]] = [{"points": points}, {"landmarks": landmarks}]
+    same = [arcface.add(picture, Face("a", box, **given))["identity"] for given in given_as]
     np.testing.assert_array_equal(*same)
     moved = arcface.add(picture, Face("a", box, points=points + 9, landmarks=landmarks))["identity"]
     assert not np.allclose(moved, same[0])

@@ -95,6 +95,7 @@ def test_a_face_has_box_points_landmarks_identity_and_mask(reader: UnifaceReader
     anchor = np.array([160.0, 128.0])
     box = np.array([*anchor - 32 * np.array(EDGES[:2]), *anchor + 32 * np.array(EDGES[2:])])
     np.testing.assert_allclose(face.box, box)
+    assert face.points is not None
     np.testing.assert_allclose(face.points, anchor + 32 * np.array(POINTS).reshape(5, 2), atol=1e-3)
     middle = (box[:2] + box[2:]) / 2
     assert face.landmarks is not None and face.landmarks.shape == (478, 3)

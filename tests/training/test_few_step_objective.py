@@ -69,10 +69,11 @@ def test_trajectories_are_guided_pictures_of_the_pipeline(objective: Any) -> Non
     pipeline.set_progress_bar_config(disable=True)
     pipeline.scheduler = few_step_scheduler(pipeline.scheduler.config, order=2)
     given = asked(objective.examples, setting, paths.rows[:2].numpy(), paths.other[:2].numpy())
-    end = pipeline(
+    drawn: Any = pipeline(
         **given, latents=paths.latents[:2, 0].float(), num_inference_steps=4, output_type="latent",
         scales=dict.fromkeys(told, 1.0),
-    ).images  # fmt: skip
+    )  # fmt: skip
+    end = drawn.images
     # float16 on disk, and bfloat16 where the processor has it
     assert float((end - paths.latents[:2, -1].float()).norm() / end.norm()) < 0.1
 
@@ -92,7 +93,8 @@ def test_the_target_is_the_teachers_point(objective: Any, monkeypatch: pytest.Mo
     batch = objective.batch(objective.examples.corpus, np.random.default_rng(1), 6) | {"strays": torch.zeros(6) > 0}
     path, step = batch["path"], batch["step"]
     index = torch.arange(6)
-    target = few_step.landing_target(path[index, step], path[index, step + 1], *objective._levels(step), "v_prediction")
+    before, after = objective._levels(step)
+    target = few_step.landing_target(path[index, step], path[index, step + 1], before, after, "v_prediction")
     monkeypatch.setattr(type(objective), "predict", lambda *_: target)
     assert float(objective(batch, torch.Generator())[0]) == pytest.approx(0.0, abs=1e-6)
     landed = objective.step(batch, path[index, step], step)
@@ -132,7 +134,9 @@ def test_a_run_from_the_command_to_a_picture(data: Path, tmp_path: Path, monkeyp
     pipeline = PortraitPipeline.from_pretrained("studio")
     pipeline.set_progress_bar_config(disable=True)
     add_adapters(pipeline, (str(file),))
-    picture = pipeline(prompt="red hair", speed="few", generator=torch.Generator().manual_seed(0), output_type="pt")
+    picture: Any = pipeline(
+        prompt="red hair", speed="few", generator=torch.Generator().manual_seed(0), output_type="pt"
+    )
     assert picture.images.shape == (1, 3, 128, 128) and pipeline.parts["few_step"] == file
     again = build_objective(config.model_copy(update={"options": config.options | TINY}), tmp_path / "none")
     again.start_from(file.parent)

@@ -154,11 +154,6 @@ _COMPARISONS = [
                 batch=16, lr=3e-4, options={"style": "cartoon", "prompts": (0.3, 0.3, 0.3, 0.1)}),
     TrainConfig(name="studio-lora", objective="finetune:FineTuneObjective", needs=_BASE_NEEDS, pictures=8_000,
                 batch=16, lr=2e-3, options={"style": "engraving", "rank": 16, "prompts": (0.3, 0.3, 0.3, 0.1)}),
-    # Few-step mode for other bases, from their branches; budgets are inferred. Write --set trajectories=... for more.
-    _few_step("facecrafter-few-step", ("facecrafter-joint",), {"landmarks": 0.75, "emotion": 0.6},
-              prompts=(0.0, 0.9, 0.0, 0.1), files={}),
-    _few_step("emojidiff-few-step", ("emojidiff-alignment",), {"expression": 0.75, "identity": 0.9},
-              prompts=(0.9, 0.0, 0.0, 0.1), files={"identity": "adapters/expression_identity.safetensors"}),
     # The paper's settings (sec. 4.1), for --base arc2face and photographs; the rates are inferred.
     TrainConfig(name="facecrafter-landmarks", objective="branch:BranchObjective", needs=_BASE_NEEDS, batch=16,
                 pictures=1_600_000, lr=1e-4, decay=0.0, betas=(0.9, 0.999),
@@ -184,6 +179,11 @@ _COMPARISONS = [
     _joint("studio-joint-per-branch", reading="per_branch"),
     _joint("studio-joint-slow-text", text_rate=0.1),
     _joint("studio-joint-text-only", ad=0.0, replicas=4, odds=(1.0, 0.0, 0.0, 0.0)),
+    # Few-step mode for other bases, from their branches; budgets are inferred. Write --set trajectories=... for more.
+    _few_step("facecrafter-few-step", ("facecrafter-joint",), {"landmarks": 0.75, "emotion": 0.6},
+              prompts=(0.0, 0.9, 0.0, 0.1), files={}),
+    _few_step("emojidiff-few-step", ("emojidiff-alignment",), {"expression": 0.75, "identity": 0.9},
+              prompts=(0.9, 0.0, 0.0, 0.1), files={"identity": "adapters/expression_identity.safetensors"}),
 ]  # fmt: skip
 
 SHIPPED: dict[str, TrainConfig] = {config.name: config for config in _SHIPPED}
