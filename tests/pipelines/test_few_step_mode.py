@@ -11,8 +11,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from mien.errors import BadInput, ConfigError, MissingAsset
-from mien.pipelines import PortraitPipeline
-from mien.pipelines.few_step import FILE, FewStep, fused, is_few_step, read_few_step, save_few_step, truncated
+from mien.pipelines import PortraitPipeline, few_step
+from mien.pipelines.few_step import FILE, FewStep, Folded, is_few_step, read_few_step, save_few_step, truncated
 from tests.tiny import tiny_condition, tiny_pipeline, tiny_unet
 
 SETTINGS = FewStep(steps=3, guidance={"text": 2.5, "identity": 4.0, "landmarks": 2.0, "emotion": 2.0})
@@ -93,11 +93,25 @@ def test_fused_weights_are_what_peft_computes() -> None:
     x, text = torch.randn(2, 4, 8, 8), torch.randn(2, 5, 32)
     with torch.no_grad():
         plain = unet(x, 10, text).sample
-        with fused(unet, lora):
+        with Folded().into(unet, lora):
             found = unet(x, 10, text).sample
         assert torch.equal(unet(x, 10, text).sample, plain) and not torch.allclose(found, plain, atol=1e-2)
         other.load_lora_adapter({f"unet.{name}": value for name, value in lora.items()}, prefix="unet")
         torch.testing.assert_close(other(x, 10, text).sample, found, atol=1e-4, rtol=1e-3)
+
+
+def test_weights_are_folded_once_and_again_when_they_change(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    product = few_step._product
+    monkeypatch.setattr(few_step, "_product", lambda layer, *rest: made.append(layer) or product(layer, *rest))
+    plain = _draw(pipeline, speed="few")
+    assert torch.equal(_draw(pipeline, speed="few"), plain) and sorted(made) == [LINEAR, CONVOLUTION]
+    weight = pipeline.unet.get_submodule(LINEAR).weight
+    own = weight.data.clone()
+    weight.data += 0.01 * torch.randn(own.shape, generator=torch.Generator().manual_seed(0))  # as fuse_lora does
+    assert not torch.equal(_draw(pipeline, speed="few"), plain) and made[2:] == [LINEAR]
+    weight.data = own
+    assert torch.equal(_draw(pipeline, speed="few"), plain) and made[3:] == [LINEAR]
 
 
 def test_a_style_lora_stays_beneath(pipeline: Any, tmp_path: Path) -> None:

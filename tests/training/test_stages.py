@@ -65,14 +65,6 @@ def test_the_base_learns_with_its_branches_and_can_be_had_without(trained: Path,
     assert not (tmp_path / "studio-base" / "export" / "adapters").exists()
 
 
-def test_compiling_with_branches_is_refused(trained: Path) -> None:
-    with pytest.raises(MienError, match="compile works without branches"):
-        train(
-            "studio-base", data=trained.parent / "data", runs=trained, quiet=True,
-            overrides={"options": {"compile": True, "branches": {"emotion": 0.2}}},
-        )  # fmt: skip
-
-
 def test_the_e_adapter_trains_the_identity_projection_and_not_its_keys(trained: Path) -> None:
     from mien.adapters import load_adapter
 

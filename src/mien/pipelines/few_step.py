@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -77,16 +78,19 @@ class FewStep(BaseModel):
         return Guidance((), start=frozenset(present))
 
 
-class FewStepLora(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class FewStepLora:
     """A file.
 
     Attributes:
         tensors: ``LAYER.lora_A.weight`` and ``LAYER.lora_B.weight`` -> values.
         settings: what it was distilled for.
+        folded: the weights with the LoRA in them, from the first picture on: as large as those of the UNet's layers.
     """
 
     tensors: dict[str, Tensor]
     settings: FewStep
+    folded: Folded = field(default_factory=lambda: Folded(), repr=False)
 
 
 def save_few_step(path: Path, tensors: Mapping[str, Tensor], settings: FewStep) -> None:
@@ -167,7 +171,7 @@ def in_few_steps(pipeline: Any, lora: FewStepLora | None) -> Iterator[None]:
         yield
         return
     own = pipeline.scheduler
-    with fused(pipeline.unet, lora.tensors):
+    with lora.folded.into(pipeline.unet, lora.tensors):
         pipeline.scheduler = few_step_scheduler(own.config)
         try:
             yield
@@ -175,29 +179,49 @@ def in_few_steps(pipeline: Any, lora: FewStepLora | None) -> Iterator[None]:
             pipeline.scheduler = own
 
 
-@contextmanager
-def fused(unet: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
-    """The UNet with a LoRA added to its weights, W + B A, for a while; the very tensors W come back afterwards.
+class Folded:
+    """W + B A of a UNet's layers, computed when W is first seen and kept for as long as W stays what it is."""
 
-    Args:
-        unet: the base; layers that carry a LoRA of peft's have it added to the weights beneath.
-        tensors: of :class:`FewStepLora`.
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Tensor, float, Tensor]] = {}
 
-    Raises:
-        ConfigError: if a layer is not there, or has another shape.
-    """
-    kept: list[tuple[nn.Parameter, Tensor]] = []
-    try:
-        with torch.no_grad():
+    @contextmanager
+    def into(self, unet: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+        """The UNet with a LoRA added to its weights for a while; the very tensors W come back afterwards.
+
+        Args:
+            unet: the base; layers that carry a LoRA of peft's have it added to the weights beneath.
+            tensors: of :class:`FewStepLora`.
+
+        Raises:
+            ConfigError: if a layer is not there, or has another shape.
+        """
+        replaced: list[tuple[nn.Parameter, Tensor]] = []
+        try:
             for layer, down, up in _pairs(tensors):
                 weight = _weight(unet, layer)
-                update = _product(layer, down.to(weight.device).float(), up.to(weight.device).float(), weight)
-                kept.append((weight, weight.data))
-                weight.data = (weight.data.float() + update).to(weight.dtype)
-        yield
-    finally:
-        for weight, own in kept:
-            weight.data = own
+                own = weight.data
+                folded = self._of(layer, weight, down, up)
+                weight.data = folded
+                replaced.append((weight, own))
+            yield
+        finally:
+            for weight, own in replaced:
+                weight.data = own
+
+    @torch.no_grad()
+    def _of(self, layer: str, weight: nn.Parameter, down: Tensor, up: Tensor) -> Tensor:
+        """W + B A of one layer."""
+        # A LoRA merged by diffusers writes to the same memory and torch does not count it: the sum tells.
+        own = weight.data
+        total = own.sum(dtype=torch.float32).item()
+        known = self._kept.get(layer)
+        if known is not None and known[0].data_ptr() == own.data_ptr() and known[1] == total:
+            return known[2]
+        update = _product(layer, down.to(own.device).float(), up.to(own.device).float(), own)
+        folded = (own.float() + update).to(own.dtype)
+        self._kept[layer] = own, total, folded  # W is held so that nothing else comes to lie there
+        return folded
 
 
 def _pairs(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor, Tensor]]:

@@ -149,7 +149,8 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         super().save_pretrained(save_directory, **kwargs)
         save_adapters(Path(save_directory), self.adapters)
         if self.has_few_steps:
-            save_few_step(Path(save_directory) / FEW_STEP, *self.few_step_weights())
+            lora = self.few_step_weights()
+            save_few_step(Path(save_directory) / FEW_STEP, lora.tensors, lora.settings)
 
     @property
     def has_few_steps(self) -> bool:

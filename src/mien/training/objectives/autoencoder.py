@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.models import StudioAutoencoder
+from mien.models.autoencoder import PATCH, StudioAutoencoder
 from mien.training.batches import pictures_to_tensor, spread_rows
+from mien.training.features import face_places
 from mien.training.objective import Logs, Objective
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from mien.data.corpus import Corpus
 
 
@@ -25,24 +25,34 @@ class AutoencoderObjective(Objective):
         noise: standard deviation of noise added to raw latents in training, so that the decoder forgives the diffusion
             model's small errors.
         range_weight: weight of the penalty that keeps the raw latents' mean square below 1.
+        emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
     """
 
-    def __init__(self, latent_channels: int = 16, noise: float = 0.02, range_weight: float = 0.01) -> None:
+    def __init__(
+        self, latent_channels: int = 16, noise: float = 0.02, range_weight: float = 0.01, emphasis: float = 0.0
+    ) -> None:
         super().__init__()
         self.vae = StudioAutoencoder(latent_channels=latent_channels).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.noise = noise
-        self.range_weight = range_weight
+        self.range_weight, self.emphasis = range_weight, emphasis
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
-        """Start from the PCA of the patches (a continued run then loads its own weights over it)."""
+        """Start from the PCA of the patches (a continued run then loads its own weights over it); where faces are."""
+        self.places = face_places(corpus, corpus["images"].shape[1] // PATCH)
         rows = spread_rows(len(corpus), 400)
         self.vae.init_from_pca(pictures_to_tensor(corpus["images"][rows]))
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
-        """Random pictures, half of them mirrored."""
-        pictures = pictures_to_tensor(corpus["images"][rng.integers(0, len(corpus), size)])
-        mirrored = torch.from_numpy(rng.random(size) < 0.5)
-        return {"pictures": torch.where(mirrored[:, None, None, None], pictures.flip(3), pictures)}
+        """Random pictures, half of them mirrored, and how much each pixel weighs."""
+        rows = rng.integers(0, len(corpus), size)
+        pictures = pictures_to_tensor(corpus["images"][rows])
+        places = torch.from_numpy(self.places[rows].astype(np.float32))[:, None]
+        weights = 1 + self.emphasis * nn.functional.interpolate(places, scale_factor=PATCH)
+        mirrored = torch.from_numpy(rng.random(size) < 0.5)[:, None, None, None]
+        return {
+            name: torch.where(mirrored, values.flip(3), values)
+            for name, values in {"pictures": pictures, "weights": weights / weights.mean()}.items()
+        }
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
@@ -50,9 +60,10 @@ class AutoencoderObjective(Objective):
         latents = self.vae.raw_encode(pictures)
         noise = torch.randn(latents.shape, generator=generator, device=latents.device)
         output = self.vae.raw_decode(latents + self.noise * noise).float()
-        difference = output - pictures
-        pixels = difference.abs().mean()
-        edges = difference.diff(dim=3).abs().mean() + difference.diff(dim=2).abs().mean()
+        difference, weights = output - pictures, batch["weights"]
+        pixels = (weights * difference.abs()).mean()
+        across, down = difference.diff(dim=3).abs(), difference.diff(dim=2).abs()
+        edges = (weights[..., 1:] * across).mean() + (weights[..., 1:, :] * down).mean()
         loss = pixels + edges + self.range_weight * nn.functional.relu(latents.float().pow(2).mean() - 1)
         return loss, {"l1": pixels.detach()}  # type: ignore[dict-item]
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from mien.adapters import Injection, preset_branch
 from mien.adapters.plan import spread
-from mien.errors import ConfigError
 from mien.models.text import encode_ids
 from mien.models.unet import build_unet
 from mien.training.batches import spread_rows
@@ -63,8 +62,6 @@ class BaseObjective(Objective):
         emphasis: float = 0.0,
     ) -> None:
         super().__init__()
-        if compile and branches:
-            raise ConfigError("compile works without branches only; leave one of the two settings out.")
         self.sources = sources
         self.mixture, self.photo_like = np.asarray(mixture), photo_like
         self.scheduler, self.gamma, self.emphasis = studio_scheduler(prediction_type), gamma, emphasis
@@ -134,12 +131,13 @@ class BaseObjective(Objective):
         hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.examples.prompts.id_token)
         noised = noised.contiguous(memory_format=torch.channels_last)
         present = {kind: batch[f"{kind}_present"] for kind in self.shares if f"{kind}_present" in batch}
+        run = self._run_unet if self.training else self.unet  # validation's batches would each be compiled anew
         if not present:
-            return self._run_unet(noised, timesteps, hidden).sample
+            return run(noised, timesteps, hidden).sample
         tokens = {kind: self._tokens(kind, batch[f"{kind}_condition"], here) for kind, here in present.items()}
         with self.injection:
             plan = self.injection.condition(tokens, present=present)
-            return self._run_unet(noised, timesteps, hidden, cross_attention_kwargs=plan).sample
+            return run(noised, timesteps, hidden, cross_attention_kwargs=plan).sample
 
     def _tokens(self, kind: str, condition: Tensor, present: Tensor) -> Tensor:
         """Tokens [B, N, D]; rows without the condition are not encoded, their tokens are zeros that nobody reads."""
