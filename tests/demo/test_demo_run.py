@@ -11,7 +11,7 @@ from mien.demo.examples import Examples
 from mien.demo.plan import plan
 from mien.demo.run import BATCH, batches, run
 from mien.errors import MissingAsset
-from mien.faces.types import Face, NoFace, OneFace, Reading
+from mien.faces.types import Face, NoFace, OneFace, Reading, SeveralFaces
 from mien.io import write_json
 from mien.provenance.png import examine
 from tests.fakes import FakePipeline, fake_tools, landmarks
@@ -59,7 +59,7 @@ def test_it_writes_three_files(demo: Path) -> None:
 def test_metrics_are_stable_json(demo: Path) -> None:
     metrics = json.loads((demo / "metrics.json").read_text())
     assert set(metrics) == {
-        "mien", "base", "reader", "steps", "seed", "pictures", "seconds", "metrics", "cells"
+        "mien", "base", "reader", "speed", "steps", "seed", "pictures", "seconds", "metrics", "cells"
     }  # fmt: skip
     assert list(metrics["metrics"]) == ["faces", "exp", "lms", "pose_error", "identity", "identity_top1"]
     for metric in metrics["metrics"].values():
@@ -132,3 +132,25 @@ def test_a_lost_face_is_counted_not_fatal(tmp_path: Path, examples: Path) -> Non
 def test_missing_examples_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(MissingAsset, match="example pictures are missing"):
         Examples.load(tmp_path)
+
+
+def test_a_second_face_in_an_example_is_told_once(tmp_path: Path, examples: Path) -> None:
+    tools = fake_tools()
+    two = SeveralFaces((tools.read(None, "x").face(), Face("studio", (0, 0, 1, 1))), "an example")
+    with pytest.warns(UserWarning, match="2 faces found") as told:
+        run(
+            tmp_path / "demo", steps=1, examples=examples, pipeline=FakePipeline(tmp_path / "model"),
+            tools=replace(tools, read=lambda image, source: two),
+        )  # fmt: skip
+    assert len([one for one in told if "2 faces" in str(one.message)]) == 3 + 2
+
+
+def test_the_pictures_are_drawn_at_the_speed_that_is_asked_for(tmp_path: Path, examples: Path) -> None:
+    pipeline = FakePipeline(tmp_path / "model")
+    run(tmp_path / "demo", steps=1, examples=examples, pipeline=pipeline, tools=fake_tools())
+    assert {call["speed"] for call in pipeline.calls} == {"fast"}
+    record = examine(tmp_path / "demo" / "sheet.png").record
+    assert record is not None and record.settings["speed"] == "fast"
+    run(tmp_path / "slow", steps=1, speed="exact", examples=examples, pipeline=pipeline, tools=fake_tools())
+    assert pipeline.calls[-1]["speed"] == "exact"
+    assert json.loads((tmp_path / "slow" / "metrics.json").read_text())["speed"] == "exact"

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.options import Base, Reader, Speed
+
 app = typer.Typer(add_completion=False)
 
 
@@ -15,11 +17,10 @@ def demo(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the page goes.")] = Path(
         "demo"
     ),
-    base: Annotated[
-        str, typer.Option(metavar="NAME|FOLDER", help="studio, sd15, sdxl, arc2face, or a folder.")
-    ] = "studio",
-    reader: Annotated[str, typer.Option(metavar="NAME", help="Who measures: auto, mediapipe or studio.")] = "auto",
-    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 25,
+    base: Base = "studio",
+    reader: Reader = "auto",
+    speed: Speed = "fast",
+    steps: Annotated[int | None, typer.Option(help="Denoising steps; 25, except with --speed few.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all pictures.")] = 1,
 ) -> None:
     """Make a contact sheet of people by expressions, poses and emotions, measure it, and write a page of it.
@@ -30,5 +31,5 @@ def demo(
     from mien.demo.run import run, size_of
 
     with bar(size_of(), "drawing") as advance:
-        page = run(output, base=base, reader=reader, steps=steps, seed=seed, on_picture=advance)
+        page = run(output, base=base, reader=reader, speed=speed, steps=steps, seed=seed, on_picture=advance)
     typer.echo(str(page))

@@ -20,6 +20,7 @@ from mien.cli.options import (
     Offload,
     Precision,
     Reader,
+    Speed,
     Tiling,
 )
 
@@ -118,12 +119,7 @@ def generate(
     scheduler: Annotated[
         str | None, typer.Option(metavar="NAME", help="dpm++ (default), ddpm, ddim, euler or lcm.", rich_help_panel=HOW)
     ] = None,
-    speed: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="exact; fast: nearly the same picture sooner; few: soonest.", rich_help_panel=HOW
-        ),
-    ] = "exact",
+    speed: Speed = "exact",
     base: Base = "studio",
     reader: Reader = "auto",
     retarget: Annotated[

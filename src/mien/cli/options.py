@@ -7,6 +7,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from mien.faces.names import READERS
+
 HOW: Final = "How"
 FILES: Final = "Files"
 
@@ -26,8 +28,14 @@ Reader = Annotated[
     str,
     typer.Option(
         metavar="NAME[+NAME]",
-        help="Who reads faces: auto, mediapipe, studio, uniface or antelopev2; + adds networks (docs/faces.md).",
+        help=f"Who reads faces: {', '.join(READERS[:-1])} or {READERS[-1]}; + adds networks (docs/faces.md).",
         rich_help_panel=HOW,
+    ),
+]
+Speed = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="exact; fast: nearly the same picture sooner; few: soonest.", rich_help_panel=HOW
     ),
 ]
 Networks = Annotated[

@@ -42,7 +42,7 @@ def page(
         examples: the inputs.
         metrics: lines of the table.
         numbers: each output's own numbers, in the same order.
-        facts: "reader", "base", "steps", "seed", "pictures" and "seconds", as in metrics.json.
+        facts: "reader", "base", "speed", "steps", "seed", "pictures" and "seconds", as in metrics.json.
         record: what every picture on the page carries.
     """
     from mien.provenance.png import encode_picture
@@ -51,9 +51,10 @@ def page(
     shown = list(zip(cells, sources, numbers, strict=True))
     reader = READERS.get(facts["reader"]) or str(facts["reader"])
     seconds = facts["seconds"]["all"]
+    steps = "" if facts["steps"] is None else f" in {facts['steps']} steps"
     how = (
-        f"mien {facts['mien']}, base {facts['base']}, seed {facts['seed']}, {facts['steps']} steps,"
-        f" {facts['pictures']} pictures; drawn and measured in {seconds:.0f} seconds."
+        f"mien {facts['mien']}, base {facts['base']}, seed {facts['seed']}, {facts['pictures']} pictures,"
+        f" speed {facts['speed']}{steps}; drawn and measured in {seconds:.0f} seconds."
     )
     return Template(_resource("page.html")).substitute(
         style=_resource("style.css").strip(),

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from mien.provenance.record import Record
     from mien.toolbox import Tools
 
-BATCH = 8
-"""Pictures that go through the model together."""
+BATCH = 14
+"""Pictures that go through the model together: two rows of the sheet."""
 
 
 def run(
@@ -29,7 +29,8 @@ def run(
     *,
     base: str = "studio",
     reader: str = "auto",
-    steps: int = 25,
+    speed: str = "fast",
+    steps: int | None = None,
     seed: int = 1,
     examples: Path = FOLDER,
     pipeline: Any = None,
@@ -42,7 +43,8 @@ def run(
         output: folder for ``index.html``, ``sheet.png`` and ``metrics.json``.
         base: as for `mien.request.GenerateRequest`.
         reader: who reads the inputs and measures the outputs.
-        steps: denoising steps.
+        speed: as for `mien.request.GenerateRequest`; the default keeps the demo under a minute on two cores.
+        steps: denoising steps; 25 when None, or as many as the speed ``few`` was distilled for.
         seed: seed of every picture.
         examples: folder of the example pictures.
         pipeline: a loaded pipeline; the base's if None.
@@ -60,7 +62,7 @@ def run(
 
     started = time.perf_counter()
     inputs = Examples.load(examples)
-    cells = plan(inputs, base=base, reader=reader, steps=steps, seed=seed)
+    cells = plan(inputs, base=base, reader=reader, speed=speed, steps=steps, seed=seed)
     tools = tools or Tools.load(cells[0].request.base, cells[0].request.reader)
     pipeline = pipeline if pipeline is not None else load_pipeline(base)
     images, targets, people = _draw_all(cells, inputs, pipeline, tools, on_picture)
@@ -77,7 +79,8 @@ def run(
         "mien": __version__,
         "base": base,
         "reader": tools.reader_name,
-        "steps": steps,
+        "speed": speed,
+        "steps": cells[0].request.steps,
         "seed": seed,
         "pictures": len(cells),
         "seconds": {"drawing": round(drawn - started, 1), "all": round(time.perf_counter() - started, 1)},
@@ -112,8 +115,8 @@ def _draw_all(
     """The pictures, the faces of their templates (None elsewhere), and the people's embeddings [P, 512]."""
     import numpy as np
 
-    from mien.generate import branch_kinds, picture_size
-    from mien.steering import draw_rows, open_inputs, steer
+    from mien.generate import branch_kinds, draw_requested, picture_size
+    from mien.steering import open_inputs, steer
 
     size, kinds = picture_size(pipeline), branch_kinds(pipeline)
     tools = _remembering(tools)
@@ -122,7 +125,7 @@ def _draw_all(
     for group in batches(cells):
         request = cells[group[0]].request
         rows = [steerings[index] for index in group]
-        images += draw_rows(pipeline, rows, [request.seed] * len(rows), num_inference_steps=request.steps)
+        images += draw_requested(pipeline, request, rows, [request.seed] * len(rows))
         if on_picture:
             on_picture(len(group))
     targets = [
@@ -136,12 +139,14 @@ def _draw_all(
 
 def _remembering(tools: Tools) -> Tools:
     """The same tools, reading each input file once: every example stands in many cells."""
+    from mien.faces.types import OneFace
+
     readings: dict[str, Any] = {}
     embeddings: dict[int, Any] = {}
 
     def read(image: Any, source: str) -> Any:
-        if source not in readings:
-            readings[source] = tools.read(image, source)
+        if source not in readings:  # the one face that is used: that there are others is said once
+            readings[source] = OneFace(tools.read(image, source).face(), source)
         return readings[source]
 
     def embed(seen: Any) -> Any:
@@ -166,10 +171,10 @@ def _record(cell: Cell, examples: Examples, pipeline: Any, tools: Tools) -> Reco
     from mien.provenance.record import Record
 
     inputs = {example.path.stem: sha256_of(example.path) for example in (*examples.people, *examples.templates)}
-    settings = {"demo": True, "base": cell.request.base, "steps": cell.request.steps, "seed": cell.request.seed}
+    drawn = cell.request.model_dump(include={"base", "speed", "steps", "seed"})
     return Record(
         mien=__version__,
-        settings=settings | {"reader": tools.reader_name},
+        settings={"demo": True, **drawn, "reader": tools.reader_name},
         index=0,
         inputs=inputs,
         models=hashes(pipeline, tools),
