@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.numpy import save_file
 
 from mien.data.corpus import Corpus
 from mien.errors import MienError
+from mien.training.face_labels import accuracy, attribute_classes, attribute_loss, label_batch
 from tests.synthetic import write_corpus
 
 
@@ -54,3 +58,25 @@ def test_derived_arrays_are_kept_while_their_key_stays(folder: Path) -> None:
 def test_an_empty_folder_says_how_to_fill_it(tmp_path: Path) -> None:
     with pytest.raises(MienError, match="mien studio render"):
         Corpus.load(tmp_path)
+
+
+def test_arrays_kept_from_before_there_was_headwear_are_read(folder: Path, tmp_path: Path) -> None:
+    corpus = Corpus.load(folder)
+    kept = {name: words for name, words in corpus.attributes.items() if name != "headwear"}
+    shards = [path.name for path in folder.glob("shard-*.tar")]
+    for name in shards:
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    metadata = {"shards": json.dumps(sorted(shards)), "captions": json.dumps(corpus.captions)}
+    save_file(corpus.arrays, tmp_path / "prepared.safetensors", metadata | {"attributes": json.dumps(kept)})
+    old = Corpus.load(tmp_path)
+    assert old.attributes == corpus.attributes
+    classes = attribute_classes()
+    unknown = corpus.attributes["hair_style"][0]
+    classes["hair_style"] = tuple(style for style in classes["hair_style"] if style != unknown)
+    labels = label_batch(old, np.arange(4), classes)
+    assert labels["headwear"].tolist() == [0] * 4
+    assert labels["hair_style"][0] == -1, "what a network has no class for is not held against it"
+    outputs = {name: torch.zeros(4, len(values)) for name, values in classes.items()}
+    outputs |= {name: torch.zeros(4, 1) for name in ("skin_tone", "age", "gender")}
+    assert attribute_loss(outputs, labels, classes).isfinite().all()
+    assert accuracy(torch.eye(3)[[0, 1]], torch.tensor([0, -1])) == 1.0

@@ -105,3 +105,12 @@ def test_a_pair_keeps_its_template(tmp_path: Path) -> None:
         writer.write(Entry(image, None, pair))
     with pytest.raises(BadInput, match="lacks its template's picture"):
         list(read_shard(tmp_path / "shard-00001.tar"))
+
+
+def test_records_from_before_there_was_headwear_are_read() -> None:
+    old = record()
+    assert "headwear" not in old["attributes"]
+    attributes = Sample.from_json(json.dumps(old)).attributes
+    assert (attributes.headwear, attributes.headwear_color) == ("none", "none")
+    new = record(attributes=old["attributes"] | {"headwear": "hat", "headwear_color": "red"})
+    assert Sample.from_dict(new).attributes.headwear == "hat"

@@ -8,7 +8,14 @@ import torch
 
 from mien.faces import networks as nets
 
-CLASSES = {"beard": ("none", "stubble"), "glasses": ("none", "round", "square")}
+# Not sorted, as attributes come in training; a configuration's file is.
+CLASSES = {
+    "hair_style": ("bald", "bob", "bun", "locs"),
+    "beard": ("none", "stubble"),
+    "glasses": ("none", "round", "square"),
+    "headwear": ("none", "hat"),
+    "hair_color": ("red",),
+}
 
 CASES: list[tuple[type, int, dict[str, Any], float]] = [
     (nets.IdentityEmbedder, 96, {}, 1.33),
@@ -36,6 +43,14 @@ def test_saved_network_comes_back_the_same(
         before, after = {"": before}, {"": after}
     for name, value in before.items():
         torch.testing.assert_close(value, after[name])
+
+
+def test_attributes_have_one_order_however_they_are_given() -> None:
+    expected = ["hair_style", "hair_color", "beard", "glasses", "headwear"]
+    for given in (CLASSES, dict(sorted(CLASSES.items())), dict(reversed(CLASSES.items()))):
+        assert list(nets.JudgeAttributes(classes=given).classes) == expected
+        assert list(nets.StudioFaceNet(classes=given).classes) == expected
+    assert nets.JudgeAttributes().classes == {}
 
 
 def test_embeddings_have_length_one() -> None:

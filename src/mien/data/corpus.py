@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 PREPARED = "prepared.safetensors"
 MASK_SIZE = 64
 FLOAT_ATTRIBUTES = ("skin_tone", "age", "gender")
-CATEGORIES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "background", "clothing", "light")
+CATEGORIES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "background", "clothing", "light",
+              "headwear")  # fmt: skip
 
 
 @dataclass
@@ -131,7 +132,9 @@ class Corpus:
                 metadata = stored.metadata()
                 if metadata["shards"] == names:
                     arrays = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 - not a dict
-                    return cls(folder, arrays, json.loads(metadata["captions"]), json.loads(metadata["attributes"]))
+                    captions, attributes = json.loads(metadata["captions"]), json.loads(metadata["attributes"])
+                    attributes.setdefault("headwear", ["none"] * len(captions))  # files from before there was any
+                    return cls(folder, arrays, captions, attributes)
         arrays, captions, attributes = _decode(shards)
         metadata = {"shards": names, "captions": json.dumps(captions), "attributes": json.dumps(attributes)}
         with atomic_path(prepared) as temporary:

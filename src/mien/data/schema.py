@@ -32,7 +32,8 @@ class Attributes(_Record):
     """What is to be seen of a person and a picture, as words and numbers.
 
     `skin_tone` 0 (palest) to 1; `skin_band` 0..3; `age` years; `gender` -1 (masculine) to 1 (feminine). `glasses` is a
-    style or "none". The last five are known for studio pictures only.
+    style or "none", `headwear` a kind or "none"; hair that it covers is "hidden". What follows `light` is known for
+    studio pictures only.
     """
 
     skin_tone: Unit
@@ -52,6 +53,8 @@ class Attributes(_Record):
     freckles: bool = False
     lipstick: str = "none"
     eyeshadow: str = "none"
+    headwear: str = "none"
+    headwear_color: str = "none"
 
 
 class Template(_Record):

@@ -78,9 +78,9 @@ def skin(attributes: Mapping[str, Any]) -> str:
 
 
 def hair(attributes: Mapping[str, Any]) -> str:
-    """Such as `a brown bob`; a style that is not known is told by its length."""
+    """Such as `a brown bob`; a style that is not known is told by its length; hidden hair is not mentioned."""
     style, color = attributes.get("hair_style"), str(attributes.get("hair_color", "")).strip()
-    if not style and not color:
+    if (not style and not color) or color == "hidden":
         return ""
     pattern = _HAIR.get(str(style)) or f"{attributes.get('hair_length', '')} {{}} hair".strip()
     phrase = " ".join(pattern.format(color).split())
@@ -100,6 +100,15 @@ def glasses(attributes: Mapping[str, Any], with_color: bool = True) -> str:
         return ""
     color = str(attributes.get("glasses_color", "none"))
     return " ".join(word for word in (style, color if with_color and color != "none" else "", "glasses") if word)
+
+
+def headwear(attributes: Mapping[str, Any]) -> str:
+    """Such as `a red headscarf`."""
+    kind, color = (str(attributes.get(name, "none")) for name in ("headwear", "headwear_color"))
+    if kind == "none":
+        return ""
+    phrase = kind if color == "none" else f"{color} {kind}"
+    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
 def make_up(attributes: Mapping[str, Any]) -> str:

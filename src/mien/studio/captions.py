@@ -52,9 +52,12 @@ def _subject(attributes: Mapping[str, Any], keep: Keep, years: bool) -> str:
 
 
 def _surroundings(attributes: Mapping[str, Any], keep: Keep) -> list[str]:
-    garment = words.clothing(attributes)
+    garment, headwear = words.clothing(attributes), words.headwear(attributes)
+    # No dice for what is not there: captions without headwear stay what they were.
+    worn = [headwear] if headwear and keep(0.9) else []
+    worn += [garment] if garment and keep(0.6) else []
     return [
-        f"wearing {garment}" if garment and keep(0.6) else "",
+        f"wearing {_join(worn)}" if worn else "",
         words.background(attributes) if keep(0.7) else "",
         str(attributes.get("light", "")) if keep(0.5) else "",
     ]

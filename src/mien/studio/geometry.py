@@ -61,6 +61,7 @@ class PersonGeometry:
         hair: strands or None.
         brows: eyebrows.
         torso: shoulders.
+        neck: half width of the neck.
     """
 
     person: Person
@@ -71,6 +72,7 @@ class PersonGeometry:
     hair: Strands | None
     brows: Fuzz
     torso: Mesh
+    neck: float
 
 
 def build_geometry(kit: FaceKit, masks: SkinMasks, eye: EyeModel, person: Person, detail: float) -> PersonGeometry:
@@ -96,6 +98,7 @@ def build_geometry(kit: FaceKit, masks: SkinMasks, eye: EyeModel, person: Person
         hair=groom(kit, rng, person, points, normals, masks, neck, detail),
         brows=grow_brows(kit, rng, person.brows, points, max(detail, 0.6)),
         torso=torso(person.shoulders, neck + 0.1),
+        neck=neck,
     )
 
 

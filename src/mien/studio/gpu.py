@@ -9,6 +9,7 @@ import numpy as np
 from mien.optional import require
 from mien.studio.context import program
 from mien.studio.geometry import EyeModel
+from mien.studio.headwear_meshes import Cloth
 from mien.studio.kit import FaceKit, Floats, Ints
 from mien.studio.masks import SkinMasks
 from mien.studio.meshes import Mesh
@@ -24,6 +25,7 @@ class Programs:
 
     def __init__(self, context: Any) -> None:
         self.surface = program(context, "surface", "surface")
+        self.headwear = program(context, "headwear", "headwear")
         self.eyeball = program(context, "eyeball", "eyeball")
         self.hair = program(context, "hair", "hair")
         self.hair_shadow = program(context, "hair", "empty")
@@ -133,6 +135,16 @@ def upload_mesh(context: Any, programs: Programs, mesh: Mesh) -> Drawable:
     main = context.vertex_array(programs.surface, layout, indices, skip_errors=True)
     shadow = context.vertex_array(programs.shadow, [(vertices, "3f 16x", "p")], indices)
     return Drawable(main, shadow, [vertices, rest, indices])
+
+
+def upload_cloth(context: Any, programs: Programs, cloth: Cloth, points: Floats) -> Drawable:
+    """Headwear with its vertices at ``points`` [N, 3]; it follows the head above the shoulders and casts a shadow."""
+    data = np.concatenate([points, cloth.normals, cloth.weave], 1).astype(np.float32)
+    vertices = context.buffer(data.tobytes())
+    indices = context.buffer(np.ascontiguousarray(cloth.triangles, np.int32).data)
+    main = context.vertex_array(programs.headwear, [(vertices, "3f 3f 4f", "p", "n", "s")], indices)
+    shadow = context.vertex_array(programs.shadow, [(vertices, "3f 28x", "p")], indices)
+    return Drawable(main, shadow, [vertices, indices])
 
 
 def upload_strands(

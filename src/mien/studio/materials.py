@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mien.studio import palette
+from mien.studio.headwear import Headwear
 from mien.studio.palette import Rgb, blend, linear, scaled
 from mien.studio.person import Person
 from mien.studio.picture import Picture
@@ -74,6 +75,19 @@ def cloth_uniforms(picture: Picture) -> dict[str, Any]:
         "pattern": ("plain", "striped", "checked").index(clothing.pattern),
         "trim": float(clothing.trim),
         "colr": collar,
+    }
+
+
+def headwear_uniforms(headwear: Headwear) -> dict[str, Any]:
+    """Uniforms of what is worn on the head: colours, weave and pattern."""
+    first = linear(palette.CLOTHES[headwear.color])
+    second = scaled(first, 2.6) if headwear.light_pattern else scaled(first, 0.35)
+    second = blend(second, (0.55, 0.55, 0.55) if headwear.light_pattern else (0.02, 0.02, 0.02), 0.2)
+    return {
+        "cloth": first,
+        "cloth2": second,
+        "weave": {"beanie": 1, "cap": 2, "hat": 2}.get(headwear.kind, 0),
+        "pattern": ("plain", "striped", "dotted").index(headwear.pattern),
     }
 
 

@@ -70,17 +70,26 @@ def torso(shoulders: float, neck: float) -> Mesh:
     z = center(heights)[:, None] + (depth(heights) + inflate)[:, None] * cosine
     y = np.repeat(heights[:, None], columns, 1)
     points = np.stack([x, y, z], -1).reshape(-1, 3)
-    triangles = _grid(rows, columns, closed_rows=False)
+    triangles = sheet(rows, columns)
     light = smoothstep(0.0, 0.25, np.repeat(np.linspace(0, 0.55, rows), columns))
     return Mesh(
-        points.astype(np.float32), _vertex_normals(points, triangles).astype(np.float32), triangles,
+        points.astype(np.float32), vertex_normals(points, triangles).astype(np.float32), triangles,
         light.astype(np.float32),
     )  # fmt: skip
 
 
-def _grid(rows: int, columns: int, closed_rows: bool) -> Ints:
-    """Triangles of a sheet whose columns wrap around (and whose rows do, if ``closed_rows``)."""
-    i, j = np.meshgrid(np.arange(rows if closed_rows else rows - 1), np.arange(columns), indexing="ij")
+def sheet(rows: int, columns: int, closed_rows: bool = False, around: bool = True) -> Ints:
+    """Triangles [M, 3] of a sheet of points [rows, columns].
+
+    Args:
+        rows: of points.
+        columns: of points.
+        closed_rows: whether the last row joins the first.
+        around: whether the last column joins the first.
+    """
+    i, j = np.meshgrid(
+        np.arange(rows if closed_rows else rows - 1), np.arange(columns if around else columns - 1), indexing="ij"
+    )
     following, beside = (i + 1) % rows, (j + 1) % columns
     a, b, c, d = i * columns + j, i * columns + beside, following * columns + j, following * columns + beside
     return np.concatenate([np.stack([a, c, b], -1).reshape(-1, 3), np.stack([b, c, d], -1).reshape(-1, 3)]).astype(
@@ -88,7 +97,8 @@ def _grid(rows: int, columns: int, closed_rows: bool) -> Ints:
     )
 
 
-def _vertex_normals(points: Array, triangles: Ints) -> Array:
+def vertex_normals(points: Array, triangles: Ints) -> Array:
+    """Unit normals [N, 3] (area weighted) of a mesh."""
     a, b, c = (points[triangles[:, k]] for k in range(3))
     faces = np.cross(b - a, c - a)
     normals = np.zeros_like(points)
@@ -107,7 +117,7 @@ def tube(path: Array, radius: float, closed: bool = False, sides: int = 6) -> Me
     angle = np.arange(sides) / sides * 2 * np.pi
     normals = u[:, None] * np.cos(angle)[:, None] + w[:, None] * np.sin(angle)[:, None]
     points = path[:, None] + radius * normals
-    triangles = _grid(len(path), sides, closed_rows=closed)
+    triangles = sheet(len(path), sides, closed_rows=closed)
     return Mesh(
         points.reshape(-1, 3).astype(np.float32), normals.reshape(-1, 3).astype(np.float32), triangles,
         np.ones(len(path) * sides, np.float32),

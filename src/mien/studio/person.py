@@ -9,6 +9,7 @@ import numpy as np
 
 from mien.studio import palette
 from mien.studio.gender_axis import FEMININE
+from mien.studio.headwear import sample_habit
 from mien.studio.palette import Rgb
 
 SHAPE_SIZE: Final = 100
@@ -131,6 +132,7 @@ class Person:
         natural_hair_color: a name of ``palette.HAIR`` without dye; ``grey`` 0..1, how far it has greyed.
         beard: one of ``BEARDS``; ``beard_length`` 0..1; ``stubble``: shadow of the shaved beard, 0..1.
         shoulders: width factor.
+        headwear: what they are used to wearing on the head, one of ``headwear.HABITS``.
     """
 
     seed: int
@@ -157,6 +159,7 @@ class Person:
     beard_length: float
     stubble: float
     shoulders: float
+    headwear: str = "none"
 
     @property
     def skin_band(self) -> int:
@@ -221,6 +224,7 @@ def sample_person(seed: int) -> Person:
         beard_length=float(rng.random()),
         stubble=float(rng.uniform(0.45, 0.75)) if beard != "none" else shaved,
         shoulders=float(rng.uniform(0.95, 1.1)) if gender < 0.0 else float(rng.uniform(0.82, 0.94)),
+        headwear=sample_habit(seed, gender > 0.0),
     )
 
 

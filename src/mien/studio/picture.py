@@ -9,6 +9,7 @@ import numpy as np
 
 from mien.studio import palette
 from mien.studio.expressions import ExpressionState, sample_expression
+from mien.studio.headwear import Headwear, sample_headwear, visible_hair
 from mien.studio.person import Person
 
 GLASSES: Final[dict[str, tuple[float, float, float]]] = {
@@ -123,6 +124,7 @@ class Picture:
         makeup, clothing, light, camera: see there.
         background: a name of ``palette.BACKGROUNDS``; ``background_center`` where its gradient is brightest, in
             picture coordinates -1..1.
+        headwear: what is worn on the head, or None.
     """
 
     seed: int
@@ -138,6 +140,7 @@ class Picture:
     camera: Camera
     background: str
     background_center: tuple[float, float]
+    headwear: Headwear | None = None
 
     def showing(self, other: Picture) -> Picture:
         """This picture with the expression and head pose of another: the exact answer to what models are asked for."""
@@ -170,11 +173,17 @@ def sample_picture(seed: int, person: Person) -> Picture:
         background_center=(float(rng.uniform(-0.5, 0.5)), float(rng.uniform(-0.2, 0.5))),
         pose=pose,
         expression=sample_expression(rng),
+        headwear=sample_headwear(seed, person.seed, person.headwear),
     )
 
 
 def attributes(person: Person, picture: Picture) -> dict[str, Any]:
-    """The named attributes of a picture: plain strings and numbers, as captions and data files use them."""
+    """The named attributes of a picture: plain strings and numbers, as captions and data files use them.
+
+    What headwear covers of the hair is "hidden".
+    """
+    worn = picture.headwear
+    style, length, color = visible_hair(worn, person.hair_style, person.hair_length, picture.hair_color)
     return {
         "skin_tone": round(person.skin_tone, 3),
         "skin_band": person.skin_band,
@@ -182,9 +191,9 @@ def attributes(person: Person, picture: Picture) -> dict[str, Any]:
         "gender": round(person.gender, 3),
         "eye_color": person.eye_color,
         "freckles": person.freckles > 0.0,
-        "hair_style": person.hair_style,
-        "hair_color": picture.hair_color,
-        "hair_length": person.hair_length,
+        "hair_style": style,
+        "hair_color": color,
+        "hair_length": length,
         "beard": picture.beard,
         "glasses": picture.glasses.style if picture.glasses else "none",
         "glasses_color": picture.glasses.color if picture.glasses else "none",
@@ -193,6 +202,8 @@ def attributes(person: Person, picture: Picture) -> dict[str, Any]:
         "background": picture.background,
         "clothing": picture.clothing.name,
         "light": picture.light.name,
+        "headwear": worn.kind if worn else "none",
+        "headwear_color": worn.color if worn else "none",
     }
 
 

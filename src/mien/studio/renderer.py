@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from mien.studio import palette
 from mien.studio.camera import PIVOT, View, light_colors, light_vectors, shadow_matrix
 from mien.studio.context import create_context, set_uniforms
+from mien.studio.dressing import Worn, dress
 from mien.studio.expression_state import EYE_PITCH
 from mien.studio.furrows import furrow_patterns, furrow_weights
 from mien.studio.geometry import EyeModel, PersonGeometry, build_beard, build_geometry
-from mien.studio.gpu import Drawable, KitMeshes, Programs, upload_mesh, upload_overlay, upload_strands
+from mien.studio.gpu import Drawable, KitMeshes, Programs, upload_cloth, upload_mesh, upload_overlay, upload_strands
 from mien.studio.kit import FaceKit, Floats
 from mien.studio.landmark_map import LandmarkMap
 from mien.studio.masks import build_masks
@@ -25,6 +26,7 @@ from mien.studio.materials import (
     cloth_uniforms,
     eye_uniforms,
     hair_color,
+    headwear_uniforms,
     skin_uniforms,
 )
 from mien.studio.meshes import spectacles
@@ -161,11 +163,14 @@ class Renderer:
         """Draw one picture."""
         head, normals, furrows = self.pose_head(person, picture)
         geometry = self.geometry(person)
-        self._meshes.update(head.points, normals, furrows)
+        worn = dress(self.kit, geometry, picture.headwear) if picture.headwear else None
+        shown = head.points if worn is None or worn.head is None else head.points + (worn.head - geometry.points)
+        self._meshes.update(shown, normals, furrows)
         temporary = self._picture_parts(geometry, picture, head, normals)
+        hair = self._dress(worn, head.points - geometry.points, temporary)
         try:
-            self._draw_shadows(picture, head.view, temporary)
-            self._draw(geometry, picture, head, temporary)
+            self._draw_shadows(picture, head.view, temporary, hair)
+            self._draw(geometry, picture, head, temporary, hair)
             image, mask = self._read()
         finally:
             for drawable in temporary.values():
@@ -191,7 +196,18 @@ class Renderer:
             parts["lenses"] = upload_overlay(context, programs, worn.lens_points, worn.lens_triangles, worn.lens_shine)
         return parts
 
-    def _draw_shadows(self, picture: Picture, view: View, temporary: dict[str, Drawable]) -> None:
+    def _dress(self, worn: Worn | None, offsets: Floats, parts: dict[str, Drawable]) -> Drawable | None:
+        """Upload headwear and the hair under it into ``parts``; returns the hair that is to be seen."""
+        if worn is None:
+            return self._loaded.get("hair")
+        parts["headwear"] = upload_cloth(self._context, self._programs, worn.cloth, worn.points(offsets))
+        if worn.hair is not None:
+            parts["hair"] = upload_strands(self._context, self._programs, worn.hair, shadow_every=3)
+        return parts.get("hair")
+
+    def _draw_shadows(
+        self, picture: Picture, view: View, temporary: dict[str, Drawable], hair: Drawable | None
+    ) -> None:
         context, programs = self._context, self._programs
         toward = light_vectors(picture.light)["Lk"]
         common = {"HR": view.head, "pivot": PIVOT, "VP": shadow_matrix(toward)}
@@ -202,14 +218,20 @@ class Renderer:
         self._meshes.shadow.render()
         context.disable(context.CULL_FACE)
         self._loaded["torso"].cast()
-        if "glasses" in temporary:
-            temporary["glasses"].cast()
-        if "hair" in self._loaded:
+        for name in ("glasses", "headwear"):
+            if name in temporary:
+                temporary[name].cast()
+        if hair is not None:
             set_uniforms(programs.hair_shadow, **common, eye=view.eye, toward=toward, to_light=1, rigid=0.0)
-            self._loaded["hair"].cast()
+            hair.cast()
 
     def _draw(
-        self, geometry: PersonGeometry, picture: Picture, head: PosedHead, temporary: dict[str, Drawable]
+        self,
+        geometry: PersonGeometry,
+        picture: Picture,
+        head: PosedHead,
+        temporary: dict[str, Drawable],
+        hair: Drawable | None,
     ) -> None:
         context, programs, meshes, person = self._context, self._programs, self._meshes, geometry.person
         view = head.view
@@ -235,8 +257,11 @@ class Renderer:
             programs.hair, **lit, hairc=color, hairc2=np.clip(1.45 * color + 0.004, 0, 1), shine=0.9, ambk=0.75,
             rigid=0.0, to_light=0, mask=0.0,
         )  # fmt: skip
-        if "hair" in self._loaded:
-            self._loaded["hair"].main.render()
+        if hair is not None:
+            hair.main.render()
+        if picture.headwear is not None:
+            set_uniforms(programs.headwear, **lit, **headwear_uniforms(picture.headwear))
+            temporary["headwear"].main.render()
         set_uniforms(programs.surface, **lit, **skin_uniforms(person, picture), **cloth_uniforms(picture))
         context.enable(context.CULL_FACE)
         marks = head.points[self._lip_marks]

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 Classes = Mapping[str, Sequence[str]]
 
-ATTRIBUTES = ("hair_style", "hair_color", "hair_length", "beard", "glasses")
+ATTRIBUTES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "headwear")
 """Named attributes that the networks read."""
 
 
 def attribute_classes() -> dict[str, tuple[str, ...]]:
     """The classes of each named attribute, as the studio has them."""
+    from mien.studio.headwear import HEADWEAR
     from mien.studio.palette import HAIR
     from mien.studio.person import BEARDS, HAIR_LENGTHS
     from mien.studio.picture import GLASSES
@@ -35,6 +36,7 @@ def attribute_classes() -> dict[str, tuple[str, ...]]:
         "hair_length": tuple(dict.fromkeys(HAIR_LENGTHS.values())),
         "beard": tuple(BEARDS),
         "glasses": ("none", *GLASSES),
+        "headwear": ("none", *HEADWEAR),
     }
 
 
@@ -117,3 +119,8 @@ def attribute_loss(outputs: dict[str, Tensor], labels: dict[str, Tensor], classe
     age = F.binary_cross_entropy_with_logits(outputs["age"][:, 0], labels["age"] / 100, reduction="none")
     gender = (outputs["gender"][:, 0].tanh() - labels["gender"]).abs()
     return loss + tone + age + gender
+
+
+def accuracy(read: Tensor, truth: Tensor) -> float:
+    """Share of rows in which the most probable of the classes [B, C] is right, among rows whose class is known (not -1)."""
+    return (read.argmax(1) == truth)[truth >= 0].float().mean().item()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.faces.networks.blocks import channels_last
+from mien.faces.networks.classes import in_layout
 from mien.faces.networks.reader_net import POSE_UNIT
 
 
@@ -122,7 +123,7 @@ class JudgeAttributes(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         self.trunk = NextTrunk(widths, depths)
-        self.classes = {name: tuple(values) for name, values in (classes or {}).items()}
+        self.classes = in_layout(classes)
         self.lengths = {"skin_tone": 1, "age": 1, "gender": 1} | {k: len(v) for k, v in self.classes.items()}
         self.head = nn.Linear(widths[-1], sum(self.lengths.values()))
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.faces.networks.blocks import ConvNorm, Mixer, Residual, Stem, channels_last
+from mien.faces.networks.classes import in_layout
 
 POSE_UNIT = 30.0
 """Degrees that one unit of the pose and gaze outputs stands for."""
@@ -63,7 +64,7 @@ class StudioFaceNet(ModelMixin, ConfigMixin):
         self.points = nn.Linear(basis, 478 * 3)
         self.mask_low = nn.Conv2d(b, 16, 1)
         self.mask_middle = nn.Conv2d(c, 64, 1)
-        self.classes = {name: tuple(values) for name, values in (classes or {}).items()}
+        self.classes = in_layout(classes)
         self.lengths = NUMBERS | {name: len(values) for name, values in self.classes.items()}
         self.numbers = nn.Linear(hidden, sum(self.lengths.values()))
 

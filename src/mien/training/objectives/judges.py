@@ -15,6 +15,7 @@ from mien.faces.networks.reader_net import POSE_UNIT
 from mien.training.augmentation import Dice, jitter_matrix, jitter_parts, mirror_matrix, photograph
 from mien.training.batches import spread_rows
 from mien.training.face_labels import (
+    accuracy,
     attribute_classes,
     attribute_loss,
     emotion_loss,
@@ -169,7 +170,7 @@ class JudgeAttributesObjective(_JudgeObjective):
         """Accuracy of each named attribute, mean absolute error of the numbers."""
         images = _pictures(batch["images"])
         read = self.net.predict(warp(images, _whole(images), 96))
-        logs = {name: (read[name].argmax(1) == batch[name]).float().mean().item() for name in self.classes}
+        logs = {name: accuracy(read[name], batch[name]) for name in self.classes}
         for name in ("skin_tone", "age", "gender"):
             logs[name] = (read[name][:, 0] - batch[name]).abs().mean().item()
         return logs

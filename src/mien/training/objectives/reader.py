@@ -17,6 +17,7 @@ from mien.faces.networks.reader_net import POSE_UNIT
 from mien.training.augmentation import Dice, jitter_parts, mirror_matrix, photograph, random_texture
 from mien.training.batches import spread_rows
 from mien.training.face_labels import (
+    accuracy,
     attribute_classes,
     attribute_loss,
     emotion_loss,
@@ -40,6 +41,10 @@ FINE = (*range(468, 478), 33, 133, 145, 159, 160, 158, 144, 153, 263, 362, 374, 
         0, 13, 14, 17, 61, 291, 78, 308, 82, 312, 87, 317, 39, 269, 181, 405)  # fmt: skip
 
 
+SHARES = {"blendshapes": "blendshapes_mediapipe", "coefficients": "coefficients"}
+"""Outputs whose squared error also counts as a share of the labels' variance -> column of the corpus."""
+
+
 class ReaderObjective(Objective):
     """A weighted sum of one loss for each output; crops without a face train the presence output only.
 
@@ -54,9 +59,13 @@ class ReaderObjective(Objective):
         self.net = StudioFaceNet(classes=self.classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.augment, self.absent = augment, absent
         self._landmarks: dict[int, np.ndarray] = {}
+        self.variances = dict.fromkeys(SHARES, 1.0)
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
-        """Start the landmark head from the shapes of the corpus in the studio's frame."""
+        """Start the landmark head from the shapes of the corpus in the studio's frame; how much its labels vary."""
+        self.variances = {
+            name: float(np.nanvar(np.asarray(corpus[column], np.float64), 0).sum()) for name, column in SHARES.items()
+        }
         rows = spread_rows(len(corpus), 4000)
         points = torch.from_numpy(self._points(corpus)[rows])
         self.net.init_landmarks(transform_points(studio_matrix(points), points).to(self.net.device))
@@ -135,11 +144,14 @@ class ReaderObjective(Objective):
         pose = (outputs["pose"] - labels["pose"] / POSE_UNIT).abs().sum(1)
         gaze = (outputs["gaze"] - labels["gaze"] / POSE_UNIT).abs().sum(1)
         classes, circumplex = emotion_loss(outputs["emotion"], outputs["circumplex"], labels["emotion"])
+        shares = self._share("blendshapes", outputs["blendshapes"].sigmoid(), scores, known)
+        shares = shares + self._share("coefficients", outputs["coefficients"].sigmoid(), labels["coefficients"])
         mask = F.binary_cross_entropy_with_logits(outputs["mask"], labels["masks"], reduction="none").mean((1, 2))
         return {
             "points": 0.15 * points,
             "shapes": 4.0 * (shapes * known).mean(1),
             "driven": 4.0 * driven.mean(1),
+            "shares": shares,
             "pose": 2.0 * pose,
             "gaze": gaze,
             "emotion": 0.3 * (classes + circumplex),
@@ -147,8 +159,12 @@ class ReaderObjective(Objective):
             "attributes": 0.3 * attribute_loss(outputs, labels, self.classes),
         }
 
+    def _share(self, name: str, read: Tensor, truth: Tensor, known: Tensor | float = 1.0) -> Tensor:
+        """Squared error [B] of values [B, K] that are known, as a share of their variance in the corpus."""
+        return ((read - truth).square() * known).sum(1) / self.variances[name]
+
     def validate(self, corpus: Corpus) -> Logs:
-        """Errors on held-out people, pictures as they are: pixels, Exp and LMS against the labels, degrees."""
+        """Errors on held-out people, pictures as they are: pixels, Exp and LMS against the labels, degrees; shares."""
         device = self.net.device
 
         recalibrate(self, self.net, corpus)
@@ -176,6 +192,9 @@ class ReaderObjective(Objective):
             "exp": float(np.nanmean(exp_distance(wanted, guessed))),
             "lms": float(lms_distance(truth.cpu().numpy(), read["landmarks"].cpu().numpy()).mean()),
             "driven": (read["coefficients"] - batch["coefficients"]).abs().mean().item(),
+            "rest_blendshapes": self._rest("blendshapes", read, batch),
+            "rest_coefficients": self._rest("coefficients", read, batch),
+            **{name: accuracy(read[name], batch[name]) for name in self.classes},
             "yaw": pose[0].item(),
             "pitch": pose[1].item(),
             "roll": pose[2].item(),
@@ -183,6 +202,11 @@ class ReaderObjective(Objective):
             "emotion": hits.float().mean().item(),
             "presence": (read["presence"] > 0.5).float().mean().item(),
         }
+
+    def _rest(self, name: str, read: dict[str, Tensor], batch: dict[str, Tensor]) -> float:
+        """Mean of :meth:`_share` over the rows whose labels are all known."""
+        rows = batch[name].isfinite().all(1)
+        return self._share(name, read[name][rows], batch[name][rows]).mean().item()
 
     def parts(self) -> dict[str, nn.Module]:
         """See the base class."""
