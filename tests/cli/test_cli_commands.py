@@ -192,6 +192,8 @@ def test_score_of_two_pictures_by_the_studios_own_reader(tmp_path: Path) -> None
         (("control", "--model", "a=lmk", "--sweep", "landmarks"), "--sweep BRANCH=NUMBER"),
         (("control", "--model", "a=lmk", "--targets", "there"), "both --identities and --targets"),
         (("diversity", "--model", "a=lmk", "--targets", "there"), "nothing but the identity"),
+        (("fairness", "--model", "a=lmk", "--identities", "there"), "measured on studio people"),
+        (("text", "--model", "a=lmk", "--sweep", "landmarks=1"), "measured on studio people"),
         (("control", "--model", "a=lmk", "--identities", "no", "--targets", "no"), "no folder no"),
         (("control", "--model", "a=controlnet", "--identities", ".", "--targets", "."), "mien train studio-controlnet"),
     ],

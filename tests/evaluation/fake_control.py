@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ from mien.evaluation.control.tools import ControlTools
 from mien.faces.types import Face, NoFace, OneFace, Reading
 from mien.studio.emotions import emotion_of
 from mien.studio.linear_face import LinearFace
-from mien.studio.person import Person
+from mien.studio.person import Person, sample_person
 from mien.studio.picture import Picture
 
 SIZE = 64
@@ -26,6 +27,15 @@ def picture(colour: np.ndarray, level: float) -> np.ndarray:
     image = np.empty((SIZE, SIZE, 3), np.uint8)
     image[: SIZE // 2], image[SIZE // 2 :] = np.round(colour * 255), round(level * 255)
     return image
+
+
+ADA = sample_person(1)
+
+
+def everybody(seed: int) -> Person:
+    """People of every skin, age and gender in turn."""
+    tone, age, gender = seed % 4 / 4 + 0.1, (20.0, 30.0, 59.9, 60.0)[seed // 4 % 4], (0.7, 0.2, -0.7)[seed // 16 % 3]
+    return replace(ADA, seed=seed, skin_tone=tone, age=age, gender=gender)
 
 
 class FakeRenderer:
@@ -99,7 +109,8 @@ class FakeJudge:
         emotion[:, 0] = valence
         emotion[:, 2] = 1
         coefficients = (valence[:, None] + 1).expand(-1, 53) / 2
-        return {"coefficients": coefficients, "pose": torch.zeros(len(crops), 3), "emotion": emotion}
+        return {"coefficients": coefficients, "pose": torch.zeros(len(crops), 3),
+                "gaze": torch.zeros(len(crops), 2), "emotion": emotion}  # fmt: skip
 
 
 def judge_identity(crops: torch.Tensor) -> torch.Tensor:

@@ -132,7 +132,8 @@ def test_diversity_of_a_users_own_pictures_has_no_ceiling(tmp_path: Path) -> Non
 
 
 def test_protocols() -> None:
-    assert set(PRESETS) == {"control", "diversity", "ablation", "expression"}
+    measured = {"fairness", "text", "distribution", "autoencoder"}
+    assert set(PRESETS) == {"control", "diversity", "ablation", "expression"} | measured
     control = preset_of("control")
     assert (control.people, control.targets, control.pairs_per_person) == (100, 100, 20)
     assert preset_of("ablation").identity_only and not preset_of("expression").identity_only

@@ -13,7 +13,8 @@ app = typer.Typer(add_completion=False)
 
 _PROTOCOLS = (
     "control: people x other people's expressions; expression: every person x every template; "
-    "diversity and ablation: several pictures from the identity alone."
+    "diversity and ablation: several pictures from the identity alone; fairness: people of every skin, age and gender; "
+    "text: captions alone; distribution: the pictures as a set; autoencoder: renders, encoded and decoded."
 )
 
 
@@ -32,9 +33,13 @@ def evaluate(
         Path | None, typer.Option("--targets", metavar="FOLDER", help="Pictures of targets, with --identities.")
     ] = None,
     facekit: Facekit = None,
-    people: Annotated[int | None, typer.Option(help="Studio people; the protocol's own number if not given.")] = None,
+    people: Annotated[
+        int | None,
+        typer.Option(help="Studio people, in fairness of each group; the protocol's own number if not given."),
+    ] = None,
     count: Annotated[
-        int | None, typer.Option("--target-count", help="Studio targets, or pictures a person in diversity.")
+        int | None,
+        typer.Option("--target-count", help="Studio targets, or pictures a person in diversity, text and autoencoder."),
     ] = None,
     pairs_per_person: Annotated[int | None, typer.Option(help="Targets of each person.")] = None,
     steps: Annotated[int, typer.Option(help="Denoising steps, where a spec says nothing.")] = 25,
@@ -67,6 +72,8 @@ def evaluate(
     preset = preset_of(protocol)
     if preset.identity_only and sweep:
         raise BadInput(f"{protocol} gives models nothing but the identity: leave --targets and --sweep out.")
+    if preset.needs_renders and sweep:
+        raise BadInput(f"{protocol} is measured on studio people: leave --identities, --targets and --sweep out.")
     check_folders(protocol, identities, targets_from)
     specs = {name: load_spec(place) for name, place in named(model, "--model", "SPEC").items()}
     variants = sweep_of(sweep) if sweep else None

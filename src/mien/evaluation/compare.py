@@ -15,6 +15,7 @@ from mien.evaluation.control.folders import set_up_folders, sized
 from mien.evaluation.control.likeness import cosine_rows, first_rows
 from mien.evaluation.control.measures import Distances
 from mien.evaluation.control.observe import Readings
+from mien.evaluation.control.people import labels_of
 from mien.evaluation.control.run import (
     Performance,
     Stage,
@@ -105,17 +106,12 @@ def _title(settings: ControlSettings, stage: Stage) -> str:
 
 
 def group_gaps(stage: Stage, outputs: Readings, tools: ControlTools) -> dict[str, Any]:
-    """Does it work for everybody? Exp by skin (four bands), age and gender.
+    """Does it work for everybody? Exp by skin, age and gender; `mien.evaluation.fairness` has people chosen for it.
 
     Each group is held against its own exact renders; ``gap`` is what the worst group has more of than the best, None
     where fewer than two groups have enough pictures.
     """
-    people = [stage.identities[pair.person].person for pair in stage.pairs]
-    labels = {
-        "skin": [f"band {person.skin_band}" for person in people],
-        "age": ["under 40" if person.age < 40 else "40 and over" for person in people],
-        "gender": ["masculine" if person.gender < 0 else "feminine" for person in people],
-    }
+    labels = labels_of(stage.identities[pair.person].person for pair in stage.pairs)
     measure = f"{tools.first_reader}.exp"
     rows = next(rows for one, rows in control_rows(stage, outputs, tools) if one.name == measure)
     found: dict[str, Any] = {"measure": measure}

@@ -8,13 +8,24 @@ from typing import Any
 
 from mien.bars import Bar, silent
 from mien.errors import BadInput
+from mien.evaluation.autoencoder import compare_autoencoders
 from mien.evaluation.compare import compare
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.distribution import compare_distribution
 from mien.evaluation.diversity import compare_diversity
+from mien.evaluation.fairness import compare_fairness
 from mien.evaluation.page import Cases, control_cases
 from mien.evaluation.pairing import pictures_in
 from mien.evaluation.protocol import preset_of
+from mien.evaluation.text_only import compare_text
+
+_ON_RENDERS = {
+    "fairness": compare_fairness,
+    "text": compare_text,
+    "distribution": compare_distribution,
+    "autoencoder": compare_autoencoders,
+}
 
 
 def check_folders(protocol: str, identities: Path | None, targets: Path | None) -> None:
@@ -28,7 +39,10 @@ def check_folders(protocol: str, identities: Path | None, targets: Path | None) 
     Raises:
         BadInput: if one is absent, or the protocol needs the other as well or has no use for it.
     """
-    if preset_of(protocol).identity_only:
+    if preset_of(protocol).needs_renders:
+        if identities is not None or targets is not None:
+            raise BadInput(f"{protocol} is measured on studio people: leave --identities, --targets and --sweep out.")
+    elif preset_of(protocol).identity_only:
         if targets is not None:
             raise BadInput(f"{protocol} gives models nothing but the identity: leave --targets and --sweep out.")
     elif (identities is None) != (targets is None):
@@ -63,7 +77,9 @@ def evaluate(
     Returns:
         The report, and each model's pictures to show.
     """
-    if preset_of(protocol).identity_only:
+    if preset_of(protocol).needs_renders:
+        report, cases = _ON_RENDERS[protocol](settings, models, folder, bar)
+    elif preset_of(protocol).identity_only:
         report, cases = compare_diversity(settings, models, folder, bar, identities, command)
     else:
         own = (identities, targets) if identities and targets else None

@@ -56,7 +56,7 @@ def write_report(folder: Path, report: Mapping[str, Any], cases: Mapping[str, Ca
 
     write_json(folder / "report.json", report)
     _write(folder / "report.md", comparison(report))
-    parts = [f"<h1>{escape(report['protocol'])}</h1>", _table(comparison(report)), *_pareto(report)]
+    parts = [f"<h1>{escape(report['protocol'])}</h1>", _blocks(comparison(report)), *_pareto(report)]
     for name, headings in cases.items():
         parts.append(f"<h2>{escape(name)}</h2>")
         for heading, rows in headings.items():
@@ -119,13 +119,19 @@ def _figure(folder: Path, model: str, case: Case) -> str:
     return f'<figure><img style="width:{width}px" src="{file}" alt="{told}"><figcaption>{told}</figcaption></figure>'
 
 
-def _table(markdown: str) -> str:
-    """The Markdown table of ours as HTML."""
-    words, _, lines = markdown.partition("\n\n")
-    rows = [line.strip("| ").split(" | ") for line in lines.strip().splitlines()]
+def _blocks(markdown: str) -> str:
+    """The paragraphs and Markdown tables of ours as HTML."""
+    return "".join(
+        _table(block) if block.startswith("|") else f"<p>{escape(block)}</p>"
+        for block in markdown.strip().split("\n\n")
+    )
+
+
+def _table(lines: str) -> str:
+    rows = [line.strip("| ").split(" | ") for line in lines.splitlines()]
     head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows[2:])
-    return f"<p>{escape(words)}</p><div class=wide><table><tr>{head}</tr>{body}</table></div>"
+    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
 
 
 def _pareto(report: Mapping[str, Any]) -> list[str]:

@@ -18,10 +18,11 @@ class Preset(NamedTuple):
 
     Attributes:
         text: what it is, for people.
-        people: identities.
+        people: identities; in fairness the fewest in every group.
         targets: targets, or pictures a person where only the identity is given.
         pairs_per_person: targets of each person; None is every one.
         conditions: what models are told whose spec leaves it open.
+        needs_renders: a user's own pictures cannot take the place of studio people.
     """
 
     text: str
@@ -29,11 +30,12 @@ class Preset(NamedTuple):
     targets: int
     pairs_per_person: int | None
     conditions: tuple[str, ...]
+    needs_renders: bool = False
 
     @property
     def identity_only(self) -> bool:
         """Whether pictures are compared among themselves instead of with targets."""
-        return self.conditions == ("identity",)
+        return self.conditions == ("identity",) and not self.needs_renders
 
     def settings(
         self, people: int | None = None, targets: int | None = None, pairs_per_person: int | None = None, **how: Any
@@ -54,6 +56,13 @@ PRESETS: Mapping[str, Preset] = {
     "ablation": _DIVERSITY._replace(text="the same, of models trained with and without a loss (Table 3)"),
     "expression": Preset("every person x every expression template (EmojiDiff)", 40, 20, None,
                          ("identity", "expression")),
+    "fairness": Preset("people chosen by skin, age and gender, each group against its own exact renders", 60, 20, 5,
+                       DEFAULT_CONDITIONS, needs_renders=True),
+    "text": Preset("pictures from captions alone, read by the attribute judge", 100, 5, None, ("prompt",),
+                   needs_renders=True),
+    "distribution": Preset("the pictures as a set, against renders of other people", 600, 100, 4, DEFAULT_CONDITIONS,
+                           needs_renders=True),
+    "autoencoder": Preset("renders encoded and decoded", 200, 3, None, ("identity",), needs_renders=True),
 }  # fmt: skip
 
 

@@ -59,11 +59,25 @@ def opened(files: Sequence[Path]) -> Iterator[Any]:
 def picture_features(judge: Any, image: Any) -> Floats:
     """The attribute judge's features [1, C] of a whole picture, PIL or uint8 [H, W, 3]."""
     import torch
+
+    with torch.no_grad():
+        return judge.features(_judged(image)).double().numpy()
+
+
+def picture_attributes(judge: Any, image: Any) -> dict[str, str]:
+    """The likeliest class of each named attribute of a whole picture, PIL or uint8 [H, W, 3]."""
+    import torch
+
+    with torch.no_grad():
+        seen = judge.predict(_judged(image))
+    return {name: values[int(seen[name][0].argmax())] for name, values in judge.classes.items()}
+
+
+def _judged(image: Any) -> Any:
+    """What the attribute judge reads, [1, 3, 96, 96]."""
     from PIL import Image
 
     from mien.pixels import picture_to_tensor
 
     picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
-    small = picture.resize((96, 96), 3)  # bicubic, antialiased by PIL
-    with torch.no_grad():
-        return judge.features(picture_to_tensor(small)).double().numpy()
+    return picture_to_tensor(picture.resize((96, 96), 3))  # bicubic, antialiased by PIL

@@ -154,6 +154,12 @@ def share_score(hits: NDArray[Any], weights: Weights, floor: float | None, ceili
     return Score(lambda _: share, np.ones(len(hits), bool), floor, ceiling, "higher")
 
 
+def quotient(model: Draws, oracle: Draws) -> Draws:
+    """One number over another, draw by draw; NaN where there is nothing to divide by."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(oracle > 0, model / oracle, np.nan)
+
+
 def mean_score(rows: Draws, exact: Draws, weights: Weights, better: str) -> Score:
     """A mean over rows [N], NaN where one failed; ``exact`` [N] are the same of the exact renders."""
     return Score(

@@ -81,7 +81,7 @@ def cross_talk_table(told: Mapping[str, Any]) -> str:
 
 
 def comparison(report: Mapping[str, Any]) -> str:
-    """The report of several models for the docs: one row a metric, one column a model."""
+    """The report of several models for the docs: one row a metric, one column a model; and its groups."""
     names = list(report["models"])
     metrics = list(report["models"][names[0]]["metrics"])
     rows = []
@@ -92,9 +92,43 @@ def comparison(report: Mapping[str, Any]) -> str:
         failed = ", ".join(str(score["n_failed"]) for score in scores)
         rows.append([metric, scores[0]["better"], *map(number, scores), *ends, failed, *changes])
     heads = [f"{name} minus {names[0]}" for name in names[1:]]
-    return (
-        report["title"]
-        + "\n\n"
-        + table(["Metric", "Better", *names, "floor", "ceiling", "failed", *heads], rows)
-        + "\n"
-    )
+    parts = [report["title"], table(["Metric", "Better", *names, "floor", "ceiling", "failed", *heads], rows)]
+    return "\n\n".join([*parts, *fairness_tables(report)]) + "\n"
+
+
+def fairness_tables(report: Mapping[str, Any]) -> list[str]:
+    """Of every model two tables, each after its title: the worst groups, and all of them; none for other reports."""
+    parts: list[str] = []
+    for name, model in report["models"].items():
+        fair = model.get("fairness")
+        if fair is not None:
+            head = ["Measure", "Groups by", "worst", "behind the mean of the groups", "by chance", "at most"]
+            worst = [
+                [measure, by, one["worst"] or "-", number(one["shortfall"]), _by_chance(one["by_chance"]),
+                 f"{report['bound']:g}: {'holds' if one['holds'] else 'does not hold'}"]
+                for measure, groupings in fair.items() for by, one in groupings.items()
+            ]  # fmt: skip
+            parts += [f"{name}: the worst group of each kind.", table(head, worst)]
+            groups = [
+                (by, group, people) for by, counts in report["groups"].items() for group, people in counts.items()
+            ]
+            rows = [
+                [
+                    f"{by}: {group}",
+                    str(people),
+                    *(number(kinds[by]["groups"][group]["relative"]) for kinds in fair.values()),
+                ]
+                for by, group, people in groups
+            ]
+            parts += [
+                f"{name}: every group, relative to its own exact renders.",
+                table(["Group", "people", *fair], rows),
+            ]
+    return parts
+
+
+def _by_chance(told: Mapping[str, float | None] | None) -> str:
+    """Such as ``0.031, up to 0.060``."""
+    if told is None or told["value"] is None:
+        return "-"
+    return f"{told['value']:.3f}, up to {told['high']:.3f}"

@@ -32,6 +32,7 @@ from mien.evaluation.control.steer import Look, active, gather_inputs, look_at
 from mien.evaluation.control.summary import Weights, estimate, pair_weights, summarise
 from mien.evaluation.control.tools import ControlTools
 from mien.studio.emotions import emotion_of
+from mien.studio.person import Person
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +83,27 @@ class Performance:
     drawn: Path
 
 
-def set_up(settings: ControlSettings, tools: ControlTools, folder: Path, bar: Bar = silent) -> Stage:
-    """Render people, targets and exact answers, and read them; arguments as for `run_control`."""
-    identities, targets, pairs = identity_subjects(settings), target_subjects(settings), lay_out(settings)
+def set_up(
+    settings: ControlSettings,
+    tools: ControlTools,
+    folder: Path,
+    bar: Bar = silent,
+    chosen: Sequence[Person] | None = None,
+) -> Stage:
+    """Render people, targets and exact answers, and read them.
+
+    Args:
+        settings: as for `run_control`.
+        tools: the same.
+        folder: the same.
+        bar: the same.
+        chosen: the people, as many as the settings say; None is the first held-out ones.
+    """
+    identities, targets, pairs = identity_subjects(settings, 0, chosen), target_subjects(settings), lay_out(settings)
     people = renders(tools, identities, bar, "identities")
     wanted = renders(tools, targets, bar, "targets")
-    # the first inputs' pixels stand for the renderer's version
-    inputs = pixels_digest([people[0], wanted[0]])
+    # the first inputs' pixels stand for the renderer's version, and who was chosen for all of them
+    inputs = pixels_digest([*(people if chosen else people[:1]), wanted[0]])
     made_with = made_with_what(settings, tools, inputs)
     place = open_folder(folder, {name: made_with[name] for name in ("mien", "kit", "inputs")} | {"what": "exact"})
     with bar(len(pairs), "exact renders") as told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -57,9 +58,17 @@ def lay_out(settings: ControlSettings) -> list[Pair]:
     ]
 
 
-def identity_subjects(settings: ControlSettings, number: int = 0) -> list[Subject]:
-    """A picture of each identity that looks like a photograph; number 0 is the one the model is shown."""
-    people = [sample_person(FIRST_PERSON + row) for row in range(settings.people)]
+def identity_subjects(
+    settings: ControlSettings, number: int = 0, chosen: Sequence[Person] | None = None
+) -> list[Subject]:
+    """A picture of each identity that looks like a photograph; number 0 is the one the model is shown.
+
+    Args:
+        settings: how many.
+        number: of the picture.
+        chosen: the people; None is the first held-out ones.
+    """
+    people = chosen or [sample_person(FIRST_PERSON + row) for row in range(settings.people)]
     return [Subject(person, plan_picture(person, number)) for person in people]
 
 

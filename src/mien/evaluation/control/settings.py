@@ -15,6 +15,8 @@ CONDITIONS = ("identity", "landmarks", "emotion", "expression", "prompt")
 DEFAULT_CONDITIONS = ("identity", "landmarks", "emotion", "expression")
 FIRST_PERSON = 900_000
 FIRST_TARGET = 950_000
+FIRST_REFERENCE = 970_000
+"""The first of the people whose renders sets of pictures are held against; all below a million are never trained on."""
 TARGET_PICTURE = 3
 """Number of the target's picture: the first that may show any expression and pose."""
 

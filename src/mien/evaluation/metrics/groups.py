@@ -1,11 +1,11 @@
-"""Does it work for everybody? The gap between the best and the worst group, each held against its own oracle."""
+"""Does it work for everybody? Groups among each other, each held against its own oracle."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 
 def by_group(model: ArrayLike, oracle: ArrayLike, groups: ArrayLike, minimum: int = 20) -> dict[str, float]:
@@ -36,3 +36,19 @@ def by_group(model: ArrayLike, oracle: ArrayLike, groups: ArrayLike, minimum: in
 def worst_group_gap(excess: Mapping[str, float]) -> float:
     """Excess of the worst group over the best; 0 is even; NaN for fewer than two groups."""
     return max(excess.values()) - min(excess.values()) if len(excess) > 1 else float("nan")
+
+
+def behind_mean(relative: ArrayLike) -> NDArray[np.float64]:
+    """How far each group is behind the mean of the groups, as a share of it (*ours*): 0 is even, 0.1 is 10 % behind.
+
+    Args:
+        relative: [groups, ...] a quality of each group in units of its own oracle; higher is better.
+
+    Returns:
+        1 - relative / mean over the groups, [groups, ...]; negative for a group ahead, NaN where the mean is not
+        positive or a group has no value, since a share of nothing says nothing.
+    """
+    values = np.asarray(relative, np.float64)
+    mean = values.mean(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(mean > 0, 1 - values / mean, np.nan)

@@ -1,0 +1,41 @@
+"""The report of a protocol: what all of them tell, under the same keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.scores import Comparable, told
+
+
+def assembled(
+    title: str,
+    settings: ControlSettings,
+    pictures: int,
+    tools: ControlTools,
+    models: Mapping[str, Mapping[str, Any]],
+    scores: Mapping[str, Mapping[str, Comparable]],
+) -> dict[str, Any]:
+    """A report in the shape of `mien.evaluation.compare.compare`.
+
+    Args:
+        title: what was run, and how to read it.
+        settings: of the run.
+        pictures: of each model.
+        tools: readers and judges.
+        models: name -> what is told of it beside its metrics.
+        scores: name -> metric -> score, the first model being the one that the others are compared with.
+    """
+    return {
+        "title": title,
+        "settings": settings.as_json(),
+        "pairs": pictures,
+        "readers": list(tools.readers),
+        "judges": dict(tools.judges),
+        "models": {
+            name: {**models[name], "metrics": {metric: score.as_json() for metric, score in found.items()}}
+            for name, found in scores.items()
+        },
+    } | told(scores)

@@ -1,0 +1,144 @@
+"""Are the pictures as a set like renders? KID and Frechet distance to renders of people whom nobody asked for.
+
+Three sets of one size are held against a fourth: the drawn pictures, the exact renders of the same people and targets,
+and renders of still other people. The last is what two halves of the renders are apart: the floor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.bars import Bar, silent
+from mien.errors import MissingAsset
+from mien.evaluation.assemble import assembled
+from mien.evaluation.bootstrap import resamples
+from mien.evaluation.control.folders import sized
+from mien.evaluation.control.pictures import kept, open_folder
+from mien.evaluation.control.run import Performance, Stage, perform, set_up
+from mien.evaluation.control.scene import TARGET_PICTURE, Subject
+from mien.evaluation.control.settings import FIRST_REFERENCE, ControlSettings
+from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.metrics.distributions import Moments, frechet_distance, kernel_distances
+from mien.evaluation.page import Cases, control_cases
+from mien.evaluation.scores import Comparable, KernelScore, SetScore, finite, frechet_name
+from mien.studio.dataset import plan_picture
+from mien.studio.person import sample_person
+
+Rows = NDArray[np.float64]
+
+
+def compare_distribution(
+    settings: ControlSettings,
+    models: Mapping[str, tuple[ControlSettings, ControlTools]],
+    folder: Path,
+    bar: Bar = silent,
+) -> tuple[dict[str, Any], dict[str, Cases]]:
+    """Run the control protocol, and hold each model's pictures as a set against renders of other people.
+
+    Args:
+        settings: people, targets and resamples, for all; pictures drawn for ``mien evaluate control`` are used again.
+        models: name -> its own settings and tools; features are those of the first, which is also the one the others
+            are compared with.
+        folder: where pictures are kept and found again.
+        bar: makes progress bars.
+
+    Returns:
+        The report, with the keys of `mien.evaluation.compare.compare`, and the pictures to show. A metric's ``ceiling``
+        is what two halves of the renders are apart; ``exact.METRIC`` is what the exact renders of the same people and
+        targets are, which show as few people as the model's pictures do.
+
+    Raises:
+        MissingAsset: without the attribute judge or another network in whose features sets are compared.
+    """
+    first = next(iter(models.values()))[1]
+    if not first.looks():
+        raise MissingAsset("No network tells features of pictures: publish the attribute judge, or give --network.")
+    stage = set_up(settings, first, folder, bar)
+    each = len(stage.pairs) // settings.people
+    halves = [
+        _features(first, _others(FIRST_REFERENCE + half * settings.people, settings.people, each), folder, bar)
+        for half in (0, 1)
+    ]
+    by_reference = resamples(
+        [np.repeat(np.arange(settings.people), each)], settings.draws, np.random.default_rng(0x72656673)
+    )
+    done: dict[str, Performance] = {}
+    scores: dict[str, dict[str, Comparable]] = {}
+    for name, (asked, tools) in models.items():
+        done[name] = perform(stage, sized(asked, stage.people, stage.wanted), tools, bar)
+        scores[name] = set_distances(
+            halves[0], halves[1], stage.exact.values, done[name].outputs.values, stage.weights, by_reference
+        )
+    told = {name: {"made_with": one.made_with} for name, one in done.items()}
+    report = assembled(_title(settings, stage), settings, len(stage.pairs), first, told, scores)
+    shown = f"{first.first_reader}.blendshapes"
+    return report, {name: control_cases(one, stage, shown) for name, one in done.items()}
+
+
+def set_distances(
+    reference: Mapping[str, Rows],
+    other: Mapping[str, Rows],
+    exact: Mapping[str, Rows],
+    seen: Mapping[str, Rows],
+    weights: Rows,
+    by_reference: Rows,
+) -> dict[str, Comparable]:
+    """KID and Frechet distance to the reference.
+
+    Args:
+        reference: ``features.NAME`` [N, D] of renders, for each network.
+        other: of as many other renders.
+        exact: of the exact renders of the same people and targets as the pictures, beside other readings.
+        seen: of the pictures, beside other readings.
+        weights: resamples of the pictures [1 + draws, N].
+        by_reference: resamples of the reference [1 + draws, N].
+    """
+    found: dict[str, Comparable] = {}
+    for part, real in reference.items():
+        name = part.removeprefix("features.")
+        frechet, moments = frechet_name(name), Moments.of(real)
+        kid_floor = kernel_distances(real, other[part], by_reference[:1], weights[:1])
+        ends = finite(float(kid_floor[0])), finite(frechet_distance(moments, Moments.of(other[part])))
+        for prefix, rows in (("", seen[part]), ("exact.", exact[part])):
+            kid = kernel_distances(real, rows, by_reference, weights)
+            found[f"{prefix}kid.{name}"] = KernelScore(kid, len(rows), ends[0])
+            found[f"{prefix}{frechet}.{name}"] = SetScore(
+                frechet_distance(moments, Moments.of(rows)), len(rows), ends[1]
+            )
+    return found
+
+
+def _others(first: int, people: int, each: int) -> list[Subject]:
+    """Pictures with any expression and pose of people from a seed on."""
+    chosen = [sample_person(first + row) for row in range(people)]
+    return [Subject(one, plan_picture(one, TARGET_PICTURE + number)) for one in chosen for number in range(each)]
+
+
+def _features(tools: ControlTools, subjects: list[Subject], folder: Path, bar: Bar) -> dict[str, Rows]:
+    """Features of renders, which are kept beside the drawn pictures."""
+    from mien import __version__
+
+    made_with = {"mien": __version__, "kit": tools.kit, "what": "reference", "size": tools.size}
+    place, looks = open_folder(folder, made_with), tools.looks()
+    found: dict[str, list[Rows]] = {f"features.{name}": [] for name in looks}
+    with bar(len(subjects), "renders") as step:
+        for one in subjects:
+            path = place / f"{one.person.seed}-{one.picture.seed:03d}.png"
+            picture = kept(path, lambda one=one: tools.render(one).image)
+            for name, look in looks.items():
+                found[f"features.{name}"].append(look(picture))
+            step(1)
+    return {name: np.concatenate(rows) for name, rows in found.items()}
+
+
+def _title(settings: ControlSettings, stage: Stage) -> str:
+    return (
+        f"{len(stage.pairs)} pictures of {settings.people} held-out studio people under {settings.targets} targets, "
+        "against as many renders of other people. Ceiling: two halves of such renders; exact: the exact renders of the "
+        "same people and targets. In parentheses: 95 % interval, bootstrap over people and targets."
+    )

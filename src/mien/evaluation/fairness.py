@@ -1,0 +1,212 @@
+"""Does it work for everybody? Skin, age and gender groups, each in units of its own exact renders.
+
+A reader that sees less on dark skin, or a judge that knows old faces less well, sees as little in the exact renders:
+what a model loses against those is the model's. Of every measure the report has each group's level, what share of its
+oracle that is, and how far the group is behind the mean of the groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.bars import Bar, silent
+from mien.evaluation.assemble import assembled
+from mien.evaluation.bootstrap import weighted_means
+from mien.evaluation.control.folders import sized
+from mien.evaluation.control.likeness import cosine_rows, first_rows
+from mien.evaluation.control.measures import Distances
+from mien.evaluation.control.observe import Readings
+from mien.evaluation.control.people import GROUPINGS, choose_people, labels_of
+from mien.evaluation.control.run import Performance, Stage, control_rows, gallery, perform, set_up
+from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.summary import Weights, estimate, levels_of, transfers
+from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.metrics.groups import behind_mean
+from mien.evaluation.page import Cases, control_cases
+from mien.evaluation.scores import Comparable, Draws, Score, finite, quotient
+
+BOUND = 0.1
+"""The worst group is to be no further behind the mean of the groups than this share of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """One measure of one model, which can be taken under any weights of the pictures.
+
+    Attributes:
+        name: its name in the report.
+        levels: weights [D, N] -> (model [D], exact renders [D], relative [D]); ``relative`` is 0 for no control where
+            the measure is a transfer, and 1 for the exact renders.
+        counted: pictures that count, bool [N]; the others failed.
+    """
+
+    name: str
+    levels: Callable[[Weights], tuple[Draws, Draws, Draws]]
+    counted: NDArray[np.bool_]
+
+
+def compare_fairness(
+    settings: ControlSettings,
+    models: Mapping[str, tuple[ControlSettings, ControlTools]],
+    folder: Path,
+    bar: Bar = silent,
+) -> tuple[dict[str, Any], dict[str, Cases]]:
+    """Run the control protocol on people who were chosen for it.
+
+    Args:
+        settings: ``people`` is the least number in every group; targets, steps, resamples.
+        models: name -> its own settings and tools; the first is the one the others are compared with.
+        folder: where pictures are kept and found again.
+        bar: makes progress bars.
+
+    Returns:
+        The report, with the keys of `mien.evaluation.compare.compare`, and the pictures to show. ``groups`` counts
+        people; each model's ``fairness`` has for each measure and grouping ``groups`` (model, oracle, relative and
+        behind of each), the group that is ``worst``, its ``shortfall`` with the interval, ``by_chance`` (what the worst
+        of groups drawn by lot would be behind: mean, and the bound of 95 %), and whether it ``holds``. Also among the
+        metrics, over everybody, and as ``MEASURE.shortfall.GROUPING``.
+    """
+    first, least = next(iter(models.values()))[1], settings.people
+    chosen = choose_people(least)
+    settings = replace(settings, people=len(chosen))
+    stage = set_up(settings, first, folder, bar, chosen)
+    shown = gallery(first, stage.people)
+    done: dict[str, Performance] = {}
+    scores: dict[str, dict[str, Comparable]] = {}
+    told: dict[str, dict[str, Any]] = {}
+    for name, (asked, tools) in models.items():
+        done[name] = perform(stage, sized(asked, stage.people, stage.wanted), tools, bar)
+        fair, scores[name] = _fairness(standings(stage, done[name].outputs, first, shown), stage)
+        told[name] = {"made_with": done[name].made_with, "fairness": fair}
+    report = assembled(_title(settings, stage, least), settings, len(stage.pairs), first, told, scores) | {
+        "people_a_group": least,
+        "bound": BOUND,
+        "groups": {
+            name: {group: labels.count(group) for group in GROUPINGS[name]}
+            for name, labels in labels_of(chosen).items()
+        },
+    }
+    shown_by = f"{first.first_reader}.blendshapes"
+    return report, {name: control_cases(one, stage, shown_by) for name, one in done.items()}
+
+
+def standings(stage: Stage, outputs: Readings, tools: ControlTools, shown: NDArray[Any]) -> list[Standing]:
+    """Faces found, expression, pose, emotion and identity of one model.
+
+    Args:
+        stage: what it was held against.
+        outputs: readings of its pictures.
+        tools: whose readers and judges are used.
+        shown: identity judge's embeddings [P, D] of everybody: one gallery for all groups.
+    """
+    reader, rows = tools.first_reader, {one.name: (one, rows) for one, rows in control_rows(stage, outputs, tools)}
+    owners = np.array([pair.person for pair in stage.pairs])
+    found = [_share(f"faces.{reader}", outputs.found(reader), stage.exact.found(reader))]
+    for name in (f"{reader}.exp", "judge.coefficients", "judge.pose"):
+        measure, distances = rows[name]
+        found.append(_transfer(f"transfer.{name}", distances, measure.squared))
+    other = rows["judge.emotion_class"][1]
+    right = [np.nan_to_num(1 - part, nan=0.0) for part in (other.model, other.oracle)]
+    found.append(_share("emotion.accuracy", *right))
+    seen, exact = outputs["identity"], stage.exact["identity"]
+    found.append(_transfer("transfer.identity.cosine", cosine_rows(seen, exact, shown, owners)))
+    found.append(_share("identity.top1", *(first_rows(part, shown, owners) for part in (seen, exact))))
+    return found
+
+
+def _share(name: str, hits: NDArray[Any], exact: NDArray[Any]) -> Standing:
+    """A share of the pictures [N], relative to that of the exact renders [N]; one without a face is a miss."""
+
+    def levels(weights: Weights) -> tuple[Draws, Draws, Draws]:
+        model, oracle = (weighted_means(np.asarray(part, np.float64), weights) for part in (hits, exact))
+        return model, oracle, quotient(model, oracle)
+
+    return Standing(name, levels, np.ones(len(hits), bool))
+
+
+def _transfer(name: str, rows: Distances, squared: bool = False) -> Standing:
+    def levels(weights: Weights) -> tuple[Draws, Draws, Draws]:
+        found = levels_of(rows, weights, squared)
+        return found["model"], found["oracle"], transfers(found)
+
+    return Standing(name, levels, np.isfinite(rows.model))
+
+
+def _fairness(measured: Sequence[Standing], stage: Stage) -> tuple[dict[str, Any], dict[str, Comparable]]:
+    """What the report tells of all measures, and the same as scores that can be compared between models."""
+    labels = labels_of(one.person for one in stage.identities)
+    owners = np.array([pair.person for pair in stage.pairs])
+    fair: dict[str, Any] = {}
+    scores: dict[str, Comparable] = {}
+    for one in measured:
+        everybody = one.levels(stage.weights)[2]
+        scores[one.name] = _score(one, everybody, 1.0, "higher")
+        fair[one.name] = {}
+        for grouping, groups in labels.items():
+            told, shortfall = _by_group(one, np.array(groups), GROUPINGS[grouping], owners, stage.weights)
+            fair[one.name][grouping] = told
+            scores[f"{one.name}.shortfall.{grouping}"] = _score(one, shortfall, 0.0, "lower")
+    return fair, scores
+
+
+def _by_group(
+    one: Standing, groups: NDArray[Any], names: Sequence[str], owners: NDArray[Any], weights: Weights
+) -> tuple[dict[str, Any], Draws]:
+    """A measure over the groups of one grouping, and the worst group's shortfall over all resamples.
+
+    Args:
+        one: the measure.
+        groups: [P] group of each person.
+        names: of the groups.
+        owners: [N] person of each picture.
+        weights: see `Standing`.
+    """
+    masks = [(groups == name)[owners].astype(np.float64) for name in names]
+    levels = [one.levels(weights * mask) for mask in masks]
+    behind = behind_mean(np.stack([relative for *_, relative in levels]))
+    at = int(np.nan_to_num(behind[:, 0], nan=-np.inf).argmax())
+    known = bool(np.isfinite(behind[:, 0]).all())
+    lots = _by_lot(one, groups, names, owners, len(weights) - 1)
+    told = {
+        "groups": {
+            name: {"model": estimate(model), "oracle": estimate(exact), "relative": estimate(relative),
+                   "behind": estimate(behind[row])}
+            for row, (name, (model, exact, relative)) in enumerate(zip(names, levels, strict=True))
+        },
+        "worst": names[at] if known else None,
+        "shortfall": estimate(behind[at]),
+        "by_chance": {"value": finite(float(np.mean(lots))), "high": finite(float(np.quantile(lots, 0.95)))}
+        if len(lots) else None,
+        "holds": known and bool(behind[at, 0] <= BOUND),
+    }  # fmt: skip
+    return told, behind[at]
+
+
+def _by_lot(
+    one: Standing, groups: NDArray[Any], names: Sequence[str], owners: NDArray[Any], draws: int
+) -> NDArray[np.float64]:
+    """Shortfall of the worst group where people are put into groups by lot: what noise alone gives, [up to draws]."""
+    rng = np.random.default_rng(0x66616972)
+    lots = np.stack([rng.permutation(groups) for _ in range(draws)])[:, owners]
+    worst = behind_mean(np.stack([one.levels((lots == name).astype(np.float64))[2] for name in names])).max(0)
+    return worst[np.isfinite(worst)]
+
+
+def _score(one: Standing, draws: Draws, ceiling: float, better: str) -> Score:
+    return Score(lambda _: draws, one.counted, None, ceiling, better)
+
+
+def _title(settings: ControlSettings, stage: Stage, least: int) -> str:
+    return (
+        f"{settings.people} held-out studio people, chosen so that {least} or more are in every group of skin, age and "
+        f"gender, x {settings.pairs_per_person or settings.targets} of {settings.targets} targets: {len(stage.pairs)} "
+        "pictures of each model. Every number is in units of the exact renders of the same people and targets (1 is as "
+        "good); shortfall is how far the worst group is behind the mean of the groups. In parentheses: 95 % interval, "
+        "two-way cluster bootstrap over people and targets."
+    )

@@ -1,0 +1,146 @@
+"""Does a picture show what its caption says? Drawn from words alone, read by the attribute judge.
+
+The exact render of the same caption, read by the same judge, is the ceiling; the same captions held against all other
+pictures are the floor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.bars import Bar, silent
+from mien.errors import MissingAsset
+from mien.evaluation.assemble import assembled
+from mien.evaluation.bootstrap import resamples
+from mien.evaluation.control.crosstalk import backgrounds
+from mien.evaluation.control.pictures import draw_pairs, kept, open_folder, read_png
+from mien.evaluation.control.run import made_with_what
+from mien.evaluation.control.scene import TARGET_PICTURE, Pair, Subject, identity_subjects, lay_out
+from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.metrics.colours import nearest_gradient
+from mien.evaluation.page import Case, Cases
+from mien.evaluation.reading import picture_attributes
+from mien.evaluation.scores import Comparable, share_score
+from mien.evaluation.text_scores import ASKED, Told, right_of, text_scores
+from mien.steering import Steering
+from mien.studio import palette
+from mien.studio.captions import describe
+from mien.studio.dataset import plan_picture
+from mien.studio.picture import attributes
+from mien.toolbox import largest_face
+
+
+def compare_text(
+    settings: ControlSettings,
+    models: Mapping[str, tuple[ControlSettings, ControlTools]],
+    folder: Path,
+    bar: Bar = silent,
+) -> tuple[dict[str, Any], dict[str, Cases]]:
+    """Draw ``settings.targets`` captions of each person with several models, told nothing else.
+
+    Args:
+        settings: people, captions a person (``targets``), steps, resamples. Other conditions than the prompt are not
+            used, whatever a model's settings say.
+        models: name -> its own settings and tools; the first is the one the others are compared with.
+        folder: where pictures are kept and found again.
+        bar: makes progress bars.
+
+    Returns:
+        The report, with the keys of `mien.evaluation.compare.compare`, and the pictures to show.
+
+    Raises:
+        MissingAsset: without the attribute judge.
+    """
+    first = next(iter(models.values()))[1]
+    if first.judge_attributes is None:
+        raise MissingAsset("There is no attribute judge: train it (mien train studio-judge-attributes) and publish it.")
+    settings = replace(settings, conditions=("prompt",), pairs_per_person=None)
+    subjects = [
+        Subject(one.person, plan_picture(one.person, TARGET_PICTURE + number))
+        for one in identity_subjects(settings)
+        for number in range(settings.targets)
+    ]
+    wanted = [attributes(one.person, one.picture) for one in subjects]
+    words = [describe(one) for one in wanted]
+    pairs = lay_out(settings)
+    exact = _exact(first, subjects, pairs, folder, bar)
+    right = read_attributes(first, exact, bar)
+    weights = resamples([[pair.person for pair in pairs]], settings.draws, np.random.default_rng(0x74657874))
+    told: dict[str, dict[str, Any]] = {}
+    scores: dict[str, dict[str, Comparable]] = {}
+    cases: dict[str, Cases] = {}
+    for name, (asked, tools) in models.items():
+        only = replace(asked, conditions=("prompt",), people=settings.people, targets=settings.targets,
+                       pairs_per_person=None)  # fmt: skip
+        made_with = made_with_what(only, tools, hashlib.sha256("\n".join(words).encode()).hexdigest())
+        with bar(len(pairs), "drawing") as step:
+            files = draw_pairs(
+                tools.pipeline, only, pairs,
+                lambda part: [Steering(prompt=words[pair.person * settings.targets + pair.target]) for pair in part],
+                open_folder(folder, made_with), step,
+            )  # fmt: skip
+        pictures = [read_png(file) for file in files]
+        seen = read_attributes(first, pictures, bar)
+        scores[name] = text_scores(wanted, seen, right, weights)
+        found = [largest_face(first.readers[first.first_reader], picture) is not None for picture in pictures]
+        scores[name][f"faces.{first.first_reader}"] = share_score(np.array(found), weights, None, None)
+        told[name] = {"made_with": made_with}
+        cases[name] = _cases(pairs, words, pictures, exact, right_of(wanted, seen))
+    return assembled(_title(settings, len(pairs)), settings, len(pairs), first, told, scores), cases
+
+
+def read_attributes(tools: ControlTools, pictures: Sequence[NDArray[np.uint8]], bar: Bar = silent) -> list[Told]:
+    """What the attribute judge and the upper corners tell of pictures uint8 [S, S, 3]."""
+    found = []
+    with bar(len(pictures), "judging") as step:
+        for picture, colour in zip(pictures, backgrounds(pictures), strict=True):
+            told = picture_attributes(tools.judge_attributes, picture)
+            found.append(told | {"background": nearest_gradient(colour[None], palette.BACKGROUNDS)[0]})
+            step(1)
+    return found
+
+
+def _exact(
+    tools: ControlTools, subjects: Sequence[Subject], pairs: Sequence[Pair], folder: Path, bar: Bar
+) -> list[NDArray[np.uint8]]:
+    """The renders that the captions were written from, kept beside the drawn pictures."""
+    from mien import __version__
+
+    place = open_folder(folder, {"mien": __version__, "kit": tools.kit, "what": "captioned", "size": tools.size})
+    found = []
+    with bar(len(subjects), "exact renders") as step:
+        for subject, pair in zip(subjects, pairs, strict=True):
+            path = place / f"{pair.name}.png"
+            found.append(kept(path, lambda one=subject: tools.render(one).image))
+            step(1)
+    return found
+
+
+def _cases(
+    pairs: Sequence[Pair], words: Sequence[str], pictures: Sequence[Any], exact: Sequence[Any], right: Sequence[int]
+) -> Cases:
+    """Exact render and picture of the captions with fewest and with most attributes right."""
+    order = np.argsort(right, kind="stable")
+    return {
+        heading: [
+            Case(pairs[row].name, [exact[row], pictures[row]], f"{right[row]} of {len(ASKED)}: {words[row]}")
+            for row in rows
+        ]
+        for heading, rows in {"fewest right: exact render, picture": order[:6], "most right": order[::-1][:6]}.items()
+    }
+
+
+def _title(settings: ControlSettings, count: int) -> str:
+    return (
+        f"{count} pictures from captions alone, {settings.targets} of each of {settings.people} held-out studio people."
+        " Read by the attribute judge; the background by its colour in the upper corners. Floor: the same captions "
+        "against all other pictures; ceiling: the exact renders. In parentheses: 95 % interval, bootstrap over people."
+    )
