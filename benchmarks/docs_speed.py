@@ -88,12 +88,14 @@ def page() -> str:
     ]
     titles = {
         "studio": "The studio",
-        "curves": "The studio: memory, and what batch size, steps and branches cost",
+        "curves": "The studio: what batch size, steps and branches cost",
         "sd15": "Stable Diffusion 1.5's size, random weights",
     }
     for name, title in titles.items():
         if (file := RESULTS / f"speed_{name}.json").is_file():
             parts += ["## " + title, *_sampling(read_json(file), name)]
+    if (file := RESULTS / "speed_memory.json").is_file():
+        parts += ["### Memory", *_memory(read_json(file))]
     parts += _few()
     if (file := RESULTS / "speed_quality.json").is_file():
         parts += ["## What speed costs in quality", *_quality(read_json(file))]
@@ -130,11 +132,10 @@ def _sampling(report: dict[str, Any], name: str) -> list[str]:
     what = f"{settings['batch']} picture at once, {settings['steps']} steps, {report['machine']['dtype']}"
     rows = [
         [f"`{side}`", _spread(one["seconds"]), f"{one['work']['gflop']:.4g}", f"{one['work']['gigabytes']:.3g}",
-         f"{one['work']['seconds_at_limit']:.3g}", f"{one['work']['share_of_limit']:.0%}",
-         f"{report['memory'][side]['megabytes']:.0f}" if "memory" in report else "-"]
+         f"{one['work']['seconds_at_limit']:.3g}", f"{one['work']['share_of_limit']:.0%}"]
         for side, one in report["sides"].items()
     ]  # fmt: skip
-    head = ["Side", "seconds", "GFLOP", "gigabytes", "seconds at the limit", "share", "peak megabytes"]
+    head = ["Side", "seconds", "GFLOP", "gigabytes", "seconds at the limit", "share"]
     parts = [
         _source(name, report),
         f"{what}, identity, landmarks and emotion. The machine's best: {limits['gflops']:g} GFLOP/s in a product, "
@@ -151,6 +152,17 @@ def _sampling(report: dict[str, Any], name: str) -> list[str]:
         parts += ["Where the seconds of a warm `mien generate` go, from the photographs to the file:",
                   _portrait(report["portrait"])]  # fmt: skip
     return parts
+
+
+def _memory(report: dict[str, Any]) -> list[str]:
+    pixels, dtype = report["settings"]["pixels"], report["machine"]["dtype"]
+    rows = [[f"`{side}`", f"{one['before']:.0f}", f"{one['megabytes']:.0f}"] for side, one in report["memory"].items()]
+    return [
+        "`python benchmarks/speed.py memory` ([JSON](../benchmarks/results/speed_memory.json)): one picture of "
+        f"{pixels} px, {dtype}, each side in a process of its own; the peak of the resident set from the first step "
+        "to the picture.",
+        table(["Side", "megabytes with everything loaded", "megabytes at the peak"], rows),
+    ]
 
 
 def _spread(found: dict[str, float]) -> str:

@@ -18,11 +18,13 @@ RESULTS = Path(__file__).parent / "results"
 QUALITY = ("--model", "exact=lmk-emo-own", "--model", "fast=lmk-emo-fast", "--model", "few=lmk-emo-few",
            "--people", "100", "--target-count", "20", "--pairs-per-person", "5")  # fmt: skip
 """Of ``mien evaluate control``: the protocol of docs/results.md, with the base's own guidance."""
+SD15 = ("--size", "sd15", "--pixels", "256", "--side", "naive", "--side", "exact", "--side", "fast",
+        "--side", "controlnet")  # fmt: skip
 COMMANDS: dict[str, tuple[str, ...]] = {
     "studio": ("bench", "sampling", "--rounds", "5", "--portrait"),
-    "curves": ("bench", "sampling", "--rounds", "3", "--memory", "--curves"),
-    "sd15": ("bench", "sampling", "--size", "sd15", "--pixels", "256", "--steps", "6", "--rounds", "1", "--memory",
-             "--side", "naive", "--side", "exact", "--side", "fast", "--side", "controlnet"),
+    "curves": ("bench", "sampling", "--rounds", "3", "--curves"),
+    "sd15": ("bench", "sampling", *SD15, "--steps", "6", "--rounds", "1"),
+    "memory": ("bench", "sampling", *SD15, "--steps", "2", "--rounds", "1", "--memory"),
     "reading": ("bench", "reading", "--rounds", "9"),
     "startup": ("bench", "startup", "--rounds", "9"),
 }  # fmt: skip

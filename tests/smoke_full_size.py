@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel, CLIPTextM
 from mien.adapters import Injection
 from mien.adapters.presets import preset_branch, unet_config
 from mien.assets import embedded
-from mien.bench.memory import resident
+from mien.bench.memory import peak
 from mien.bench.rig import conditions_for, filled
 from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.portrait_xl import PortraitXLPipeline
@@ -121,7 +121,7 @@ def main(size: str, pixels: int) -> None:
             told[name] = made(pipeline, pixels if made is draw else pixels // 8)
         now = time.process_time(), time.perf_counter()
         told[f"{name}: CPU seconds, seconds"] = [round(b - a, 1) for a, b in zip(clock, now, strict=True)]
-        told[f"{name}: peak GiB"] = round(resident("cpu") / 1024, 2)
+        told[f"{name}: peak GiB"] = round(peak("cpu") / 1024, 2)
         clock = now
     print(json.dumps(told))  # noqa: T201
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from mien.errors import MienError
+
+_RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 def peak_in_a_process(settings: dict[str, Any], side: str) -> dict[str, float]:
@@ -31,14 +35,28 @@ def peak_in_a_process(settings: dict[str, Any], side: str) -> dict[str, float]:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def resident(device: str) -> float:
-    """Most megabytes that this process has held so far: on a GPU its tensors, else its resident set."""
+def forget_peak(device: str) -> None:
+    """Begin a new measurement: loading needs more than what is loaded. Only Linux and CUDA can."""
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+    elif _RESET.exists():
+        with suppress(OSError):  # kernels without page monitoring
+            _RESET.write_text("5", encoding="ascii")
+
+
+def peak(device: str) -> float:
+    """Most megabytes that this process has held since then: on a GPU its tensors, else its resident set."""
     import resource
 
     import torch
 
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device) / 2**20
+    if _STATUS.exists():
+        lines = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="ascii").splitlines())
+        return int(lines["VmHWM"].split()[0]) / 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
@@ -49,9 +67,10 @@ def main(settings: str, side: str) -> None:
 
     chosen = Sampling.model_validate_json(settings)
     run = sides(chosen.model_copy(update={"sides": (side,)}))[side]
-    before = resident(chosen.device)
+    forget_peak(chosen.device)
+    before = peak(chosen.device)
     run()
-    print(json.dumps({"megabytes": round(resident(chosen.device), 1), "before": round(before, 1)}))  # noqa: T201
+    print(json.dumps({"megabytes": round(peak(chosen.device), 1), "before": round(before, 1)}))  # noqa: T201
 
 
 if __name__ == "__main__":

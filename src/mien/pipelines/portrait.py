@@ -297,7 +297,7 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         injection = Injection(self.unet, branches)
         with placed(branches.values(), device):
             plan: Plan = injection.condition(
-                {kind: self._tokens(branch, conditions.branches[kind], kind) for kind, branch in branches.items()},
+                {name: self._tokens(one, conditions.branches[name], name).to(device) for name, one in branches.items()},
                 {kind: per_picture(scales.get(kind, 1.0), num_images_per_prompt) for kind in names},
                 masks={kind: per_row(mask, conditions.count, device) for kind, mask in masks.items() if kind in names},
                 evaluations=guide.evaluations(),
@@ -425,7 +425,7 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
     def _tokens(self, branch: Branch, condition: Tensor, kind: str) -> Tensor:
         if kind == "expression":
             condition = branch_condition(branch, self.expression_encoder, condition)
-        return branch.encode(condition).to(self._execution_device)
+        return branch.encode(condition)
 
     def _latent_size(self, height: int | None, width: int | None) -> tuple[int, int]:
         own = self.unet.config.sample_size

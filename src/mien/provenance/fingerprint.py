@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -37,7 +38,16 @@ def _hash(path: Path) -> str:
     """sha256 of a weight file; the hub's cache names its blobs by it, which spares reading gigabytes again."""
     name = path.resolve().name
     is_blob = path.is_symlink() and len(name) == 64 and all(digit in "0123456789abcdef" for digit in name)
-    return name if is_blob else sha256_of(path)
+    if is_blob:
+        return name
+    about = path.stat()
+    return _hash_once(path, (about.st_ino, about.st_size, about.st_mtime_ns))
+
+
+@lru_cache(maxsize=1024)
+def _hash_once(path: Path, about: tuple[int, int, int]) -> str:
+    """sha256 of a file; read again when it is another or was written to. Not for every picture: that takes a while."""
+    return sha256_of(path)
 
 
 def environment(device: str) -> dict[str, str]:
@@ -45,9 +55,12 @@ def environment(device: str) -> dict[str, str]:
     import torch
 
     found = {"device": device, "threads": str(torch.get_num_threads())}
-    for library in LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:  # a library on the path without its metadata
-            found[library] = "unknown"
-    return found
+    return found | {library: _version(library) for library in LIBRARIES}
+
+
+@lru_cache
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:  # a library on the path without its metadata
+        return "unknown"
