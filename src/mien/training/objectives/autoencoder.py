@@ -26,15 +26,23 @@ class AutoencoderObjective(Objective):
             model's small errors.
         range_weight: weight of the penalty that keeps the raw latents' mean square below 1.
         emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
+        decoder_only: the encoder and the latents' normalisation stay, for a base that knows these latents.
     """
 
     def __init__(
-        self, latent_channels: int = 16, noise: float = 0.02, range_weight: float = 0.01, emphasis: float = 0.0
+        self,
+        latent_channels: int = 16,
+        noise: float = 0.02,
+        range_weight: float = 0.01,
+        emphasis: float = 0.0,
+        decoder_only: bool = False,
     ) -> None:
         super().__init__()
         self.vae = StudioAutoencoder(latent_channels=latent_channels).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.noise = noise
-        self.range_weight, self.emphasis = range_weight, emphasis
+        self.range_weight, self.emphasis, self.decoder_only = range_weight, emphasis, decoder_only
+        for part in (self.vae.encoder, self.vae.linear_encoder):
+            part.requires_grad_(not decoder_only)
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Start from the PCA of the patches (a continued run then loads its own weights over it); where faces are."""
@@ -69,8 +77,8 @@ class AutoencoderObjective(Objective):
 
     def validate(self, corpus: Corpus) -> Logs:
         """PSNR (dB) on pictures of held-out people, and the normalisation of the latents on training pictures."""
-        latents = self._latents(corpus, spread_rows(len(corpus), 1024))
-        self.vae.fit_normalisation(latents)
+        if not self.decoder_only:
+            self.vae.fit_normalisation(self._latents(corpus, spread_rows(len(corpus), 1024)))
         held_out = corpus.held_out or corpus
         return {"psnr": psnr(self.vae, held_out["images"][spread_rows(len(held_out), 512)])}
 

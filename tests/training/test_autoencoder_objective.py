@@ -1,0 +1,47 @@
+"""The autoencoder's training: what is emphasised, and what stays when only the decoder learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mien.data.corpus import Corpus
+from mien.training.objectives.autoencoder import AutoencoderObjective
+from mien.training.run import train
+from tests.synthetic import write_corpus
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("autoencoder") / "data", people=3, per_person=2)
+
+
+def test_faces_weigh_more_and_weights_average_one(data: Path) -> None:
+    corpus = Corpus.load(data)
+    plain, faces = AutoencoderObjective(), AutoencoderObjective(emphasis=2.0)
+    for objective in (plain, faces):
+        objective.prepare(corpus, data)
+    batch = faces.batch(corpus, np.random.default_rng(0), 4)
+    assert batch["weights"].shape == (4, 1, 128, 128) and batch["weights"].mean().item() == pytest.approx(1.0)
+    assert batch["weights"].max() > 1.5 * batch["weights"].min()
+    assert plain.batch(corpus, np.random.default_rng(0), 4)["weights"].unique().tolist() == [1.0]
+    assert torch.equal(plain.batch(corpus, np.random.default_rng(0), 4)["pictures"], batch["pictures"])
+
+
+def test_a_base_that_knows_the_latents_keeps_them(data: Path, tmp_path: Path) -> None:
+    config = {"pictures": 4, "batch": 2, "log_every": 1}
+    train("studio-autoencoder", data=data, held_out=data, runs=tmp_path / "both", overrides=config, quiet=True)
+    first = tmp_path / "both" / "studio-autoencoder" / "export"
+    train(
+        "studio-autoencoder", data=data, held_out=data, runs=tmp_path / "decoder", start_from=first, quiet=True,
+        overrides=config | {"options": {"decoder_only": True}},
+    )  # fmt: skip
+    file = "vae/diffusion_pytorch_model.safetensors"
+    before = load_file(first / file)
+    after = load_file(tmp_path / "decoder" / "studio-autoencoder" / "export" / file)
+    changed = {name.split(".")[0] for name, value in before.items() if not torch.equal(value, after[name])}
+    assert changed == {"decoder", "linear_decoder"}
