@@ -24,8 +24,9 @@ def renderer(kit_path: Path) -> Renderer:
 def plain(person: Person, **changes: object) -> Picture:
     """A frontal, neutral picture without glasses in the standard view."""
     base = replace(
-        sample_picture(0, person), expression=ExpressionState(), pose=(0.0, 0.0, 0.0), glasses=None, camera=Camera()
-    )
+        sample_picture(0, person), expression=ExpressionState(), pose=(0.0, 0.0, 0.0), glasses=None, camera=Camera(),
+        headwear=None,
+    )  # fmt: skip
     return replace(base, **changes)
 
 
@@ -162,6 +163,53 @@ def test_furrows_follow_expression_and_age() -> None:
     assert weight("nose_R", {"noseSneer_R": 1.0}, 25) > 0.5
     assert weight("forehead_inner_L", {"browInnerUp_L": 1.0}, 25) > 0.3
     assert weight("under_eye_L", {}, 75) > weight("under_eye_L", {}, 25) + 0.3
+    for name in ("nasolabial_L", "crow_R", "eye_bag_L", "jowl_R", "lip_L"):
+        assert weight(name, {}, 76) > weight(name, {}, 50) + 0.3
+        assert name[:3] in ("nas", "cro") or weight(name, {}, 48) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("driven", "lines"),
+    [
+        (("browInnerUp_L", "browInnerUp_R", "browOuterUp_L"), ("forehead_inner_L", "forehead_outer_L")),
+        (("browDown_L", "browDown_R"), ("glabella_L", "glabella_R")),
+        (("noseSneer_L", "noseSneer_R"), ("nose_L", "nose_R")),
+        (("cheekSquint_L", "mouthSmile_L"), ("crow_L", "nasolabial_L")),
+    ],
+)
+def test_wrinkles_come_and_go_with_what_drives_them(
+    renderer: Renderer, driven: tuple[str, ...], lines: tuple[str, ...]
+) -> None:
+    depths = [furrow_weights(dict.fromkeys(driven, v), 30.0, 0.3) for v in (0.0, 0.5, 1.0)]
+    for line in lines:
+        rest, half, full = (float(depth[FURROWS.index(line)]) for depth in depths)
+        assert full > half + 0.15 > rest + 0.3 and rest < 0.1
+    person = replace(sample_person(11), hair_style="bald", age=30.0)
+    names = set(renderer.kit.expression_names)
+    state = ExpressionState.build({name: 1.0 for name in driven if name in names})
+    furrows = renderer.pose_head(person, plain(person, expression=state))[2]
+    assert furrows.max() > renderer.pose_head(person, plain(person))[2].max() + 0.2
+
+
+def test_old_skin_looks_old_and_young_skin_stays(renderer: Renderer) -> None:
+    young = replace(sample_person(11), hair_style="bald", age=30.0, beard="none")
+    old = replace(young, age=76.0)
+
+    def contrast(person: Person) -> float:
+        """Mean difference between neighbouring pixels of the cheeks, beside the nose."""
+        render = renderer.render(person, plain(person))
+        (x0, y0), (x1, y1) = render.landmarks[[50, 280], :2].astype(int)
+        grey, y = render.image.astype(float).mean(2), (y0 + y1) // 2
+        return float(np.abs(np.diff(grey[y - 10 : y + 12, x0 - 6 : x1 + 7], axis=0)).mean())
+
+    assert contrast(old) > 1.15 * contrast(young)
+    assert contrast(replace(young, age=28.0)) < 1.05 * contrast(young)
+
+
+def test_brows_thin_with_age() -> None:
+    people = [sample_person(seed) for seed in range(600)]
+    hairs = [[p.brows.hairs for p in people if low < p.age <= high] for low, high in ((18, 50), (68, 80))]
+    assert np.mean(hairs[1]) < 0.8 * np.mean(hairs[0])
 
 
 def test_other_sizes(kit_path: Path, person: Person) -> None:

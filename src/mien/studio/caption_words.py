@@ -29,6 +29,9 @@ _HAIR = {
     "afro": "a {} afro",
     "curly": "curly {} hair",
     "bun": "{} hair in a bun",
+    "locs": "long {} locs",
+    "box braids": "long {} box braids",
+    "plaits": "long {} hair in two braids",
 }
 _GARMENTS = {
     "crew neck": "sweater",

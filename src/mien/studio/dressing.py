@@ -76,4 +76,4 @@ def press(hair: Strands, field: HeadField, kind: str) -> Strands | None:
     shown = (below.reshape(count, steps) > -0.6).any(1)
     if not shown.any():
         return None
-    return Strands(moved[shown], hair.widths[shown], hair.normals[shown], hair.chance[shown])
+    return Strands(moved[shown], hair.widths[shown], hair.normals[shown], hair.chance[shown], hair.rope, hair.frayed)

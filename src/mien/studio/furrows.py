@@ -38,6 +38,13 @@ _LINES: Final[dict[str, tuple[tuple[Path, ...], float]]] = {
         0.24,
     ),
     "under_eye": ((((1.7, 2.7), (2.4, 2.25), (3.2, 2.1), (4.0, 2.3), (4.6, 2.7)),), 0.26),
+    "eye_bag": ((((1.5, 2.35), (2.1, 1.7), (3.1, 1.4), (4.1, 1.6), (4.8, 2.2)),), 0.36),
+    "cheek": ((((4.7, -0.6), (5.0, -1.8), (4.9, -3.2), (4.5, -4.4)),), 0.4),
+    "jowl": ((((2.9, -5.4), (3.6, -6.0), (4.5, -5.9)),), 0.45),
+    "lip": (
+        (((0.5, -1.75), (0.45, -2.3)), ((1.1, -1.75), (1.2, -2.35)), ((1.7, -2.0), (1.95, -2.6))),
+        0.17,
+    ),
     "marionette": ((((2.75, -3.8), (3.05, -4.6), (3.1, -5.6)),), 0.3),
     "chin": ((((0.0, -5.2), (0.7, -5.25), (1.4, -5.6)),), 0.36),
 }
@@ -56,6 +63,10 @@ _DRIVERS: Final[dict[str, dict[str, float]]] = {
     "nose": {"noseSneer": 1.1, "browDown": 0.2},
     "crow": {"cheekSquint": 0.7, "eyeSquint": 0.45, "mouthSmile": 0.25, "eyeBlink": 0.15},
     "under_eye": {"cheekSquint": 0.55, "eyeSquint": 0.5, "mouthSmile": 0.15},
+    "eye_bag": {},
+    "cheek": {},
+    "jowl": {},
+    "lip": {},
     "marionette": {"mouthFrown": 0.9, "mouthStretch": 0.3, "mouthPress": 0.2},
     "chin": {"mouthShrugLower": 0.8, "mouthFrown": 0.35, "mouthPress": 0.25},
 }  # fmt: skip
@@ -64,6 +75,12 @@ _DRIVERS: Final[dict[str, dict[str, float]]] = {
 _AGE: Final[dict[str, float]] = {
     "glabella": 0.45, "forehead_inner": 0.5, "forehead_outer": 0.4, "nasolabial": 0.75, "nose": 0.05,
     "crow": 0.55, "under_eye": 0.8, "marionette": 0.6, "chin": 0.15,
+}  # fmt: skip
+
+# Line -> what the last decades add, from 48 years on.
+_LATE: Final[dict[str, float]] = {
+    "glabella": 0.2, "forehead_inner": 0.15, "forehead_outer": 0.15, "nasolabial": 0.4, "crow": 0.5, "under_eye": 0.25,
+    "eye_bag": 0.95, "cheek": 0.45, "jowl": 0.7, "lip": 0.6, "marionette": 0.45, "chin": 0.2,
 }  # fmt: skip
 
 
@@ -91,6 +108,7 @@ def furrow_patterns(kit: FaceKit) -> Floats:
 def furrow_weights(coefficients: Mapping[str, float], age: float, roughness: float) -> NDArray[np.float32]:
     """How deep each of ``FURROWS`` is, 0..1.3, from expression coefficients by name, age (years) and skin roughness."""
     aged = float(smoothstep(28.0, 76.0, age)) * (0.7 + 0.6 * roughness)
+    late = float(smoothstep(48.0, 74.0, age)) * (0.75 + 0.5 * roughness)
     # Old skin folds more easily; very young skin hardly.
     response = 0.6 + 0.55 * float(smoothstep(18.0, 60.0, age))
     weights = np.zeros(len(FURROWS), np.float32)
@@ -100,5 +118,7 @@ def furrow_weights(coefficients: Mapping[str, float], age: float, roughness: flo
             factor * (coefficients.get(f"{driver}_{side}", 0.0) + coefficients.get(driver, 0.0))
             for driver, factor in _DRIVERS[name].items()
         )
-        weights[index] = min(max(aged * _AGE[name] + response * driven, 0.0), 1.3)
+        weights[index] = min(
+            max(aged * _AGE.get(name, 0.0) + late * _LATE.get(name, 0.0) + response * driven, 0.0), 1.3
+        )
     return weights

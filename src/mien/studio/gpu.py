@@ -28,6 +28,7 @@ class Programs:
         self.headwear = program(context, "headwear", "headwear")
         self.eyeball = program(context, "eyeball", "eyeball")
         self.hair = program(context, "hair", "hair")
+        self.hair_frayed = program(context, "hair", "hair_frayed")
         self.hair_shadow = program(context, "hair", "empty")
         self.shadow = program(context, "shadow", "empty")
         self.overlay = program(context, "overlay", "overlay")
@@ -152,11 +153,13 @@ def upload_strands(
 ) -> Drawable:
     """Strands as ribbons; every ``shadow_every``-th casts a shadow (0: none)."""
     count, steps, _ = strands.points.shape
+    taper = 0.8 if strands.rope else 0.6 if strands.frayed else taper
     vertices = context.buffer(ribbons(strands, taper).data)
     triangles = ribbon_triangles(count, steps)
     indices = context.buffer(triangles.data)
     owned = [vertices, indices]
-    main = context.vertex_array(programs.hair, [(vertices, _RIBBON, "p", "t", "s", "hn")], indices)
+    shader = programs.hair_frayed if strands.frayed else programs.hair
+    main = context.vertex_array(shader, [(vertices, _RIBBON, "p", "t", "s", "hn")], indices)
     shadow = None
     if shadow_every:
         a_strand = 2 * (steps - 1)

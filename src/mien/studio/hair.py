@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from mien.optional import require
+from mien.studio.braids import gathered_at, plaits
 from mien.studio.hair_styles import DOWN, LONG, STYLES, Field, Growth, Hairs, Style, growth_of
 from mien.studio.head_field import CENTER, HeadField
 from mien.studio.kit import FaceKit, Floats
@@ -14,6 +15,7 @@ from mien.studio.masks import SkinMasks
 from mien.studio.meshes import torso_section
 from mien.studio.person import HairShape, Person
 from mien.studio.roots import scatter
+from mien.studio.rope_styles import ROPES
 from mien.studio.strands import Strands
 from mien.studio.vectors import smoothstep, unit
 
@@ -48,7 +50,8 @@ def groom(
     style = STYLES.get(person.hair_style)
     if style is None:
         return None
-    hair, count = person.hair_shape, max(200, int(style.strands * detail))
+    hair, rope = person.hair_shape, ROPES.get(person.hair_style, 0.0)
+    count = style.strands if rope else max(200, int(style.strands * detail))
     x, _, z = kit.neutral.T
     recession = hair.recession * smoothstep(2, 5, np.abs(x)) * smoothstep(4, 7, z)
     roots = scatter(kit, rng, np.clip((masks.scalp - hair.hairline - recession + 0.25) / 0.9, 0, 1), count)
@@ -58,23 +61,28 @@ def groom(
     hairs = Hairs(root, roots.normals(normals), roots.on(kit.neutral), side, chance)
     head = HeadField(kit, points)
     bun = np.array([0, 10.5 * hair.bun_height, -8.5])
-    if person.hair_style == "bun":
-        path = _gather(hairs, bun, style, head, hair)
+    tied = {"bun": bun, "plaits": gathered_at(root, hair.parting)}.get(person.hair_style)
+    if tied is not None:
+        path = _gather(hairs, tied, style, head, hair)
         growth = Growth(hairs.outward, np.full(count, style.length), chance, wave=hair.wave)
     else:
         growth = growth_of(person.hair_style, style, hair, rng, hairs)
         path = _comb(person, style, growth, rng, hairs, head, neck)
-    path = _texture(path, rng, hair, growth, hairs)
+    path = _texture(path, rng, 0.0 if rope else hair.clump, hair.wave_frequency, growth, hairs)
     shading = _shading_normals(path)
     if person.hair_style == "bun":
         path, shading, chance = _add_bun(path, shading, chance, rng, bun, hair.bun_radius, detail)
-    widths = style.width / detail**0.8 * (0.7 + 0.6 * rng.random(len(path)))
+    if person.hair_style == "plaits":
+        added = plaits(rng, person.shoulders, neck, style.points, detail)
+        path, shading, chance = (np.concatenate(pair) for pair in zip((path, shading, chance), added, strict=True))
+    widths = style.width / (1.0 if rope else detail**0.8) * (0.7 + 0.6 * rng.random(len(path)))
     # Front to back, so that the depth test spares the hidden ones their shading.
     order = np.argsort(-path[..., 2].mean(1), kind="stable")
     path, widths, shading, chance = path[order], widths[order], shading[order], chance[order]
     return Strands(
-        path.astype(np.float32), widths.astype(np.float32), shading.astype(np.float32), chance.astype(np.float32)
-    )
+        path.astype(np.float32), widths.astype(np.float32), shading.astype(np.float32), chance.astype(np.float32),
+        rope, frayed=not rope and person.hair_style in LONG,
+    )  # fmt: skip
 
 
 def _comb(
@@ -159,7 +167,7 @@ def _fall(
 
 
 def _gather(hairs: Hairs, bun: Field, style: Style, head: HeadField, hair: HairShape) -> Field:
-    """Strands pulled over the skull to a bun."""
+    """Strands pulled over the skull to where they are tied ([3], or [N, 3])."""
     path = np.zeros((len(hairs), style.points, 3))
     path[:, 0] = point = hairs.root
     step = np.linalg.norm(bun - hairs.root, axis=1) * 1.25 / (style.points - 1)
@@ -173,7 +181,9 @@ def _gather(hairs: Hairs, bun: Field, style: Style, head: HeadField, hair: HairS
     return path
 
 
-def _texture(path: Field, rng: np.random.Generator, hair: HairShape, growth: Growth, hairs: Hairs) -> Field:
+def _texture(
+    path: Field, rng: np.random.Generator, clump: float, frequency: float, growth: Growth, hairs: Hairs
+) -> Field:
     """Clump neighbouring strands, then add waves, curls and frizz."""
     root, outward, chance = hairs.root, hairs.outward, hairs.chance
     spatial = require("scipy.spatial", extra="studio")
@@ -183,7 +193,7 @@ def _texture(path: Field, rng: np.random.Generator, hair: HairShape, growth: Gro
     own = spatial.cKDTree(root[leaders]).query(root)[1]
     t = np.linspace(0, 1, points)[None, :, None]
     guide = path[leaders[own]]
-    amount = hair.clump * t**1.3
+    amount = clump * t**1.3
     near = (np.linalg.norm(guide[:, -1] - path[:, -1], axis=1) < 8)[:, None, None]
     joined = path * (1 - amount) + (guide + 0.35 * (path[:, :1] - guide[:, :1])) * amount
     path = np.where(near, joined, path)
@@ -191,7 +201,7 @@ def _texture(path: Field, rng: np.random.Generator, hair: HairShape, growth: Gro
     phase = (2 * np.pi * rng.random(clumps))[own][:, None]
     if growth.wave > 0:
         across = unit(np.cross(outward, DOWN))[:, None]
-        angle = 1.05 * hair.wave_frequency * arc + phase
+        angle = 1.05 * frequency * arc + phase
         reach = growth.wave * np.clip(arc / 6, 0, 1)[..., None]
         path = path + reach * (
             np.sin(angle + 0.7 * chance[:, None])[..., None] * across

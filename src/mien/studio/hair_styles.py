@@ -38,8 +38,11 @@ STYLES: Final[dict[str, Style]] = {
     "afro": Style(2400, 6, 6.0, 0.32),
     "curly": Style(2400, 9, 8.0, 0.33),
     "bun": Style(2400, 7, 13.0, 0.28),
+    "locs": Style(165, 14, 22.0, 0.48),
+    "box braids": Style(330, 14, 26.0, 0.27),
+    "plaits": Style(2600, 8, 14.0, 0.28),
 }
-LONG: Final = ("bob", "long straight", "long wavy", "bangs")
+LONG: Final = ("bob", "long straight", "long wavy", "bangs", "locs", "box braids")
 DOWN = np.array([0.0, -1.0, 0.0])
 
 
@@ -122,6 +125,8 @@ def growth_of(name: str, style: Style, hair: HairShape, rng: np.random.Generator
         flow = np.stack([side, -0.1 * one, -0.35 * one], 1)
         growth.flow = np.where((back > 0.4)[:, None], DOWN + 0.35 * flow, flow)
         growth.gravity, growth.lift, growth.stiffness, growth.volume = 0.42, 0.3, 0.78, 0.55 * volume + 0.05
+        if name == "locs":
+            growth.volume, growth.lift = volume + 0.3, 0.5
         if name == "long wavy":
             growth.wave = max(hair.wave, 0.55)
         if name == "bangs":

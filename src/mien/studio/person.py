@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -11,6 +11,8 @@ from mien.studio import palette
 from mien.studio.gender_axis import FEMININE
 from mien.studio.headwear import sample_habit
 from mien.studio.palette import Rgb
+from mien.studio.rope_styles import rope_style
+from mien.studio.vectors import smoothstep
 
 SHAPE_SIZE: Final = 100
 
@@ -29,6 +31,9 @@ HAIR_LENGTHS: Final[dict[str, str]] = {
     "afro": "medium",
     "curly": "medium",
     "bun": "long",
+    "locs": "long",
+    "box braids": "long",
+    "plaits": "long",
 }
 """Hair styles and how long each is."""
 
@@ -212,11 +217,11 @@ def sample_person(seed: int) -> Person:
         eye_color=eye,
         iris_radius=float(rng.uniform(0.405, 0.45)),
         pupil_radius=float(rng.uniform(0.13, 0.2)),
-        brows=_sample_brows(rng, gender, natural, grey, skin),
+        brows=_aged_brows(_sample_brows(rng, gender, natural, grey, skin), age, grey),
         lips=lips,
         lip_gloss=float(rng.uniform(0.35, 0.8)),
         lashes=float(rng.uniform(0.7, 0.9)) if gender > 0.0 else float(rng.uniform(0.35, 0.58)),
-        hair_style=style,
+        hair_style=rope_style(seed, style, band),
         hair_shape=_sample_hair_shape(rng, gender, age),
         natural_hair_color=natural,
         grey=grey,
@@ -245,7 +250,7 @@ def _sample_style(rng: np.random.Generator, gender: float, age: float, band: int
     odds = np.array(_FEMININE_STYLES if gender > 0.0 else _MASCULINE_STYLES)
     if gender < 0.0:
         odds[0] *= 0.4 + 2.2 * max(0.0, (age - 30.0) / 50.0)
-    style = str(rng.choice(list(HAIR_LENGTHS), p=odds / odds.sum()))
+    style = str(rng.choice(list(HAIR_LENGTHS)[: len(odds)], p=odds / odds.sum()))
     if band >= 2 and rng.random() < (0.25, 0.6)[band - 2]:
         style = str(rng.choice(_DARK_STYLES, p=(0.3, 0.3, 0.3, 0.1) if gender < 0.0 else (0.35, 0.35, 0.08, 0.22)))
     return style
@@ -271,6 +276,19 @@ def _sample_brows(rng: np.random.Generator, gender: float, natural: str, grey: f
         tilt=float(np.clip(0.2 + 0.45 * rng.normal(), -1.2, 1.5)),
         hairs=int(rng.integers(200, 290) + 60 * masculine),
         color=palette.blend(tint, skin, 0.1),
+    )
+
+
+def _aged_brows(brows: Brows, age: float, grey: float) -> Brows:
+    """Brows thin out from 50 years on and grey with the hair."""
+    late = float(smoothstep(50.0, 76.0, age))
+    if late == 0.0:
+        return brows
+    return replace(
+        brows,
+        thickness=brows.thickness * (1.0 - 0.22 * late),
+        hairs=int(brows.hairs * (1.0 - 0.35 * late)),
+        color=palette.blend(brows.color, palette.linear((168, 164, 160)), 0.45 * late * grey),
     )
 
 

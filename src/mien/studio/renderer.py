@@ -252,12 +252,13 @@ class Renderer:
         meshes.backdrop.render(context.TRIANGLE_STRIP)
         context.enable(context.DEPTH_TEST)
 
-        color = np.asarray(hair_color(person, picture))
-        set_uniforms(
-            programs.hair, **lit, hairc=color, hairc2=np.clip(1.45 * color + 0.004, 0, 1), shine=0.9, ambk=0.75,
-            rigid=0.0, to_light=0, mask=0.0,
-        )  # fmt: skip
-        if hair is not None:
+        if hair is not None and geometry.hair is not None:
+            color = np.asarray(hair_color(person, picture))
+            shader = programs.hair_frayed if geometry.hair.frayed else programs.hair
+            set_uniforms(
+                shader, **lit, hairc=color, hairc2=np.clip(1.45 * color + 0.004, 0, 1), shine=0.9, ambk=0.75,
+                rigid=0.0, to_light=0, mask=0.0, rope=geometry.hair.rope,
+            )  # fmt: skip
             hair.main.render()
         if picture.headwear is not None:
             set_uniforms(programs.headwear, **lit, **headwear_uniforms(picture.headwear))
@@ -273,7 +274,7 @@ class Renderer:
         set_uniforms(programs.surface, part=4, push=0.0)
         self._loaded["torso"].main.render()
         self._draw_eyes(geometry, picture, view, lit)
-        self._draw_overlays(person, picture, temporary)
+        self._draw_overlays(person, picture, temporary, lit)
 
     def _draw_eyes(self, geometry: PersonGeometry, picture: Picture, view: View, lit: dict[str, Any]) -> None:
         gaze = _eye_rotation(picture.expression.gaze)
@@ -284,13 +285,26 @@ class Renderer:
             set_uniforms(shader, GR=turned, ec=geometry.eye_centers[index], es=geometry.eye_sizes[index])
             self._meshes.eyeball.render()
 
-    def _draw_overlays(self, person: Person, picture: Picture, temporary: dict[str, Drawable]) -> None:
+    def _draw_overlays(
+        self, person: Person, picture: Picture, temporary: dict[str, Drawable], lit: dict[str, Any]
+    ) -> None:
         """Brows, beard, glasses, lashes and lenses: blended so that the mask in alpha stays as it is."""
         context, programs, meshes = self._context, self._programs, self._meshes
         context.enable(context.BLEND)
         context.blend_func = context.SRC_ALPHA, context.ONE_MINUS_SRC_ALPHA, context.ZERO, context.ONE
         brow = np.asarray(person.brows.color)
-        set_uniforms(programs.hair, hairc=brow, hairc2=1.25 * brow, shine=0.12, ambk=0.6, rigid=1.0, mask=1.0)
+        set_uniforms(
+            programs.hair,
+            **lit,
+            hairc=brow,
+            hairc2=1.25 * brow,
+            shine=0.12,
+            ambk=0.6,
+            rigid=1.0,
+            to_light=0,
+            mask=1.0,
+            rope=0.0,
+        )
         temporary["brows"].main.render()
         if "beard" in temporary:
             beard = np.asarray(beard_color(person, picture))

@@ -19,12 +19,18 @@ RIBBON_FLOATS = 13
 
 @dataclass(frozen=True, eq=False)
 class Strands:
-    """``points`` [N, S, 3] along each strand, ``widths`` [N], outward ``normals`` [N, S, 3], ``chance`` [N] 0..1."""
+    """``points`` [N, S, 3] along each strand, ``widths`` [N], outward ``normals`` [N, S, 3], ``chance`` [N] 0..1.
+
+    ``rope``: bumps along each strand where it is a rope of many hairs (a loc, a braid), else 0.
+    ``frayed``: whether each strand stands for several hairs that part towards the ends.
+    """
 
     points: Floats
     widths: Floats
     normals: Floats
     chance: Floats
+    rope: float = 0.0
+    frayed: bool = False
 
 
 def ribbons(strands: Strands, taper: float = 0.25) -> Floats:
@@ -32,7 +38,7 @@ def ribbons(strands: Strands, taper: float = 0.25) -> Floats:
     count, steps, _ = strands.points.shape
     along = np.linspace(0, 1, steps, dtype=np.float32)
     width = strands.widths[:, None] * (1 - (1 - taper) * along**2)[None]
-    width[:, -1] *= 0.3
+    width[:, -1] *= 0.7 if strands.frayed else 0.3
     out = np.empty((count, steps, 2, RIBBON_FLOATS), np.float32)
     out[..., 0:3] = strands.points[:, :, None]
     out[:, 1:-1, :, 3:6] = (strands.points[:, 2:] - strands.points[:, :-2])[:, :, None]

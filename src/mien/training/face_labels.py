@@ -122,5 +122,5 @@ def attribute_loss(outputs: dict[str, Tensor], labels: dict[str, Tensor], classe
 
 
 def accuracy(read: Tensor, truth: Tensor) -> float:
-    """Share of rows in which the most probable of the classes [B, C] is right, among rows whose class is known (not -1)."""
+    """Share of rows whose most probable class of [B, C] is right, among those of known class (not -1)."""
     return (read.argmax(1) == truth)[truth >= 0].float().mean().item()

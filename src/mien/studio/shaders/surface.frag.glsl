@@ -46,6 +46,15 @@ void main() {
             float spots = smoothstep(0.74, 0.82, noise(q * 1.9 + 3.0)) * (look3.y - 0.4);
             alb *= mix(vec3(1.0), vec3(0.80, 0.68, 0.58), spots);
         }
+        float late = clamp(look3.y * 2.4 - 1.4, 0.0, 1.0); // from about 55 years on
+        if (late > 0.0) {
+            // Duller, blotchy, with brown spots at temples and cheeks, and dark below the eyes.
+            alb = mix(alb, vec3(dot(alb, vec3(0.3, 0.6, 0.1))) * vec3(1.06, 1.0, 0.95), 0.16 * late);
+            alb *= mix(1.0, mix(0.86, 1.08, noise(q * 1.3 + 7.0)), 0.8 * late);
+            float brown = smoothstep(0.70, 0.78, noise(q * 1.25 + 11.0)) * smoothstep(2.2, 4.5, abs(q.x));
+            alb *= mix(vec3(1.0), vec3(0.80, 0.68, 0.59), brown * late);
+            alb *= mix(vec3(1.0), vec3(0.84, 0.78, 0.82), a1.z * late * smoothstep(3.4, 2.6, q.y));
+        }
         float st = a0.z * look.y;
         if (st > 0.0) alb = mix(alb, mix(alb * 0.5, hairc * 0.7, 0.5), st * (0.5 + 0.35 * noise(q * 9.0)));
         float l = smoothstep(-0.12, 0.18, a0.x);
