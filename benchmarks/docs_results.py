@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from docs_parts import short
+from docs_weights import section
 
 from mien.evaluation.control.report import markdown, table
 from mien.io import read_json
@@ -30,6 +31,7 @@ def page() -> str:
         "`mien model publish` ([ledger](../src/mien/assets/studio/training.json)); the base's preset asks"
         " for 1,500,000.",
         _ledger(ledger),
+        *section(RESULTS),
         "## Control, identity and cross-talk",
         f"`python benchmarks/control.py {_arguments(control['settings'])}` "
         "([JSON](../benchmarks/results/control.json)).",

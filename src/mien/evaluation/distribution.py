@@ -18,7 +18,7 @@ from mien.errors import MissingAsset
 from mien.evaluation.assemble import assembled
 from mien.evaluation.bootstrap import resamples
 from mien.evaluation.control.folders import sized
-from mien.evaluation.control.pictures import kept, open_folder
+from mien.evaluation.control.planned import kept_renders
 from mien.evaluation.control.run import Performance, Stage, perform, set_up
 from mien.evaluation.control.scene import TARGET_PICTURE, Subject
 from mien.evaluation.control.settings import FIRST_REFERENCE, ControlSettings
@@ -120,20 +120,12 @@ def _others(first: int, people: int, each: int) -> list[Subject]:
 
 
 def _features(tools: ControlTools, subjects: list[Subject], folder: Path, bar: Bar) -> dict[str, Rows]:
-    """Features of renders, which are kept beside the drawn pictures."""
-    from mien import __version__
-
-    made_with = {"mien": __version__, "kit": tools.kit, "what": "reference", "size": tools.size}
-    place, looks = open_folder(folder, made_with), tools.looks()
-    found: dict[str, list[Rows]] = {f"features.{name}": [] for name in looks}
-    with bar(len(subjects), "renders") as step:
-        for one in subjects:
-            path = place / f"{one.person.seed}-{one.picture.seed:03d}.png"
-            picture = kept(path, lambda one=one: tools.render(one).image)
-            for name, look in looks.items():
-                found[f"features.{name}"].append(look(picture))
-            step(1)
-    return {name: np.concatenate(rows) for name, rows in found.items()}
+    """``features.NAME`` [N, D] of renders."""
+    pictures = kept_renders(tools, subjects, folder, "reference renders", bar)
+    return {
+        f"features.{name}": np.concatenate([look(picture) for picture in pictures])
+        for name, look in tools.looks().items()
+    }
 
 
 def _title(settings: ControlSettings, stage: Stage) -> str:

@@ -20,7 +20,8 @@ from mien.errors import MissingAsset
 from mien.evaluation.assemble import assembled
 from mien.evaluation.bootstrap import resamples
 from mien.evaluation.control.crosstalk import backgrounds
-from mien.evaluation.control.pictures import draw_pairs, kept, open_folder, read_png
+from mien.evaluation.control.pictures import draw_pairs, open_folder, read_png
+from mien.evaluation.control.planned import kept_renders
 from mien.evaluation.control.run import made_with_what
 from mien.evaluation.control.scene import TARGET_PICTURE, Pair, Subject, identity_subjects, lay_out
 from mien.evaluation.control.settings import ControlSettings
@@ -71,7 +72,7 @@ def compare_text(
     wanted = [attributes(one.person, one.picture) for one in subjects]
     words = [describe(one) for one in wanted]
     pairs = lay_out(settings)
-    exact = _exact(first, subjects, pairs, folder, bar)
+    exact = kept_renders(first, subjects, folder, "captioned renders", bar)
     right = read_attributes(first, exact, bar)
     weights = resamples([[pair.person for pair in pairs]], settings.draws, np.random.default_rng(0x74657874))
     told: dict[str, dict[str, Any]] = {}
@@ -104,22 +105,6 @@ def read_attributes(tools: ControlTools, pictures: Sequence[NDArray[np.uint8]], 
         for picture, colour in zip(pictures, backgrounds(pictures), strict=True):
             told = picture_attributes(tools.judge_attributes, picture)
             found.append(told | {"background": nearest_gradient(colour[None], palette.BACKGROUNDS)[0]})
-            step(1)
-    return found
-
-
-def _exact(
-    tools: ControlTools, subjects: Sequence[Subject], pairs: Sequence[Pair], folder: Path, bar: Bar
-) -> list[NDArray[np.uint8]]:
-    """The renders that the captions were written from, kept beside the drawn pictures."""
-    from mien import __version__
-
-    place = open_folder(folder, {"mien": __version__, "kit": tools.kit, "what": "captioned", "size": tools.size})
-    found = []
-    with bar(len(subjects), "exact renders") as step:
-        for subject, pair in zip(subjects, pairs, strict=True):
-            path = place / f"{pair.name}.png"
-            found.append(kept(path, lambda one=subject: tools.render(one).image))
             step(1)
     return found
 

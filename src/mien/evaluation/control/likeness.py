@@ -36,13 +36,10 @@ def likeness(
     """
     own = np.asarray(owners)
     shares = _shares(lambda rows: first_rows(rows, gallery, own), outputs, exact, weights)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = shares["model"] / shares["oracle"]
     return {
         "cosine": summarise(cosine_rows(outputs, exact, gallery, own), weights),
         "top1": {
             **{name: estimate(values) for name, values in shares.items()},
-            "of_oracle": estimate(ratio),
             "chance": round(1 / len(gallery), 5),
             "n": len(own),
             "n_failed": int(np.isnan(outputs[:, 0]).sum()),
@@ -113,8 +110,10 @@ def cosine_rows(outputs: Floats, exact: Floats, gallery: Floats, own: NDArray[An
 def _shares(
     hits: Callable[[Floats], NDArray[np.float64]], outputs: Floats, exact: Floats, weights: Weights
 ) -> dict[str, Any]:
-    """Weighted mean of the hits [N] among the model's pictures and among the exact renders."""
-    return {name: weighted_means(hits(rows), weights) for name, rows in (("model", outputs), ("oracle", exact))}
+    """Weighted mean of the hits [N] among the model's pictures and among the exact renders, and one over the other."""
+    model, oracle = (weighted_means(hits(rows), weights) for rows in (outputs, exact))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {"model": model, "oracle": oracle, "of_oracle": model / oracle}
 
 
 def _nearer(probes: Floats, right: Floats, others: Floats) -> NDArray[np.float64]:

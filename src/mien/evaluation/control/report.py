@@ -64,7 +64,7 @@ def _identity(measured: Mapping[str, Any]) -> str:
         rows.append([f"right person first, {title}", *shares, str(first["n"]), str(first["n_failed"])])
     if "look_alikes" in measured:
         one = measured["look_alikes"]
-        shares = [number(one["model"]), number(one["oracle"]), f"{one['chance']:.3f}", "-"]
+        shares = [number(one["model"]), number(one["oracle"]), f"{one['chance']:.3f}", number(one.get("of_oracle"))]
         rows.append([f"before {one['decoys']} look-alikes", *shares, str(one["n"]), "-"])
     donor = measured["donor"]
     levels = [number(donor[level]) for level in ("model", "oracle", "shuffled", "leak")]

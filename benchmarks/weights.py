@@ -1,0 +1,101 @@
+"""Are the embedded weights worth shipping? Everything that is asked of them, on held-out people, in one go.
+
+    python benchmarks/weights.py --facekit KIT                          # hours on two cores; results/*.json
+    python benchmarks/weights.py --only autoencoder --only text         # some of it
+    python benchmarks/weights.py --small --steps 4 -o FOLDER            # minutes, to see that it runs
+
+The same command goes on where it was interrupted: pictures are kept, and each JSON is written as soon as it is done.
+`python benchmarks/docs_results.py` then writes the page.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mien.cli.progress import bar
+from mien.errors import BadInput, MienError
+from mien.evaluation.control.report import markdown
+from mien.evaluation.control.run import run_control
+from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.evaluate import evaluate
+from mien.evaluation.page import write_report
+from mien.evaluation.protocol import load_models, preset_of
+from mien.evaluation.spec import load_spec
+from mien.io import cache_folder, write_json
+
+RESULTS = Path(__file__).resolve().parent / "results"
+FILES = {"control": "control", "fairness": "fairness", "text": "text_only", "distribution": "distribution",
+         "autoencoder": "autoencoder"}  # fmt: skip
+"""Protocol -> name of its JSON file."""
+SMALL: dict[str, dict[str, int]] = {
+    "control": {"people": 3, "targets": 3},
+    "fairness": {"people": 2, "targets": 4, "pairs_per_person": 2},
+    "text": {"people": 6, "targets": 2},
+    "distribution": {"people": 4, "targets": 4, "pairs_per_person": 2},
+    "autoencoder": {"people": 6, "targets": 2},
+}
+
+
+def control_settings(small: bool, **how: Any) -> ControlSettings:
+    """100 people x 20 targets, with look-alikes and the cross-talk matrix."""
+    sizes = SMALL["control"] | {"cross_talk_people": 2, "look_alikes": 1} if small else {"people": 100, "targets": 20}
+    return ControlSettings(**sizes, **how)  # type: ignore[arg-type]
+
+
+def main(
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the JSON files.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(FILES)}; repeat.")] = None,
+    model: Annotated[str, typer.Option(help="A spec of ours or a JSON file.")] = "embedded",
+    facekit: Annotated[Path | None, typer.Option(help="The face kit's file; MIEN_FACEKIT if not given.")] = None,
+    steps: int = 25,
+    batch: Annotated[int, typer.Option(help="Pictures drawn at once.")] = 20,
+    draws: Annotated[int, typer.Option(help="Resamples of the bootstrap.")] = 1000,
+    small: Annotated[bool, typer.Option("--small", help="A few people each, to see that it runs.")] = False,
+    pictures: Annotated[Path | None, typer.Option(help="Where pictures are kept; the cache if not given.")] = None,
+    reports: Annotated[Path | None, typer.Option(help="Also write pages with the pictures behind the numbers.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of the model; torch decides if not given.")] = None,
+) -> None:
+    """Run all protocols, or some, on the embedded weights."""
+    try:
+        names = only or list(FILES)
+        if wrong := [name for name in names if name not in FILES]:
+            raise BadInput(f"--only takes {', '.join(FILES)}, not {', '.join(wrong)}.")
+        if small and output is None:
+            raise BadInput("--small is a trial: give -o FOLDER, so that it does not overwrite the results.")
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
+        folder, place = output or RESULTS, pictures or cache_folder() / "benchmarks" / "control"
+        how: dict[str, Any] = {"steps": steps, "batch": batch, "draws": draws}
+        tools = load_models({"embedded": load_spec(model)}, control_settings(small, **how), facekit)["embedded"][1]
+        for name in names:
+            start = time.monotonic()
+            if name == "control":
+                settings = load_spec(model).applied(control_settings(small, **how))
+                report = run_control(settings, tools, place, bar)
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / "control.md").write_text(markdown(report), encoding="utf-8")
+            else:
+                settings = preset_of(name).settings(**(SMALL[name] if small else {}), **how)
+                models = {"embedded": (load_spec(model).applied(settings), tools)}
+                report, cases = evaluate(name, settings, models, place, bar=bar)
+                if reports is not None:
+                    write_report(reports / name, report, cases)
+            write_json(folder / f"{FILES[name]}.json", report)
+            count = report["pairs"]
+            typer.echo(f"{name}: {count} pictures, {time.monotonic() - start:.0f} s, {folder / FILES[name]}.json")
+    except MienError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt as error:
+        typer.echo("Interrupted; the same command goes on from the pictures that are there.", err=True)
+        raise typer.Exit(130) from error
+
+
+if __name__ == "__main__":
+    typer.run(main)
