@@ -36,7 +36,7 @@ class Worn:
 
     def points(self, offsets: Floats) -> Floats:
         """Vertices [N, 3] of the cloth on a face that an expression moves by ``offsets`` [V, 3]."""
-        return self.cloth.points + self.share[:, None] * offsets[self.nearest]
+        return (self.cloth.points + self.share[:, None] * offsets[self.nearest]).astype(np.float32)
 
 
 def dress(kit: FaceKit, geometry: PersonGeometry, headwear: Headwear) -> Worn:

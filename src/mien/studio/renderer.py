@@ -164,7 +164,9 @@ class Renderer:
         head, normals, furrows = self.pose_head(person, picture)
         geometry = self.geometry(person)
         worn = dress(self.kit, geometry, picture.headwear) if picture.headwear else None
-        shown = head.points if worn is None or worn.head is None else head.points + (worn.head - geometry.points)
+        shown = head.points
+        if worn is not None and worn.head is not None:
+            shown = (head.points + worn.head - geometry.points).astype(np.float32)
         self._meshes.update(shown, normals, furrows)
         temporary = self._picture_parts(geometry, picture, head, normals)
         hair = self._dress(worn, head.points - geometry.points, temporary)
