@@ -105,7 +105,9 @@ def _skin(field: HeadField, height: float, axis: float, start: Field) -> Field:
         ) - CENTER.astype(float)
         distance = np.linalg.norm(offset, axis=1)
         reach = reach * (0.3 + 0.7 * field.radius(unit(offset)) / distance)
-    ear = np.exp(-(((np.abs(np.sin(ROUND)) - 1) / 0.12) ** 2)) * float(smoothstep(-4, 0, height) * smoothstep(4.8, 1.8, height))
+    ear = np.exp(-(((np.abs(np.sin(ROUND)) - 1) / 0.12) ** 2)) * float(
+        smoothstep(-4, 0, height) * smoothstep(4.8, 1.8, height)
+    )
     return reach + 0.45 * ear
 
 
