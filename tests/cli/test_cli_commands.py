@@ -17,6 +17,7 @@ COMMANDS = (
     "",
     "generate",
     "demo",
+    "toy",
     "show",
     "read",
     "evaluate",
@@ -85,7 +86,7 @@ def test_help_imports_nothing_heavy(command: str) -> None:
     assert result.stdout.splitlines()[-1] == "LOADED"
 
 
-@pytest.mark.parametrize("command", ("", "generate", "demo", "show", "read", "model info", "train"))
+@pytest.mark.parametrize("command", ("", "generate", "demo", "toy", "show", "read", "model info", "train"))
 def test_help_says_what_it_said(command: str) -> None:
     """Snapshots of our own words; MIEN_UPDATE_SNAPSHOTS=1 writes them anew."""
     file = SNAPSHOTS / f"{command.replace(' ', '-') or 'mien'}.txt"

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sweep": ("mien.cli.sweep", "Turn one dial step by step: a row of pictures of one person."),
     "animate": ("mien.cli.animate", "Move a person as the face in a film moves."),
     "demo": ("mien.cli.demo", "Make a contact sheet and a page of measured results."),
+    "toy": ("mien.cli.toy", "Watch a landmark branch learn: three minutes on two cores."),
     "show": ("mien.cli.show", "Say where a picture comes from: settings, hashes, mark."),
     "read": ("mien.cli.read", "Print what the face reader sees in a picture."),
     "evaluate": ("mien.cli.evaluate", "Hold models against each other on the same people and targets."),

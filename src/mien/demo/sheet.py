@@ -38,9 +38,9 @@ def sheet(cells: Sequence[Cell], images: Sequence[Image.Image], examples: Exampl
     width = 2 * MARGIN + TILE + GUTTER + columns * (TILE + GAP) - GAP
     canvas = Pictures.new("RGB", (width, _height(cells)), PAPER)
     draw = ImageDraw.Draw(canvas)
-    _text(draw, (MARGIN, MARGIN + 32), "mien", 44, INK)
+    write(draw, (MARGIN, MARGIN + 32), "mien", 44, INK)
     told = "one dial each for who, which expression, which way, what feeling"
-    _text(draw, (MARGIN + 116, MARGIN + 32), told, 16, MUTED)
+    write(draw, (MARGIN + 116, MARGIN + 32), told, 16, MUTED)
     top = MARGIN + TITLE
     for section in HEADINGS:
         rows = [(cell, image) for cell, image in zip(cells, images, strict=True) if cell.section == section]
@@ -76,30 +76,30 @@ def _section(
 
     title, told = HEADINGS[section]
     draw.line([(MARGIN, top), (canvas.width - MARGIN, top)], LINE, 1)
-    _text(draw, (MARGIN, top + 34), title, 22, INK)
-    _text(draw, (MARGIN + TILE + GUTTER, top + 34), told, 14, MUTED)
+    write(draw, (MARGIN, top + 34), title, 22, INK)
+    write(draw, (MARGIN + TILE + GUTTER, top + 34), told, 14, MUTED)
     body = top + head_height(section)
     for column in sorted({cell.column for cell, _ in rows}):
         middle = _left(column) + TILE // 2
         if section == "expression":
             template = examples.templates[column]
-            _text(draw, (middle, body - TILE - GAP - 10), template.name, 15, INK, "ms")
+            write(draw, (middle, body - TILE - GAP - 10), template.name, 15, INK, "ms")
             with Pictures.open(template.path) as picture:
-                _paste(canvas, picture, (_left(column), body - TILE - GAP))
+                paste(canvas, picture, (_left(column), body - TILE - GAP))
         elif section == "pose":
             label, yaw, pitch = POSES[column]
-            _text(draw, (middle, body - 30), label, 15, INK, "ms")
-            _text(draw, (middle, body - 11), f"yaw {signed(yaw)}   pitch {signed(pitch)}", 12, MUTED, "ms")
+            write(draw, (middle, body - 30), label, 15, INK, "ms")
+            write(draw, (middle, body - 11), f"yaw {signed(yaw)}   pitch {signed(pitch)}", 12, MUTED, "ms")
         else:
             label = next(cell.label for cell, _ in rows if cell.column == column)
-            _text(draw, (middle, body - 12), label, 15, INK, "ms")
+            write(draw, (middle, body - 12), label, 15, INK, "ms")
     people = {cell.row: cell.person for cell, _ in rows}
     for row, person in people.items():
         y = body + row * (TILE + GAP)
         with Pictures.open(person.path) as picture:
-            _paste(canvas, picture, (MARGIN, y))
+            paste(canvas, picture, (MARGIN, y))
     for cell, image in rows:
-        _paste(canvas, image, (_left(cell.column), body + cell.row * (TILE + GAP)))
+        paste(canvas, image, (_left(cell.column), body + cell.row * (TILE + GAP)))
     x = MARGIN + TILE + GUTTER // 2
     draw.line([(x, body), (x, body + len(people) * (TILE + GAP) - GAP)], LINE, 1)
     return body + len(people) * (TILE + GAP) - GAP + 44
@@ -109,18 +109,18 @@ def _left(column: int) -> int:
     return MARGIN + TILE + GUTTER + column * (TILE + GAP)
 
 
-def _paste(canvas: Image.Image, picture: Image.Image, place: tuple[int, int]) -> None:
+def paste(canvas: Image.Image, picture: Image.Image, place: tuple[int, int], side: int = TILE) -> None:
     """Paste at tile size with rounded corners; the corner mask is drawn four times too large, for smooth edges."""
     from PIL import Image as Pictures
     from PIL import ImageDraw
 
-    large = Pictures.new("L", (4 * TILE, 4 * TILE), 0)
-    ImageDraw.Draw(large).rounded_rectangle([0, 0, 4 * TILE - 1, 4 * TILE - 1], 40, fill=255)
-    mask = large.resize((TILE, TILE), Pictures.Resampling.LANCZOS)
-    canvas.paste(picture.convert("RGB").resize((TILE, TILE), Pictures.Resampling.LANCZOS), place, mask)
+    large = Pictures.new("L", (4 * side, 4 * side), 0)
+    ImageDraw.Draw(large).rounded_rectangle([0, 0, 4 * side - 1, 4 * side - 1], 40, fill=255)
+    mask = large.resize((side, side), Pictures.Resampling.LANCZOS)
+    canvas.paste(picture.convert("RGB").resize((side, side), Pictures.Resampling.LANCZOS), place, mask)
 
 
-def _text(
+def write(
     draw: ImageDraw.ImageDraw,
     place: tuple[int, int],
     words: str,
@@ -128,6 +128,7 @@ def _text(
     colour: tuple[int, int, int],
     anchor: str = "ls",
 ) -> None:
+    """Words in Pillow's built-in font; ``anchor`` as Pillow's."""
     from PIL import ImageFont
 
     draw.text(place, words, fill=colour, font=ImageFont.load_default(size), anchor=anchor)
