@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import ConfigError, MissingAsset
+from mien.faces.networks.classes import grown_head
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +52,10 @@ def load_part(module: nn.Module, folder: Path) -> None:
     if not folder.is_dir():
         raise MissingAsset(f"There is no {folder} to start from; give a folder that holds it, or leave --init out.")
     stored: Any = type(module).from_pretrained(folder)  # type: ignore[attr-defined]
-    adopt(module, stored.state_dict(), str(folder))
+    state = stored.state_dict()
+    if getattr(module, "classes", None) != getattr(stored, "classes", None):
+        state |= grown_head(stored, module)
+    adopt(module, state, str(folder))
 
 
 def load_branch(branch: Branch, folder: Path, file: str) -> None:
@@ -105,7 +109,8 @@ class Objective(nn.Module, ABC):
     def start_from(self, folder: Path) -> None:
         """Take the weights of a model folder (an export, the embedded model); what is not stored starts as new.
 
-        The folder's UNet may have fewer attention blocks (:func:`adopt`).
+        The folder's UNet may have fewer attention blocks (:func:`adopt`), its networks fewer attributes and classes
+        (:func:`grown_head`).
 
         Raises:
             MissingAsset: if a part is absent.

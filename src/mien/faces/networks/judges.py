@@ -114,6 +114,8 @@ class JudgeFace(ModelMixin, ConfigMixin):
 class JudgeAttributes(ModelMixin, ConfigMixin):
     """What a person looks like: named attributes, skin tone, age, gender, from the whole picture at 96 px."""
 
+    last = "head"
+
     @register_to_config
     def __init__(
         self,

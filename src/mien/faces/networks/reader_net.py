@@ -44,6 +44,8 @@ class StudioFaceNet(ModelMixin, ConfigMixin):
         classes: for each named attribute, its classes.
     """
 
+    last = "numbers"
+
     @register_to_config
     def __init__(
         self,
