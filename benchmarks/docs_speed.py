@@ -40,7 +40,8 @@ Three things are computed less often than the formula says, without changing the
 - everything before the first cross-attention: rows that share their text are still the same row there, and are computed
   once.
 
-`fast` (`--speed fast`, `speed="fast"`, the spec field `speed`) gives nearly the same picture from less work:
+`fast` (`--speed fast`, `speed="fast"`, the spec field `speed`) gives nearly the same picture from less work; the
+commands that draw take it unless told otherwise, the library and the benchmarks do not:
 
 - **guidance differences are kept** (`DifferenceCaching`). One evaluation a step, the most conditioned one, plus
   D = e_guided - e_reference. D is computed at steps {whole} of 25 and goes on linearly in between; it is kept as noise,

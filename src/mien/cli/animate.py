@@ -28,7 +28,7 @@ def animate(
     steps: Annotated[
         int | None, typer.Option(help="Denoising steps of each frame; 25, except with --speed few.")
     ] = None,
-    speed: Annotated[str, typer.Option(metavar="NAME", help="exact, fast or few, see mien generate.")] = "exact",
+    speed: Annotated[str, typer.Option(metavar="NAME", help="exact, fast or few, see mien generate.")] = "fast",
     scale: Annotated[list[str] | None, typer.Option(metavar="BRANCH=NUMBER", help="See mien generate.")] = None,
     guidance: Annotated[list[str] | None, typer.Option(metavar="DIAL=NUMBER", help="See mien generate.")] = None,
     retarget: Annotated[

@@ -119,7 +119,7 @@ def generate(
     scheduler: Annotated[
         str | None, typer.Option(metavar="NAME", help="dpm++ (default), ddpm, ddim, euler or lcm.", rich_help_panel=HOW)
     ] = None,
-    speed: Speed = "exact",
+    speed: Speed = "fast",
     base: Base = "studio",
     reader: Reader = "auto",
     retarget: Annotated[

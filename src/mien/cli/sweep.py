@@ -34,7 +34,7 @@ def sweep(
     prompt: Annotated[str | None, typer.Option(help="What the words say, for all pictures.")] = None,
     seed: Annotated[int, typer.Option(help="Of all pictures.")] = 0,
     denoising_steps: Annotated[int | None, typer.Option(help="Denoising steps; 25, except with --speed few.")] = None,
-    speed: Annotated[str, typer.Option(metavar="NAME", help="exact, fast or few, see mien generate.")] = "exact",
+    speed: Annotated[str, typer.Option(metavar="NAME", help="exact, fast or few, see mien generate.")] = "fast",
     base: Base = "studio",
     no_provenance: NoProvenance = False,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the PNG files go.")] = Path(
