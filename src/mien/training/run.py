@@ -66,11 +66,14 @@ def train(
     Returns:
         What :func:`mien.training.loop.fit` returns.
     """
+    import torch
+
     from mien.data.corpus import Corpus
     from mien.training.loop import fit
 
     config = resolve(name, overrides or {})
     runs = runs or runs_folder(base)
+    torch.manual_seed(config.seed)  # what is new begins with weights of the run's own seed
     objective = build_objective(config, runs, base)
     corpus = Corpus.load(data)
     if held_out is not None:
