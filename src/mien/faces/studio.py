@@ -102,9 +102,8 @@ class StudioReader:
         x, y, radius, score = row
         scale = torch.tensor(STUDIO_RADIUS * size / max(radius, 1e-3))
         matrix = scale_and_shift(scale, torch.tensor(STUDIO_CENTRE) * size - scale * torch.tensor([x, y]))
+        # a detection may be half as large as its face: presence is decided once the face is framed by its landmarks
         rough = self.face.predict(_tensor(crop_picture(picture, matrix, size)))
-        if rough["presence"].item() < self.threshold:
-            return None
         matrix = studio_matrix(transform_points(invert(matrix), rough["landmarks"][0])[None], size)[0]
         read = self.face.predict(_tensor(crop_picture(picture, matrix, size)))
         presence = read["presence"].item()

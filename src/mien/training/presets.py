@@ -21,8 +21,8 @@ _FEW_STEP = {"landmarks": 0.75, "emotion": 0.6, "expression": 0.2, "identity": 0
 """Odds of the studio's branches in a trajectory; identity in prompts without the face."""
 
 _SHIPPED = [
-    TrainConfig(name="studio-autoencoder", objective="autoencoder:AutoencoderObjective", pictures=60_000, batch=24,
-                lr=1e-3, warmup=1200, decay=1.0, final_lr=0.02, weight_decay=0.0),
+    TrainConfig(name="studio-autoencoder", objective="autoencoder:AutoencoderObjective", pictures=80_000, batch=16,
+                lr=8e-4, warmup=1200, decay=1.0, final_lr=0.02, weight_decay=0.0, options={"emphasis": 1.0}),
     TrainConfig(name="studio-identity", objective="identity:IdentityObjective", pictures=400_000, batch=128, lr=2e-3,
                 decay=0.7),
     TrainConfig(name="studio-text", objective="text:TextObjective", needs=("studio-autoencoder", "studio-identity"),
@@ -49,8 +49,7 @@ _SHIPPED = [
                 pictures=60_000, lr=1e-3,
                 options={"kind": "expression", "init": "adapters/image_prompt.safetensors", "companions": _FACEID,
                          "drop": 0.05, "emphasis": 2.0, "prompts": (0.2, 0.4, 0.2, 0.2)}),
-    TrainConfig(name="studio-reader", objective="reader:ReaderObjective", pictures=500_000,
-                batch=64, lr=1e-3),
+    TrainConfig(name="studio-reader", objective="reader:ReaderObjective", pictures=500_000, batch=16, lr=1e-3),
     TrainConfig(name="studio-detector", objective="detector:DetectorObjective", pictures=200_000, batch=64, lr=1e-3),
     TrainConfig(name="studio-judge-identity", objective="judges:JudgeIdentityObjective", pictures=300_000, batch=128,
                 lr=2e-3, decay=0.7, seed=7001),
