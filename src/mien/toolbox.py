@@ -139,16 +139,14 @@ def identity_of(seen: Seen, studio: Any) -> tuple[NDArray[np.float32], dict[str,
         return seen.face.identity, seen.face.attributes or {}
     import torch
 
-    from mien.faces.alignment import arcface_matrix, crop_picture, studio_crop
+    from mien.faces.alignment import arcface_matrix, crop_picture
     from mien.pixels import picture_to_tensor
 
     points = torch.from_numpy(landmarks_of(seen))
     aligned = crop_picture(seen.image, arcface_matrix(points[None])[0], studio.embedder.config["size"])
     with torch.no_grad():
         embedding = studio.embedder(picture_to_tensor(aligned))[0].numpy()
-    # twice the networks' own size, so that the reader can frame the face once more without losing detail
-    face = largest_face(studio, studio_crop(seen.image, landmarks_of(seen), 256)[0])
-    return embedding, (face.attributes if face else None) or {}
+    return embedding, studio.attributes(seen.image, landmarks_of(seen))
 
 
 def largest_face(reader: Any, picture: Any, source: str = "the picture") -> Face | None:

@@ -11,7 +11,7 @@ from mien.errors import MissingAsset
 from mien.faces.alignment import STUDIO_CENTRE, STUDIO_RADIUS
 from mien.faces.networks import Detector, IdentityEmbedder, StudioFaceNet
 from mien.faces.reader import FaceReader
-from mien.faces.studio import StudioReader, _without_doubles
+from mien.faces.studio import StudioReader, _without_doubles, sure_word
 from mien.faces.types import Face, NoFace, OneFace
 
 CLASSES = {"beard": ("none", "stubble")}
@@ -95,3 +95,15 @@ def test_an_attribute_it_is_not_sure_of_is_not_told(
 ) -> None:
     numbers = {name: np.zeros(1, np.float32) for name in ("skin_tone", "age", "gender")}
     assert reader._attributes({"beard": np.array(odds, np.float32), **numbers}).get("beard") == told
+
+
+@pytest.mark.parametrize(
+    ("odds", "told"),
+    [
+        ((0.65, 0.2, 0.15), "none"), ((0.3, 0.25, 0.45), "full"), ((0.35, 0.35, 0.3), "stubble"),
+        ((0.5, 0.3, 0.2), None), ((0.1, 0.8, 0.1), "stubble"),
+    ],
+)  # fmt: skip
+def test_whether_there_is_any_is_decided_before_which(odds: tuple[float, ...], told: str | None) -> None:
+    assert sure_word(("none", "stubble", "full"), np.array(odds, np.float32)) == told
+    assert sure_word(("black", "brown", "grey"), np.array((0.35, 0.35, 0.3), np.float32)) is None

@@ -39,3 +39,9 @@ def test_every_hair_style_has_words() -> None:
 def test_captions_speak_of_the_viewers_sides() -> None:
     assert turning((25.0, 0.0, 0.0)) == "head turned to the right"
     assert turning((-25.0, 0.0, 0.0)) == "head turned to the left"
+
+
+def test_the_article_fits_the_word_that_follows() -> None:
+    assert hair({"hair_style": "afro"}) == "an afro"
+    assert hair({"hair_style": "afro", "hair_color": "black"}) == "a black afro"
+    assert hair({"hair_style": "bob", "hair_color": "auburn"}) == "an auburn bob"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from mien.faces.alignment import (
     crop_picture,
     invert,
     scale_and_shift,
+    studio_crop,
     studio_matrix,
     transform_points,
     warp,
@@ -128,14 +129,38 @@ class StudioReader:
             attributes=self._attributes(vector),
         )
 
+    def attributes(self, image: Picture, landmarks: NDArray[np.float32]) -> dict[str, Any]:
+        """Attributes of a face that another reader found, as in `Face`.
+
+        Args:
+            image: RGB picture (PIL, or uint8 [H, W, 3]).
+            landmarks: [478, 3], pixels of the picture.
+        """
+        crop = studio_crop(Image.fromarray(rgb_array(image)), landmarks, self.face.config["size"])[0]
+        return self._attributes({name: value[0].numpy() for name, value in self.face.predict(_tensor(crop)).items()})
+
     def _attributes(self, vector: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
         """What the network is sure of; a wrong word in a description does more harm than a missing one."""
-        words = {
-            name: values[int(vector[name].argmax())]
-            for name, values in self.face.classes.items()
-            if vector[name].max() >= SURE
-        }
+        told = {name: sure_word(values, vector[name]) for name, values in self.face.classes.items()}
+        words = {name: word for name, word in told.items() if word is not None}
         return words | {name: float(vector[name][0]) for name in ("skin_tone", "age", "gender")}
+
+
+def sure_word(values: Sequence[str], odds: NDArray[np.float32]) -> str | None:
+    """The most probable of an attribute's values, or None where that is too unsure.
+
+    Where ``none`` is among them, whether there is any is decided before which: glasses of a doubtful shape are glasses.
+
+    Args:
+        values: N names.
+        odds: [N] probabilities.
+    """
+    best = int(odds.argmax())
+    if odds[best] >= SURE:
+        return values[best]
+    if "none" in values and 1 - odds[values.index("none")] >= SURE:
+        return values[max((i for i, value in enumerate(values) if value != "none"), key=lambda i: odds[i])]
+    return None
 
 
 def _mask_of_picture(mask: Tensor, matrix: Tensor, size: int, picture: tuple[int, int]) -> NDArray[np.uint8]:

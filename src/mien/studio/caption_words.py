@@ -6,6 +6,7 @@ them; everywhere else in mien left and right are the subject's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,7 +88,7 @@ def hair(attributes: Mapping[str, Any]) -> str:
         return ""
     pattern = _HAIR.get(str(style)) or f"{attributes.get('hair_length', '')} {{}} hair".strip()
     phrase = " ".join(pattern.format(color).split())
-    return phrase.replace("a auburn", "an auburn").replace("a orange", "an orange")
+    return re.sub(r"^a (?=[aeiou])", "an ", phrase)
 
 
 def beard(attributes: Mapping[str, Any]) -> str:
