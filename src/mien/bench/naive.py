@@ -45,8 +45,9 @@ class NaivePipeline(PortraitPipeline):
         told, self._told = getattr(self, "_told", {}), {}
         injection = Injection(self.unet, {kind: branch for kind, (branch, _) in told.items()})
         tokens, pictures = {kind: states for kind, (_, states) in told.items()}, len(latents)
+        dtype = self.unet.dtype
         for timestep in scheduler.timesteps:
-            inputs = scheduler.scale_model_input(latents, timestep).to(self.unet.dtype)
+            inputs = scheduler.scale_model_input(latents, timestep).to(dtype)
             outputs = []
             for number, present in enumerate(guide.evaluations()):
                 options = injection.condition(tokens, evaluations=[present], grid=plan.grid)

@@ -291,7 +291,7 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
             with self._autoencoding():
                 redraw = Redraw.of(self.vae, image.to(device), region, strength, conditions.count)
         latents = initial_noise((conditions.count, self.unet.config.in_channels, *size), latents, generator, device)
-        text = self._text(conditions, guide, negative_prompt)
+        text = self._text(conditions, guide, negative_prompt, device)
         added = self._added_conditions(text, size, **base_options)
         branches = {kind: self.adapters[name] for kind, name in names.items()}
         injection = Injection(self.unet, branches)
@@ -402,9 +402,9 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         """The base's own idea of no prompt, or a prompt of what is not wanted; one row."""
         return self._encode([prompt])
 
-    def _text(self, conditions: Conditions, guide: Guidance, negative_prompt: str) -> Text:
+    def _text(self, conditions: Conditions, guide: Guidance, negative_prompt: str, device: torch.device) -> Text:
         """The text of all evaluations, E P rows: the prompt where a set holds ``text``, else e(0)."""
-        device, dtype = self._execution_device, self.unet.dtype
+        dtype = self.unet.dtype
         null = self._null(negative_prompt).to(device, dtype).expand(conditions.count)
         said = null
         if conditions.has_text:

@@ -91,6 +91,7 @@ class GuidedSteps:
     count: int
     _differences: Differences = field(init=False)
     _schedule: list[Step] = field(init=False)
+    _dtype: torch.dtype = field(init=False)
     _residuals: tuple[slice, dict[str, Any]] | None = field(init=False, default=None)
     _recalled: list[tuple[Recalled, bool]] = field(init=False, default_factory=list)
     _shared: SharedRows | None = field(init=False, default=None)
@@ -98,6 +99,7 @@ class GuidedSteps:
 
     def __post_init__(self) -> None:
         setting = self.caching.differences
+        self._dtype = self.unet.dtype  # diffusers looks through all modules for it, each time it is asked
         self._differences = Differences(setting is None or setting.extrapolate)
         self._schedule = self.caching.schedule(self.count, len(self.rows.guide.evaluations()))
         keys = text_keys(self.unet, self.text, self.rows)
@@ -155,7 +157,7 @@ class GuidedSteps:
 
     def _call(self, latents: Tensor, timestep: Tensor, index: int, span: slice, deep: bool) -> Tensor:
         """The UNet's output for some rows, float32."""
-        inputs = self.scheduler.scale_model_input(latents, timestep).to(self.unet.dtype)
+        inputs = self.scheduler.scale_model_input(latents, timestep).to(self._dtype)
         everything = span == self.rows.every
         plan = (self.plan if everything else self._reference_plan).at(self._progress(index))
         text = self.text if everything else self.text[span]
