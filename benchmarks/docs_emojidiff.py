@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from docs_parts import by_model, claims_table, only, short
+from docs_parts import base_note, by_model, claims_table, only, short
 
 from mien.evaluation.control.report import table
 from mien.io import read_json
@@ -173,6 +173,7 @@ def _level(one: dict[str, float]) -> str:
 def _expression(report: dict[str, Any]) -> list[str]:
     return [
         "## The expression of one, the identity of another",
+        *base_note(report),
         f"`{report['claims'][0]['command']}` ([JSON](../benchmarks/results/expression.json)).",
         by_model(only(report, METRICS)),
         "![A row a person: the exact render, then each model](images/emojidiff-expression.png)",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from docs_parts import by_model, claims_table, only
+from docs_parts import base_note, by_model, claims_table, only
 
 from mien.evaluation.control.report import comparison, cross_talk_table, table
 from mien.io import read_json
@@ -97,6 +97,7 @@ def _table1(found: dict[str, Any], claims: dict[str, Any]) -> list[str]:
     report = found["table1"]
     return [
         "## Table 1: control",
+        *base_note(report),
         PAPER1,
         f"`{report['claims'][0]['command']}` ([JSON](../benchmarks/results/table1.json)). `embedded` ships: the "
         "same modules, trained longer and together with the base, which is why it is no arm of the comparison. Of the "

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from mien.evaluation.control.report import number, table
+from mien.io import read_json
+
+HASHES = Path(__file__).resolve().parents[1] / "src" / "mien" / "assets" / "studio" / "hashes.json"
+UNET = "unet/diffusion_pytorch_model.safetensors"
 
 
 def only(report: dict[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:
@@ -49,3 +54,16 @@ def by_model(report: dict[str, Any]) -> str:
         if any(value is not None for value in found):
             rows.append([label, *("-" if value is None else f"{value:.3f}" for value in found)])
     return table(["Model", *metrics], rows)
+
+
+def base_note(report: dict[str, Any], hashes: Path = HASHES) -> list[str]:
+    """A paragraph that says so where no model of a report was drawn on the base that ships now."""
+    used = {one["made_with"]["models"].get(UNET) for one in report["models"].values()} - {None}
+    ships = read_json(hashes)[UNET]
+    if not used or ships in used:
+        return []
+    names = ", ".join(f"`{digest[:12]}`" for digest in sorted(used))
+    return [
+        f"Drawn on an earlier base (sha256 of its UNet: {names}). The one that ships now (`{ships[:12]}`) has been "
+        "trained further; the arms were not trained on it again."
+    ]

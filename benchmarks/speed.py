@@ -16,7 +16,7 @@ import typer
 
 RESULTS = Path(__file__).parent / "results"
 QUALITY = ("--model", "exact=lmk-emo-own", "--model", "fast=lmk-emo-fast", "--model", "few=lmk-emo-few",
-           "--people", "100", "--target-count", "20", "--pairs-per-person", "5")  # fmt: skip
+           "--people", "100", "--target-count", "20")  # fmt: skip
 """Of ``mien evaluate control``: the protocol of docs/results.md, with the base's own guidance."""
 SD15 = ("--size", "sd15", "--pixels", "256", "--side", "naive", "--side", "exact", "--side", "fast",
         "--side", "controlnet")  # fmt: skip

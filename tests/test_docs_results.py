@@ -48,3 +48,18 @@ def test_every_measured_claim_is_there_held_or_not() -> None:
     for row in rows:
         assert row.keys() == keys
         assert row["holds"] == (row["low"] is not None and row["low"] > -row["margin"])
+
+
+def test_a_page_says_where_its_base_is_not_the_one_that_ships(tmp_path: Path) -> None:
+    from mien.io import write_json
+
+    parts, hashes = script("docs_parts"), tmp_path / "hashes.json"
+    write_json(hashes, {parts.UNET: "new" * 10})
+
+    def report(models: dict[str, str]) -> dict[str, Any]:
+        return {"models": {"one": {"made_with": {"models": models}}}}
+
+    assert parts.base_note(report({parts.UNET: "new" * 10}), hashes) == []
+    (note,) = parts.base_note(report({parts.UNET: "old" * 10}), hashes)
+    assert "`oldoldoldold`" in note and "`newnewnewnew`" in note
+    assert parts.base_note(report({}), hashes) == []

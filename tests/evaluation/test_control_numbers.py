@@ -119,6 +119,12 @@ def test_pairs_are_spread_evenly_and_keep_their_seeds() -> None:
     assert set(few) <= set(every)
 
 
+def test_all_targets_are_the_same_pictures_however_they_are_asked_for() -> None:
+    every, said = ControlSettings(people=6, targets=4), ControlSettings(people=6, targets=4, pairs_per_person=4)
+    assert lay_out(every) == lay_out(said) and every.of_pictures() == said.of_pictures()
+    assert every.of_pictures() != ControlSettings(people=6, targets=4, pairs_per_person=2).of_pictures()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -45,3 +45,18 @@ def test_a_base_that_knows_the_latents_keeps_them(data: Path, tmp_path: Path) ->
     after = load_file(tmp_path / "decoder" / "studio-autoencoder" / "export" / file)
     changed = {name.split(".")[0] for name, value in before.items() if not torch.equal(value, after[name])}
     assert changed == {"decoder", "linear_decoder"}
+
+
+def test_squared_errors_add_to_the_absolute_ones(data: Path) -> None:
+    corpus = Corpus.load(data)
+    plain, squared = AutoencoderObjective(), AutoencoderObjective(square=3.0)
+    plain.prepare(corpus, data)
+    squared.vae.load_state_dict(plain.vae.state_dict())
+    plain.places = squared.places = np.zeros((len(corpus), 16, 16), np.float16)
+    batch = plain.batch(corpus, np.random.default_rng(0), 4)
+    one, _ = plain(batch, torch.Generator().manual_seed(0))
+    two, _ = squared(batch, torch.Generator().manual_seed(0))
+    latents = plain.vae.raw_encode(batch["pictures"])
+    noise = plain.noise * torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    expected = 3 * (plain.vae.raw_decode(latents + noise) - batch["pictures"]).pow(2).mean()
+    assert (two - one).item() == pytest.approx(expected.item(), rel=1e-4)

@@ -15,15 +15,14 @@ from mien.errors import MissingDependency
 from mien.evaluation.assemble import assembled
 from mien.evaluation.bootstrap import resamples, weighted_means
 from mien.evaluation.control.observe import judge
-from mien.evaluation.control.scene import TARGET_PICTURE, Subject, identity_subjects
-from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.scene import Subject, varied_subjects
+from mien.evaluation.control.settings import FIRST_PERSON, ControlSettings
 from mien.evaluation.control.tools import ControlTools
 from mien.evaluation.metrics.pose import pose_error
 from mien.evaluation.metrics.reconstruction import REGIONS, decibels, region_mask, squared_error
 from mien.evaluation.page import Case, Cases
 from mien.evaluation.scores import Comparable, Score, finite
 from mien.studio.arkit import KIT_NAMES
-from mien.studio.dataset import plan_picture
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +55,7 @@ def compare_autoencoders(
         held against another person's picture.
     """
     first = next(iter(models.values()))[1]
-    subjects = [
-        Subject(one.person, plan_picture(one.person, TARGET_PICTURE + number))
-        for one in identity_subjects(settings)
-        for number in range(settings.targets)
-    ]
+    subjects = varied_subjects(FIRST_PERSON, settings.people, settings.targets)
     with bar(len(subjects), "renders") as step:
         drawn = []
         for one in subjects:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.bars import Bar, silent
+from mien.evaluation.assemble import assembled
 from mien.evaluation.claims import tested
 from mien.evaluation.control.folders import set_up_folders, sized
 from mien.evaluation.control.likeness import cosine_rows, first_rows
@@ -30,7 +31,7 @@ from mien.evaluation.control.summary import levels_of, transfers
 from mien.evaluation.control.tools import ControlTools
 from mien.evaluation.metrics.groups import by_group, worst_group_gap
 from mien.evaluation.metrics.leak import leak
-from mien.evaluation.scores import Comparable, Draws, Score, finite, mean_score, set_scores, share_score, told
+from mien.evaluation.scores import Comparable, Draws, Score, finite, mean_score, set_scores, share_score
 
 
 def compare(
@@ -73,24 +74,17 @@ def compare(
         done[name] = perform(stage, sized(asked, stage.people, stage.wanted), tools, bar)
         own_scores = _scores(stage, done[name], first, shown, donors) | _network_identities(stage, done[name], people)
         scores[name] = own_scores | _set_scores(stage, done[name], first)
-    report = {
-        "protocol": "control",
-        "title": _title(settings, stage),
-        "settings": settings.as_json(),
-        "pairs": len(stage.pairs),
-        "readers": list(first.readers),
-        "judges": dict(first.judges),
-        "models": {
-            name: {
-                "settings": asked.as_json(),
-                "conditions": list(active(asked, tools.kinds)),
-                "made_with": done[name].made_with,
-                "metrics": {metric: score.as_json() for metric, score in scores[name].items()},
-                "groups": group_gaps(stage, done[name].outputs, first) if stage.identities else None,
-            }
-            for name, (asked, tools) in models.items()
-        },
-    } | told(scores)
+    made = {
+        name: {
+            "settings": asked.as_json(),
+            "conditions": list(active(asked, tools.kinds)),
+            "made_with": done[name].made_with,
+            "groups": group_gaps(stage, done[name].outputs, first) if stage.identities else None,
+        }
+        for name, (asked, tools) in models.items()
+    }
+    title = _title(settings, stage)
+    report = {"protocol": "control"} | assembled(title, settings, len(stage.pairs), first, made, scores)
     if stage.identities:
         report["claims"] = tested(scores, command)
     return report, done, stage

@@ -20,14 +20,12 @@ from mien.evaluation.bootstrap import resamples
 from mien.evaluation.control.folders import sized
 from mien.evaluation.control.planned import kept_renders
 from mien.evaluation.control.run import Performance, Stage, perform, set_up
-from mien.evaluation.control.scene import TARGET_PICTURE, Subject
+from mien.evaluation.control.scene import Subject, varied_subjects
 from mien.evaluation.control.settings import FIRST_REFERENCE, ControlSettings
 from mien.evaluation.control.tools import ControlTools
 from mien.evaluation.metrics.distributions import Moments, frechet_distance, kernel_distances
 from mien.evaluation.page import Cases, control_cases
 from mien.evaluation.scores import Comparable, KernelScore, SetScore, finite, frechet_name
-from mien.studio.dataset import plan_picture
-from mien.studio.person import sample_person
 
 Rows = NDArray[np.float64]
 
@@ -61,7 +59,7 @@ def compare_distribution(
     stage = set_up(settings, first, folder, bar)
     each = len(stage.pairs) // settings.people
     halves = [
-        _features(first, _others(FIRST_REFERENCE + half * settings.people, settings.people, each), folder, bar)
+        _features(first, varied_subjects(FIRST_REFERENCE + half * settings.people, settings.people, each), folder, bar)
         for half in (0, 1)
     ]
     by_reference = resamples(
@@ -111,12 +109,6 @@ def set_distances(
                 frechet_distance(moments, Moments.of(rows)), len(rows), ends[1]
             )
     return found
-
-
-def _others(first: int, people: int, each: int) -> list[Subject]:
-    """Pictures with any expression and pose of people from a seed on."""
-    chosen = [sample_person(first + row) for row in range(people)]
-    return [Subject(one, plan_picture(one, TARGET_PICTURE + number)) for one in chosen for number in range(each)]
 
 
 def _features(tools: ControlTools, subjects: list[Subject], folder: Path, bar: Bar) -> dict[str, Rows]:

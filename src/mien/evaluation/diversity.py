@@ -14,20 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.bars import Bar, silent
+from mien.evaluation.assemble import assembled
 from mien.evaluation.bootstrap import resamples
 from mien.evaluation.claims import tested
 from mien.evaluation.control.folders import read_folder
 from mien.evaluation.control.observe import Readings, observe
 from mien.evaluation.control.pictures import read_png
 from mien.evaluation.control.run import Performance, Stage, gallery, perform, pixels_digest, renders
-from mien.evaluation.control.scene import TARGET_PICTURE, Subject, identity_subjects, lay_out
-from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.scene import identity_subjects, lay_out, varied_subjects
+from mien.evaluation.control.settings import FIRST_PERSON, ControlSettings
 from mien.evaluation.control.tools import ControlTools
 from mien.evaluation.metrics.distributions import Moments, frechet_distance, kernel_distance
 from mien.evaluation.metrics.diversity import perceptual, spread_of_each
 from mien.evaluation.page import Case, Cases
-from mien.evaluation.scores import Comparable, finite_mean, mean_score, set_scores, share_score, told
-from mien.studio.dataset import plan_picture
+from mien.evaluation.scores import Comparable, finite_mean, mean_score, set_scores, share_score
 
 Rows = NDArray[np.float64]
 
@@ -60,7 +60,8 @@ def compare_diversity(
     people = read_folder(first, own, bar) if own else renders(first, identity_subjects(settings), bar, "identities")
     settings = replace(settings, people=len(people))
     pairs = lay_out(settings)
-    rendered = [] if own is not None else renders(first, _own_pictures(settings), bar, "renders")
+    varied = [] if own is not None else varied_subjects(FIRST_PERSON, settings.people, settings.targets)
+    rendered = renders(first, varied, bar, "renders") if varied else []
     exact = observe(first, [look.image for look in rendered]) if rendered else Readings({})
     stage = Stage(
         identities=[], targets=[], pairs=pairs, people=people, donors=[], inputs=pixels_digest(people), exact=exact,
@@ -76,33 +77,14 @@ def compare_diversity(
                        pairs_per_person=None)  # fmt: skip
         done[name] = perform(stage, only, tools, bar)
         scores[name] = _scores(stage, done[name], first, shown, real)
-    report = {
-        "protocol": "diversity",
-        "title": f"{len(people)} people x {settings.targets} pictures from the identity alone. In parentheses: 95 % "
-        "interval, bootstrap over people.",
-        "settings": settings.as_json(),
-        "pairs": len(pairs),
-        "readers": list(first.readers),
-        "judges": dict(first.judges),
-        "models": {
-            name: {
-                "made_with": done[name].made_with,
-                "metrics": {metric: score.as_json() for metric, score in scores[name].items()},
-            }
-            for name in models
-        },
-        "claims": tested(scores, command),
-    } | told(scores)
+    title = (
+        f"{len(people)} people x {settings.targets} pictures from the identity alone. In parentheses: 95 % interval, "
+        "bootstrap over people."
+    )
+    made = {name: {"made_with": one.made_with} for name, one in done.items()}
+    report = {"protocol": "diversity"} | assembled(title, settings, len(pairs), first, made, scores)
+    report["claims"] = tested(scores, command)
     return report, {name: _cases(stage, one, settings.targets, first.first_reader) for name, one in done.items()}
-
-
-def _own_pictures(settings: ControlSettings) -> list[Subject]:
-    """As many pictures of each person by the renderer, of any expression and pose."""
-    return [
-        Subject(one.person, plan_picture(one.person, TARGET_PICTURE + number))
-        for one in identity_subjects(settings)
-        for number in range(settings.targets)
-    ]
 
 
 def _weights(people: int, draws: int) -> Rows:

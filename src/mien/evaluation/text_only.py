@@ -23,8 +23,8 @@ from mien.evaluation.control.crosstalk import backgrounds
 from mien.evaluation.control.pictures import draw_pairs, open_folder, read_png
 from mien.evaluation.control.planned import kept_renders
 from mien.evaluation.control.run import made_with_what
-from mien.evaluation.control.scene import TARGET_PICTURE, Pair, Subject, identity_subjects, lay_out
-from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.scene import Pair, lay_out, varied_subjects
+from mien.evaluation.control.settings import FIRST_PERSON, ControlSettings
 from mien.evaluation.control.tools import ControlTools
 from mien.evaluation.metrics.colours import nearest_gradient
 from mien.evaluation.page import Case, Cases
@@ -34,7 +34,6 @@ from mien.evaluation.text_scores import ASKED, Told, right_of, text_scores
 from mien.steering import Steering
 from mien.studio import palette
 from mien.studio.captions import describe
-from mien.studio.dataset import plan_picture
 from mien.studio.picture import attributes
 from mien.toolbox import largest_face
 
@@ -64,11 +63,7 @@ def compare_text(
     if first.judge_attributes is None:
         raise MissingAsset("There is no attribute judge: train it (mien train studio-judge-attributes) and publish it.")
     settings = replace(settings, conditions=("prompt",), pairs_per_person=None)
-    subjects = [
-        Subject(one.person, plan_picture(one.person, TARGET_PICTURE + number))
-        for one in identity_subjects(settings)
-        for number in range(settings.targets)
-    ]
+    subjects = varied_subjects(FIRST_PERSON, settings.people, settings.targets)
     wanted = [attributes(one.person, one.picture) for one in subjects]
     words = [describe(one) for one in wanted]
     pairs = lay_out(settings)

@@ -78,6 +78,49 @@ class FewStep(BaseModel):
         return Guidance((), start=frozenset(present))
 
 
+class Folded:
+    """W + B A of a UNet's layers, computed when W is first seen and kept for as long as W stays what it is."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Tensor, float, Tensor]] = {}
+
+    @contextmanager
+    def into(self, unet: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+        """The UNet with a LoRA added to its weights for a while; the very tensors W come back afterwards.
+
+        Args:
+            unet: the base; layers that carry a LoRA of peft's have it added to the weights beneath.
+            tensors: of :class:`FewStepLora`.
+
+        Raises:
+            ConfigError: if a layer is not there, or has another shape.
+        """
+        replaced: list[tuple[nn.Parameter, Tensor]] = []
+        try:
+            for layer, down, up in _pairs(tensors):
+                weight = _weight(unet, layer)
+                own = weight.data
+                weight.data = self._of(layer, own, down, up)
+                replaced.append((weight, own))
+            yield
+        finally:
+            for weight, own in replaced:
+                weight.data = own
+
+    @torch.no_grad()
+    def _of(self, layer: str, own: Tensor, down: Tensor, up: Tensor) -> Tensor:
+        """W + B A of one layer."""
+        # A LoRA merged by diffusers writes to the same memory and torch does not count it: the sum tells.
+        total = own.sum(dtype=torch.float32).item()
+        known = self._kept.get(layer)
+        if known is not None and known[0].data_ptr() == own.data_ptr() and known[1] == total:
+            return known[2]
+        update = _product(layer, down.to(own.device).float(), up.to(own.device).float(), own)
+        folded = (own.float() + update).to(own.dtype)
+        self._kept[layer] = own, total, folded  # W is held so that nothing else comes to lie there
+        return folded
+
+
 @dataclass(frozen=True, eq=False)
 class FewStepLora:
     """A file.
@@ -90,7 +133,7 @@ class FewStepLora:
 
     tensors: dict[str, Tensor]
     settings: FewStep
-    folded: Folded = field(default_factory=lambda: Folded(), repr=False)
+    folded: Folded = field(default_factory=Folded, repr=False)
 
 
 def save_few_step(path: Path, tensors: Mapping[str, Tensor], settings: FewStep) -> None:
@@ -177,51 +220,6 @@ def in_few_steps(pipeline: Any, lora: FewStepLora | None) -> Iterator[None]:
             yield
         finally:
             pipeline.scheduler = own
-
-
-class Folded:
-    """W + B A of a UNet's layers, computed when W is first seen and kept for as long as W stays what it is."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, tuple[Tensor, float, Tensor]] = {}
-
-    @contextmanager
-    def into(self, unet: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
-        """The UNet with a LoRA added to its weights for a while; the very tensors W come back afterwards.
-
-        Args:
-            unet: the base; layers that carry a LoRA of peft's have it added to the weights beneath.
-            tensors: of :class:`FewStepLora`.
-
-        Raises:
-            ConfigError: if a layer is not there, or has another shape.
-        """
-        replaced: list[tuple[nn.Parameter, Tensor]] = []
-        try:
-            for layer, down, up in _pairs(tensors):
-                weight = _weight(unet, layer)
-                own = weight.data
-                folded = self._of(layer, weight, down, up)
-                weight.data = folded
-                replaced.append((weight, own))
-            yield
-        finally:
-            for weight, own in replaced:
-                weight.data = own
-
-    @torch.no_grad()
-    def _of(self, layer: str, weight: nn.Parameter, down: Tensor, up: Tensor) -> Tensor:
-        """W + B A of one layer."""
-        # A LoRA merged by diffusers writes to the same memory and torch does not count it: the sum tells.
-        own = weight.data
-        total = own.sum(dtype=torch.float32).item()
-        known = self._kept.get(layer)
-        if known is not None and known[0].data_ptr() == own.data_ptr() and known[1] == total:
-            return known[2]
-        update = _product(layer, down.to(own.device).float(), up.to(own.device).float(), own)
-        folded = (own.float() + update).to(own.dtype)
-        self._kept[layer] = own, total, folded  # W is held so that nothing else comes to lie there
-        return folded
 
 
 def _pairs(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor, Tensor]]:

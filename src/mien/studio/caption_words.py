@@ -6,7 +6,6 @@ them; everywhere else in mien left and right are the subject's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -68,6 +67,11 @@ def decade(attributes: Mapping[str, Any]) -> str:
     return _DECADES[min(max(int(float(attributes["age"]) // 10) - 2, 0), len(_DECADES) - 1)]
 
 
+def with_article(phrase: str) -> str:
+    """Such as `an auburn bob`."""
+    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
+
+
 def age_word(attributes: Mapping[str, Any]) -> str:
     """young, middle-aged or old."""
     if "age" not in attributes:
@@ -88,7 +92,7 @@ def hair(attributes: Mapping[str, Any]) -> str:
         return ""
     pattern = _HAIR.get(str(style)) or f"{attributes.get('hair_length', '')} {{}} hair".strip()
     phrase = " ".join(pattern.format(color).split())
-    return re.sub(r"^a (?=[aeiou])", "an ", phrase)
+    return with_article(phrase.removeprefix("a ")) if phrase.startswith("a ") else phrase
 
 
 def beard(attributes: Mapping[str, Any]) -> str:
@@ -112,7 +116,7 @@ def headwear(attributes: Mapping[str, Any]) -> str:
     if kind == "none":
         return ""
     phrase = kind if color == "none" else f"{color} {kind}"
-    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
+    return with_article(phrase)
 
 
 def make_up(attributes: Mapping[str, Any]) -> str:

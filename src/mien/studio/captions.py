@@ -38,7 +38,7 @@ def _subject(attributes: Mapping[str, Any], keep: Keep, years: bool) -> str:
         if years and decade:
             phrase = f"{phrase} in {words.possessive(who)} {decade}"
         elif age:
-            phrase = f"{'an' if age[0] in 'aeiou' else 'a'} {age} {who}"
+            phrase = words.with_article(f"{age} {who}")
     features = [
         words.skin(attributes) if keep(0.5) else "",
         words.hair(attributes) if keep(0.85) else "",

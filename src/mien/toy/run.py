@@ -7,12 +7,12 @@ budget: each round continues the last one's checkpoint.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien import __version__
+from mien.bars import Bar, silent
 from mien.io import claim, read_json, write_json
 from mien.provenance.png import write_picture
 from mien.provenance.record import Record
@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 
 PRESET = "studio-pretrained-landmarks"
 LEARNT = Path(PRESET) / "export" / "adapters" / "landmarks.safetensors"
-Bar = Callable[[int, str], AbstractContextManager[Callable[[int], Any]]]
-
-
-def _silent(total: int, label: str) -> AbstractContextManager[Callable[[int], Any]]:
-    return nullcontext(lambda count: None)
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,7 @@ def run(
     size: Size | None = None,
     *,
     on_look: Callable[[str, dict[str, Any]], Any] = lambda name, numbers: None,
-    bar: Bar = _silent,
+    bar: Bar = silent,
     quiet: bool = False,
 ) -> Path:
     """Draw, train and watch; the same call, or one with more rounds, continues an interrupted one.

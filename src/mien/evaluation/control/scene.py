@@ -78,6 +78,12 @@ def target_subjects(settings: ControlSettings, number: int = TARGET_PICTURE) -> 
     return [Subject(person, plan_picture(person, number)) for person in people]
 
 
+def varied_subjects(first: int, people: int, each: int) -> list[Subject]:
+    """``each`` pictures of everybody from a seed on, with any expression and pose; one person's after the other."""
+    chosen = [sample_person(first + row) for row in range(people)]
+    return [Subject(one, plan_picture(one, TARGET_PICTURE + number)) for one in chosen for number in range(each)]
+
+
 def oracle(identity: Subject, target: Subject) -> Subject:
     """The exact answer: the identity's own picture with the target's expression and pose."""
     return Subject(identity.person, identity.picture.showing(target.picture))

@@ -89,5 +89,5 @@ class ControlSettings:
         told |= {} if self.identity_mode == "prompt" else {"identity_mode": self.identity_mode}
         told |= {"animate": True} if self.animate else {}
         told |= {} if self.speed == "exact" else {"speed": self.speed}
-        # batches are cut from the list of pairs, which these two lay out
-        return told | {"layout": [self.targets]}
+        # batches are cut from the list of pairs, which these two lay out; all targets may be said in two ways
+        return told | {"pairs_per_person": self.pairs_per_person or self.targets, "layout": [self.targets]}

@@ -26,6 +26,7 @@ class AutoencoderObjective(Objective):
             model's small errors.
         range_weight: weight of the penalty that keeps the raw latents' mean square below 1.
         emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
+        square: weight of the mean squared error, which decibels are made of, beside the absolute ones.
         decoder_only: the encoder and the latents' normalisation stay, for a base that knows these latents.
     """
 
@@ -35,12 +36,14 @@ class AutoencoderObjective(Objective):
         noise: float = 0.02,
         range_weight: float = 0.01,
         emphasis: float = 0.0,
+        square: float = 0.0,
         decoder_only: bool = False,
     ) -> None:
         super().__init__()
         self.vae = StudioAutoencoder(latent_channels=latent_channels).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.noise = noise
-        self.range_weight, self.emphasis, self.decoder_only = range_weight, emphasis, decoder_only
+        self.range_weight, self.emphasis, self.square = range_weight, emphasis, square
+        self.decoder_only = decoder_only
         for part in (self.vae.encoder, self.vae.linear_encoder):
             part.requires_grad_(not decoder_only)
 
@@ -73,6 +76,8 @@ class AutoencoderObjective(Objective):
         across, down = difference.diff(dim=3).abs(), difference.diff(dim=2).abs()
         edges = (weights[..., 1:] * across).mean() + (weights[..., 1:, :] * down).mean()
         loss = pixels + edges + self.range_weight * nn.functional.relu(latents.float().pow(2).mean() - 1)
+        if self.square:
+            loss = loss + self.square * (weights * difference.pow(2)).mean()
         return loss, {"l1": pixels.detach()}  # type: ignore[dict-item]
 
     def validate(self, corpus: Corpus) -> Logs:

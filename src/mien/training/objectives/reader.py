@@ -51,13 +51,14 @@ class ReaderObjective(Objective):
     Args:
         augment: strength of the augmentation.
         absent: share of crops moved off the face.
+        attributes: weight of hair, beard, glasses, headwear, skin tone, age and gender.
     """
 
-    def __init__(self, augment: float = 1.0, absent: float = 0.08) -> None:
+    def __init__(self, augment: float = 1.0, absent: float = 0.08, attributes: float = 1.0) -> None:
         super().__init__()
         self.classes = attribute_classes()
         self.net = StudioFaceNet(classes=self.classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.augment, self.absent = augment, absent
+        self.augment, self.absent, self.attributes = augment, absent, attributes
         self._landmarks: dict[int, np.ndarray] = {}
         self.variances = dict.fromkeys(SHARES, 1.0)
 
@@ -156,7 +157,7 @@ class ReaderObjective(Objective):
             "gaze": gaze,
             "emotion": 0.3 * (classes + circumplex),
             "mask": mask,
-            "attributes": 0.3 * attribute_loss(outputs, labels, self.classes),
+            "attributes": self.attributes * attribute_loss(outputs, labels, self.classes),
         }
 
     def _share(self, name: str, read: Tensor, truth: Tensor, known: Tensor | float = 1.0) -> Tensor:
