@@ -50,6 +50,7 @@ def page() -> str:
 def _arguments(settings: dict[str, Any]) -> str:
     names = ("people", "targets", "pairs_per_person", "steps")
     told = [f"--{name.replace('_', '-')} {settings[name]}" for name in names if settings[name] is not None]
+    told += ["--retarget"] if settings["retarget"] else []
     return " ".join([*told, f"--conditions {','.join(settings['conditions'])}"])
 
 

@@ -15,9 +15,9 @@ from typing import Annotated
 import typer
 
 RESULTS = Path(__file__).parent / "results"
-QUALITY = ("--model", "exact=lmk-emo-own", "--model", "fast=lmk-emo-fast", "--model", "few=lmk-emo-few",
+QUALITY = ("--model", "exact=embedded", "--model", "fast=embedded-fast", "--model", "few=embedded-few",
            "--people", "100", "--target-count", "20")  # fmt: skip
-"""Of ``mien evaluate control``: the protocol of docs/results.md, with the base's own guidance."""
+"""Of ``mien evaluate control``: the protocol of docs/results.md, with the weights as they ship."""
 SD15 = ("--size", "sd15", "--pixels", "256", "--side", "naive", "--side", "exact", "--side", "fast",
         "--side", "controlnet")  # fmt: skip
 COMMANDS: dict[str, tuple[str, ...]] = {

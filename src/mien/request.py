@@ -60,8 +60,9 @@ class GenerateRequest(BaseModel):
         loading: adapters and LoRA files that are added to it, its precision, and where it runs.
         reader: who reads faces, see `mien.faces.names`; ``auto`` is MediaPipe where it is installed, else the studio's
             own.
-        retarget: put the identity's bones into the donor's landmarks; always so when a pose, an angle or a blendshape
-            is given, since then there is no one donor to copy.
+        retarget: put the identity's bones into the donor's landmarks (*ours*) instead of drawing them as read, the
+            paper's way; always so when a pose, an angle or a blendshape is given, since then there is no one donor to
+            copy.
         scheduler: one of `Scheduler`; None is the base's own.
         speed: ``exact``; ``fast``: most steps reuse what changes slowly; ``few``: a few steps of a distilled base
             (docs/speed.md).
@@ -93,7 +94,7 @@ class GenerateRequest(BaseModel):
     base: str = "studio"
     loading: Loading = Loading()
     reader: str = "auto"
-    retarget: bool = False
+    retarget: bool = True
     scheduler: Scheduler | None = None
     speed: Speed = "exact"
     guidance_rescale: Annotated[float, Field(ge=0, le=1)] = 0.0

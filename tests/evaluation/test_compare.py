@@ -185,8 +185,8 @@ def test_a_spec_brings_the_prediction_type_of_its_unet(tmp_path: Path) -> None:
 
 
 def test_fast_pictures_lie_in_a_folder_of_their_own() -> None:
-    fast = load_spec("lmk-emo-fast")
-    assert fast.applied(SETTINGS).of_pictures() == load_spec("lmk-emo-own").applied(SETTINGS).of_pictures() | {
+    fast = load_spec("embedded-fast")
+    assert fast.applied(SETTINGS).of_pictures() == load_spec("embedded").applied(SETTINGS).of_pictures() | {
         "speed": "fast"
     }
 

@@ -125,9 +125,11 @@ def generate(
     retarget: Annotated[
         bool,
         typer.Option(
-            "--retarget", help="Draw the landmarks with the identity's bones, not the donor's.", rich_help_panel=HOW
+            "--retarget/--raw",
+            help="The identity's bones in the landmarks, or the other face's as they are (the paper's way).",
+            rich_help_panel=HOW,
         ),
-    ] = False,
+    ] = True,
     adapter: Adapters = None,
     lora: Loras = None,
     image_encoder: ImageEncoder = None,

@@ -82,9 +82,12 @@ def _merge(export: Path, folder: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
     scheduler = folder / "scheduler" / "scheduler_config.json"
-    if scheduler.exists():  # trained with DDPM's schedule, sampled with a faster solver of the same schedule
+    if scheduler.exists():
+        # Trained with DDPM's schedule, sampled with a faster solver of the same schedule. Its steps begin at the last
+        # timestep, which is nearest to the pure noise that they are given (Lin et al. 2024, arXiv 2305.08891, sec. 3.3).
         config = read_json(scheduler)
-        config |= {"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "dpmsolver++", "solver_order": 2}
+        config |= {"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "dpmsolver++", "solver_order": 2,
+                   "timestep_spacing": "trailing"}  # fmt: skip
         write_json(scheduler, config)
 
 
