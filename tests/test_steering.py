@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.faces.types import Face, OneFace
 from mien.request import GenerateRequest
 from mien.steering import steer
 from mien.studio.linear_face import LinearFace
@@ -57,6 +59,30 @@ def test_a_picture_of_an_expression_goes_before_a_feeling(photo: Path) -> None:
     np.testing.assert_array_equal(
         landmarks(identity=photo, expression=photo, emotion="anger"), landmarks(identity=photo, expression=photo)
     )
+
+
+def test_the_bones_are_the_persons_own_unless_raw_landmarks_are_asked_for(
+    photo: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.png"
+    Image.new("RGB", (SIZE, SIZE), (90, 60, 40)).save(other)
+    face = LinearFace.load()
+    broad = np.zeros(face.shapes)
+    broad[0] = 2.0
+    shapes = {(200, 150, 120): broad, (90, 60, 40): -broad}
+
+    def read(image: Any, source: str) -> OneFace:
+        points = face.landmarks(shape=shapes[image.getpixel((0, 0))], size=SIZE)
+        return OneFace(Face("studio", (24, 24, 104, 104), landmarks=points), source)
+
+    def drawn(**asked: Any) -> np.ndarray:
+        request = GenerateRequest.checked(identity=photo, expression=other, output=Path("out"), **asked)
+        pictures: Any = {role: Image.open(path) for role, path in request.inputs.items()}
+        points = steer(request, pictures, replace(fake_tools(), read=read), SIZE, BRANCHES).landmarks
+        assert points is not None
+        return fit_face(points).shape
+
+    assert drawn()[0] > 1 > -1 > drawn(retarget=False)[0]
 
 
 def test_words_alone_decide_for_themselves() -> None:

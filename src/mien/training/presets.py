@@ -22,7 +22,8 @@ _FEW_STEP = {"landmarks": 0.75, "emotion": 0.6, "expression": 0.2, "identity": 0
 
 _SHIPPED = [
     TrainConfig(name="studio-autoencoder", objective="autoencoder:AutoencoderObjective", pictures=80_000, batch=16,
-                lr=8e-4, warmup=1200, decay=1.0, final_lr=0.02, weight_decay=0.0, options={"emphasis": 1.0}),
+                lr=8e-4, warmup=1200, decay=1.0, final_lr=0.02, weight_decay=0.0,
+                options={"emphasis": 0.5, "square": 8.0}),
     TrainConfig(name="studio-identity", objective="identity:IdentityObjective", pictures=400_000, batch=128, lr=2e-3,
                 decay=0.7),
     TrainConfig(name="studio-text", objective="text:TextObjective", needs=("studio-autoencoder", "studio-identity"),

@@ -54,7 +54,7 @@ class ReaderObjective(Objective):
         attributes: weight of hair, beard, glasses, headwear, skin tone, age and gender.
     """
 
-    def __init__(self, augment: float = 1.0, absent: float = 0.08, attributes: float = 1.0) -> None:
+    def __init__(self, augment: float = 1.0, absent: float = 0.08, attributes: float = 0.3) -> None:
         super().__init__()
         self.classes = attribute_classes()
         self.net = StudioFaceNet(classes=self.classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
