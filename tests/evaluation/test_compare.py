@@ -198,16 +198,18 @@ def test_pictures_are_kept_until_something_that_made_them_changes(tmp_path: Path
     tools = replace(plain, models={"unet": "u", "model_index.json": "i"} | files)
     settings = replace(SETTINGS, conditions=("identity", "landmarks"))
 
-    def folder(name: str | None = None, guidance: dict[str, float] | None = None) -> Path:
+    def folder(name: str | None = None, guidance: dict[str, float] | None = None, mode: str = "prompt") -> Path:
         other = replace(tools, models=dict(tools.models) | ({name: "another"} if name else {}))
         other.pipeline.config = {"guidance": guidance or {}, "scales": {}}
-        return compare(settings, {"one": (settings, other)}, tmp_path)[1]["one"].drawn
+        asked = replace(settings, identity_mode=mode)
+        return compare(settings, {"one": (asked, other)}, tmp_path)[1]["one"].drawn
 
-    first = folder()
-    for idle in ("model_index.json", "adapters/emotion.safetensors", "adapters/expression.safetensors"):
-        assert folder(idle) == first, idle
-    changed = [folder(used) for used in ("unet", "adapters/landmarks.safetensors", "adapters/faceid.safetensors")]
-    assert len({first, *changed, folder(guidance={"identity": 4.0})}) == 5
+    first, by_branch = folder(), folder(mode="branch")
+    for idle in ("model_index.json", *(f"adapters/{name}.safetensors" for name in ("emotion", "expression", "faceid"))):
+        assert folder(idle) == first, idle  # the face is in the prompt, not in a branch
+    changed = [folder(used) for used in ("unet", "adapters/landmarks.safetensors")]
+    changed += [folder(guidance={"identity": 4.0}), by_branch, folder("adapters/faceid.safetensors", mode="branch")]
+    assert len({first, *changed}) == 6
 
 
 def test_claims_are_differences_signed_for_the_claim(tmp_path: Path) -> None:

@@ -47,6 +47,21 @@ def test_a_base_that_knows_the_latents_keeps_them(data: Path, tmp_path: Path) ->
     assert changed == {"decoder", "linear_decoder"}
 
 
+def test_an_interrupted_decoder_goes_on_with_the_encoder_it_began_with(data: Path, tmp_path: Path) -> None:
+    config = {"pictures": 8, "batch": 2, "log_every": 1}
+    train("studio-autoencoder", data=data, runs=tmp_path / "both", overrides=config | {"lr": 0.01}, quiet=True)
+    first, runs = tmp_path / "both" / "studio-autoencoder" / "export", tmp_path / "decoder"
+    config |= {"options": {"decoder_only": True}}
+    asked = {"data": data, "runs": runs, "start_from": first, "overrides": config, "quiet": True}
+    assert not train("studio-autoencoder", minutes=0.0, **asked)["finished"]
+    assert train("studio-autoencoder", **asked)["finished"]
+    file = "vae/diffusion_pytorch_model.safetensors"
+    before, after = load_file(first / file), load_file(runs / "studio-autoencoder" / "export" / file)
+    frozen = [name for name in before if not name.startswith(("decoder", "linear_decoder"))]
+    assert {"latent_mean", "latent_std", "linear_encoder.weight"} < set(frozen)
+    assert all(torch.equal(before[name], after[name]) for name in frozen)
+
+
 def test_squared_errors_add_to_the_absolute_ones(data: Path) -> None:
     corpus = Corpus.load(data)
     plain, squared = AutoencoderObjective(), AutoencoderObjective(square=3.0)

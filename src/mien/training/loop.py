@@ -77,7 +77,7 @@ def fit(
     ]  # one group a parameter keeps the order of names, on which the state on disk relies
     plain = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True)
     ema = PowerEMA(parameters, config.ema)
-    counters = load_state(folder, parameters, ema, plain) or {"seen": 0, "step": 0, "seconds": 0.0}
+    counters = load_state(folder, parameters, ema, plain, objective.kept()) or {"seen": 0, "step": 0, "seconds": 0.0}
     module = accelerator.prepare_model(objective)  # one process: the objective itself; several: wrapped for DDP
     optimizer = accelerator.prepare_optimizer(plain)
     start, last_save, running = time.monotonic(), time.monotonic(), {}
@@ -89,7 +89,7 @@ def fit(
     def checkpoint() -> None:
         counters["seconds"] = seconds()
         if accelerator.is_main_process:
-            save_state(folder, parameters, ema, plain, counters)
+            save_state(folder, parameters, ema, plain, counters, objective.kept())
 
     def note(spent: float, values: dict[str, Any]) -> None:
         if accelerator.is_main_process:

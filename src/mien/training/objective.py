@@ -99,6 +99,10 @@ class Objective(nn.Module, ABC):
         """What this stage trains, by its folder in the layout of the embedded models; known after ``prepare``."""
         return {}
 
+    def kept(self) -> dict[str, Tensor]:
+        """Tensors that this run does not train and that no other folder has: its checkpoint holds them too."""
+        return {}
+
     def export(self, folder: Path) -> None:
         """Write what this stage trained, as fp16 safetensors, in the layout of the embedded models."""
         from mien.training.export import save_half

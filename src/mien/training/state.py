@@ -7,7 +7,9 @@ the batches an unbroken one would have seen.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -59,9 +61,11 @@ def save_state(
     ema: PowerEMA,
     optimizer: torch.optim.Optimizer,
     counters: dict[str, Any],
+    kept: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> None:
-    """Write the whole state of a run atomically."""
+    """Write the whole state of a run atomically; ``kept`` is what the run does not train and nothing else has."""
     tensors: dict[str, Tensor] = {f"model/{name}": p.detach().contiguous() for name, p in parameters.items()}
+    tensors |= {f"kept/{name}": value.detach().contiguous() for name, value in kept.items()}
     tensors |= {f"ema/{name}": value.contiguous() for name, value in ema.average.items()}
     names = list(parameters)
     for index, values in optimizer.state_dict()["state"].items():
@@ -81,9 +85,13 @@ def counters_of(folder: Path) -> dict[str, Any] | None:
 
 
 def load_state(
-    folder: Path, parameters: dict[str, nn.Parameter], ema: PowerEMA, optimizer: torch.optim.Optimizer
+    folder: Path,
+    parameters: dict[str, nn.Parameter],
+    ema: PowerEMA,
+    optimizer: torch.optim.Optimizer,
+    kept: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> dict[str, Any] | None:
-    """Continue a run; returns its counters, or None when there is none.
+    """Continue a run; returns its counters, or None when there is none. ``kept``: see :func:`save_state`.
 
     Raises:
         MienError: if the file is of another model.
@@ -95,8 +103,11 @@ def load_state(
     state: dict[int, dict[str, Tensor]] = {index: {} for index in range(len(names))}
     with safe_open(path, framework="pt") as stored, torch.no_grad():
         keys = set(stored.keys())
-        if {key.removeprefix("model/") for key in keys if key.startswith("model/")} != set(names):
+        wanted = {f"model/{name}" for name in names} | {f"kept/{name}" for name in kept}
+        if {key for key in keys if key.startswith(("model/", "kept/"))} != wanted:
             raise MienError(f"{path} belongs to another model; move it away or give another run folder.")
+        for name, tensor in kept.items():
+            tensor.copy_(stored.get_tensor(f"kept/{name}"))
         for index, name in enumerate(names):
             parameters[name].copy_(stored.get_tensor(f"model/{name}"))
             ema.average[name] = stored.get_tensor(f"ema/{name}")

@@ -207,7 +207,7 @@ def made_with_what(settings: ControlSettings, tools: ControlTools, inputs: str) 
         "mien": __version__,
         "settings": asked | {name: {**own.get(name, {}), **asked[name]} for name in ("guidance", "scales")},
         "conditions": list(conditions),
-        "models": tools.models_for(conditions, settings.speed),
+        "models": tools.models_for(conditions, settings.speed, settings.identity_mode),
         "kit": tools.kit,
         "inputs": inputs,
         # threads change the last bits only, and a run may go on with more of them

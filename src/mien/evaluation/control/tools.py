@@ -21,13 +21,13 @@ log = logging.getLogger(__name__)
 
 EMBEDDER = "identity/diffusion_pytorch_model.safetensors"
 _ONLY_FOR = {
-    "identity": ("adapters/faceid.safetensors",),
+    "branch": ("adapters/faceid.safetensors",),
     "landmarks": ("adapters/landmarks.safetensors",),
     "emotion": ("adapters/emotion.safetensors",),
     "expression": ("adapters/expression.safetensors", "expression_encoder/diffusion_pytorch_model.safetensors"),
     "few": ("few_step.safetensors",),
 }
-"""What pictures of a condition, or of a mode, depend on and others do not."""
+"""What pictures of a condition, of an identity's way in, or of a mode depend on and others do not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +76,11 @@ class ControlTools:
         own = {} if self.judge_attributes is None else {"studio": partial(picture_features, self.judge_attributes)}
         return own | dict(self.networks.sets)
 
-    def models_for(self, conditions: Iterable[str], speed: str = "exact") -> dict[str, str]:
+    def models_for(
+        self, conditions: Iterable[str], speed: str = "exact", identity_mode: str = "prompt"
+    ) -> dict[str, str]:
         """Those of `models` that pictures under these conditions depend on; the base's own settings are no weights."""
-        used = {*conditions, speed}
+        used = {*conditions, speed, identity_mode}
         idle = {file for name, files in _ONLY_FOR.items() if name not in used for file in files}
         return {name: digest for name, digest in self.models.items() if name not in idle | {"model_index.json"}}
 

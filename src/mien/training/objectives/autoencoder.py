@@ -91,6 +91,12 @@ class AutoencoderObjective(Objective):
         pictures = pictures_to_tensor(corpus["images"][rows])
         return torch.cat([self.vae.raw_encode(part.to(self.vae.device)).float() for part in pictures.split(64)])
 
+    def kept(self) -> dict[str, Tensor]:
+        """The encoder and the normalisation that the decoder is trained for; `prepare` would start them anew."""
+        trained = {name for name, parameter in self.vae.named_parameters() if parameter.requires_grad}
+        every = self.vae.state_dict()
+        return {name: value for name, value in every.items() if name not in trained} if self.decoder_only else {}
+
     def parts(self) -> dict[str, nn.Module]:
         """See the base class."""
         return {"vae": self.vae}
