@@ -14,10 +14,11 @@ from mien.bars import Bar, silent
 from mien.conditions import Emotion
 from mien.evaluation.control.animation import animated
 from mien.evaluation.control.crosstalk import cross_talk
+from mien.evaluation.control.kept_readings import read_pictures
 from mien.evaluation.control.likeness import donor_leak, likeness, look_alike_top1
 from mien.evaluation.control.measures import Distances, Measure, distances, driven_values, measures
 from mien.evaluation.control.observe import Floats, Readings, Told, judge, observe
-from mien.evaluation.control.pictures import draw_pairs, kept, open_folder, read_png
+from mien.evaluation.control.pictures import draw_pairs, kept, open_folder
 from mien.evaluation.control.scene import (
     Pair,
     Subject,
@@ -109,7 +110,7 @@ def set_up(
     with bar(len(pairs), "exact renders") as told:
         answers = _answers(tools, identities, targets, pairs, place, told)
     with bar(len(pairs) + len(targets), "reading") as told:
-        exact = observe(tools, [read_png(file) for file in answers], told)
+        exact = read_pictures(tools, answers, place, told)
         goals = observe(tools, [look.image for look in wanted], told)
     donors = renders(tools, target_subjects(settings, 0), bar, "donors")
     emotions: list[Emotion | None] = [emotion_of(one.picture.expression) for one in targets]
@@ -129,7 +130,7 @@ def perform(stage: Stage, settings: ControlSettings, tools: ControlTools, bar: B
     with bar(len(stage.pairs), "drawing") as told:
         files = draw_pairs(tools.pipeline, settings, stage.pairs, inputs.rows, drawn, told, **finish)
     with bar(len(stage.pairs), "reading") as told:
-        outputs = observe(tools, [read_png(file) for file in files], told)
+        outputs = read_pictures(tools, files, drawn, told)
     return Performance(files, outputs, made_with, drawn)
 
 

@@ -1,0 +1,67 @@
+"""Readings of drawn pictures, kept beside them: reading thousands of pictures takes as long as drawing some modes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from mien.evaluation.control.observe import Readings, Told, observe
+from mien.evaluation.control.pictures import read_png
+from mien.evaluation.control.tools import ControlTools
+from mien.io import atomic_path, sha256_of
+
+_PACKAGES = ("mien", "torch", "mediapipe", "onnxruntime")
+"""Whose versions what is read depends on."""
+
+
+def read_pictures(
+    tools: ControlTools, files: Sequence[Path], folder: Path, told: Told = lambda _: None
+) -> Readings:
+    """What :func:`observe` tells of picture files, taken from ``folder`` where the same readers read the same bytes.
+
+    Args:
+        tools: readers and judges; where nobody says which judges they are (no hashes), nothing is kept.
+        files: N pictures.
+        folder: where readings are kept, ``readings-DIGEST.safetensors``.
+        told: called with the number of pictures done.
+    """
+    if not tools.judges:
+        return observe(tools, [read_png(file) for file in files], told)
+    place = folder / f"readings-{_digest(tools, files)}.safetensors"
+    if place.exists():
+        told(len(files))
+        return Readings(dict(load_file(place)))
+    found = observe(tools, [read_png(file) for file in files], told)
+    with atomic_path(place) as temporary:
+        save_file({name: np.ascontiguousarray(value) for name, value in found.values.items()}, temporary)
+    return found
+
+
+def _digest(tools: ControlTools, files: Sequence[Path]) -> str:
+    """Of the pictures' bytes and of everything that reads them."""
+    asked = {
+        "judges": dict(tools.judges),
+        "readers": {
+            name: {key: sha256_of(file) for key, file in getattr(reader, "files", {}).items()}
+            for name, reader in tools.readers.items()
+        },
+        "parts": sorted([*tools.networks.parts(), *tools.looks()]),
+        "versions": {name: _version(name) for name in _PACKAGES},
+    }
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
+    for file in files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
