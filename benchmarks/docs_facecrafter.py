@@ -99,8 +99,9 @@ def _table1(found: dict[str, Any], claims: dict[str, Any]) -> list[str]:
         "## Table 1: control",
         *base_note(report),
         PAPER1,
-        f"`{report['claims'][0]['command']}` ([JSON](../benchmarks/results/table1.json)). `embedded` ships: the "
-        "same modules, trained longer and together with the base, which is why it is no arm of the comparison. Of the "
+        f"`{report['claims'][0]['command']}` ([JSON](../benchmarks/results/table1.json)). `embedded` shipped "
+        "when this was drawn: the same modules, trained longer and together with the base, which is why it is no arm "
+        "of the comparison. Of the "
         "emotion's class the paper gives the accuracy, the studio the share of outputs in which the judge sees another "
         "one.",
         comparison(only(report, TABLE1)).strip(),

@@ -61,9 +61,7 @@ def test_a_picture_of_an_expression_goes_before_a_feeling(photo: Path) -> None:
     )
 
 
-def test_the_bones_are_the_persons_own_unless_raw_landmarks_are_asked_for(
-    photo: Path, tmp_path: Path
-) -> None:
+def test_the_bones_are_the_persons_own_unless_raw_landmarks_are_asked_for(photo: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.png"
     Image.new("RGB", (SIZE, SIZE), (90, 60, 40)).save(other)
     face = LinearFace.load()

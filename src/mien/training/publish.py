@@ -84,7 +84,7 @@ def _merge(export: Path, folder: Path) -> None:
     scheduler = folder / "scheduler" / "scheduler_config.json"
     if scheduler.exists():
         # Trained with DDPM's schedule, sampled with a faster solver of the same schedule. Its steps begin at the last
-        # timestep, which is nearest to the pure noise that they are given (Lin et al. 2024, arXiv 2305.08891, sec. 3.3).
+        # timestep, which is nearest to the pure noise that they are given (Lin et al. 2024, arXiv 2305.08891).
         config = read_json(scheduler)
         config |= {"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "dpmsolver++", "solver_order": 2,
                    "timestep_spacing": "trailing"}  # fmt: skip

@@ -20,9 +20,7 @@ _PACKAGES = ("mien", "torch", "mediapipe", "onnxruntime")
 """Whose versions what is read depends on."""
 
 
-def read_pictures(
-    tools: ControlTools, files: Sequence[Path], folder: Path, told: Told = lambda _: None
-) -> Readings:
+def read_pictures(tools: ControlTools, files: Sequence[Path], folder: Path, told: Told = lambda _: None) -> Readings:
     """What :func:`observe` tells of picture files, taken from ``folder`` where the same readers read the same bytes.
 
     Args:
