@@ -55,11 +55,12 @@ def environment(device: str) -> dict[str, str]:
     import torch
 
     found = {"device": device, "threads": str(torch.get_num_threads())}
-    return found | {library: _version(library) for library in LIBRARIES}
+    return found | {library: version_of(library) for library in LIBRARIES}
 
 
 @lru_cache
-def _version(library: str) -> str:
+def version_of(library: str) -> str:
+    """Installed version of a package, or ``unknown``."""
     try:
         return version(library)
     except PackageNotFoundError:  # a library on the path without its metadata

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from mien.evaluation.control.observe import Readings, Told, observe
 from mien.evaluation.control.pictures import read_png
 from mien.evaluation.control.tools import ControlTools
 from mien.io import atomic_path, sha256_of
+from mien.provenance.fingerprint import version_of
 
 _PACKAGES = ("mien", "torch", "mediapipe", "onnxruntime")
 """Whose versions what is read depends on."""
@@ -50,16 +50,9 @@ def _digest(tools: ControlTools, files: Sequence[Path]) -> str:
             for name, reader in tools.readers.items()
         },
         "parts": sorted([*tools.networks.parts(), *tools.looks()]),
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": {name: version_of(name) for name in _PACKAGES},
     }
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
     for file in files:
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        digest.update(sha256_of(file).encode())
     return digest.hexdigest()[:16]
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
