@@ -13,11 +13,18 @@ from mien.studio.linear_face import LinearFace
 
 
 def write_corpus(
-    folder: Path, people: int, per_person: int, size: int = 128, first: int = 0, templates: bool = False
+    folder: Path,
+    people: int,
+    per_person: int,
+    size: int = 128,
+    first: int = 0,
+    templates: bool = False,
+    seed: int | None = None,
 ) -> Path:
     """Write one shard; the picture of a person is its landmark picture on a colour of its own.
 
-    With templates, each picture's is the same drawing on the colour's opposite.
+    With templates, each picture's is the same drawing on the colour's opposite. Another seed: the same people with
+    other expressions and poses.
     """
     face = LinearFace.load()
     with ShardWriter(folder / "shard-00000.tar") as writer:
@@ -25,7 +32,7 @@ def write_corpus(
             rng = np.random.default_rng(person)
             shape, colour = rng.normal(size=40) * 0.7, rng.integers(40, 200, 3)
             for picture in range(per_person):
-                rng = np.random.default_rng([person, picture])
+                rng = np.random.default_rng([person, picture, *([] if seed is None else [seed])])
                 coefficients = np.where(rng.random(53) < 0.1, rng.random(53), 0.0)
                 pose = tuple(float(v) for v in rng.normal(size=3) * (12, 7, 4))
                 points = face.landmarks(coefficients, pose=pose, shape=shape, size=size)  # type: ignore[arg-type]

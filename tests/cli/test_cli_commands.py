@@ -196,6 +196,7 @@ def test_score_of_two_pictures_by_the_studios_own_reader(tmp_path: Path) -> None
         (("fairness", "--model", "a=lmk", "--identities", "there"), "measured on studio people"),
         (("text", "--model", "a=lmk", "--sweep", "landmarks=1"), "measured on studio people"),
         (("control", "--model", "a=lmk", "--identities", "no", "--targets", "no"), "no folder no"),
+        (("control", "--model", "a=lmk", "--identities", ".", "--targets", ".", "--development"), "--development is"),
         (("control", "--model", "a=controlnet", "--identities", ".", "--targets", "."), "mien train studio-controlnet"),
     ],
 )

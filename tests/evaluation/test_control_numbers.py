@@ -7,7 +7,7 @@ from mien.errors import BadInput
 from mien.evaluation.control.likeness import donor_leak, likeness, look_alike_top1
 from mien.evaluation.control.measures import Measure, distances, other_class
 from mien.evaluation.control.observe import Readings
-from mien.evaluation.control.scene import Pair, lay_out
+from mien.evaluation.control.scene import Pair, identity_subjects, lay_out, target_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.summary import pair_weights, summarise
 from mien.evaluation.metrics.expression import coefficient_distance
@@ -117,6 +117,16 @@ def test_pairs_are_spread_evenly_and_keep_their_seeds() -> None:
     assert np.bincount([pair.target for pair in few]).tolist() == [3, 3, 3, 3]
     assert np.bincount([pair.person for pair in few]).tolist() == [2] * 6
     assert set(few) <= set(every)
+
+
+def test_what_is_chosen_by_development_people_is_measured_on_others() -> None:
+    seeds = {}
+    for development in (False, True):
+        settings = ControlSettings(people=3, targets=2, development=development)
+        chosen = [*identity_subjects(settings), *target_subjects(settings)]
+        seeds[development] = [one.person.seed for one in chosen]
+    assert seeds[False] == [900_000, 900_001, 900_002, 950_000, 950_001]
+    assert seeds[True] == [810_000, 810_001, 810_002, 860_000, 860_001]
 
 
 def test_all_targets_are_the_same_pictures_however_they_are_asked_for() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from mien.faces.networks import ExpressionEncoder, IdentityEmbedder
 from mien.models import StudioAutoencoder
 from mien.pipelines import PortraitPipeline
 from mien.training.export import save_half
+from mien.training.prompts import Kind
 from mien.training.publish import publish
 from mien.training.run import train
 from tests.synthetic import write_corpus
 
+MIXED = (0.25, 0.25, 0.25, 0.25)
 BRANCHES = ("studio-landmarks", "studio-emotion", "studio-faceid", "studio-image-prompt", "studio-e-adapter")
 
 
@@ -63,6 +66,47 @@ def test_the_base_learns_with_its_branches_and_can_be_had_without(trained: Path,
     options = {"pictures": 2, "batch": 2, "options": {}}
     train("studio-base", data=trained.parent / "data", runs=tmp_path, overrides=options, quiet=True)
     assert not (tmp_path / "studio-base" / "export" / "adapters").exists()
+
+
+@pytest.mark.parametrize("stage", ["studio-base", "studio-faceid"])
+def test_prompts_without_a_caption_are_told_the_pictures_portrait(trained: Path, tmp_path: Path, stage: str) -> None:
+    """Of its portrait where the picture has one, else of itself; beside a caption always of another picture."""
+    from mien.data.corpus import PORTRAITS, Corpus
+    from mien.training.presets import preset
+    from mien.training.run import build_objective
+
+    shutil.copytree(trained.parent / "data", tmp_path / "data")
+    write_corpus(tmp_path / "data" / PORTRAITS, people=2, per_person=3, seed=9)  # of the first two of four people
+    corpus = Corpus.load(tmp_path / "data")
+    rows = np.arange(len(corpus))
+    for share in (0.0, 1.0):
+        options = preset(stage).options | {
+            "portraits": share,
+            "prompts" if stage != "studio-base" else "mixture": MIXED,
+        }
+        objective = build_objective(preset(stage).model_copy(update={"options": options}), trained)
+        objective.prepare(corpus, tmp_path)
+        examples = objective.examples
+        own, portraits = np.split(examples.identity, 2)
+        has_one = np.isin(corpus["person"], corpus.portraits["person"])
+        assert has_one.sum() == 6 and len(own) == 12
+        np.testing.assert_array_equal((own != portraits).any(1), has_one)
+        batch = objective.batch(corpus, np.random.default_rng(0), 200)
+        # which picture each row is of, by its latents
+        of = (
+            (batch["latents"].flatten(1)[:, None] - torch.from_numpy(examples.latents).float().flatten(1))
+            .abs()
+            .amax(-1)
+        )
+        assert (of.amin(1) == 0).all()
+        given, of = batch["identity"].numpy(), of.argmin(1).numpy()
+        empty = examples.prompts.ids(np.full(1, Kind.EMPTY), rows[:1])
+        identity = examples.prompts.ids(np.full(1, Kind.IDENTITY), rows[:1])
+        alone = np.array([any(torch.equal(ids, one) for one in (empty[0], identity[0])) for ids in batch["ids"]])
+        assert 0.3 < alone.mean() < 0.7
+        portrayed = (given == portraits[of]).all(1)
+        assert not portrayed[~alone].any()
+        assert portrayed[alone].all() if share else not portrayed.any()
 
 
 def test_the_e_adapter_trains_the_identity_projection_and_not_its_keys(trained: Path) -> None:

@@ -52,6 +52,9 @@ def evaluate(
     claims: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Put the papers' claims that these models test into this JSON.")
     ] = None,
+    development: Annotated[
+        bool, typer.Option("--development", help="Other held-out people and targets, to choose a model by.")
+    ] = False,
     pictures: Annotated[Path | None, typer.Option(help="Where pictures are kept; the cache if not given.")] = None,
 ) -> None:
     """Hold models against each other on the same people, targets and seeds; the same command goes on."""
@@ -77,7 +80,10 @@ def evaluate(
     check_folders(protocol, identities, targets_from)
     specs = {name: load_spec(place) for name, place in named(model, "--model", "SPEC").items()}
     variants = sweep_of(sweep) if sweep else None
-    settings = preset.settings(people, count, pairs_per_person, steps=steps, batch=batch, draws=draws)
+    if development and identities is not None:
+        raise BadInput("--development is about studio people: leave --identities and --targets out.")
+    how = {"steps": steps, "batch": batch, "draws": draws, "development": development}
+    settings = preset.settings(people, count, pairs_per_person, **how)
     models = load_models(specs, settings, facekit, variants, identities is None, network or ())
     command = shlex.join(["mien", *sys.argv[1:]])
     place = pictures or cache_folder() / "benchmarks" / "control"

@@ -27,6 +27,11 @@ Size = Annotated[int, typer.Option(min=64, max=1024, help="Side of the pictures 
     "pairs",
     help="The same, each picture with its expression and pose on another person: what expression adapters train on.",
 )
+@app.command(
+    "portraits",
+    help="Photographs of the same look for the pictures of `render` with these numbers: what faces are embedded in. "
+    "Put them into the folder portraits of the data set.",
+)
 @app.command("render")
 def render(
     context: typer.Context,
@@ -43,14 +48,14 @@ def render(
     from mien.cli.progress import bar
     from mien.studio.dataset import render_dataset
 
-    templates = context.command.name == "pairs"
+    kind = context.command.name
     try:
         request = render_dataset(
             people, per_person, output, first_seed, workers=workers, read=read, kit=facekit, size=size,
-            templates=templates, bar=bar,
+            templates=kind == "pairs", portraits=kind == "portraits", bar=bar,
         )  # fmt: skip
     except KeyboardInterrupt:
         typer.echo(f"Stopped; finished shards stay in {output}. The same command continues.", err=True)
         raise typer.Exit(130) from None
-    what = "pairs" if templates else "pictures"
+    what = "pictures" if kind == "render" else kind
     typer.echo(f"{request.pictures} {what} of {request.people} people in {request.shards} shards in {output}", err=True)

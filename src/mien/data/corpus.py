@@ -26,6 +26,8 @@ from mien.io import atomic_path, in_processes
 
 log = logging.getLogger(__name__)
 PREPARED = "prepared.safetensors"
+PORTRAITS = "portraits"
+"""Folder inside a data set's for what ``mien studio portraits`` renders."""
 MASK_SIZE = 64
 FLOAT_ATTRIBUTES = ("skin_tone", "age", "gender")
 CATEGORIES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "background", "clothing", "light",
@@ -111,6 +113,12 @@ class Corpus:
             save_file({"value": np.ascontiguousarray(value)}, temporary, metadata={"key": key})
         self.extra[name] = value
         return value
+
+    @cached_property
+    def portraits(self) -> Corpus | None:
+        """Photographs of the look of some pictures, under these pictures' numbers; None where there are none."""
+        folder = self.folder / PORTRAITS
+        return Corpus.load(folder) if shard_paths(folder) else None
 
     @classmethod
     def load(cls, folder: Path | str) -> Corpus:

@@ -16,7 +16,7 @@ from mien.evaluation.assemble import assembled
 from mien.evaluation.bootstrap import resamples, weighted_means
 from mien.evaluation.control.observe import judge
 from mien.evaluation.control.scene import Subject, varied_subjects
-from mien.evaluation.control.settings import FIRST_PERSON, ControlSettings
+from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.tools import ControlTools
 from mien.evaluation.metrics.pose import pose_error
 from mien.evaluation.metrics.reconstruction import REGIONS, decibels, region_mask, squared_error
@@ -55,7 +55,7 @@ def compare_autoencoders(
         held against another person's picture.
     """
     first = next(iter(models.values()))[1]
-    subjects = varied_subjects(FIRST_PERSON, settings.people, settings.targets)
+    subjects = varied_subjects(settings.first_person, settings.people, settings.targets)
     with bar(len(subjects), "renders") as step:
         drawn = []
         for one in subjects:

@@ -22,7 +22,7 @@ from mien.evaluation.control.observe import Readings, observe
 from mien.evaluation.control.pictures import read_png
 from mien.evaluation.control.run import Performance, Stage, gallery, perform, pixels_digest, renders
 from mien.evaluation.control.scene import identity_subjects, lay_out, varied_subjects
-from mien.evaluation.control.settings import FIRST_PERSON, ControlSettings
+from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.tools import ControlTools
 from mien.evaluation.metrics.distributions import Moments, frechet_distance, kernel_distance
 from mien.evaluation.metrics.diversity import perceptual, spread_of_each
@@ -60,7 +60,7 @@ def compare_diversity(
     people = read_folder(first, own, bar) if own else renders(first, identity_subjects(settings), bar, "identities")
     settings = replace(settings, people=len(people))
     pairs = lay_out(settings)
-    varied = [] if own is not None else varied_subjects(FIRST_PERSON, settings.people, settings.targets)
+    varied = [] if own is not None else varied_subjects(settings.first_person, settings.people, settings.targets)
     rendered = renders(first, varied, bar, "renders") if varied else []
     exact = observe(first, [look.image for look in rendered]) if rendered else Readings({})
     stage = Stage(

@@ -73,7 +73,7 @@ def compare_fairness(
         metrics, over everybody, and as ``MEASURE.shortfall.GROUPING``.
     """
     first, least = next(iter(models.values()))[1], settings.people
-    chosen = choose_people(least)
+    chosen = choose_people(least, range(settings.first_person, settings.first_target))
     settings = replace(settings, people=len(chosen))
     stage = set_up(settings, first, folder, bar, chosen)
     shown = gallery(first, stage.people)

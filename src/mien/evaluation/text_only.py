@@ -24,7 +24,7 @@ from mien.evaluation.control.pictures import draw_pairs, open_folder, read_png
 from mien.evaluation.control.planned import kept_renders
 from mien.evaluation.control.run import made_with_what
 from mien.evaluation.control.scene import Pair, lay_out, varied_subjects
-from mien.evaluation.control.settings import FIRST_PERSON, ControlSettings
+from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.tools import ControlTools
 from mien.evaluation.metrics.colours import nearest_gradient
 from mien.evaluation.page import Case, Cases
@@ -63,7 +63,7 @@ def compare_text(
     if first.judge_attributes is None:
         raise MissingAsset("There is no attribute judge: train it (mien train studio-judge-attributes) and publish it.")
     settings = replace(settings, conditions=("prompt",), pairs_per_person=None)
-    subjects = varied_subjects(FIRST_PERSON, settings.people, settings.targets)
+    subjects = varied_subjects(settings.first_person, settings.people, settings.targets)
     wanted = [attributes(one.person, one.picture) for one in subjects]
     words = [describe(one) for one in wanted]
     pairs = lay_out(settings)

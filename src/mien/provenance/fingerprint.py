@@ -11,6 +11,8 @@ from mien.io import sha256_of
 
 WEIGHTS = (".safetensors", ".task", ".bin", ".onnx")
 INDEX = "model_index.json"
+UNKNOWN = "unknown"
+"""The version of a package that is not installed, or lies on the path without its metadata."""
 LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow")
 
 
@@ -60,8 +62,8 @@ def environment(device: str) -> dict[str, str]:
 
 @lru_cache
 def version_of(library: str) -> str:
-    """Installed version of a package, or ``unknown``."""
+    """Installed version of a package, or ``UNKNOWN``."""
     try:
         return version(library)
-    except PackageNotFoundError:  # a library on the path without its metadata
-        return "unknown"
+    except PackageNotFoundError:
+        return UNKNOWN

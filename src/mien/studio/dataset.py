@@ -15,7 +15,7 @@ from mien.bars import Bar, silent
 from mien.data.schema import Sample, Template
 from mien.data.shards import Entry, ShardWriter, shard_name
 from mien.studio.captions import caption
-from mien.studio.dataset_request import DatasetRequest, claim_folder
+from mien.studio.dataset_request import PHOTO_LIKE, DatasetRequest, claim_folder
 from mien.studio.emotions import emotion_of
 from mien.studio.expressions import photo_like_expression
 from mien.studio.person import Person, sample_person
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from mien.studio.renderer import Render, Renderer
 
 log = logging.getLogger(__name__)
-
-PHOTO_LIKE = 3
-"""The first pictures of each person look like photographs: nearly frontal, neutral, mild or happy."""
 
 _CAPTION_SALT = 0x63617074
 _PHOTO_SALT = 0x70686F74
@@ -51,6 +48,14 @@ def plan_picture(person: Person, number: int) -> Picture:
     deviation, limit = np.array([6.0, 4.0, 3.0]) * spread, np.array([14.0, 9.0, 8.0]) * spread
     yaw, pitch, roll = (float(v) for v in np.clip(rng.normal(size=3) * deviation, -limit, limit))
     return replace(picture, pose=(yaw, pitch, roll), expression=photo_like_expression(rng, calm=number == 0))
+
+
+def plan_portrait(person: Person, number: int) -> Picture:
+    """Picture `number` as a photograph: all of its look, with the expression and pose of one of the first pictures.
+
+    A face embedding of it says what somebody's photograph says: the look, and nothing of the expression to be drawn.
+    """
+    return plan_picture(person, number).showing(plan_picture(person, number % PHOTO_LIKE))
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,18 +146,19 @@ def render_shard(
     on_picture: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Render one shard to its final name; `on_picture(n)` is told of every n pictures done (one person's)."""
+    plan = plan_portrait if request.portraits else plan_picture
     with ShardWriter(folder / shard_name(shard)) as writer:
         for seed in request.seeds(shard):
             person = sample_person(seed)
-            for number in range(request.per_person):
-                picture = plan_picture(person, number)
+            for number in request.numbers:
+                picture = plan(person, number)
                 render = tools.renderer.render(person, picture)
                 sample, shown = make_sample(person, number, picture, render, tools.reader), None
                 if request.templates:
                     shown, template = render_template(person, number, picture, tools)
                     sample = sample.model_copy(update={"template": template})
                 writer.write(Entry(render.image, render.mask, sample, shown))
-            on_picture(request.per_person)
+            on_picture(len(request.numbers))
 
 
 def can_read() -> bool:
@@ -179,6 +185,7 @@ def render_dataset(
     kit: Path | str | None = None,
     size: int = 128,
     templates: bool = False,
+    portraits: bool = False,
     bar: Bar = silent,
 ) -> DatasetRequest:
     """Render a data set into a folder; the same command continues an interrupted one.
@@ -196,6 +203,8 @@ def render_dataset(
         kit: the face kit's file; None takes `MIEN_FACEKIT`.
         size: side of the pictures in px.
         templates: with each picture its expression and pose on another person: exact pairs (EmojiDiff's CIEP100k).
+        portraits: instead of the pictures a portrait of each, see `plan_portrait`; training looks for those of a data
+            set in its folder ``portraits``.
         bar: makes progress bars; finished shards count at once.
 
     Raises:
@@ -208,11 +217,11 @@ def render_dataset(
     path = Path(kit) if kit else None
     digest = FaceKit.load(path).sha256
     reads = can_read() if read is None else read
-    request = DatasetRequest(people, per_person, first_seed, size, reads, digest, templates)
+    request = DatasetRequest(people, per_person, first_seed, size, reads, digest, templates, portraits)
     folder = Path(out)
     claim_folder(folder, request)
     todo = [i for i in range(request.shards) if not (folder / shard_name(i)).exists()]
-    done = request.pictures - sum(len(request.seeds(i)) for i in todo) * per_person
+    done = request.pictures - sum(len(request.seeds(i)) for i in todo) * len(request.numbers)
     count = min(len(todo), workers or len(os.sched_getaffinity(0)))
     with bar(request.pictures, "rendering") as told:
         told(done)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mien.errors import BadInput
 from mien.io import claim
+from mien.provenance.fingerprint import UNKNOWN, version_of
 
 SETTINGS_FILE = "dataset.json"
+PHOTO_LIKE = 3
+"""The first pictures of each person look like photographs: nearly frontal, neutral, mild or happy."""
 SHARD_PICTURES = 512
 """About how many pictures a shard holds."""
 
@@ -26,6 +28,7 @@ class DatasetRequest:
         read: whether MediaPipe reads every picture.
         kit_sha256: hash of the face kit's file.
         templates: whether each picture comes with its expression on another person.
+        portraits: not the pictures, but a photograph of the same look for each that does not look like one already.
     """
 
     people: int
@@ -35,12 +38,17 @@ class DatasetRequest:
     read: bool
     kit_sha256: str
     templates: bool = False
+    portraits: bool = False
 
     def __post_init__(self) -> None:
         if self.people < 1 or self.per_person < 1:
             raise BadInput("Ask for at least one person and one picture of each.")
         if self.first_seed < 0 or self.size < 16:
             raise BadInput("The first seed must not be negative, and pictures need at least 16 px.")
+        if not self.numbers:
+            raise BadInput(
+                f"The first {PHOTO_LIKE} pictures of a person are portraits themselves: ask for more of each."
+            )
         if self.per_person > 1000 or self.first_seed + self.people > 10_000_000:
             raise BadInput("At most 1000 pictures a person and seeds below 10,000,000: keys have that many digits.")
 
@@ -55,9 +63,14 @@ class DatasetRequest:
         return -(-self.people // self.people_per_shard)
 
     @property
+    def numbers(self) -> range:
+        """Numbers of each person's pictures."""
+        return range(PHOTO_LIKE if self.portraits else 0, self.per_person)
+
+    @property
     def pictures(self) -> int:
         """Number of pictures."""
-        return self.people * self.per_person
+        return self.people * len(self.numbers)
 
     def seeds(self, shard: int) -> range:
         """Seeds of the people in a shard: a matter of the request alone, never of the number of workers."""
@@ -66,13 +79,9 @@ class DatasetRequest:
 
 
 def _versions() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for package in ("mien", "numpy", "moderngl", "mediapipe"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    """Of the packages that decide what is drawn and read, and are installed."""
+    found = {package: version_of(package) for package in ("mien", "numpy", "moderngl", "mediapipe")}
+    return {package: version for package, version in found.items() if version != UNKNOWN}
 
 
 def claim_folder(folder: Path, request: DatasetRequest) -> None:
@@ -83,4 +92,4 @@ def claim_folder(folder: Path, request: DatasetRequest) -> None:
     """
     wanted = asdict(request)
     file = {"format": 1, "request": wanted, "shards": request.shards, "versions": _versions()}
-    claim(folder / SETTINGS_FILE, wanted, "another data set", file, defaults={"templates": False})
+    claim(folder / SETTINGS_FILE, wanted, "another data set", file, defaults={"templates": False, "portraits": False})

@@ -13,8 +13,15 @@ from torch import Tensor
 from mien.pipelines.autoencoders import vae_scale_factor
 from mien.pixels import pictures_to_tensor
 from mien.training.bases import base_autoencoder
-from mien.training.features import LandmarkPictures, expression_features, face_places, identity_embeddings, latents
-from mien.training.prompts import Prompts
+from mien.training.features import (
+    LandmarkPictures,
+    expression_features,
+    face_places,
+    identity_embeddings,
+    latents,
+    portrait_embeddings,
+)
+from mien.training.prompts import Kind, Prompts
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
@@ -53,12 +60,34 @@ class Examples:
         vae = base_autoencoder(self._vae)
         self.size = corpus["images"].shape[1] if side is None else side * vae_scale_factor(vae)
         self.latents = latents(corpus, vae, self._vae, self.size, style)
-        self.identity = identity_embeddings(corpus, sources.path("identity"))
+        place = sources.path("identity")
+        self.identity = np.concatenate([identity_embeddings(corpus, place), portrait_embeddings(corpus, place)])
         self.places = face_places(corpus, self.latents.shape[-1])
         self.prompts = Prompts(tokenizer, width, corpus.captions)
         self.prompts_2 = None if second is None else Prompts(*second, corpus.captions)
         self.templates = templates
         self._conditions = {kind: self._condition(kind, sources) for kind in kinds if kind != "identity"}
+
+    def portrayed(
+        self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray, share: float, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Which embedding each of ``rows`` [B] is given: ``other``, or in a share of the rows that of its portrait.
+
+        The portrait tells the look of the very picture, another one the person alone. Where a caption says how the
+        picture looks, it is another one always, so that words are followed against a photograph.
+
+        Args:
+            rows: pictures to be drawn.
+            other: other pictures of the same people, [B].
+            kinds: of the prompts, [B].
+            share: of the rows without a caption.
+            rng: decides.
+
+        Returns:
+            [B], what `batch` and `condition` take as ``other``.
+        """
+        alone = (kinds == Kind.IDENTITY) | (kinds == Kind.EMPTY)
+        return np.where(alone & (rng.random(len(rows)) < share), len(self.corpus) + rows, other)
 
     def batch(self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray) -> dict[str, Tensor]:
         """Latents, face places and prompts of pictures ``rows``, identity embeddings of ``other``; all [B].

@@ -97,6 +97,32 @@ def identity_embeddings(corpus: Corpus, place: Path) -> np.ndarray:
     return corpus.cached("identity", weights_key(place), compute)
 
 
+def portrait_embeddings(corpus: Corpus, place: Path) -> np.ndarray:
+    """Identity embeddings float16 [N, 512] of each picture's portrait, or of the picture itself where it has none.
+
+    A portrait (``mien studio portraits``) shows the same look as a photograph does, without the picture's expression
+    and pose: what a user gives.
+
+    Args:
+        corpus: the pictures.
+        place: see :func:`identity_embeddings`.
+    """
+    found = identity_embeddings(corpus, place)
+    if corpus.portraits is None:
+        return found
+    found = found.copy()
+    rows = {key: row for row, key in enumerate(_keys(corpus))}
+    embedded = identity_embeddings(corpus.portraits, place)
+    for key, value in zip(_keys(corpus.portraits), embedded, strict=True):
+        if key in rows:
+            found[rows[key]] = value
+    return found
+
+
+def _keys(corpus: Corpus) -> list[tuple[int, int]]:
+    return list(zip(corpus["person"].tolist(), corpus["picture"].tolist(), strict=True))
+
+
 def _embedder(place: Path) -> tuple[Callable[[torch.Tensor], torch.Tensor], int]:
     """Aligned crops [B, 3, S, S] in [-1, 1] -> embeddings [B, 512], L2 norm 1; and S."""
     if place.is_dir():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from mien.evaluation.control.settings import FIRST_PERSON, FIRST_TARGET, TARGET_PICTURE, ControlSettings
+from mien.evaluation.control.settings import TARGET_PICTURE, ControlSettings
 from mien.studio.dataset import plan_picture
 from mien.studio.person import Person, sample_person
 from mien.studio.picture import Picture
@@ -68,13 +68,13 @@ def identity_subjects(
         number: of the picture.
         chosen: the people; None is the first held-out ones.
     """
-    people = chosen or [sample_person(FIRST_PERSON + row) for row in range(settings.people)]
+    people = chosen or [sample_person(settings.first_person + row) for row in range(settings.people)]
     return [Subject(person, plan_picture(person, number)) for person in people]
 
 
 def target_subjects(settings: ControlSettings, number: int = TARGET_PICTURE) -> list[Subject]:
     """A picture of each target's person; ``TARGET_PICTURE`` is the target itself, any expression and pose."""
-    people = [sample_person(FIRST_TARGET + row) for row in range(settings.targets)]
+    people = [sample_person(settings.first_target + row) for row in range(settings.targets)]
     return [Subject(person, plan_picture(person, number)) for person in people]
 
 

@@ -17,6 +17,8 @@ FIRST_PERSON = 900_000
 FIRST_TARGET = 950_000
 FIRST_REFERENCE = 970_000
 """The first of the people whose renders sets of pictures are held against; all below a million are never trained on."""
+DEVELOPMENT = 90_000
+"""How much lower the seeds of development people and targets are: held out too, and none of a benchmark's."""
 TARGET_PICTURE = 3
 """Number of the target's picture: the first that may show any expression and pose."""
 
@@ -43,6 +45,7 @@ class ControlSettings:
         look_alikes: decoys a person, with the same skin, hair and glasses but other bones; 0 leaves that gallery out.
         draws: resamples of the bootstrap.
         cross_talk_people: people of the cross-talk matrix; 0 leaves it out.
+        development: other people and targets, to choose by: what was chosen on a benchmark's people is not held out.
     """
 
     people: int = 100
@@ -61,6 +64,7 @@ class ControlSettings:
     look_alikes: int = 4
     draws: int = 1000
     cross_talk_people: int = 24
+    development: bool = False
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.conditions if name not in CONDITIONS]
@@ -76,6 +80,16 @@ class ControlSettings:
             raise BadInput(f"Pairs per person must lie between 1 and the number of targets ({self.targets}).")
         if self.steps < 1 or self.batch < 1 or self.draws < 1 or self.look_alikes < 0:
             raise BadInput("Steps, batch and draws must be at least 1, look-alikes at least 0.")
+
+    @property
+    def first_person(self) -> int:
+        """Seed of the first identity."""
+        return FIRST_PERSON - DEVELOPMENT * self.development
+
+    @property
+    def first_target(self) -> int:
+        """Seed of the first target's person."""
+        return FIRST_TARGET - DEVELOPMENT * self.development
 
     def as_json(self) -> dict[str, Any]:
         """All settings."""

@@ -41,6 +41,8 @@ class BaseObjective(Objective):
         sources: where the autoencoder and the identity embedder are.
         mixture: odds of the kinds of prompt (:class:`Kind`).
         photo_like: share of identity prompts drawn from photograph-like pictures, in rows without any branch.
+        portraits: share of the prompts without a caption whose face embedding is of the picture's portrait instead of
+            another picture of the person, see :meth:`Examples.portrayed`.
         branches: kind of branch -> share of the rows in which it is in place; kinds as in :class:`Branch`.
         compile: compile the UNet (minutes of start on a CPU; worth it for runs of many hours).
         prediction_type: of the noise schedule.
@@ -55,6 +57,7 @@ class BaseObjective(Objective):
         sources: Sources,
         mixture: tuple[float, float, float, float] = (0.3, 0.3, 0.3, 0.1),
         photo_like: float = 0.7,
+        portraits: float = 0.0,
         branches: dict[str, float] | None = None,
         compile: bool = False,
         prediction_type: PredictionType = "v_prediction",
@@ -63,7 +66,7 @@ class BaseObjective(Objective):
     ) -> None:
         super().__init__()
         self.sources = sources
-        self.mixture, self.photo_like = np.asarray(mixture), photo_like
+        self.mixture, self.photo_like, self.portraits = np.asarray(mixture), photo_like, portraits
         self.scheduler, self.gamma, self.emphasis = studio_scheduler(prediction_type), gamma, emphasis
         self.unet = build_unet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.shares = branches or {}
@@ -96,7 +99,7 @@ class BaseObjective(Objective):
         return {"text_encoder.": 0.1, "branches.": 3.0}
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
-        """Rows by kind of prompt; the identity embedding is of another picture of the same person."""
+        """Rows by kind of prompt; the identity embedding is of another picture of the person, or of a portrait."""
         kinds = rng.choice(4, size, p=self.mixture)
         rows = rng.integers(0, len(corpus), size)
         # At least one row of each: a parameter without gradient would stop a run of several processes.
@@ -104,7 +107,8 @@ class BaseObjective(Objective):
         alone = ~np.any([np.zeros(size, bool), *present.values()], axis=0)
         ahead = (kinds == Kind.IDENTITY) & alone & (rng.random(size) < self.photo_like)
         rows[ahead] = rng.choice(self._photo_rows, ahead.sum())
-        return self._gather(self.examples, rows, corpus.same_person(rows, rng), kinds, present)
+        other = self.examples.portrayed(rows, corpus.same_person(rows, rng), kinds, self.portraits, rng)
+        return self._gather(self.examples, rows, other, kinds, present)
 
     def _gather(
         self,

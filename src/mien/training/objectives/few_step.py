@@ -111,6 +111,7 @@ class FewStepObjective(FrozenBaseObjective):
             setting = draw_setting(rng, self.odds, self.chance)
             rows = rng.integers(0, len(examples.corpus), GROUP)
             other = examples.corpus.same_person(rows, rng)
+            other = examples.portrayed(rows, other, np.full(GROUP, setting.prompt), self.portraits, rng)
             seeds = rng.integers(2**62, size=GROUP).tolist()
             told = asked(examples, setting, rows, other)
             with torch.autocast(device, torch.bfloat16, enabled=fast):

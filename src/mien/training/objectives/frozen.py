@@ -39,6 +39,7 @@ class FrozenBaseObjective(Objective):
         kind: ``landmarks``, ``emotion``, ``identity`` or ``expression``.
         prompts: odds of the kinds of prompt (:class:`Kind`).
         same_pose: identity pictures of nearly the same pose.
+        portraits: see :class:`BaseObjective`.
         drop: share of rows without the condition.
         gamma: see :func:`loss_weights`.
         emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
@@ -55,6 +56,7 @@ class FrozenBaseObjective(Objective):
         kind: str,
         prompts: tuple[float, float, float, float] = (0.1, 0.5, 0.3, 0.1),
         same_pose: bool = False,
+        portraits: float = 0.0,
         drop: float = 0.0,
         gamma: float | None = None,
         emphasis: float = 0.0,
@@ -66,6 +68,7 @@ class FrozenBaseObjective(Objective):
         self.style: str | None = None
         self.sources, self.kind, self.templates = sources, kind, templates
         self.odds, self.same_pose, self.drop = np.asarray(prompts), same_pose, drop
+        self.portraits = portraits
         self.scheduler, self.gamma, self.emphasis = base_scheduler(sources), gamma, emphasis
         unet: Any = UNet2DConditionModel.from_pretrained(sources.path("unet"))
         self.unet = unet.float().requires_grad_(False).to(memory_format=torch.channels_last)
@@ -108,12 +111,13 @@ class FrozenBaseObjective(Objective):
         return (self.kind,)
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
-        """Random pictures; the identity comes from another picture of the same person."""
+        """Random pictures; the identity comes from another picture of the same person, or from a portrait."""
         rows = rng.integers(0, len(corpus), size)
         other = self.pairs.partners(rows, rng)
         kinds = rng.choice(4, size, p=self.odds)
         present = rng.random(size) >= self.drop
         examples = [*self.scaled, self.examples][rng.integers(len(self.scales))]
+        other = examples.portrayed(rows, other, kinds, self.portraits, rng)
         return self._gather(examples, rows, other, kinds, present)
 
     def _gather(
