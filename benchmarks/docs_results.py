@@ -55,12 +55,17 @@ def _arguments(settings: dict[str, Any]) -> str:
 
 
 def _ledger(ledger: dict[str, Any]) -> str:
-    rows = []
+    rows, total = [], 0.0
     for name, one in ledger.items():
         seen = one["pictures"] + (one.get("earlier_pictures") or 0)
-        rows.append([f"`{name}`", f"{seen:,}", f"{one['seconds'] / 60:.0f}", _gaps(one.get("validation") or {})])
-    return table(
-        ["Preset", "pictures in all", "minutes of the last run, 1 or 2 cores", "validation on held-out people"], rows
+        hours = one["seconds"] / 3600 * seen / one["pictures"]
+        total += hours
+        rows.append([f"`{name}`", f"{seen:,}", f"{one['seconds'] / 60:.0f}", f"{hours:.1f}",
+                     _gaps(one.get("validation") or {})])  # fmt: skip
+    head = ["Preset", "pictures in all", "minutes of the last run", "hours for all at its rate",
+            "validation on held-out people"]  # fmt: skip
+    return (
+        table(head, rows).rstrip() + f"\n\nTogether {total:.1f} hours of one or two processor cores; no GPU was used."
     )
 
 

@@ -129,9 +129,16 @@ def section(results: Path) -> list[str]:
         parts.append(f"Not measured yet (no {names} in `benchmarks/results/`).")
     for name, (title, command) in TITLES.items():
         if name in told:
-            parts += [f"## {title}", f"`{command}` ([JSON](../benchmarks/results/{name}.json)).",
+            parts += [f"## {title}", f"`{command}` ([JSON](../benchmarks/results/{name}.json)).{_mode(told[name])}",
                       comparison(_without_groups(told[name])).strip()]  # fmt: skip
     return parts
+
+
+def _mode(report: Told) -> str:
+    """Says so where pictures were not drawn in the exact mode."""
+    made_with = next(iter(report["models"].values())).get("made_with", {})
+    speed = made_with.get("settings", {}).get("speed", "exact")
+    return "" if speed == "exact" else f" Drawn with `--speed {speed}`."
 
 
 def _without_groups(report: dict[str, Any]) -> dict[str, Any]:

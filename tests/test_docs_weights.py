@@ -16,7 +16,7 @@ from mien.evaluation.control.run import run_control
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.protocol import preset_of
-from mien.io import write_json
+from mien.io import read_json, write_json
 from tests.evaluation.fake_control import FakeModel, everybody, fake_control_tools
 from tests.evaluation.test_weights_protocols import tools, with_autoencoder
 
@@ -32,7 +32,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with monkeypatch.context() as patch:
         patch.setattr(people, "sample_person", everybody)
         chosen = choose_people(2, range(48))
-    monkeypatch.setattr(fairness, "choose_people", lambda least: chosen)
+    monkeypatch.setattr(fairness, "choose_people", lambda least, seeds: chosen)
     for protocol, model, name in (
         ("fairness", tools(FakeModel()), "fairness"),
         ("distribution", tools(FakeModel()), "distribution"),
@@ -56,6 +56,11 @@ def test_every_bound_is_told_and_what_is_missing_too(results: Path) -> None:
                   "right person before look-alikes", "worst group by skin", "autoencoder's PSNR, dB", "at least 33",
                   "| Group | people |", "## Pictures as a set", "kid.studio", "no `text_only.json`"):  # fmt: skip
         assert words in text, words
+    assert "--speed" not in text
+    fast = read_json(results / "distribution.json")
+    fast["models"]["embedded"]["made_with"]["settings"]["speed"] = "fast"
+    write_json(results / "distribution.json", fast)
+    assert "Drawn with `--speed fast`." in "".join(section(results))
     rows = {line.split(" | ")[0].strip("| "): line.split(" | ") for line in text.splitlines() if " asked" not in line}
     assert rows["autoencoder's PSNR, dB"][3] == "does not hold"
     assert rows["face found (fake)"][3] == "holds"

@@ -89,7 +89,7 @@ def few_people(monkeypatch: pytest.MonkeyPatch) -> list[Person]:
     with monkeypatch.context() as patch:
         patch.setattr(people, "sample_person", everybody)
         chosen = choose_people(2, range(48))
-    monkeypatch.setattr(fairness, "choose_people", lambda least: chosen)
+    monkeypatch.setattr(fairness, "choose_people", lambda least, seeds: chosen)
     return chosen
 
 
@@ -122,7 +122,7 @@ def test_other_people_are_drawn_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_people: list[Person]
 ) -> None:
     def calls(chosen: list[Person]) -> int:
-        monkeypatch.setattr(fairness, "choose_people", lambda least: chosen)
+        monkeypatch.setattr(fairness, "choose_people", lambda least, seeds: chosen)
         model = FakeModel()
         run("fairness", {"a": tools(model)}, tmp_path / "kept", people=2)
         return len(model.calls)

@@ -24,7 +24,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Any:
     with monkeypatch.context() as patch:
         patch.setattr(people, "sample_person", everybody)
         chosen = choose_people(2, range(48))
-    monkeypatch.setattr(fairness, "choose_people", lambda least: chosen)
+    monkeypatch.setattr(fairness, "choose_people", lambda least, seeds: chosen)
     monkeypatch.setattr(
         weights, "load_models", lambda specs, settings, kit: {"embedded": (settings, with_autoencoder(0.5))}
     )

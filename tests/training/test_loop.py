@@ -162,6 +162,12 @@ def test_a_new_run_starts_from_given_weights_and_a_continued_one_does_not(tmp_pa
 def test_the_pictures_of_earlier_runs_are_added_up(tmp_path: Path) -> None:
     write_json(tmp_path / "training.json", {"line": {"pictures": 30, "earlier_pictures": 12}, "other": {"pictures": 5}})
     assert [earlier_pictures(tmp_path, name) for name in ("line", "other", "third")] == [42, 5, None]
+    run = tmp_path / "line"
+    write_json(run / "started.json", {"earlier_pictures": 42})
+    write_json(run / "config.json", {"name": "line"})
+    (run / "log.jsonl").write_text('{"seen": 4, "seconds": 1.0}\n{"seen": 8, "seconds": 2.0}\n')
+    (run / "export").mkdir()
+    assert [earlier_pictures(run / "export", name) for name in ("line", "other")] == [50, None]
 
 
 @pytest.mark.parametrize(("able", "expected"), [(True, "bf16"), (False, "no")])

@@ -23,6 +23,7 @@ from accelerate.state import AcceleratorState
 
 from mien.io import read_json, write_json
 from mien.training.config import TrainConfig, learning_rate
+from mien.training.publish import entry_of
 from mien.training.state import FILE, PowerEMA, load_state, save_state
 
 if TYPE_CHECKING:
@@ -148,8 +149,15 @@ def fit(
 
 
 def earlier_pictures(folder: Path, name: str) -> int | None:
-    """How many pictures the weights of a published model have seen in the stage ``name``; None where nobody knows."""
+    """How many pictures weights have seen in the stage ``name``; None where nobody knows.
+
+    Args:
+        folder: a published model with its ledger, or the export of a run.
+        name: of the stage.
+    """
     ledger = read_json(folder / "training.json") if (folder / "training.json").exists() else {}
+    if folder.name == "export" and folder.parent.name == name:
+        ledger = {name: entry_of(folder.parent)}
     if name not in ledger:
         return None
     return ledger[name]["pictures"] + (ledger[name].get("earlier_pictures") or 0)

@@ -57,7 +57,7 @@ def publish(runs: Path, folder: Path, limit: int = LIMIT) -> dict[str, Any]:
         export = runs / name / "export"
         if export.is_dir():
             _merge(export, folder)
-            ledger[name] = _entry(runs / name)
+            ledger[name] = entry_of(runs / name)
     index = dict(_INDEX)
     if not (folder / "expression_encoder").is_dir():
         index["expression_encoder"] = [None, None]  # type: ignore[list-item]
@@ -91,7 +91,8 @@ def _merge(export: Path, folder: Path) -> None:
         write_json(scheduler, config)
 
 
-def _entry(run: Path) -> dict[str, Any]:
+def entry_of(run: Path) -> dict[str, Any]:
+    """What the ledger says of a run: pictures, seconds, the last validation, settings, and pictures of earlier runs."""
     last, validation = {}, {}
     for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
