@@ -1,4 +1,4 @@
-"""Known values of what the weights are measured with: groups, colours, reconstructions, captions."""
+"""Known values of what the weights are measured with: groups, reconstructions, captions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mien.evaluation.metrics.colours import nearest_gradient
 from mien.evaluation.metrics.groups import behind_mean
 from mien.evaluation.metrics.reconstruction import MARGIN, decibels, region_mask, squared_error
 from mien.evaluation.text_scores import right_of, text_scores
-from mien.studio import palette
 from mien.studio.linear_face import LinearFace
 
 
@@ -21,14 +19,6 @@ def test_behind_the_mean() -> None:
     assert behind[:, 1] == pytest.approx([-1 / 9, -1 / 9, 2 / 9])
     assert np.isnan(behind[:, 2]).all()  # a share of a negative mean says nothing
     assert np.isnan(behind_mean([[1.0], [np.nan]])).all()
-
-
-def test_a_colour_between_a_gradients_ends_is_its_own() -> None:
-    named = {"red": ((0, 0, 0), (100, 0, 0)), "blue": ((0, 0, 0), (0, 0, 100)), "point": ((9, 9, 9), (9, 9, 9))}
-    colours = [(60, 5, 0), (0, 5, 60), (160, 0, 0), (8, 9, 10)]
-    assert nearest_gradient(colours, named) == ["red", "blue", "red", "point"]
-    middles = {name: np.mean(ends, 0) for name, ends in palette.BACKGROUNDS.items()}
-    assert nearest_gradient(np.array(list(middles.values())), palette.BACKGROUNDS) == list(middles)
 
 
 def test_regions_lie_on_eyes_and_mouth() -> None:

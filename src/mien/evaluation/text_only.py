@@ -19,14 +19,12 @@ from mien.bars import Bar, silent
 from mien.errors import MissingAsset
 from mien.evaluation.assemble import assembled
 from mien.evaluation.bootstrap import resamples
-from mien.evaluation.control.crosstalk import backgrounds
 from mien.evaluation.control.pictures import draw_pairs, open_folder, read_png
 from mien.evaluation.control.planned import kept_renders
 from mien.evaluation.control.run import made_with_what
 from mien.evaluation.control.scene import Pair, lay_out, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.tools import ControlTools
-from mien.evaluation.metrics.colours import nearest_gradient
 from mien.evaluation.page import Case, Cases
 from mien.evaluation.reading import picture_attributes
 from mien.evaluation.scores import Comparable, share_score
@@ -35,6 +33,7 @@ from mien.steering import Steering
 from mien.studio import palette
 from mien.studio.captions import describe
 from mien.studio.picture import attributes
+from mien.studio.surroundings import background_colours, nearest_gradient
 from mien.toolbox import largest_face
 
 
@@ -97,7 +96,7 @@ def read_attributes(tools: ControlTools, pictures: Sequence[NDArray[np.uint8]], 
     """What the attribute judge and the upper corners tell of pictures uint8 [S, S, 3]."""
     found = []
     with bar(len(pictures), "judging") as step:
-        for picture, colour in zip(pictures, backgrounds(pictures), strict=True):
+        for picture, colour in zip(pictures, background_colours(pictures), strict=True):
             told = picture_attributes(tools.judge_attributes, picture)
             found.append(told | {"background": nearest_gradient(colour[None], palette.BACKGROUNDS)[0]})
             step(1)

@@ -28,6 +28,7 @@ from mien.faces.alignment import (
 from mien.faces.networks import Detector, IdentityEmbedder, StudioFaceNet
 from mien.faces.reader import Picture, rgb_array
 from mien.faces.types import Face, Reading, reading_of
+from mien.studio.surroundings import surroundings
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "assets" / "studio"
 """The weights that ship with the package."""
@@ -106,7 +107,8 @@ class StudioReader:
         # a detection may be half as large as its face: presence is decided once the face is framed by its landmarks
         rough = self.face.predict(_tensor(crop_picture(picture, matrix, size)))
         matrix = studio_matrix(transform_points(invert(matrix), rough["landmarks"][0])[None], size)[0]
-        read = self.face.predict(_tensor(crop_picture(picture, matrix, size)))
+        crop = crop_picture(picture, matrix, size)
+        read = self.face.predict(_tensor(crop))
         presence = read["presence"].item()
         if presence < self.threshold:
             return None
@@ -126,7 +128,7 @@ class StudioReader:
             emotion=vector["emotion"],
             identity=self.embedder(aligned)[0].numpy(),
             mask=_mask_of_picture(read["mask"], matrix, size, picture.size),
-            attributes=self._attributes(vector),
+            attributes=self._attributes(vector, crop),
         )
 
     def attributes(self, image: Picture, landmarks: NDArray[np.float32]) -> dict[str, Any]:
@@ -137,13 +139,18 @@ class StudioReader:
             landmarks: [478, 3], pixels of the picture.
         """
         crop = studio_crop(Image.fromarray(rgb_array(image)), landmarks, self.face.config["size"])[0]
-        return self._attributes({name: value[0].numpy() for name, value in self.face.predict(_tensor(crop)).items()})
+        vector = {name: value[0].numpy() for name, value in self.face.predict(_tensor(crop)).items()}
+        return self._attributes(vector, crop)
 
-    def _attributes(self, vector: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
-        """What the network is sure of; a wrong word in a description does more harm than a missing one."""
+    def _attributes(self, vector: dict[str, NDArray[np.float32]], crop: Image.Image) -> dict[str, Any]:
+        """What the network is sure of; a wrong word in a description does more harm than a missing one.
+
+        What is around the face is told by its colours.
+        """
         told = {name: sure_word(values, vector[name]) for name, values in self.face.classes.items()}
         words = {name: word for name, word in told.items() if word is not None}
-        return words | {name: float(vector[name][0]) for name in ("skin_tone", "age", "gender")}
+        numbers = {name: float(vector[name][0]) for name in ("skin_tone", "age", "gender")}
+        return words | numbers | surroundings(np.asarray(crop))
 
 
 def sure_word(values: Sequence[str], odds: NDArray[np.float32]) -> str | None:

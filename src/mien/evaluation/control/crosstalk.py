@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from mien.evaluation.control.tools import ControlTools
 from mien.evaluation.metrics.identity import cosine
 from mien.evaluation.metrics.pose import pose_error
 from mien.steering import Steering
+from mien.studio.surroundings import background_colours
 
 NOISE = "noise (nothing turned)"
 Floats = NDArray[np.float64]
@@ -59,7 +59,7 @@ def cross_talk(settings: ControlSettings, tools: ControlTools, folder: Path, bar
                 tools.pipeline, one, pairs, lambda part, all_=rows: [all_[pair.person] for pair in part], where, told
             )
             pictures = [read_png(file) for file in files]
-            seen[name] = (observe(tools, pictures), backgrounds(pictures))
+            seen[name] = (observe(tools, pictures), background_colours(pictures))
     spread = _spread(sized, tools)
     weights = resamples([np.arange(len(looks))], settings.draws, np.random.default_rng(0x7475726E))
     matrix = {}
@@ -99,22 +99,12 @@ def readouts(
     return {name: np.asarray(values, np.float64) for name, values in found.items()}
 
 
-def backgrounds(pictures: Sequence[NDArray[np.uint8]]) -> Floats:
-    """Mean colour of the upper corners (an eighth of the side each), [N, 3]."""
-    found = []
-    for picture in pictures:
-        side = max(1, len(picture) // 8)
-        corners = np.concatenate([picture[:side, :side], picture[:side, -side:]], 1)
-        found.append(corners.reshape(-1, 3).mean(0))
-    return np.array(found)
-
-
 def _spread(settings: ControlSettings, tools: ControlTools) -> dict[str, float]:
     """Mean difference of each readout between random pictures of different people."""
     subjects = target_subjects(settings)
     pictures = [np.asarray(tools.render(one).image) for one in subjects]
     order = np.roll(np.arange(len(pictures)), 1)
-    seen, colours = observe(tools, pictures), backgrounds(pictures)
+    seen, colours = observe(tools, pictures), background_colours(pictures)
     other = Readings({name: values[order] for name, values in seen.values.items()})
     changes = readouts(tools.first_reader, seen, colours, other, colours[order])
     return {name: float(np.nanmean(values)) if np.isfinite(values).any() else 0.0 for name, values in changes.items()}
