@@ -69,8 +69,8 @@ def test_the_base_learns_with_its_branches_and_can_be_had_without(trained: Path,
 
 
 @pytest.mark.parametrize("stage", ["studio-base", "studio-faceid"])
-def test_prompts_without_a_caption_are_told_the_pictures_portrait(trained: Path, tmp_path: Path, stage: str) -> None:
-    """Of its portrait where the picture has one, else of itself; beside a caption always of another picture."""
+def test_faces_are_those_of_portraits_in_a_share_of_the_rows(trained: Path, tmp_path: Path, stage: str) -> None:
+    """Of its portrait where the picture has one, else of itself; beside a caption half as often."""
     from mien.data.corpus import PORTRAITS, Corpus
     from mien.training.presets import preset
     from mien.training.run import build_objective
@@ -105,8 +105,8 @@ def test_prompts_without_a_caption_are_told_the_pictures_portrait(trained: Path,
         alone = np.array([any(torch.equal(ids, one) for one in (empty[0], identity[0])) for ids in batch["ids"]])
         assert 0.3 < alone.mean() < 0.7
         portrayed = (given == portraits[of]).all(1)
-        assert not portrayed[~alone].any()
         assert portrayed[alone].all() if share else not portrayed.any()
+        assert portrayed[~alone].mean() == pytest.approx(share / 2, abs=0.15)
 
 
 def test_the_e_adapter_trains_the_identity_projection_and_not_its_keys(trained: Path) -> None:

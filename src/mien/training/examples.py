@@ -74,20 +74,21 @@ class Examples:
         """Which embedding each of ``rows`` [B] is given: ``other``, or in a share of the rows that of its portrait.
 
         The portrait tells the look of the very picture, another one the person alone. Where a caption says how the
-        picture looks, it is another one always, so that words are followed against a photograph.
+        picture looks, it is a portrait half as often, so that words are followed against a photograph too.
 
         Args:
             rows: pictures to be drawn.
             other: other pictures of the same people, [B].
             kinds: of the prompts, [B].
-            share: of the rows without a caption.
+            share: of the rows without a caption; with one, half of it.
             rng: decides.
 
         Returns:
             [B], what `batch` and `condition` take as ``other``.
         """
         alone = (kinds == Kind.IDENTITY) | (kinds == Kind.EMPTY)
-        return np.where(alone & (rng.random(len(rows)) < share), len(self.corpus) + rows, other)
+        odds = np.where(alone, share, share / 2)
+        return np.where(rng.random(len(rows)) < odds, len(self.corpus) + rows, other)
 
     def batch(self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray) -> dict[str, Tensor]:
         """Latents, face places and prompts of pictures ``rows``, identity embeddings of ``other``; all [B].

@@ -22,9 +22,6 @@ _INDEX = {
     "unet": ["diffusers", "UNet2DConditionModel"],
     "scheduler": ["diffusers", "DPMSolverMultistepScheduler"],
     "expression_encoder": ["mien.faces.networks.expression", "ExpressionEncoder"],
-    # The paper's 2.5 is for Arc2Face. Chosen on people and targets that no benchmark uses: the judge's cosine to the
-    # right person is 0.781 with 4, 0.774 with 3.5 and 0.751 with 2.5, at an Exp of 0.057, 0.056 and 0.056.
-    "guidance": {"identity": 4.0},
     # The E-Adapter of the same-picture stage moves little beside the landmarks and costs an evaluation a step.
     "scales": {"expression": 0.0},
 }

@@ -41,8 +41,8 @@ class BaseObjective(Objective):
         sources: where the autoencoder and the identity embedder are.
         mixture: odds of the kinds of prompt (:class:`Kind`).
         photo_like: share of identity prompts drawn from photograph-like pictures, in rows without any branch.
-        portraits: share of the prompts without a caption whose face embedding is of the picture's portrait instead of
-            another picture of the person, see :meth:`Examples.portrayed`.
+        portraits: share of the prompts whose face embedding is of the picture's portrait instead of another picture of
+            the person, half as many beside a caption, see :meth:`Examples.portrayed`.
         branches: kind of branch -> share of the rows in which it is in place; kinds as in :class:`Branch`.
         compile: compile the UNet (minutes of start on a CPU; worth it for runs of many hours).
         prediction_type: of the noise schedule.
