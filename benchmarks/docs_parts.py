@@ -56,8 +56,10 @@ def by_model(report: dict[str, Any]) -> str:
     return table(["Model", *metrics], rows)
 
 
-def base_note(report: dict[str, Any], hashes: Path = HASHES) -> list[str]:
-    """A paragraph that says so where no model of a report was drawn on the base that ships now."""
+def base_note(
+    report: dict[str, Any], hashes: Path = HASHES, what: str = "the arms were not trained on it again"
+) -> list[str]:
+    """A paragraph that says so, and ``what`` was not done, where no model was drawn on the base that ships now."""
     used = {one["made_with"]["models"].get(UNET) for one in report["models"].values()} - {None}
     ships = read_json(hashes)[UNET]
     if not used or ships in used:
@@ -65,5 +67,5 @@ def base_note(report: dict[str, Any], hashes: Path = HASHES) -> list[str]:
     names = ", ".join(f"`{digest[:12]}`" for digest in sorted(used))
     return [
         f"Drawn on an earlier base (sha256 of its UNet: {names}). The one that ships now (`{ships[:12]}`) has been "
-        "trained further; the arms were not trained on it again."
+        f"trained further; {what}."
     ]

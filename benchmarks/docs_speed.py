@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from docs_parts import base_note
 from line_chart import panels
 
 from mien.diffusion.caching import SPEEDS
@@ -220,6 +221,7 @@ def _quality(report: dict[str, Any]) -> list[str]:
         f"{report['title']} Loss is a share of what exact has, with the upper end of its 95 % interval; below 0 it is "
         "a gain.",
         table(head, rows),
+        *base_note(report, what="this was not measured on it again"),
     ]
 
 

@@ -37,6 +37,7 @@ COMMANDS = (
     "studio",
     "studio render",
     "studio pairs",
+    "studio portraits",
     "facekit",
 )
 SNAPSHOTS = Path(__file__).parent / "help"

@@ -94,7 +94,10 @@ def test_an_attribute_it_is_not_sure_of_is_not_told(
     reader: StudioReader, odds: tuple[float, float], told: str | None
 ) -> None:
     numbers = {name: np.zeros(1, np.float32) for name in ("skin_tone", "age", "gender")}
-    assert reader._attributes({"beard": np.array(odds, np.float32), **numbers}).get("beard") == told
+    assert (
+        reader._attributes({"beard": np.array(odds, np.float32), **numbers}, Image.new("RGB", (128, 128))).get("beard")
+        == told
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from mien.data.shards import read_shard, shard_paths
 from mien.errors import BadInput, ConfigError, MienError
 from mien.studio import dataset
-from mien.studio.dataset import RenderTools, plan_picture, render_dataset
+from mien.studio.dataset import RenderTools, plan_picture, plan_portrait, render_dataset
 from mien.studio.dataset_request import DatasetRequest
 from mien.studio.person import sample_person
 
@@ -123,6 +123,30 @@ def test_pairs_show_the_expression_on_another_person(
     assert len(people) == len(entries)
     with pytest.raises(ConfigError, match="templates True instead of False"):
         render_dataset(out=tmp_path / "a", **arguments)
+
+
+def test_a_portrait_is_the_pictures_look_as_a_photograph(
+    renderer: FakeRenderer, kit_path: Path, tmp_path: Path
+) -> None:
+    person = sample_person(7)
+    for number in range(3, 9):
+        picture, portrait, photo = (
+            plan_picture(person, number),
+            plan_portrait(person, number),
+            plan_picture(person, number % 3),
+        )
+        assert (
+            (portrait.expression, portrait.pose) == (photo.expression, photo.pose) != (picture.expression, picture.pose)
+        )
+        assert portrait == picture.showing(photo)
+    render_dataset(2, 5, tmp_path, workers=1, kit=kit_path, portraits=True, read=False)
+    samples = [entry.sample for path in shard_paths(tmp_path) for entry in read_shard(path)]
+    assert [(one.person, one.picture) for one in samples] == [(0, 3), (0, 4), (1, 3), (1, 4)]
+    assert all(abs(one.pose[0]) < 15 for one in samples)
+    with pytest.raises(ConfigError, match="portraits True instead of False"):
+        render_dataset(2, 5, tmp_path, workers=1, kit=kit_path, read=False)
+    with pytest.raises(BadInput, match="portraits themselves"):
+        render_dataset(2, 3, tmp_path / "none", workers=1, kit=kit_path, portraits=True, read=False)
 
 
 def test_another_request_is_refused(renderer: FakeRenderer, kit_path: Path, tmp_path: Path) -> None:
