@@ -58,10 +58,11 @@ def test_trajectories_are_guided_pictures_of_the_pipeline(objective: Any) -> Non
     """The teacher ends where the pipeline does that a user has, with the base's own guidance and the same noise."""
     from mien.diffusion.few_step import few_step_scheduler
     from mien.pipelines import PortraitPipeline
+    from mien.pipelines.request import DEFAULT_GUIDANCE
     from mien.training.trajectories import asked
 
     paths = objective.paths
-    assert paths.latents.shape == (4, 5, 16, 16, 16) and objective.few.guidance["identity"] == 4.0
+    assert paths.latents.shape == (4, 5, 16, 16, 16) and objective.few.guidance == DEFAULT_GUIDANCE
     told = {name: bool(there[0]) for name, there in paths.present.items()}
     by_branch = told.pop("identity")
     setting = Setting(int(paths.prompt[0]), by_branch, tuple(name for name, there in told.items() if there))
@@ -176,3 +177,14 @@ def test_every_few_step_preset_divides_its_teachers_steps() -> None:
     for name in names:
         options = PRESETS[name].options
         assert options.keys() >= {"branches", "odds"} and options["branches"].keys() == options["odds"].keys()
+
+
+def test_what_a_base_says_of_its_guidance_is_baked_in(tmp_path: Path) -> None:
+    from mien.io import write_json
+    from mien.training.objectives.few_step import _own_guidance
+    from mien.training.sources import Sources
+
+    write_json(tmp_path / "model_index.json", {"guidance": {"identity": 4.0}})
+    assert _own_guidance(Sources((tmp_path,))) == {"identity": 4.0}
+    write_json(tmp_path / "model_index.json", {})
+    assert _own_guidance(Sources((tmp_path,))) == {}

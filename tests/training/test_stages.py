@@ -88,6 +88,7 @@ def test_faces_are_those_of_portraits_in_a_share_of_the_rows(trained: Path, tmp_
         objective.prepare(corpus, tmp_path)
         examples = objective.examples
         own, portraits = np.split(examples.identity, 2)
+        assert corpus.portraits is not None
         has_one = np.isin(corpus["person"], corpus.portraits["person"])
         assert has_one.sum() == 6 and len(own) == 12
         np.testing.assert_array_equal((own != portraits).any(1), has_one)

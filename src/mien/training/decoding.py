@@ -21,7 +21,7 @@ Region = Literal["whole", "face"]
 REGIONS: tuple[Region, ...] = ("whole", "face")
 FACE = 1.1
 """The face is the upright box around its landmarks, this much enlarged."""
-MARGIN = 3
+MARGIN = 4
 """Cells of the latent decoded around the face and thrown away: the decoder's convolutions reach about that far."""
 
 Statistics = dict[str, tuple[Tensor, Tensor]]
