@@ -56,6 +56,13 @@ def by_model(report: dict[str, Any]) -> str:
     return table(["Model", *metrics], rows)
 
 
+def with_table(text: str, source: str, content: str) -> str:
+    """A page's text with one table written anew: the one that ``source`` is said to write, up to its end mark."""
+    begin, end = f"<!-- table: written by {source} -->\n", "<!-- end of the table -->\n"
+    before, rest = text.split(begin)
+    return before + begin + content.rstrip() + "\n" + end + rest.split(end, 1)[1]
+
+
 def base_note(
     report: dict[str, Any], hashes: Path = HASHES, what: str = "the arms were not trained on it again"
 ) -> list[str]:

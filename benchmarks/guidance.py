@@ -12,51 +12,40 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from docs_parts import by_model, only, with_table
 
 from mien.cli.progress import bar
-from mien.evaluation.control.report import number, table
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.protocol import load_models, preset_of
-from mien.evaluation.spec import ModelSpec
+from mien.evaluation.spec import load_spec
 from mien.io import atomic_path, cache_folder, read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "guidance.json"
-PAGE = ROOT / "docs" / "studio-training.md"
-BEGIN, END = "<!-- table: written by benchmarks/guidance.py -->\n", "<!-- end of the table -->\n"
 ARMS: dict[str, dict[str, float]] = {
     "identity 4": {"identity": 4.0},
     "identity 3": {"identity": 3.0},
     "identity 2.5": {"identity": 2.5},
     "identity 3, landmarks 3": {"identity": 3.0, "landmarks": 3.0},
 }
-METRICS = {
-    "identity.cosine": "cosine", "identity.top1": "right person first", "transfer.mediapipe.exp": "Exp, transfer",
-    "transfer.judge.coefficients": "driven, transfer", "judge.yaw": "yaw", "judge.pitch": "pitch",
-    "judge.emotion_class": "other emotion read",
-}  # fmt: skip
+METRICS = (
+    "identity.cosine", "identity.top1", "transfer.mediapipe.exp", "transfer.judge.coefficients", "judge.yaw",
+    "judge.pitch", "judge.emotion_class",
+)  # fmt: skip
 
 
 def measured(base: str, kit: Path | None, people: int, targets: int, each: int) -> dict[str, Any]:
     """The report, of pictures in the fast mode, steered as `mien generate` does without words."""
-    told: Any = {"conditions": ("identity", "landmarks", "emotion"), "retarget": True, "speed": "fast"}
-    specs = {name: ModelSpec(base=base, guidance=weights, **told) for name, weights in ARMS.items()}
+    spec = load_spec("embedded-fast")
+    specs = {name: spec.model_copy(update={"base": base, "guidance": weights}) for name, weights in ARMS.items()}
     settings = preset_of("control").settings(people, targets, each, development=True)
     models = load_models(specs, settings, kit)
     return evaluate("control", settings, models, cache_folder() / "benchmarks" / "control", bar=bar)[0]
 
 
-def page_with(text: str, report: dict[str, Any]) -> str:
-    """The page with its table written anew."""
-    rows = [[name, *(number(one["metrics"][key]) for key in METRICS)] for name, one in report["models"].items()]
-    levels = next(iter(report["models"].values()))["metrics"]
-    for label, level in (("no control", "floor"), ("exact render", "ceiling")):
-        known = (levels[key].get(level) for key in METRICS)
-        rows.append([label, *("-" if value is None else f"{value:.3f}" for value in known)])
-    before, rest = text.split(BEGIN)
-    return (
-        before + BEGIN + table(["guided with", *METRICS.values()], rows).rstrip() + "\n" + END + rest.split(END, 1)[1]
-    )
+def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
+    """Page -> what is said to write the table, table."""
+    return {ROOT / "docs" / "studio-training.md": ("benchmarks/guidance.py", by_model(only(report, METRICS)))}
 
 
 def main(
@@ -65,13 +54,14 @@ def main(
     people: int = 40,
     targets: int = 20,
     each: Annotated[int, typer.Option(help="Targets of each person.")] = 5,
-    tables: Annotated[bool, typer.Option("--table", help="Draw nothing.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Draw nothing.")] = False,
 ) -> None:
     """Draw, measure, write."""
-    if not tables:
+    if not table:
         write_json(RESULT, measured(base, facekit, people, targets, each) | {"arms": ARMS})
-    with atomic_path(PAGE) as path:
-        path.write_text(page_with(PAGE.read_text(encoding="utf-8"), read_json(RESULT)), encoding="utf-8")
+    for page, told in tables(read_json(RESULT)).items():
+        with atomic_path(page) as path:
+            path.write_text(with_table(page.read_text(encoding="utf-8"), *told), encoding="utf-8")
 
 
 if __name__ == "__main__":

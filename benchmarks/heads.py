@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from docs_parts import with_table
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -33,7 +34,6 @@ from mien.training.decoding import decode
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "heads.json"
 PICTURES = 4
-BEGIN, END = "<!-- table: written by benchmarks/heads.py, {} -->\n", "<!-- end of the table -->\n"
 LEVERS = {
     "neither": {},
     "decode=face": {"region": "face"},
@@ -121,7 +121,7 @@ def memory() -> dict[str, dict[str, float]]:
 
 
 def tables(result: dict[str, Any]) -> dict[Path, tuple[str, str]]:
-    """Page -> name of the table, table."""
+    """Page -> what is said to write the table, table."""
     columns = {
         "landmarks_px": "landmarks, px", "landmarks_of_face": "of the face's width", "blendshapes": "blendshapes, mean",
         "blendshapes_worst": "worst", "blendshape_network_alone": "blendshape network alone, worst",
@@ -134,19 +134,12 @@ def tables(result: dict[str, Any]) -> dict[Path, tuple[str, str]]:
     ]
     held = [[name, *(f"{value:,.0f}" for value in one.values())] for name, one in result["decoder_megabytes"].items()]
     return {
-        ROOT / "docs" / "faces.md": ("agreement", table(["pictures", *columns.values()], rows)),
+        ROOT / "docs" / "faces.md": ("benchmarks/heads.py, agreement", table(["pictures", *columns.values()], rows)),
         ROOT / "docs" / "studio-training.md": (
-            "memory",
+            "benchmarks/heads.py, memory",
             table([f"decoder of {PICTURES} pictures, MB held at most", *LEVERS], held),
         ),
     }
-
-
-def page_with(text: str, name: str, content: str) -> str:
-    """The page with its table written anew."""
-    begin = BEGIN.format(name)
-    before, rest = text.split(begin)
-    return before + begin + content.rstrip() + "\n" + END + rest.split(END, 1)[1]
 
 
 def main(
@@ -173,7 +166,7 @@ def main(
         write_json(RESULT, result)
     for page, told in tables(read_json(RESULT)).items():
         with atomic_path(page) as path:
-            path.write_text(page_with(page.read_text(encoding="utf-8"), *told), encoding="utf-8")
+            path.write_text(with_table(page.read_text(encoding="utf-8"), *told), encoding="utf-8")
 
 
 if __name__ == "__main__":

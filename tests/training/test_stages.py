@@ -72,6 +72,7 @@ def test_the_base_learns_with_its_branches_and_can_be_had_without(trained: Path,
 def test_faces_are_those_of_portraits_in_a_share_of_the_rows(trained: Path, tmp_path: Path, stage: str) -> None:
     """Of its portrait where the picture has one, else of itself; beside a caption half as often."""
     from mien.data.corpus import PORTRAITS, Corpus
+    from mien.training.features import identity_embeddings, portrait_embeddings
     from mien.training.presets import preset
     from mien.training.run import build_objective
 
@@ -87,9 +88,9 @@ def test_faces_are_those_of_portraits_in_a_share_of_the_rows(trained: Path, tmp_
         objective = build_objective(preset(stage).model_copy(update={"options": options}), trained)
         objective.prepare(corpus, tmp_path)
         examples = objective.examples
-        own, portraits = np.split(examples.identity, 2)
-        assert corpus.portraits is not None
-        has_one = np.isin(corpus["person"], corpus.portraits["person"])
+        place = objective.sources.path("identity")
+        own, portraits = identity_embeddings(corpus, place), portrait_embeddings(corpus, place)
+        has_one = np.isin(corpus["person"], Corpus.load(tmp_path / "data" / PORTRAITS)["person"])
         assert has_one.sum() == 6 and len(own) == 12
         np.testing.assert_array_equal((own != portraits).any(1), has_one)
         batch = objective.batch(corpus, np.random.default_rng(0), 200)

@@ -114,8 +114,7 @@ class Corpus:
         self.extra[name] = value
         return value
 
-    @cached_property
-    def portraits(self) -> Corpus | None:
+    def load_portraits(self) -> Corpus | None:
         """Photographs of the look of some pictures, under these pictures' numbers; None where there are none."""
         folder = self.folder / PORTRAITS
         return Corpus.load(folder) if shard_paths(folder) else None

@@ -30,10 +30,9 @@ from mien.evaluation.reading import picture_attributes
 from mien.evaluation.scores import Comparable, share_score
 from mien.evaluation.text_scores import ASKED, Told, right_of, text_scores
 from mien.steering import Steering
-from mien.studio import palette
 from mien.studio.captions import describe
 from mien.studio.picture import attributes
-from mien.studio.surroundings import background_colours, nearest_gradient
+from mien.studio.surroundings import background_of
 from mien.toolbox import largest_face
 
 
@@ -96,9 +95,9 @@ def read_attributes(tools: ControlTools, pictures: Sequence[NDArray[np.uint8]], 
     """What the attribute judge and the upper corners tell of pictures uint8 [S, S, 3]."""
     found = []
     with bar(len(pictures), "judging") as step:
-        for picture, colour in zip(pictures, background_colours(pictures), strict=True):
+        for picture in pictures:
             told = picture_attributes(tools.judge_attributes, picture)
-            found.append(told | {"background": nearest_gradient(colour[None], palette.BACKGROUNDS)[0]})
+            found.append(told | {"background": background_of(picture)})
             step(1)
     return found
 

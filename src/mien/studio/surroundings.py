@@ -27,12 +27,16 @@ def surroundings(picture: NDArray[np.uint8]) -> dict[str, str]:
 
     The background is that of the upper corners; the clothes' colour that of both shoulders, which long hair may hide.
     """
-    side, low, high = len(picture), len(picture) * 15 // 16, len(picture)
-    edge = [round(share * side) for share in (0.14, 0.31, 0.69, 0.86)]
-    shoulders = np.concatenate([picture[low:high, edge[0] : edge[1]], picture[low:high, edge[2] : edge[3]]], 1)
+    a, b, c, d = (round(share * len(picture)) for share in (0.14, 0.31, 0.69, 0.86))
+    bottom = picture[len(picture) * 15 // 16 :]
+    shoulders = np.concatenate([bottom[:, a:b], bottom[:, c:d]], 1)
     cloth = nearest_gradient(np.median(shoulders.reshape(1, -1, 3), 1), _CLOTHES)[0]
-    background = nearest_gradient(background_colours([picture]), palette.BACKGROUNDS)[0]
-    return {"background": background, "clothing": f"{cloth} {_CUT}"}
+    return {"background": background_of(picture), "clothing": f"{cloth} {_CUT}"}
+
+
+def background_of(picture: NDArray[np.uint8]) -> str:
+    """Name of the background in the upper corners of a picture [S, S, 3]."""
+    return nearest_gradient(background_colours([picture]), palette.BACKGROUNDS)[0]
 
 
 def background_colours(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:

@@ -42,6 +42,7 @@ class Examples:
         style: the pictures to be drawn are brought into this style; conditions are read from the pictures as they are.
         second: tokenizer and width of SDXL's second text encoder; batches then hold its token ids and the sizes that
             SDXL is told.
+        portraits: faces may be told by portraits, see `portrayed`.
     """
 
     def __init__(
@@ -55,13 +56,16 @@ class Examples:
         templates: bool = False,
         style: str | None = None,
         second: tuple[Any, int] | None = None,
+        portraits: bool = False,
     ) -> None:
         self.corpus, self._vae, self._style = corpus, sources.path("vae"), style
         vae = base_autoencoder(self._vae)
         self.size = corpus["images"].shape[1] if side is None else side * vae_scale_factor(vae)
         self.latents = latents(corpus, vae, self._vae, self.size, style)
         place = sources.path("identity")
-        self.identity = np.concatenate([identity_embeddings(corpus, place), portrait_embeddings(corpus, place)])
+        self.identity = identity_embeddings(corpus, place)
+        if portraits:
+            self.identity = np.concatenate([self.identity, portrait_embeddings(corpus, place)])
         self.places = face_places(corpus, self.latents.shape[-1])
         self.prompts = Prompts(tokenizer, width, corpus.captions)
         self.prompts_2 = None if second is None else Prompts(*second, corpus.captions)
@@ -80,12 +84,14 @@ class Examples:
             rows: pictures to be drawn.
             other: other pictures of the same people, [B].
             kinds: of the prompts, [B].
-            share: of the rows without a caption; with one, half of it.
+            share: of the rows without a caption; with one, half of it. More than 0 only with ``portraits``.
             rng: decides.
 
         Returns:
             [B], what `batch` and `condition` take as ``other``.
         """
+        if not share:
+            return other
         alone = (kinds == Kind.IDENTITY) | (kinds == Kind.EMPTY)
         odds = np.where(alone, share, share / 2)
         return np.where(rng.random(len(rows)) < odds, len(self.corpus) + rows, other)

@@ -107,13 +107,11 @@ def portrait_embeddings(corpus: Corpus, place: Path) -> np.ndarray:
         corpus: the pictures.
         place: see :func:`identity_embeddings`.
     """
-    found = identity_embeddings(corpus, place)
-    if corpus.portraits is None:
+    found, portraits = identity_embeddings(corpus, place).copy(), corpus.load_portraits()
+    if portraits is None:
         return found
-    found = found.copy()
     rows = {key: row for row, key in enumerate(_keys(corpus))}
-    embedded = identity_embeddings(corpus.portraits, place)
-    for key, value in zip(_keys(corpus.portraits), embedded, strict=True):
+    for key, value in zip(_keys(portraits), identity_embeddings(portraits, place), strict=True):
         if key in rows:
             found[rows[key]] = value
     return found

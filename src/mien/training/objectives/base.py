@@ -92,7 +92,8 @@ class BaseObjective(Objective):
         object.__setattr__(self, "_run_unet", torch.compile(self.unet) if self._compile else self.unet)
 
     def _examples(self, corpus: Corpus) -> Examples:
-        return Examples(corpus, self.sources, self.tokenizer, self.text_encoder.config.hidden_size, self.shares)
+        width, portraits = self.text_encoder.config.hidden_size, self.portraits > 0
+        return Examples(corpus, self.sources, self.tokenizer, width, self.shares, portraits=portraits)
 
     def learning_rates(self) -> dict[str, float]:
         """The text encoder knows its words already: a tenth of the rate. Branches, small and new: three times."""

@@ -103,8 +103,9 @@ class FrozenBaseObjective(Objective):
         width, side = self.text_encoder.config.hidden_size, self.unet.config["sample_size"]
         paired = self.templates and "templates" in corpus.arrays  # held-out people may have none: then their own
         return Examples(
-            corpus, self.sources, self._tokenizer, width, self.conditions(), side, paired, self.style, self._second
-        )
+            corpus, self.sources, self._tokenizer, width, self.conditions(), side, paired, self.style, self._second,
+            self.portraits > 0,
+        )  # fmt: skip
 
     def conditions(self) -> tuple[str, ...]:
         """Kinds of the branches whose conditions are wanted."""
