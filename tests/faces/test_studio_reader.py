@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from mien.demo.examples import Examples
 from mien.errors import MissingAsset
-from mien.faces.alignment import STUDIO_CENTRE, STUDIO_RADIUS
+from mien.faces.alignment import STUDIO_CENTRE, STUDIO_RADIUS, studio_matrix, transform_points
 from mien.faces.networks import Detector, IdentityEmbedder, StudioFaceNet
 from mien.faces.reader import FaceReader
 from mien.faces.studio import StudioReader, _without_doubles, sure_word
@@ -23,6 +24,7 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> StudioReader:
     torch.manual_seed(0)
     built = StudioReader(Detector(), StudioFaceNet(classes=CLASSES), IdentityEmbedder())
     points = torch.randn(478, 3) * 0.12 + torch.tensor([*STUDIO_CENTRE, 0.0])
+    points = transform_points(studio_matrix(points[None], 1)[0], points)  # a face that is framed frames itself so again
     with torch.no_grad():
         built.face.points.weight.zero_()
         built.face.points.bias.copy_(points.flatten())
@@ -87,6 +89,23 @@ def test_saved_reader_comes_back(reader: StudioReader, tmp_path: Path) -> None:
 def test_a_face_inside_a_face_is_no_second_face(second: tuple[float, float, float, float], kept: int) -> None:
     faces = [Face("studio", (0.0, 0.0, 100.0, 100.0), 0.9), Face("studio", second, 0.8)]
     assert len(_without_doubles(faces)) == kept
+
+
+@pytest.mark.parametrize("share", [0.45, 0.7, 1.3])
+def test_a_detection_of_the_wrong_size_is_read_as_one_of_the_right_size(share: float) -> None:
+    """Framed once only, a face whose detection was half as large lost its brow, and its hair was read as a hat."""
+    reader = StudioReader.from_pretrained()
+    for person in Examples.load().people:
+        picture = Image.open(person.path).convert("RGB")
+        face = reader.read(picture).face()
+        assert face.attributes is not None and face.attributes["headwear"] == "none", person.name
+        assert face.landmarks is not None
+        low, high = face.landmarks[:, :2].min(0), face.landmarks[:, :2].max(0)
+        (x, y), radius = (low + high) / 2, float((high - low).mean() / 2)
+        again = reader._read_face(picture, [float(x), float(y), radius * share, 0.9])
+        assert again is not None and again.landmarks is not None and again.attributes is not None
+        assert np.linalg.norm((again.landmarks - face.landmarks)[:, :2], axis=1).mean() < 0.02 * picture.width
+        assert again.attributes["headwear"] == "none", person.name
 
 
 @pytest.mark.parametrize(("odds", "told"), [((0.3, 0.7), "stubble"), ((0.45, 0.55), None)])

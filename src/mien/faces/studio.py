@@ -35,6 +35,8 @@ EMBEDDED = Path(__file__).resolve().parents[1] / "assets" / "studio"
 
 SURE = 0.6
 """Least probability of a named attribute that is told (*ours*)."""
+FRAMINGS, SETTLED = 6, 0.03
+"""How often a face is framed anew by its landmarks at most; it is enough once no corner moves by more of the side."""
 
 
 def _tensor(image: Image.Image) -> Tensor:
@@ -43,7 +45,7 @@ def _tensor(image: Image.Image) -> Tensor:
 
 
 class StudioReader:
-    """Find faces, frame each as the studio does, look once to frame it better, then read it.
+    """Find faces, frame each as the studio does, look to frame it better until the frame settles, then read it.
 
     Args:
         detector, face, embedder: the three networks, in float32 and eval mode.
@@ -104,11 +106,14 @@ class StudioReader:
         x, y, radius, score = row
         scale = torch.tensor(STUDIO_RADIUS * size / max(radius, 1e-3))
         matrix = scale_and_shift(scale, torch.tensor(STUDIO_CENTRE) * size - scale * torch.tensor([x, y]))
-        # a detection may be half as large as its face: presence is decided once the face is framed by its landmarks
-        rough = self.face.predict(_tensor(crop_picture(picture, matrix, size)))
-        matrix = studio_matrix(transform_points(invert(matrix), rough["landmarks"][0])[None], size)[0]
-        crop = crop_picture(picture, matrix, size)
-        read = self.face.predict(_tensor(crop))
+        # a detection may be half as large as its face: everything is read once the landmarks frame the face as they did
+        crop, read = self._look(picture, matrix)
+        for _ in range(FRAMINGS):
+            framed = studio_matrix(transform_points(invert(matrix), read["landmarks"][0])[None], size)[0]
+            moved, matrix = _moved(matrix, framed, size), framed
+            crop, read = self._look(picture, matrix)
+            if moved < SETTLED:
+                break
         presence = read["presence"].item()
         if presence < self.threshold:
             return None
@@ -131,6 +136,11 @@ class StudioReader:
             attributes=self._attributes(vector, crop),
         )
 
+    def _look(self, picture: Image.Image, matrix: Tensor) -> tuple[Image.Image, dict[str, Tensor]]:
+        """The crop under a matrix [2, 3], and what the network reads in it."""
+        crop = crop_picture(picture, matrix, self.face.config["size"])
+        return crop, self.face.predict(_tensor(crop))
+
     def attributes(self, image: Picture, landmarks: NDArray[np.float32]) -> dict[str, Any]:
         """Attributes of a face that another reader found, as in `Face`.
 
@@ -151,6 +161,13 @@ class StudioReader:
         words = {name: word for name, word in told.items() if word is not None}
         numbers = {name: float(vector[name][0]) for name in ("skin_tone", "age", "gender")}
         return words | numbers | surroundings(np.asarray(crop))
+
+
+def _moved(before: Tensor, after: Tensor, size: int) -> float:
+    """How far a crop's corner moves at most from one matrix [2, 3] to another, as a share of its side."""
+    corners = torch.tensor([[0.0, 0.0], [size, 0.0], [0.0, size], [size, size]])
+    moved = transform_points(after, transform_points(invert(before), corners)) - corners
+    return moved.norm(dim=1).max().item() / size
 
 
 def sure_word(values: Sequence[str], odds: NDArray[np.float32]) -> str | None:
