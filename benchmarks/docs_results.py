@@ -55,18 +55,20 @@ def _arguments(settings: dict[str, Any]) -> str:
 
 
 def _ledger(ledger: dict[str, Any]) -> str:
-    rows, total = [], 0.0
+    rows, total, minutes = [], 0.0, 0.0
     for name, one in ledger.items():
-        seen = one["pictures"] + (one.get("earlier_pictures") or 0)
-        hours = one["seconds"] / 3600 * seen / one["pictures"]
-        total += hours
-        rows.append([f"`{name}`", f"{seen:,}", f"{one['seconds'] / 60:.0f}", f"{hours:.1f}",
-                     _gaps(one.get("validation") or {})])  # fmt: skip
-    head = ["Preset", "pictures in all", "minutes of the last run", "hours for all at its rate",
-            "validation on held-out people"]  # fmt: skip
-    return (
-        table(head, rows).rstrip() + f"\n\nTogether {total:.1f} hours of one or two processor cores; no GPU was used."
-    )
+        seen, gpu = (
+            one["pictures"] + (one.get("earlier_pictures") or 0),
+            one.get("gpu", {"pictures": 0, "seconds": 0.0}),
+        )
+        hours = one["seconds"] / 3600 * (seen - gpu["pictures"]) / one["pictures"]
+        total, minutes = total + hours, minutes + gpu["seconds"] / 60
+        rows.append([f"`{name}`", f"{seen:,}", f"{gpu['pictures']:,}" if gpu["pictures"] else "-",
+                     f"{one['seconds'] / 60:.0f}", f"{hours:.1f}", _gaps(one.get("validation") or {})])  # fmt: skip
+    head = ["Preset", "pictures in all", "of these on a GPU", "minutes of the last run",
+            "hours for the rest at its rate", "validation on held-out people"]  # fmt: skip
+    cores = f"Together {total:.1f} hours of one or two processor cores and {minutes:.0f} minutes of one GPU (an H100)."
+    return f"{table(head, rows).rstrip()}\n\n{cores}"
 
 
 def _gaps(validation: dict[str, float]) -> str:

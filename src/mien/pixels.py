@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def pictures_to_tensor(pictures: NDArray[np.uint8] | Sequence[Any]) -> Tensor:
+def pictures_to_tensor(pictures: NDArray[np.uint8] | Tensor | Sequence[Any]) -> Tensor:
     """uint8 [N, H, W, 3], or N pictures of one size (PIL or uint8 [H, W, 3]) -> float32 [N, 3, H, W] in [-1, 1]."""
-    if not isinstance(pictures, np.ndarray):
-        pictures = np.stack([np.asarray(picture) for picture in pictures])
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    if not isinstance(pictures, Tensor):
+        if not isinstance(pictures, np.ndarray):
+            pictures = np.stack([np.asarray(picture) for picture in pictures])
+        pictures = torch.from_numpy(np.ascontiguousarray(pictures))
+    return pictures.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def picture_to_tensor(picture: Any) -> Tensor:

@@ -11,6 +11,7 @@ from mien.training.diffusion import (
     noisy,
     studio_scheduler,
     target_of,
+    velocity_of,
     weighted_mse,
 )
 
@@ -27,6 +28,18 @@ def test_weights_are_min_snr() -> None:
 
 def test_all_timesteps_weigh_alike_by_default() -> None:
     assert torch.equal(loss_weights(studio_scheduler(), torch.tensor([0, 500, 999])), torch.ones(3))
+
+
+@pytest.mark.parametrize("kind", ["v_prediction", "epsilon", "sample"])
+@pytest.mark.parametrize("step", [20, 500, 900])
+def test_every_prediction_stands_for_a_velocity(kind: PredictionType, step: int) -> None:
+    scheduler = studio_scheduler(kind)
+    generator = torch.Generator().manual_seed(0)
+    latents, noise = torch.randn(2, 3, 4, 8, 8, generator=generator, dtype=torch.float64)
+    steps = torch.full((3,), step)
+    noised = scheduler.add_noise(latents, noise, steps)
+    found = velocity_of(scheduler, target_of(scheduler, latents, noise, steps), noised, step)
+    torch.testing.assert_close(found, scheduler.get_velocity(latents, noise, steps), rtol=1e-4, atol=1e-4)
 
 
 def test_errors_by_timestep_compare_models_under_the_same_noise() -> None:

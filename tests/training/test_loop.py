@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mien.errors import MienError
 from mien.io import read_json, write_json
 from mien.training.config import TrainConfig, learning_rate
-from mien.training.loop import earlier_pictures, fit, precision
+from mien.training.loop import by_rate, earlier, fit, precision
 from mien.training.objective import Logs, Objective
 from mien.training.state import PowerEMA
 
@@ -161,13 +161,37 @@ def test_a_new_run_starts_from_given_weights_and_a_continued_one_does_not(tmp_pa
 
 def test_the_pictures_of_earlier_runs_are_added_up(tmp_path: Path) -> None:
     write_json(tmp_path / "training.json", {"line": {"pictures": 30, "earlier_pictures": 12}, "other": {"pictures": 5}})
-    assert [earlier_pictures(tmp_path, name) for name in ("line", "other", "third")] == [42, 5, None]
+    assert [earlier(tmp_path, name)["earlier_pictures"] for name in ("line", "other", "third")] == [42, 5, None]
     run = tmp_path / "line"
     write_json(run / "started.json", {"earlier_pictures": 42})
     write_json(run / "config.json", {"name": "line"})
     (run / "log.jsonl").write_text('{"seen": 4, "seconds": 1.0}\n{"seen": 8, "seconds": 2.0}\n')
     (run / "export").mkdir()
-    assert [earlier_pictures(run / "export", name) for name in ("line", "other")] == [50, None]
+    assert [earlier(run / "export", name)["earlier_pictures"] for name in ("line", "other")] == [50, None]
+
+
+def test_what_a_gpu_trained_is_told_apart(tmp_path: Path) -> None:
+    run = tmp_path / "line"
+    (run / "export").mkdir(parents=True)
+    write_json(run / "config.json", {"name": "line"})
+    (run / "log.jsonl").write_text('{"seen": 4, "seconds": 1.5, "validation": {}, "device": "cpu"}\n')
+    assert earlier(run / "export", "line") == {"earlier_pictures": 4}
+    (run / "log.jsonl").write_text('{"seen": 8, "seconds": 2.0, "validation": {}, "device": "cuda"}\n')
+    assert earlier(run / "export", "line") == {"earlier_pictures": 8, "gpu": {"pictures": 8, "seconds": 2.0}}
+    write_json(run / "started.json", {"earlier_pictures": 42, "gpu": {"pictures": 3, "seconds": 1.0}})
+    found = {"earlier_pictures": 50, "gpu": {"pictures": 11, "seconds": 3.0}}
+    assert earlier(run / "export", "line") == found
+    write_json(tmp_path / "training.json", {"line": {"pictures": 2, **found}})
+    assert earlier(tmp_path, "line") == {"earlier_pictures": 52, "gpu": found["gpu"]}
+
+
+def test_parameters_of_one_rate_are_one_group_and_numbered_as_they_are_taken() -> None:
+    values = {name: torch.nn.Parameter(torch.zeros(1)) for name in ("text.a", "unet.b", "text.c", "branch.d")}
+    ordered, groups = by_rate(values, {"text.": 0.1, "branch.": 3.0})
+    assert list(ordered) == ["text.a", "text.c", "unet.b", "branch.d"]
+    assert [group["factor"] for group in groups] == [0.1, 1.0, 3.0]
+    taken = [parameter for group in groups for parameter in group["params"]]
+    assert all(parameter is ordered[name] for parameter, name in zip(taken, ordered, strict=True))
 
 
 @pytest.mark.parametrize(("able", "expected"), [(True, "bf16"), (False, "no")])

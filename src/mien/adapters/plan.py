@@ -38,18 +38,18 @@ class Places(NamedTuple):
         if size is None:
             raise BadInput(f"The grid {self.grid} does not fit the block {block}: give the latent's height and width.")
         sharpness = self.sharpness[block].float()
-        return -0.5 * sharpness[:, None, None] ** 2 * _squared_distances(size, self.tokens).to(sharpness.device)
+        return -0.5 * sharpness[:, None, None] ** 2 * _squared_distances(size, self.tokens, sharpness.device)
 
 
-@lru_cache(maxsize=64)
-def _squared_distances(size: tuple[int, int], side: int) -> Tensor:
+@lru_cache(maxsize=64)  # on the device too: a copy at every call would make a GPU wait
+def _squared_distances(size: tuple[int, int], side: int, device: torch.device) -> Tensor:
     """[h w, side^2]: squared distances of cell centres, the picture's sides being 1."""
 
     def centres(h: int, w: int) -> Tensor:
         y, x = (torch.arange(h) + 0.5) / h, (torch.arange(w) + 0.5) / w
         return torch.stack(torch.meshgrid(y, x, indexing="ij"), -1).flatten(0, 1)
 
-    return (centres(*size)[:, None] - centres(side, side)[None]).pow(2).sum(-1)
+    return (centres(*size)[:, None] - centres(side, side)[None]).pow(2).sum(-1).to(device)
 
 
 class Term(NamedTuple):

@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from mien.pixels import pictures_to_tensor
 
-__all__ = ["pictures_to_tensor", "spread_rows"]
+if TYPE_CHECKING:
+    from mien.data.corpus import Corpus
+
+__all__ = ["Lots", "group_odds", "pictures_to_tensor", "spread_rows"]
+
+_BIRTHDAYS, _BANDS = (30, 45, 60), (0.25, 0.5, 0.75)
+
+
+def group_odds(corpus: Corpus, power: float) -> np.ndarray:
+    """Odds [N] of the rows, share^-power of the group of age and skin tone that the person is in.
+
+    Args:
+        corpus: the pictures.
+        power: 0 leaves all rows alike, 1 makes all groups alike (*ours*): four of age times four of skin tone.
+    """
+    groups = np.digitize(corpus["age"], _BIRTHDAYS) * 4 + np.digitize(corpus["skin_tone"], _BANDS)
+    shares = np.bincount(groups, minlength=16) / len(groups)
+    return shares[groups] ** -power
+
+
+class Lots:
+    """Draws rows with given odds.
+
+    Args:
+        rows: [N] row numbers.
+        odds: [N] of each, in any unit.
+    """
+
+    def __init__(self, rows: np.ndarray, odds: np.ndarray) -> None:
+        self._rows, self._places = rows, np.cumsum(odds)
+
+    def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """``count`` rows, with replacement."""
+        found = np.searchsorted(self._places, rng.random(count) * self._places[-1], side="right")
+        return self._rows[np.minimum(found, len(self._rows) - 1)]
 
 
 def spread_rows(length: int, count: int) -> np.ndarray:

@@ -101,7 +101,8 @@ def errors_by_timestep(
 ) -> dict[int, float]:
     """Mean squared error of ``predict(noised, timesteps)`` at some timesteps, under the same noise at every call.
 
-    The gap between right and shuffled conditions shows how much a model follows them, and at which noise.
+    Whatever the model predicts, the error is that of the velocity it stands for, so that models can be compared. The
+    gap between right and shuffled conditions shows how much a model follows them, and at which noise.
     """
     errors = {}
     for step in timesteps:
@@ -109,9 +110,26 @@ def errors_by_timestep(
         noise = torch.randn(latents.shape, generator=generator, device=latents.device)
         steps = torch.full((len(latents),), step, device=latents.device)
         noised = scheduler.add_noise(latents, noise, steps)
-        target = target_of(scheduler, latents, noise, steps)
-        errors[step] = float((predict(noised, steps).float() - target).pow(2).mean())
+        found = velocity_of(scheduler, predict(noised, steps).float(), noised, step)
+        errors[step] = float((found - scheduler.get_velocity(latents, noise, steps)).pow(2).mean())
     return errors
+
+
+def velocity_of(scheduler: Any, output: Tensor, noised: Tensor, step: int) -> Tensor:
+    """The velocity alpha noise - sigma latents (Salimans & Ho 2022) that an output stands for.
+
+    Args:
+        scheduler: with its prediction type.
+        output: [B, C, h, w], of a model.
+        noised: [B, C, h, w], what the model saw.
+        step: timestep.
+    """
+    kind = scheduler.config["prediction_type"]
+    if kind == "v_prediction":
+        return output
+    alpha = scheduler.alphas_cumprod[step].sqrt().item()
+    sigma = (1 - alpha**2) ** 0.5
+    return (output - sigma * noised) / alpha if kind == "epsilon" else (alpha * noised - output) / sigma
 
 
 def weighted_mse(prediction: Tensor, target: Tensor, weights: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from mien.training.features import (
     portrait_embeddings,
 )
 from mien.training.prompts import Kind, Prompts
+from mien.training.resident import Resident
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
@@ -43,6 +44,7 @@ class Examples:
         second: tokenizer and width of SDXL's second text encoder; batches then hold its token ids and the sizes that
             SDXL is told.
         portraits: faces may be told by portraits, see `portrayed`.
+        device: where batches are wanted.
     """
 
     def __init__(
@@ -57,8 +59,9 @@ class Examples:
         style: str | None = None,
         second: tuple[Any, int] | None = None,
         portraits: bool = False,
+        device: torch.device | str = "cpu",
     ) -> None:
-        self.corpus, self._vae, self._style = corpus, sources.path("vae"), style
+        self.corpus, self._vae, self._style, self._device = corpus, sources.path("vae"), style, torch.device(device)
         vae = base_autoencoder(self._vae)
         self.size = corpus["images"].shape[1] if side is None else side * vae_scale_factor(vae)
         self.latents = latents(corpus, vae, self._vae, self.size, style)
@@ -71,6 +74,12 @@ class Examples:
         self.prompts_2 = None if second is None else Prompts(*second, corpus.captions)
         self.templates = templates
         self._conditions = {kind: self._condition(kind, sources) for kind in kinds if kind != "identity"}
+        self._faces = Resident(self.identity, self._device)
+        self._keep()
+
+    def _keep(self) -> None:
+        """What is drawn, for the device."""
+        self._drawn = Resident(self.latents, self._device), Resident(self.places, self._device)
 
     def portrayed(
         self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray, share: float, rng: np.random.Generator
@@ -103,11 +112,12 @@ class Examples:
         however large it is drawn; (top, left) of the crop, none; (height, width) of the drawn one (Podell et al. 2023,
         sec. 2.2).
         """
+        latents, places = self._drawn
         batch = {
-            "latents": torch.from_numpy(self.latents[rows]).float(),
-            "identity": torch.from_numpy(self.identity[other]).float(),
+            "latents": latents[rows].float(),
+            "identity": self._faces[other].float(),
             "ids": self.prompts.ids(kinds, rows),
-            "places": torch.from_numpy(self.places[rows]).float(),
+            "places": places[rows].float(),
         }
         if self.prompts_2 is None:
             return batch
@@ -126,18 +136,21 @@ class Examples:
         other.size = side * vae_scale_factor(vae)
         other.latents = latents(self.corpus, vae, self._vae, other.size, self._style, beside=True)
         other.places = face_places(self.corpus, side, beside=True)
+        other._keep()
         return other
 
     def condition(self, kind: str, rows: np.ndarray, other: np.ndarray) -> Tensor:
         """What the branch of a kind reads: of pictures ``rows`` [B], or for an identity of ``other`` [B]."""
         if kind == "identity":
-            return torch.from_numpy(self.identity[other]).float()
+            return self._faces[other].float()
         values = self._conditions[kind][rows]
-        return pictures_to_tensor(values) if kind == "landmarks" else torch.from_numpy(values).float()
+        return pictures_to_tensor(values) if kind == "landmarks" else values.float()
 
     def _condition(self, kind: str, sources: Sources) -> Any:
         if kind == "landmarks":
-            return LandmarkPictures(self.corpus, self.size)
+            pictures = LandmarkPictures(self.corpus, self.size)
+            return pictures if pictures.drawn is None else Resident(pictures.drawn, self._device)
         if kind == "emotion":
-            return self.corpus["emotion"]
-        return expression_features(self.corpus, sources.path("expression_encoder"), self.templates)
+            return Resident(self.corpus["emotion"], self._device)
+        features = expression_features(self.corpus, sources.path("expression_encoder"), self.templates)
+        return Resident(features, self._device)

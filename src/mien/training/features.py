@@ -54,8 +54,8 @@ def latents(
         style: the pictures are brought into this style first (`mien.data.restyle`).
         beside: keep them beside those of another size, instead of in their place.
     """
-    own = corpus["images"].shape[1] == size
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    own, device = corpus["images"].shape[1] == size, _device()
+    count = 16 if device == "cpu" else 256  # small batches stay in a processor's cache
     vae = vae.eval().to(device)
 
     def encoded(rows: slice) -> np.ndarray:
@@ -66,8 +66,7 @@ def latents(
         return encode_pictures(vae, pictures.to(device)).half().cpu().numpy()
 
     def compute() -> np.ndarray:
-        # small batches stay in the processor's cache
-        return np.concatenate([encoded(slice(start, start + 16)) for start in range(0, len(corpus), 16)])
+        return np.concatenate([encoded(slice(start, start + count)) for start in range(0, len(corpus), count)])
 
     key = weights_key(folder) + ("" if own else f"-{size}")
     name = "latents" if style is None else f"latents_{style}"  # both are kept
@@ -85,13 +84,13 @@ def identity_embeddings(corpus: Corpus, place: Path) -> np.ndarray:
     from mien.faces.alignment import align_batch
 
     def compute() -> np.ndarray:
-        embedder, side = _embedder(place)
+        embedder, side, device = _embedder(place)
         points = training_landmarks(corpus)
         parts = []
         for start in range(0, len(corpus), 256):
-            pictures = pictures_to_tensor(corpus["images"][start : start + 256])
-            crops = align_batch(pictures, torch.from_numpy(points[start : start + 256]).float(), side)
-            parts.append(embedder(crops).half().numpy())
+            pictures = pictures_to_tensor(corpus["images"][start : start + 256]).to(device)
+            crops = align_batch(pictures, torch.from_numpy(points[start : start + 256]).float().to(device), side)
+            parts.append(embedder(crops).half().cpu().numpy())
         return np.concatenate(parts)
 
     return corpus.cached("identity", weights_key(place), compute)
@@ -121,13 +120,17 @@ def _keys(corpus: Corpus) -> list[tuple[int, int]]:
     return list(zip(corpus["person"].tolist(), corpus["picture"].tolist(), strict=True))
 
 
-def _embedder(place: Path) -> tuple[Callable[[torch.Tensor], torch.Tensor], int]:
-    """Aligned crops [B, 3, S, S] in [-1, 1] -> embeddings [B, 512], L2 norm 1; and S."""
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _embedder(place: Path) -> tuple[Callable[[torch.Tensor], torch.Tensor], int, str]:
+    """Aligned crops [B, 3, S, S] in [-1, 1] -> embeddings [B, 512], L2 norm 1; S; and where crops are wanted."""
     if place.is_dir():
         from mien.faces.alignment import CROP
         from mien.faces.networks import IdentityEmbedder
 
-        return IdentityEmbedder.from_pretrained(place).float().eval(), CROP
+        return IdentityEmbedder.from_pretrained(place).float().eval().to(_device()), CROP, _device()
     from mien.faces.onnx import OnnxModel
 
     network = OnnxModel(place)
@@ -136,7 +139,7 @@ def _embedder(place: Path) -> tuple[Callable[[torch.Tensor], torch.Tensor], int]
         (values,) = network(crops.numpy()).values()
         return torch.nn.functional.normalize(torch.from_numpy(values), dim=-1)
 
-    return embed, ARCFACE_SIZE
+    return embed, ARCFACE_SIZE, "cpu"
 
 
 def training_landmarks(corpus: Corpus, rows: np.ndarray | slice = _ALL) -> np.ndarray:
@@ -216,7 +219,7 @@ def expression_features(corpus: Corpus, folder: Path, templates: bool = False) -
     points = corpus["template_landmarks"].astype(np.float32) if templates else training_landmarks(corpus)
 
     def compute() -> np.ndarray:
-        encoder = base_expression_encoder(folder).to("cuda" if torch.cuda.is_available() else "cpu")
+        encoder = base_expression_encoder(folder).to(_device())
         size = getattr(encoder.config, "image_size", None)  # CLIP's own; photographs are filtered on the way there
         parts = []
         for start in range(0, len(corpus), 256):

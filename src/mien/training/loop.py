@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from torch import nn
 
 from mien.io import read_json, write_json
 from mien.training.config import TrainConfig, learning_rate
@@ -69,23 +70,18 @@ def fit(
         objective.prepare(corpus, folder)
     if start_from is not None and not (folder / FILE).exists():
         objective.start_from(start_from)
-        write_json(folder / "started.json", {"earlier_pictures": earlier_pictures(start_from, config.name)})
-    parameters = objective.trained()
-    factors = objective.learning_rates()
-    groups = [
-        {"params": [p], "factor": next((f for prefix, f in factors.items() if name.startswith(prefix)), 1.0)}
-        for name, p in parameters.items()
-    ]  # one group a parameter keeps the order of names, on which the state on disk relies
+        write_json(folder / "started.json", earlier(start_from, config.name))
+    parameters, groups = by_rate(objective.trained(), objective.learning_rates())
     plain = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True)
     ema = PowerEMA(parameters, config.ema)
     counters = load_state(folder, parameters, ema, plain, objective.kept()) or {"seen": 0, "step": 0, "seconds": 0.0}
     module = accelerator.prepare_model(objective)  # one process: the objective itself; several: wrapped for DDP
     optimizer = accelerator.prepare_optimizer(plain)
     start, last_save, running = time.monotonic(), time.monotonic(), {}
-    earlier, world, rank = counters["seconds"], accelerator.num_processes, accelerator.process_index
+    before, world, rank = counters["seconds"], accelerator.num_processes, accelerator.process_index
 
     def seconds() -> float:
-        return earlier + time.monotonic() - start
+        return before + time.monotonic() - start
 
     def checkpoint() -> None:
         counters["seconds"] = seconds()
@@ -143,24 +139,48 @@ def fit(
         with torch.no_grad():
             values |= objective.validate(corpus)
             objective.export(folder / "export")
-        note(counters["seconds"], {"validation": values})
+        note(counters["seconds"], {"validation": values, "device": accelerator.device.type})
         ema.swap(parameters)
     return {"seen": counters["seen"], "finished": counters["seen"] >= config.pictures, "logs": values}
 
 
-def earlier_pictures(folder: Path, name: str) -> int | None:
-    """How many pictures weights have seen in the stage ``name``; None where nobody knows.
+def by_rate(
+    parameters: dict[str, nn.Parameter], factors: dict[str, float]
+) -> tuple[dict[str, nn.Parameter], list[dict[str, Any]]]:
+    """Parameters in the order in which the optimizer numbers them, and its groups, one a rate.
+
+    Few groups: an optimizer takes each by itself, and hundreds make a GPU wait.
+
+    Args:
+        parameters: by name.
+        factors: on the learning rate, by prefix of the names; 1 for the rest.
+    """
+    groups: dict[float, dict[str, nn.Parameter]] = {}
+    for name, parameter in parameters.items():
+        factor = next((factor for prefix, factor in factors.items() if name.startswith(prefix)), 1.0)
+        groups.setdefault(factor, {})[name] = parameter
+    ordered = {name: parameter for group in groups.values() for name, parameter in group.items()}
+    return ordered, [{"params": [*group.values()], "factor": factor} for factor, group in groups.items()]
+
+
+def earlier(folder: Path, name: str) -> dict[str, Any]:
+    """What weights have behind them in the stage ``name``.
 
     Args:
         folder: a published model with its ledger, or the export of a run.
         name: of the stage.
+
+    Returns:
+        ``earlier_pictures``, None where nobody knows; ``gpu``, where one trained some of it, as in :func:`entry_of`.
     """
     ledger = read_json(folder / "training.json") if (folder / "training.json").exists() else {}
     if folder.name == "export" and folder.parent.name == name:
         ledger = {name: entry_of(folder.parent)}
     if name not in ledger:
-        return None
-    return ledger[name]["pictures"] + (ledger[name].get("earlier_pictures") or 0)
+        return {"earlier_pictures": None}
+    one = ledger[name]
+    seen = {"earlier_pictures": one["pictures"] + (one.get("earlier_pictures") or 0)}
+    return seen | ({"gpu": one["gpu"]} if "gpu" in one else {})
 
 
 def precision(config: TrainConfig) -> str:

@@ -44,5 +44,8 @@ class Prompts:
 
     def ids(self, kinds: np.ndarray, rows: np.ndarray) -> Tensor:
         """Token ids [B, L] of pictures ``rows`` [B] under prompts of ``kinds`` [B]."""
-        pairs = zip(kinds.tolist(), rows.tolist(), strict=True)
-        return torch.stack([self._ids[Kind(k)][r if k in (Kind.CAPTION, Kind.BOTH) else 0] for k, r in pairs])
+        found = torch.empty(len(rows), self._ids[Kind.EMPTY].shape[1], dtype=torch.int64)
+        for kind, ids in self._ids.items():
+            here = torch.from_numpy(kinds == kind)
+            found[here] = ids[torch.from_numpy(rows)[here]] if kind in (Kind.CAPTION, Kind.BOTH) else ids[0]
+        return found

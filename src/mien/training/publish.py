@@ -89,12 +89,21 @@ def _merge(export: Path, folder: Path) -> None:
 
 
 def entry_of(run: Path) -> dict[str, Any]:
-    """What the ledger says of a run: pictures, seconds, the last validation, settings, and pictures of earlier runs."""
-    last, validation = {}, {}
+    """What the ledger says of a run: pictures, seconds, the last validation, settings, and pictures of earlier runs.
+
+    Under ``gpu`` the pictures and seconds, of this run and those before it, that were a GPU's.
+    """
+    last, validation, device = {}, {}, "cpu"
     for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         last, validation = record, record.get("validation", validation)
+        device = record.get("device", device)
     started = read_json(run / "started.json") if (run / "started.json").exists() else {}
+    if device == "cuda":
+        before = started.get("gpu", {"pictures": 0, "seconds": 0.0})
+        started["gpu"] = {
+            key: before[key] + last[other] for key, other in (("pictures", "seen"), ("seconds", "seconds"))
+        }
     return started | {
         "pictures": last["seen"],
         "seconds": last["seconds"],

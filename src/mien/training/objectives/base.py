@@ -15,7 +15,7 @@ from mien.adapters import Injection, preset_branch
 from mien.adapters.plan import spread
 from mien.models.text import encode_ids
 from mien.models.unet import build_unet
-from mien.training.batches import spread_rows
+from mien.training.batches import Lots, group_odds, spread_rows
 from mien.training.diffusion import PredictionType, diffusion_loss, errors_by_timestep, studio_scheduler
 from mien.training.examples import Examples
 from mien.training.export import save_branch
@@ -44,6 +44,8 @@ class BaseObjective(Objective):
         portraits: share of the prompts whose face embedding is of the picture's portrait instead of another picture of
             the person, half as many beside a caption, see :meth:`Examples.portrayed`.
         branches: kind of branch -> share of the rows in which it is in place; kinds as in :class:`Branch`.
+        unet: changes of the UNet's configuration, for models of another size (:func:`build_unet`).
+        balance: how far groups of age and skin tone are drawn alike, see :func:`group_odds`.
         compile: compile the UNet (minutes of start on a CPU; worth it for runs of many hours).
         prediction_type: of the noise schedule.
         gamma: see :func:`loss_weights`.
@@ -59,6 +61,8 @@ class BaseObjective(Objective):
         photo_like: float = 0.7,
         portraits: float = 0.0,
         branches: dict[str, float] | None = None,
+        unet: dict[str, Any] | None = None,
+        balance: float = 0.0,
         compile: bool = False,
         prediction_type: PredictionType = "v_prediction",
         gamma: float | None = None,
@@ -68,11 +72,11 @@ class BaseObjective(Objective):
         self.sources = sources
         self.mixture, self.photo_like, self.portraits = np.asarray(mixture), photo_like, portraits
         self.scheduler, self.gamma, self.emphasis = studio_scheduler(prediction_type), gamma, emphasis
-        self.unet = build_unet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.shares = branches or {}
+        self.unet = build_unet(**(unet or {})).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.shares, self.balance = branches or {}, balance
         together = {kind: preset_branch(self.unet, "studio", kind) for kind in self.shares}
         self.branches = nn.ModuleDict(together)
-        self.injection = Injection(self.unet, together, attention="explicit")
+        self.injection = Injection(self.unet, together)
         self._compile = compile
         self.tokenizer: Any = None
 
@@ -87,13 +91,16 @@ class BaseObjective(Objective):
         )
         self.text_encoder = text_encoder.float().to(self.unet.device)
         self.examples = self._examples(corpus)
-        self._photo_rows = np.nonzero(photo_like_rows(corpus))[0]
+        odds, photographs = group_odds(corpus, self.balance), np.nonzero(photo_like_rows(corpus))[0]
+        self._rows, self._photo_rows = Lots(np.arange(len(corpus)), odds), Lots(photographs, odds[photographs])
         # Not a submodule: the compiled wrapper shares the UNet's parameters.
         object.__setattr__(self, "_run_unet", torch.compile(self.unet) if self._compile else self.unet)
 
     def _examples(self, corpus: Corpus) -> Examples:
         width, portraits = self.text_encoder.config.hidden_size, self.portraits > 0
-        return Examples(corpus, self.sources, self.tokenizer, width, self.shares, portraits=portraits)
+        return Examples(
+            corpus, self.sources, self.tokenizer, width, self.shares, portraits=portraits, device=self.unet.device
+        )
 
     def learning_rates(self) -> dict[str, float]:
         """The text encoder knows its words already: a tenth of the rate. Branches, small and new: three times."""
@@ -102,12 +109,12 @@ class BaseObjective(Objective):
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Rows by kind of prompt; the identity embedding is of another picture of the person, or of a portrait."""
         kinds = rng.choice(4, size, p=self.mixture)
-        rows = rng.integers(0, len(corpus), size)
+        rows = self._rows.draw(rng, size)
         # At least one row of each: a parameter without gradient would stop a run of several processes.
         present = {kind: rng.permutation(size) < max(1, round(share * size)) for kind, share in self.shares.items()}
         alone = ~np.any([np.zeros(size, bool), *present.values()], axis=0)
         ahead = (kinds == Kind.IDENTITY) & alone & (rng.random(size) < self.photo_like)
-        rows[ahead] = rng.choice(self._photo_rows, ahead.sum())
+        rows[ahead] = self._photo_rows.draw(rng, ahead.sum())
         other = self.examples.portrayed(rows, corpus.same_person(rows, rng), kinds, self.portraits, rng)
         return self._gather(self.examples, rows, other, kinds, present)
 

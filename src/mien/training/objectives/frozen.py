@@ -77,7 +77,8 @@ class FrozenBaseObjective(Objective):
         if checkpointing:
             self.unet.enable_gradient_checkpointing()
         # without flash kernels the backward of the processor's fused attention is a third of a step (DESIGN section 3)
-        self.attention: AttentionKind = "explicit" if self.sizes == "studio" else "auto"
+        explicit = self.sizes == "studio" and not torch.cuda.is_available()
+        self.attention: AttentionKind = "explicit" if explicit else "auto"
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Everything frozen is computed once."""
@@ -104,7 +105,7 @@ class FrozenBaseObjective(Objective):
         paired = self.templates and "templates" in corpus.arrays  # held-out people may have none: then their own
         return Examples(
             corpus, self.sources, self._tokenizer, width, self.conditions(), side, paired, self.style, self._second,
-            self.portraits > 0,
+            self.portraits > 0, self.unet.device,
         )  # fmt: skip
 
     def conditions(self) -> tuple[str, ...]:
