@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -33,7 +35,7 @@ def test_all_timesteps_weigh_alike_by_default() -> None:
 @pytest.mark.parametrize("kind", ["v_prediction", "epsilon", "sample"])
 @pytest.mark.parametrize("step", [20, 500, 900])
 def test_every_prediction_stands_for_a_velocity(kind: PredictionType, step: int) -> None:
-    scheduler = studio_scheduler(kind)
+    scheduler: Any = studio_scheduler(kind)
     generator = torch.Generator().manual_seed(0)
     latents, noise = torch.randn(2, 3, 4, 8, 8, generator=generator, dtype=torch.float64)
     steps = torch.full((3,), step)

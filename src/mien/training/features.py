@@ -130,7 +130,8 @@ def _embedder(place: Path) -> tuple[Callable[[torch.Tensor], torch.Tensor], int,
         from mien.faces.alignment import CROP
         from mien.faces.networks import IdentityEmbedder
 
-        return IdentityEmbedder.from_pretrained(place).float().eval().to(_device()), CROP, _device()
+        embedder: Any = IdentityEmbedder.from_pretrained(place).float().eval()
+        return embedder.to(_device()), CROP, _device()
     from mien.faces.onnx import OnnxModel
 
     network = OnnxModel(place)
