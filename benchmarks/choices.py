@@ -117,7 +117,12 @@ def main(
     corpus.held_out = Corpus.load(held_out or cache / "studio-heldout")
     settings = {"pictures": pictures, "batch": batch, "lr": lr, "warmup": pictures // 10}
     asked = {"settings": settings, "train_pictures": len(corpus), "train_people": corpus.people}
-    done: dict[str, Any] = read_json(output).get("arms", {}) if output.exists() else {}
+    done: dict[str, Any] = {}
+    if output.exists():
+        kept = read_json(output)
+        done = kept.pop("arms")
+        if kept != asked:
+            raise typer.BadParameter(f"{output} holds arms of other settings or pictures: give another file with -o.")
     for arm in only or ARMS:
         if arm in done or (minutes is not None and time.monotonic() - started > minutes * 60):
             continue

@@ -57,17 +57,15 @@ def _arguments(settings: dict[str, Any]) -> str:
 def _ledger(ledger: dict[str, Any]) -> str:
     rows, total, minutes = [], 0.0, 0.0
     for name, one in ledger.items():
-        seen, gpu = (
-            one["pictures"] + (one.get("earlier_pictures") or 0),
-            one.get("gpu", {"pictures": 0, "seconds": 0.0}),
-        )
+        seen = one["pictures"] + (one.get("earlier_pictures") or 0)
+        gpu = one.get("gpu", {"pictures": 0, "seconds": 0.0})
         hours = one["seconds"] / 3600 * (seen - gpu["pictures"]) / one["pictures"]
         total, minutes = total + hours, minutes + gpu["seconds"] / 60
         rows.append([f"`{name}`", f"{seen:,}", f"{gpu['pictures']:,}" if gpu["pictures"] else "-",
                      f"{one['seconds'] / 60:.0f}", f"{hours:.1f}", _gaps(one.get("validation") or {})])  # fmt: skip
     head = ["Preset", "pictures in all", "of these on a GPU", "minutes of the last run",
             "hours for the rest at its rate", "validation on held-out people"]  # fmt: skip
-    cores = f"Together {total:.1f} hours of one or two processor cores and {minutes:.0f} minutes of one GPU (an H100)."
+    cores = f"Together {total:.1f} hours of one or two processor cores and {minutes:.0f} minutes of one GPU."
     return f"{table(head, rows).rstrip()}\n\n{cores}"
 
 

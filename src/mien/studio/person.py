@@ -15,6 +15,8 @@ from mien.studio.rope_styles import rope_style
 from mien.studio.vectors import smoothstep
 
 SHAPE_SIZE: Final = 100
+BIRTHDAYS: Final = (30, 45, 60)
+"""Where one group of age ends and the next begins, for who is drawn and for who is compared (*ours*)."""
 
 HAIR_LENGTHS: Final[dict[str, str]] = {
     "bald": "bald",
@@ -169,7 +171,7 @@ class Person:
     @property
     def skin_band(self) -> int:
         """Skin tone in four equal bands, 0 palest .. 3 darkest."""
-        return _skin_band(self.skin_tone)
+        return skin_band(self.skin_tone)
 
     @property
     def hair_length(self) -> str:
@@ -189,7 +191,7 @@ def sample_person(seed: int) -> Person:
     gender = float(np.clip(rng.choice((-0.72, 0.72)) + 0.2 * rng.normal(), -1.0, 1.0))
     age = float(np.clip(18.0 + 62.0 * rng.beta(1.2, 2.0), 18.0, 80.0))
     tone = float(rng.random())
-    band = _skin_band(tone)
+    band = skin_band(tone)
     skin = palette.scaled(
         palette.skin_color(tone), 1.0, 1.0 + 0.025 * float(rng.normal()), 1.0 + 0.05 * float(rng.normal())
     )
@@ -233,7 +235,8 @@ def sample_person(seed: int) -> Person:
     )
 
 
-def _skin_band(tone: float) -> int:
+def skin_band(tone: float) -> int:
+    """A skin tone 0 (palest) .. 1 (darkest) in four equal bands, 0 palest .. 3 darkest."""
     return min(int(tone * 4.0), 3)
 
 

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.pixels import pictures_to_tensor
+from mien.studio.person import BIRTHDAYS, skin_band
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
 
 __all__ = ["Lots", "group_odds", "pictures_to_tensor", "spread_rows"]
-
-_BIRTHDAYS, _BANDS = (30, 45, 60), (0.25, 0.5, 0.75)
 
 
 def group_odds(corpus: Corpus, power: float) -> np.ndarray:
@@ -23,7 +22,7 @@ def group_odds(corpus: Corpus, power: float) -> np.ndarray:
         corpus: the pictures.
         power: 0 leaves all rows alike, 1 makes all groups alike (*ours*): four of age times four of skin tone.
     """
-    groups = np.digitize(corpus["age"], _BIRTHDAYS) * 4 + np.digitize(corpus["skin_tone"], _BANDS)
+    groups = np.digitize(corpus["age"], BIRTHDAYS) * 4 + [skin_band(tone) for tone in corpus["skin_tone"]]
     shares = np.bincount(groups, minlength=16) / len(groups)
     return shares[groups] ** -power
 

@@ -148,8 +148,7 @@ class Examples:
 
     def _condition(self, kind: str, sources: Sources) -> Any:
         if kind == "landmarks":
-            pictures = LandmarkPictures(self.corpus, self.size)
-            return pictures if pictures.drawn is None else Resident(pictures.drawn, self._device)
+            return LandmarkPictures(self.corpus, self.size, self._device)
         if kind == "emotion":
             return Resident(self.corpus["emotion"], self._device)
         features = expression_features(self.corpus, sources.path("expression_encoder"), self.templates)

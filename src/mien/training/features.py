@@ -15,6 +15,7 @@ from mien.io import in_processes, sha256_of
 from mien.pipelines.autoencoders import encode_pictures
 from mien.pipelines.features import expression_features as encoded
 from mien.pixels import pictures_to_tensor
+from mien.training.resident import Resident
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
@@ -180,15 +181,18 @@ class LandmarkPictures:
     Args:
         corpus: the pictures.
         size: side S.
+        device: where small ones are wanted.
     """
 
-    def __init__(self, corpus: Corpus, size: int) -> None:
+    def __init__(self, corpus: Corpus, size: int, device: torch.device) -> None:
         self.size = size
         self.points = training_landmarks(corpus) * (size / corpus["images"].shape[1])
-        self.drawn = corpus.cached("landmark_pictures", self._key(corpus), self._all) if size <= KEPT_SIZE else None
+        self._drawn = None
+        if size <= KEPT_SIZE:
+            self._drawn = Resident(corpus.cached("landmark_pictures", self._key(corpus), self._all), device)
 
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        return _draw(self.points[rows], self.size) if self.drawn is None else self.drawn[rows]
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray | torch.Tensor:
+        return _draw(self.points[rows], self.size) if self._drawn is None else self._drawn[rows]
 
     def _key(self, corpus: Corpus) -> str:
         return f"v1-{len(corpus)}" + ("" if corpus["images"].shape[1] == self.size else f"-{self.size}")

@@ -99,14 +99,12 @@ def entry_of(run: Path) -> dict[str, Any]:
         last, validation = record, record.get("validation", validation)
         device = record.get("device", device)
     started = read_json(run / "started.json") if (run / "started.json").exists() else {}
+    spent = {"pictures": last["seen"], "seconds": last["seconds"]}
     if device == "cuda":
-        before = started.get("gpu", {"pictures": 0, "seconds": 0.0})
-        started["gpu"] = {
-            key: before[key] + last[other] for key, other in (("pictures", "seen"), ("seconds", "seconds"))
-        }
+        before = started.get("gpu", {})
+        started["gpu"] = {key: before.get(key, 0) + value for key, value in spent.items()}
     return started | {
-        "pictures": last["seen"],
-        "seconds": last["seconds"],
+        **spent,
         "validation": validation,
         "config": read_json(run / "config.json"),
     }

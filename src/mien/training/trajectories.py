@@ -81,7 +81,7 @@ def asked(examples: Examples, setting: Setting, rows: np.ndarray, other: np.ndar
     if setting.prompt in (Kind.CAPTION, Kind.BOTH):
         found["prompt"] = [examples.corpus.captions[row] for row in rows]
     if setting.by_branch or setting.prompt in (Kind.IDENTITY, Kind.BOTH):
-        found["identity"] = torch.from_numpy(examples.identity[other]).float()
+        found["identity"] = examples.condition("identity", rows, other)
     return found | {"identity_mode": "branch" if setting.by_branch else "prompt"}
 
 

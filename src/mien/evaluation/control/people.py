@@ -10,7 +10,7 @@ from typing import Final
 from mien.errors import BadInput
 from mien.evaluation.control.settings import FIRST_PERSON, FIRST_TARGET
 from mien.studio.caption_words import noun
-from mien.studio.person import Person, sample_person
+from mien.studio.person import BIRTHDAYS, Person, sample_person
 
 GROUPINGS: Final[dict[str, tuple[str, ...]]] = {
     "skin": ("band 0", "band 1", "band 2", "band 3"),
@@ -22,12 +22,10 @@ GROUPINGS: Final[dict[str, tuple[str, ...]]] = {
 Cell = tuple[str, ...]
 """A group of each of `GROUPINGS`, in their order."""
 
-_BIRTHDAYS = (30, 45, 60)
-
 
 def groups_of(person: Person) -> Cell:
     """The group of each of `GROUPINGS` that a person is in."""
-    older = sum(person.age >= birthday for birthday in _BIRTHDAYS)
+    older = sum(person.age >= birthday for birthday in BIRTHDAYS)
     gender = noun({"gender": person.gender}).replace("person", "in between")
     return GROUPINGS["skin"][person.skin_band], GROUPINGS["age"][older], gender
 
