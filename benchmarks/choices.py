@@ -1,10 +1,13 @@
 """What does each choice in the base's training do? One change an arm, from nothing, all with one budget.
 
     python benchmarks/choices.py --data FOLDER --held-out FOLDER    # results/choices.json, and a table
+    python benchmarks/choices.py --half --pictures 20000 --batch 32 --only even --only alone    # some arms, smaller
 
-For a GPU: on two processor cores one arm takes an hour and more.
+On two processor cores one arm takes an hour and more; with ``--half`` every UNet is half as wide, which is for such a
+machine: choices are compared on a small model in place of the one that ships.
 Errors are of the velocity, on held-out people: whatever an arm predicts and however it weighs its loss, they compare.
-The same command goes on where it was interrupted.
+The same command goes on where it was interrupted; arms may be trained side by side, by commands with each their own
+``--only``.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Annotated, Any, Final
 import torch
 import typer
 
+from mien.adapters import unet_config
 from mien.data.corpus import Corpus
 from mien.evaluation.control.report import table
 from mien.io import cache_folder, read_json, write_json
@@ -46,6 +50,7 @@ ARMS: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any]]]] = {
     "sample": ("predicts the latents", {"prediction_type": "sample"}, {}),
     "min-snr": ("min-SNR weights, gamma 5", {"gamma": 5.0}, {}),
     "even": ("the face weighs as the rest", {"emphasis": 0.0}, {}),
+    "no-likeness": ("no term of the person or of the expression", {"likeness": (0.0, 0.0)}, {}),
     "alone": ("no branch is trained along", {"branches": {}}, {}),
     "no-portraits": ("faces are told by other pictures", {"portraits": 0.0}, {}),
     "captions": ("captions in six of ten prompts", {"mixture": (0.6, 0.15, 0.15, 0.1)}, {}),
@@ -60,13 +65,24 @@ ARMS: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any]]]] = {
 """Arm -> what is changed, options of the objective, other settings."""
 WAYS = ("caption", "identity", "landmarks", "emotion")
 STEPS = (900, 600, 300)
+MEASURED = "measured.json"
 
 
-def measure(arm: str, corpus: Corpus, runs: Path, settings: dict[str, Any]) -> dict[str, Any]:
+def halved(unet: dict[str, Any]) -> dict[str, Any]:
+    """Changes of the UNet's configuration that make it half as wide, with as many heads and groups half as large."""
+    shape = unet_config("studio") | unet
+    widths = [width // 2 for width in shape["block_out_channels"]]
+    return unet | {"block_out_channels": widths, "norm_num_groups": shape.get("norm_num_groups", 32) // 2}
+
+
+def measure(arm: str, corpus: Corpus, runs: Path, settings: dict[str, Any], half: bool) -> dict[str, Any]:
     """Train one arm and look at it on held-out people."""
     _, options, other = ARMS[arm]
     preset = resolve("studio-base", settings | other)
-    config = preset.model_copy(update={"options": preset.options | options, "name": arm})
+    options = preset.options | options
+    if half:
+        options["unet"] = halved(options.get("unet", {}))
+    config = preset.model_copy(update={"options": options, "name": arm})
     torch.manual_seed(config.seed)
     objective = build_objective(config, runs)
     start = time.monotonic()
@@ -76,6 +92,21 @@ def measure(arm: str, corpus: Corpus, runs: Path, settings: dict[str, Any]) -> d
         "seconds": round(time.monotonic() - start, 1),
         "validation": validation,
     }
+
+
+def kept(runs: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """What was measured already, by arm.
+
+    Raises:
+        typer.BadParameter: if it was with other settings or pictures.
+    """
+    found = {}
+    for arm in ARMS:
+        if (file := runs / arm / MEASURED).exists():
+            found[arm] = read_json(file)
+            if found[arm].pop("asked") != asked:
+                raise typer.BadParameter(f"{file} was measured with other settings or pictures: give another --runs.")
+    return found
 
 
 def summary(one: dict[str, Any]) -> dict[str, float | None]:
@@ -106,6 +137,7 @@ def main(
     pictures: Annotated[int, typer.Option(help="Budget of each arm.")] = 150_000,
     batch: int = 256,
     lr: float = 1.5e-3,
+    half: Annotated[bool, typer.Option("--half", help="Every UNet half as wide.")] = False,
     only: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(ARMS)}; repeat.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The JSON file.")] = RESULT,
     runs: Annotated[Path | None, typer.Option(help="Where the runs are kept.")] = None,
@@ -116,17 +148,15 @@ def main(
     corpus = Corpus.load(data or cache / "studio-train")
     corpus.held_out = Corpus.load(held_out or cache / "studio-heldout")
     settings = {"pictures": pictures, "batch": batch, "lr": lr, "warmup": pictures // 10}
-    asked = {"settings": settings, "train_pictures": len(corpus), "train_people": corpus.people}
-    done: dict[str, Any] = {}
-    if output.exists():
-        kept = read_json(output)
-        done = kept.pop("arms")
-        if kept != asked:
-            raise typer.BadParameter(f"{output} holds arms of other settings or pictures: give another file with -o.")
+    asked = {"settings": settings, "half": half, "train_pictures": len(corpus), "train_people": corpus.people}
+    runs = runs or cache / "choices"
+    done = kept(runs, asked)
     for arm in only or ARMS:
         if arm in done or (minutes is not None and time.monotonic() - started > minutes * 60):
             continue
-        done[arm] = {"told": ARMS[arm][0]} | measure(arm, corpus, runs or cache / "choices", settings)
+        found = {"told": ARMS[arm][0]} | measure(arm, corpus, runs, settings, half)
+        write_json(runs / arm / MEASURED, found | {"asked": asked})
+        done = kept(runs, asked)
         write_json(output, asked | {"arms": done})
     typer.echo(told(done))
 

@@ -34,10 +34,18 @@ METRICS = (
 )  # fmt: skip
 
 
-def measured(base: str, kit: Path | None, people: int, targets: int, each: int) -> dict[str, Any]:
-    """The report, of pictures in the fast mode, steered as `mien generate` does without words."""
+def measured(arms: dict[str, dict[str, Any]], kit: Path | None, people: int, targets: int, each: int) -> dict[str, Any]:
+    """The report, of pictures in the fast mode, steered as `mien generate` does without words.
+
+    Args:
+        arms: name -> what is changed of the spec.
+        kit: the face kit's file.
+        people: how many.
+        targets: how many.
+        each: targets of each person.
+    """
     spec = load_spec("embedded-fast")
-    specs = {name: spec.model_copy(update={"base": base, "guidance": weights}) for name, weights in ARMS.items()}
+    specs = {name: spec.model_copy(update=changes) for name, changes in arms.items()}
     settings = preset_of("control").settings(people, targets, each, development=True)
     models = load_models(specs, settings, kit)
     return evaluate("control", settings, models, cache_folder() / "benchmarks" / "control", bar=bar)[0]
@@ -58,7 +66,8 @@ def main(
 ) -> None:
     """Draw, measure, write."""
     if not table:
-        write_json(RESULT, measured(base, facekit, people, targets, each) | {"arms": ARMS})
+        arms = {name: {"base": base, "guidance": weights} for name, weights in ARMS.items()}
+        write_json(RESULT, measured(arms, facekit, people, targets, each) | {"arms": ARMS})
     for page, told in tables(read_json(RESULT)).items():
         with atomic_path(page) as path:
             path.write_text(with_table(page.read_text(encoding="utf-8"), *told), encoding="utf-8")

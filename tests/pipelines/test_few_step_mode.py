@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from mien.errors import BadInput, ConfigError, MissingAsset
 from mien.pipelines import PortraitPipeline, few_step
-from mien.pipelines.few_step import FILE, FewStep, Folded, is_few_step, read_few_step, save_few_step, truncated
+from mien.pipelines.few_step import FILE, FewStep, Folded, is_few_step, read_few_step, save_few_step, truncated, widened
 from tests.tiny import tiny_condition, tiny_pipeline, tiny_unet
 
 SETTINGS = FewStep(steps=3, guidance={"text": 2.5, "identity": 4.0, "landmarks": 2.0, "emotion": 2.0})
@@ -188,6 +188,20 @@ def test_a_lower_rank_is_the_best_one() -> None:
             assert len(down) == min(rank, 3) and down.shape[1:] == tensors[f"{layer}.lora_A.weight"].shape[1:]
             left = (up.flatten(1) @ down.flatten(1) - whole).norm()
             torch.testing.assert_close(left, strength[rank:].norm(), atol=1e-3, rtol=1e-3)
+
+
+def test_a_lora_begins_one_of_a_larger_rank() -> None:
+    small, large = (tiny_lora(tiny_unet(), rank=rank) for rank in (1, 3))
+    found = widened(small, large)
+    for layer in (CONVOLUTION, LINEAR):
+        down, up = found[f"{layer}.lora_A.weight"], found[f"{layer}.lora_B.weight"]
+        before = small[f"{layer}.lora_B.weight"].flatten(1) @ small[f"{layer}.lora_A.weight"].flatten(1)
+        torch.testing.assert_close(up.flatten(1) @ down.flatten(1), before)
+        assert torch.equal(down[1:], large[f"{layer}.lora_A.weight"][1:])
+    with pytest.raises(ConfigError, match="have rank 3 and shape"):
+        widened(large, small)
+    with pytest.raises(ConfigError, match="other layers"):
+        widened({name: value for name, value in small.items() if LINEAR not in name}, large)
 
 
 def test_files_that_are_something_else(tmp_path: Path) -> None:

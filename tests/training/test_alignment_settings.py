@@ -121,8 +121,8 @@ def test_heads_from_files_train_the_same_parts(base: Path, shared: Path, plain: 
     heads = {"identity_head": str(iresnet(base / "arcface.onnx"))}
     heads["expression_head"] = str(shared / "models" / "face_landmarker.task")
     made = objective(base, decode="face", checkpointing=True, **heads)
-    assert isinstance(made.embedder, OneOutput) and made.crop == 112
-    assert isinstance(made.reader, TorchFaceLandmarker)
+    assert isinstance(made.heads.embedder, OneOutput) and made.heads.crop == 112
+    assert isinstance(made.heads.reader, TorchFaceLandmarker)
     loss, gradients, _ = step(made, base)
     assert torch.isfinite(loss) and gradients.keys() == plain[1].keys()
     assert all(bool(torch.isfinite(grad).all()) for grad in gradients.values())
@@ -133,7 +133,11 @@ def test_heads_from_files_train_the_same_parts(base: Path, shared: Path, plain: 
             setattr(made, name, value)
         moved = step(made, base)[1]
         assert apart(gradients, moved) > 0.5
-    assert all(not parameter.requires_grad for part in (made.embedder, made.reader) for parameter in part.parameters())
+    assert all(
+        not parameter.requires_grad
+        for part in (made.heads.embedder, made.heads.reader)
+        for parameter in part.parameters()
+    )
 
 
 def test_landmarks_are_in_pixels_of_the_bases_pictures(base: Path) -> None:

@@ -416,14 +416,15 @@ def alignment(trained: Path) -> Any:
 
 
 def aligned(alignment: Any, trained: Path, **settings: Any) -> tuple[torch.Tensor, Any]:
-    before = {name: getattr(alignment, name) for name in settings}
+    """The loss of a batch and what it logs, with other ``settings`` of the heads for this once."""
+    before = {name: getattr(alignment.heads, name) for name in settings}
     for name, value in settings.items():
-        setattr(alignment, name, value)
+        setattr(alignment.heads, name, value)
     try:
         return alignment(joint_batch(alignment, trained, 6), torch.Generator().manual_seed(4))
     finally:
         for name, value in before.items():
-            setattr(alignment, name, value)
+            setattr(alignment.heads, name, value)
 
 
 def test_alignment_is_the_sum_of_its_terms(alignment: Any, trained: Path) -> None:
@@ -440,7 +441,7 @@ def test_alignment_trains_the_expression_branch_and_the_identitys_projection(ali
     for kind in ("expression", "identity"):
         found = {name.split(".")[2] for name in graded if name.startswith(f"branches.{kind}.")}
         assert "encoder" in found and (len(found) > 1) == (kind == "expression"), (kind, found)
-    for network in (alignment.unet, alignment.vae, alignment.embedder, alignment.reader):
+    for network in (alignment.unet, alignment.vae, alignment.heads):
         assert all(parameter.grad is None for parameter in network.parameters())
 
 

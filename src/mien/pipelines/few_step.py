@@ -222,6 +222,32 @@ def in_few_steps(pipeline: Any, lora: FewStepLora | None) -> Iterator[None]:
             pipeline.scheduler = own
 
 
+def widened(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A LoRA as the beginning of one of at least its rank: what it computes is the same, and the rest can learn.
+
+    Args:
+        tensors: of :class:`FewStepLora`.
+        own: of the one that begins, as it was made; its further ranks keep their A and have a B of zeros.
+
+    Raises:
+        ConfigError: if it has other layers, layers of another shape, or a smaller rank.
+    """
+    if tensors.keys() != own.keys():
+        raise ConfigError("These few-step weights are for other layers: begin without them, or distil the same layers.")
+    found = {}
+    for layer, down, up in _pairs(tensors):
+        own_down, own_up = own[f"{layer}.lora_A.weight"].clone(), torch.zeros_like(own[f"{layer}.lora_B.weight"])
+        rank = len(down)
+        if rank > len(own_down) or down.shape[1:] != own_down.shape[1:] or len(up) != len(own_up):
+            raise ConfigError(
+                f"The few-step weights of {layer} have rank {rank} and shape {(len(up), *down.shape[1:])}, not a rank "
+                f"up to {len(own_down)} and {(len(own_up), *own_down.shape[1:])}: set a larger rank, or begin without."
+            )
+        own_down[:rank], own_up[:, :rank] = down, up
+        found |= {f"{layer}.lora_A.weight": own_down, f"{layer}.lora_B.weight": own_up}
+    return found
+
+
 def _pairs(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor, Tensor]]:
     for key, down in tensors.items():
         if key.endswith(".lora_A.weight"):

@@ -81,15 +81,37 @@ def diffusion_loss(
         predict: the model.
         generator: of timesteps and noise.
         gamma: see :func:`loss_weights`.
+        places: see :func:`loss_of`.
+    """
+    noised, timesteps, noise = noisy(scheduler, latents, generator)
+    return loss_of(scheduler, predict(noised, timesteps), latents, noise, timesteps, gamma, places)
+
+
+def loss_of(
+    scheduler: Any,
+    output: Tensor,
+    latents: Tensor,
+    noise: Tensor,
+    timesteps: Tensor,
+    gamma: float | None = None,
+    places: Tensor | None = None,
+) -> Tensor:
+    """Loss of a model's output.
+
+    Args:
+        scheduler: with its prediction type.
+        output: [B, C, h, w].
+        latents: [B, C, h, w], without noise.
+        noise: what was added to them.
+        timesteps: [B].
+        gamma: see :func:`loss_weights`.
         places: weights [B, h, w] of the positions, whose mean over the batch is brought to 1. They decide where
             a small model spends its capacity; the optimum of an exact one is the same.
     """
-    noised, timesteps, noise = noisy(scheduler, latents, generator)
-    target = target_of(scheduler, latents, noise, timesteps)
     weights = loss_weights(scheduler, timesteps, gamma)[:, None, None]
     if places is not None:
         weights = weights * (places / places.mean())
-    return weighted_mse(predict(noised, timesteps), target, weights)
+    return weighted_mse(output, target_of(scheduler, latents, noise, timesteps), weights)
 
 
 @torch.no_grad()

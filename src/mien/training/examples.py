@@ -20,6 +20,7 @@ from mien.training.features import (
     identity_embeddings,
     latents,
     portrait_embeddings,
+    training_landmarks,
 )
 from mien.training.prompts import Kind, Prompts
 from mien.training.resident import Resident
@@ -104,6 +105,11 @@ class Examples:
         alone = (kinds == Kind.IDENTITY) | (kinds == Kind.EMPTY)
         odds = np.where(alone, share, share / 2)
         return np.where(rng.random(len(rows)) < odds, len(self.corpus) + rows, other)
+
+    def landmarks(self, rows: np.ndarray) -> Tensor:
+        """Landmarks [B, 478, 3] of pictures ``rows``, in pixels of the base's pictures."""
+        points = torch.from_numpy(training_landmarks(self.corpus, rows))
+        return points * (self.size / self.corpus["images"].shape[1])
 
     def batch(self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray) -> dict[str, Tensor]:
         """Latents, face places and prompts of pictures ``rows``, identity embeddings of ``other``; all [B].

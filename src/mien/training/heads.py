@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.faces.alignment import CROP
+from mien.faces.alignment import CROP, arcface_matrix, warp_filtered
 from mien.faces.graph import Graph
 from mien.training.features import ARCFACE_SIZE
 
@@ -46,6 +46,28 @@ class StudioExpressionHead(nn.Module):
         if pictures.shape[-1] != side:
             pictures = F.interpolate(pictures, size=(side, side), mode="bilinear", antialias=True)
         return self.network(pictures)["blendshapes"].sigmoid()
+
+
+class FaceHeads(nn.Module):
+    """Who pictures show, and which expression.
+
+    Args:
+        identity: see :func:`identity_head`.
+        expression: see :func:`expression_head`.
+    """
+
+    def __init__(self, identity: Path, expression: Path) -> None:
+        super().__init__()
+        self.embedder, self.crop = identity_head(identity)
+        self.reader = expression_head(expression)
+
+    def person(self, pictures: Tensor, points: Tensor) -> Tensor:
+        """Embeddings [B, D] of pictures [B, 3, H, W] in [-1, 1] with landmarks [B, 478, 2 or 3] in their pixels."""
+        return self.embedder(warp_filtered(pictures, arcface_matrix(points, self.crop), self.crop))
+
+    def expression(self, pictures: Tensor, points: Tensor) -> Tensor:
+        """Blendshapes [B, 52] in [0, 1] of the same."""
+        return self.reader(pictures, points)
 
 
 def identity_head(place: Path) -> tuple[nn.Module, int]:

@@ -12,12 +12,10 @@ from torch.nn import functional as F
 
 from mien.diffusion.inversion import SD_F_MAX, adaptive_noise_inversion, f_of_timestep
 from mien.errors import ConfigError
-from mien.faces.alignment import arcface_matrix, warp_filtered
 from mien.training.bases import base_autoencoder
 from mien.training.decoding import REGIONS, Region, decode, tiny_autoencoder
-from mien.training.diffusion import loss_weights, noisy, target_of, weighted_mse
-from mien.training.features import training_landmarks
-from mien.training.heads import expression_head, identity_head
+from mien.training.diffusion import loss_of, noisy
+from mien.training.heads import FaceHeads
 from mien.training.objective import Logs
 from mien.training.objectives.branch import BranchObjective
 from mien.training.sources import Sources
@@ -83,8 +81,7 @@ class AlignmentObjective(BranchObjective):
             "expression": sources.named(expression_head or "reader/face"),
         }
         self.vae: Any = None
-        self.embedder: Any = None
-        self.reader: Any = None
+        self.heads: Any = None
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Also the frozen networks that judge the pictures."""
@@ -96,15 +93,12 @@ class AlignmentObjective(BranchObjective):
             vae = tiny_autoencoder(Path(self.tiny_decoder), channels, side, self.examples.size)
         device = self.unet.device
         self.vae = vae.float().eval().requires_grad_(False).to(device)
-        embedder, self.crop = identity_head(self.head_places["identity"])
-        self.embedder, self.reader = embedder.to(device), expression_head(self.head_places["expression"]).to(device)
+        self.heads = FaceHeads(self.head_places["identity"], self.head_places["expression"]).to(device)
 
     def _gather(
         self, examples: Examples, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray, present: np.ndarray
     ) -> dict[str, Tensor]:
-        points = torch.from_numpy(training_landmarks(examples.corpus, rows))
-        points = points * (examples.size / examples.corpus["images"].shape[1])  # pixels of the base's pictures
-        return super()._gather(examples, rows, other, kinds, present) | {"points": points}
+        return super()._gather(examples, rows, other, kinds, present) | {"points": examples.landmarks(rows)}
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
@@ -118,18 +112,16 @@ class AlignmentObjective(BranchObjective):
         latents, places = batch["latents"], 1 + self.emphasis * batch["places"]
         noised, timesteps, noise = noisy(self.scheduler, latents, generator)
         with_both, alone = self._two(batch, noised, timesteps)
-        weights = loss_weights(self.scheduler, timesteps, self.gamma)[:, None, None] * (places / places.mean())
-        diffusion = weighted_mse(with_both, target_of(self.scheduler, latents, noise, timesteps), weights)
+        diffusion = loss_of(self.scheduler, with_both, latents, noise, timesteps, self.gamma, places)
         counted = self._counted(timesteps)
         points = batch["points"]
         pictures = [
             self._picture(latents, noise, one, noised, timesteps, points) for one in (with_both, alone.detach())
         ]
-        crops = [warp_filtered(one, arcface_matrix(points, self.crop), self.crop) for one in pictures]
-        person, same = (self.embedder(one) for one in crops)
+        person, same = (self.heads.person(one, points) for one in pictures)
         identity = 1 - F.cosine_similarity(person, same.detach(), dim=-1)
-        wanted = self.reader(self._template(latents), points)
-        expression = (self.reader(pictures[0], points) - wanted).abs().mean(1)
+        wanted = self.heads.expression(self._template(latents), points)
+        expression = (self.heads.expression(pictures[0], points) - wanted).abs().mean(1)
         identity, expression = ((term * counted).sum() / counted.sum().clamp(min=1) for term in (identity, expression))
         return diffusion, identity, expression
 

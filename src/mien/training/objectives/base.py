@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from mien.adapters import Injection, preset_branch
 from mien.adapters.plan import spread
+from mien.diffusion.prediction import to_x0
 from mien.models.text import encode_ids
 from mien.models.unet import build_unet
 from mien.training.batches import Lots, group_odds, spread_rows
-from mien.training.diffusion import PredictionType, diffusion_loss, errors_by_timestep, studio_scheduler
+from mien.training.diffusion import PredictionType, errors_by_timestep, loss_of, noisy, studio_scheduler
 from mien.training.examples import Examples
 from mien.training.export import save_branch
+from mien.training.likeness import Likeness
 from mien.training.objective import Logs, Objective, load_branch
 from mien.training.prompts import Kind
 from mien.training.sources import Sources
@@ -50,6 +52,7 @@ class BaseObjective(Objective):
         prediction_type: of the noise schedule.
         gamma: see :func:`loss_weights`.
         emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
+        likeness: weights of the two terms of :class:`Likeness`, of the person and of the expression.
     """
 
     _run_unet: Callable[..., Any]
@@ -67,6 +70,7 @@ class BaseObjective(Objective):
         prediction_type: PredictionType = "v_prediction",
         gamma: float | None = None,
         emphasis: float = 0.0,
+        likeness: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         super().__init__()
         self.sources = sources
@@ -78,6 +82,8 @@ class BaseObjective(Objective):
         self.branches = nn.ModuleDict(together)
         self.injection = Injection(self.unet, together)
         self._compile = compile
+        self.likeness = Likeness(sources) if any(likeness) else None
+        self.likeness_weights = likeness
         self.tokenizer: Any = None
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
@@ -127,6 +133,8 @@ class BaseObjective(Objective):
         present: dict[str, np.ndarray],
     ) -> dict[str, Tensor]:
         batch = examples.batch(rows, other, kinds)
+        if self.likeness is not None:
+            batch["points"] = examples.landmarks(rows)
         for kind, here in present.items():
             batch[f"{kind}_condition"] = examples.condition(kind, rows, other)
             batch[f"{kind}_present"] = torch.from_numpy(here)
@@ -134,9 +142,16 @@ class BaseObjective(Objective):
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
-        places = 1 + self.emphasis * batch["places"]
-        predict = partial(self.predict, batch)
-        return diffusion_loss(self.scheduler, batch["latents"], predict, generator, self.gamma, places), {}
+        latents, places = batch["latents"], 1 + self.emphasis * batch["places"]
+        noised, timesteps, noise = noisy(self.scheduler, latents, generator)
+        output = self.predict(batch, noised, timesteps)
+        loss = loss_of(self.scheduler, output, latents, noise, timesteps, self.gamma, places)
+        if self.likeness is None or not (seen := self.likeness.counted(self.scheduler, timesteps)).any():
+            return loss, {}
+        clean = to_x0(output, noised, timesteps, self.scheduler)
+        identity, expression = self.likeness(clean[seen], latents[seen], batch["points"][seen])
+        logs: Logs = {"diffusion": loss.detach(), "identity": identity.detach(), "expression": expression.detach()}  # type: ignore[dict-item]
+        return loss + self.likeness_weights[0] * identity + self.likeness_weights[1] * expression, logs
 
     def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
         """The UNet's output for noisy latents under the prompts and conditions of a batch."""

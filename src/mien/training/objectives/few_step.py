@@ -16,7 +16,7 @@ from mien.adapters.published import read_adapter
 from mien.diffusion.few_step import at, ddim_step, few_step_scheduler, landing_target, levels
 from mien.diffusion.prediction import Prediction, prediction_type
 from mien.io import claim, read_json
-from mien.pipelines.few_step import FILE, FewStep, save_few_step, truncated
+from mien.pipelines.few_step import FILE, FewStep, save_few_step, truncated, widened
 from mien.pipelines.request import DEFAULT_GUIDANCE
 from mien.training.bases import base_autoencoder
 from mien.training.diffusion import weighted_mse
@@ -251,13 +251,17 @@ class FewStepObjective(FrozenBaseObjective):
         save_few_step(folder / FILE, tensors, self.few)
 
     def start_from(self, folder: Path) -> None:
-        """Take the LoRA of a model folder."""
-        from peft import set_peft_model_state_dict
+        """Take the LoRA of a model folder, which may be of a lower rank.
+
+        Raises:
+            ConfigError: if it does not fit.
+        """
+        from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
         from mien.pipelines.few_step import read_few_step
 
         stored = read_few_step(folder / FILE)
-        set_peft_model_state_dict(self.unet, {name: value.float() for name, value in stored.tensors.items()})
+        set_peft_model_state_dict(self.unet, widened(stored.tensors, get_peft_model_state_dict(self.unet)))
 
 
 def _own_guidance(sources: Sources) -> dict[str, float]:

@@ -1,0 +1,55 @@
+"""What a round of training brought: two sets of weights on development people, by the same judges.
+
+    mkdir before && git archive COMMIT src/mien/assets/studio | tar -x -C before
+    python benchmarks/rounds.py before/src/mien/assets/studio src/mien/assets/studio
+
+Writes ``results/rounds.json`` and the table of docs/studio-training.md. On people and targets on whom nothing else is
+reported, in the fast mode. The same command goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from docs_parts import by_model, only, with_table
+from guidance import METRICS, measured
+
+from mien.errors import BadInput, MienError
+from mien.io import atomic_path, read_json, write_json
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "rounds.json"
+
+
+def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
+    """Page -> what is said to write the table, table."""
+    return {ROOT / "docs" / "studio-training.md": ("benchmarks/rounds.py", by_model(only(report, METRICS)))}
+
+
+def main(
+    before: Annotated[Path, typer.Argument(help="Folder of the old weights.")],
+    after: Annotated[Path, typer.Argument(help="Folder of the new ones.")],
+    facekit: Annotated[Path | None, typer.Option(help="The face kit's file; MIEN_FACEKIT if not given.")] = None,
+    people: int = 40,
+    targets: int = 20,
+    each: Annotated[int, typer.Option(help="Targets of each person.")] = 5,
+) -> None:
+    """Draw, measure, write."""
+    try:
+        for folder in (before, after):
+            if not (folder / "model_index.json").is_file():
+                raise BadInput(f"{folder} holds no model_index.json: give a model folder.")
+        arms = {name: {"base": str(folder)} for name, folder in (("before", before), ("after", after))}
+        write_json(RESULT, measured(arms, facekit, people, targets, each))
+    except MienError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    for page, told in tables(read_json(RESULT)).items():
+        with atomic_path(page) as path:
+            path.write_text(with_table(page.read_text(encoding="utf-8"), *told), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
