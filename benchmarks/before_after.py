@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from docs_parts import check_models
 from PIL import Image
 
 from mien.demo.examples import Example, Examples
-from mien.errors import BadInput, MienError
+from mien.errors import MienError
 from mien.generate import branch_kinds, draw, load_pipeline, picture_size
 from mien.provenance.png import write_picture
 from mien.request import GenerateRequest
@@ -132,9 +133,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Seed of all pictures.")] = 1,
 ) -> None:
     try:
-        for folder in (before, after):
-            if not (folder / "model_index.json").is_file():
-                raise BadInput(f"{folder} holds no model_index.json: give a model folder.")
+        check_models(before, after)
         wishes = cases(seed=seed, steps=steps, speed=speed, reader=reader)
         tools = Tools.load(str(after), reader)
         rows = {name: drawn(folder, wishes, tools) for name, folder in (("before", before), ("after", after))}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mien.errors import BadInput
 from mien.evaluation.control.report import number, table
-from mien.io import read_json
+from mien.io import atomic_path, read_json
 
 HASHES = Path(__file__).resolve().parents[1] / "src" / "mien" / "assets" / "studio" / "hashes.json"
 UNET = "unet/diffusion_pytorch_model.safetensors"
@@ -61,6 +62,24 @@ def with_table(text: str, source: str, content: str) -> str:
     begin, end = f"<!-- table: written by {source} -->\n", "<!-- end of the table -->\n"
     before, rest = text.split(begin)
     return before + begin + content.rstrip() + "\n" + end + rest.split(end, 1)[1]
+
+
+def write_tables(tables: dict[Path, tuple[str, str]]) -> None:
+    """Write the tables of some pages anew: page -> what is said to write the table, table."""
+    for page, told in tables.items():
+        with atomic_path(page) as path:
+            path.write_text(with_table(page.read_text(encoding="utf-8"), *told), encoding="utf-8")
+
+
+def check_models(*folders: Path) -> None:
+    """Refuse folders that hold no model.
+
+    Raises:
+        BadInput: for the first.
+    """
+    for folder in folders:
+        if not (folder / "model_index.json").is_file():
+            raise BadInput(f"{folder} holds no model_index.json: give a model folder.")
 
 
 def base_note(

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from docs_parts import by_model, only, with_table
+from docs_parts import by_model, only, write_tables
 
 from mien.cli.progress import bar
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.protocol import load_models, preset_of
 from mien.evaluation.spec import load_spec
-from mien.io import atomic_path, cache_folder, read_json, write_json
+from mien.io import cache_folder, read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "guidance.json"
@@ -68,9 +68,7 @@ def main(
     if not table:
         arms = {name: {"base": base, "guidance": weights} for name, weights in ARMS.items()}
         write_json(RESULT, measured(arms, facekit, people, targets, each) | {"arms": ARMS})
-    for page, told in tables(read_json(RESULT)).items():
-        with atomic_path(page) as path:
-            path.write_text(with_table(page.read_text(encoding="utf-8"), *told), encoding="utf-8")
+    write_tables(tables(read_json(RESULT)))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from docs_parts import with_table
+from docs_parts import write_tables
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -26,7 +26,7 @@ from mien.data.corpus import Corpus
 from mien.evaluation.control.report import table
 from mien.faces.mediapipe import MediaPipeReader, find_model, tracked_reading
 from mien.faces.mediapipe_torch import TorchFaceLandmarker
-from mien.io import atomic_path, read_json, sha256_of, write_json
+from mien.io import read_json, sha256_of, write_json
 from mien.studio.linear_face import LinearFace
 from mien.training.batches import pictures_to_tensor, spread_rows
 from mien.training.decoding import decode
@@ -164,9 +164,7 @@ def main(
             "torch": torch.__version__,
         }
         write_json(RESULT, result)
-    for page, told in tables(read_json(RESULT)).items():
-        with atomic_path(page) as path:
-            path.write_text(with_table(page.read_text(encoding="utf-8"), *told), encoding="utf-8")
+    write_tables(tables(read_json(RESULT)))
 
 
 if __name__ == "__main__":

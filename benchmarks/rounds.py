@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from docs_parts import by_model, only, with_table
+from docs_parts import by_model, check_models, only, write_tables
 from guidance import METRICS, measured
 
-from mien.errors import BadInput, MienError
-from mien.io import atomic_path, read_json, write_json
+from mien.errors import MienError
+from mien.io import read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "rounds.json"
@@ -38,17 +38,13 @@ def main(
 ) -> None:
     """Draw, measure, write."""
     try:
-        for folder in (before, after):
-            if not (folder / "model_index.json").is_file():
-                raise BadInput(f"{folder} holds no model_index.json: give a model folder.")
+        check_models(before, after)
         arms = {name: {"base": str(folder)} for name, folder in (("before", before), ("after", after))}
         write_json(RESULT, measured(arms, facekit, people, targets, each))
     except MienError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    for page, told in tables(read_json(RESULT)).items():
-        with atomic_path(page) as path:
-            path.write_text(with_table(page.read_text(encoding="utf-8"), *told), encoding="utf-8")
+    write_tables(tables(read_json(RESULT)))
 
 
 if __name__ == "__main__":

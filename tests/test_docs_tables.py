@@ -15,4 +15,4 @@ def test_the_tables_are_what_the_command_writes(name: str, count: int) -> None:
     assert len(told) == count
     for page, (source, content) in told.items():
         text = page.read_text(encoding="utf-8")
-        assert module.with_table(text, source, content) == text, f"run  python benchmarks/{name}.py"
+        assert script("docs_parts").with_table(text, source, content) == text, f"run  python benchmarks/{name}.py"
