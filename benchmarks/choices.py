@@ -1,11 +1,12 @@
-"""What does each choice in the base's training do? One change an arm, from nothing, all with one budget.
+"""What does each choice in training do? One change an arm, from nothing, all with one budget.
 
-    python benchmarks/choices.py --data FOLDER --held-out FOLDER    # results/choices.json, and a table
+    python benchmarks/choices.py --data FOLDER --held-out FOLDER    # results/choices.json, tables in the docs
     python benchmarks/choices.py --half --pictures 20000 --batch 32 --only even --only alone    # some arms, smaller
 
 On two processor cores one arm takes an hour and more; with ``--half`` every UNet is half as wide, which is for such a
-machine: choices are compared on a small model in place of the one that ships.
-Errors are of the velocity, on held-out people: whatever an arm predicts and however it weighs its loss, they compare.
+machine: choices are compared on a small model in place of the one that ships. The base's errors are of the velocity, on
+held-out people: whatever an arm predicts and however it weighs its loss, they compare. They do not see what the terms
+of likeness do, so these cost time in one arm alone.
 The same command goes on where it was interrupted; arms may be trained side by side, by commands with each their own
 ``--only``.
 """
@@ -13,24 +14,28 @@ The same command goes on where it was interrupted; arms may be trained side by s
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import numpy as np
 import torch
 import typer
+from docs_parts import write_tables
 
 from mien.adapters import unet_config
-from mien.data.corpus import Corpus
+from mien.data.corpus import PORTRAITS, Corpus
 from mien.evaluation.control.report import table
 from mien.io import cache_folder, read_json, write_json
 from mien.training.loop import fit
 from mien.training.run import build_objective, resolve
 
-RESULT = Path(__file__).resolve().parent / "results" / "choices.json"
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "choices.json"
 _CROSS, _PLAIN = "CrossAttn{}Block2D", "{}Block2D"
 
 
-def _attention(down: str, up: str) -> dict[str, list[str]]:
+def _attention(down: str, up: str) -> dict[str, Any]:
     """UNet blocks from letters, in the order of the UNet: ``a`` with attention, ``-`` without."""
     return {
         f"{way.lower()}_block_types": [(_CROSS if letter == "a" else _PLAIN).format(way) for letter in letters]
@@ -38,31 +43,64 @@ def _attention(down: str, up: str) -> dict[str, list[str]]:
     }
 
 
-def _widths(*widths: int) -> dict[str, list[int]]:
+def _widths(*widths: int) -> dict[str, Any]:
     """Of the levels, with heads of 32."""
     return {"block_out_channels": list(widths), "attention_head_dim": [width // 32 for width in widths]}
 
 
-ARMS: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any]]]] = {
-    "shipped": ("the preset", {}, {}),
-    "seed": ("the preset with another seed: what chance does", {}, {"seed": 1}),
-    "epsilon": ("predicts the noise", {"prediction_type": "epsilon"}, {}),
-    "sample": ("predicts the latents", {"prediction_type": "sample"}, {}),
-    "min-snr": ("min-SNR weights, gamma 5", {"gamma": 5.0}, {}),
-    "even": ("the face weighs as the rest", {"emphasis": 0.0}, {}),
-    "no-likeness": ("no term of the person or of the expression", {"likeness": (0.0, 0.0)}, {}),
-    "alone": ("no branch is trained along", {"branches": {}}, {}),
-    "no-portraits": ("faces are told by other pictures", {"portraits": 0.0}, {}),
-    "captions": ("captions in six of ten prompts", {"mixture": (0.6, 0.15, 0.15, 0.1)}, {}),
-    "no-balance": ("people as they come", {"balance": 0.0}, {}),
-    "narrow": ("widths 64, 128, 192", {"unet": _widths(64, 128, 192)}, {}),
-    "wide": ("widths 128, 224, 320", {"unet": _widths(128, 224, 320)}, {}),
-    "no-attention-16": ("no attention on the grid of 16", {"unet": _attention("-aa", "aa-")}, {}),
-    "attention-16": ("attention on the grid of 16 on the way down too", {"unet": _attention("aaa", "aaa")}, {}),
-    "ema-0": ("no average of the weights", {}, {"ema": 0.0}),
-    "ema-20": ("an average with a shorter memory", {}, {"ema": 20.0}),
+@dataclass(frozen=True)
+class Arm:
+    """One change.
+
+    Attributes:
+        told: what is changed.
+        options: of the stage's objective.
+        settings: of its preset.
+        stage: the preset.
+        first: options of the first half of the budget; the second half begins with its weights.
+        people: how many people to train on, and how many pictures of each; None is all.
+    """
+
+    told: str
+    options: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    stage: str = "studio-base"
+    first: dict[str, Any] | None = None
+    people: tuple[int, int] | None = None
+
+
+COMMON: Final[dict[str, dict[str, Any]]] = {"studio-base": {"likeness": (0.0, 0.0)}, "studio-autoencoder": {}}
+"""Stage -> options of every arm that does not change them."""
+ARMS: Final[dict[str, Arm]] = {
+    "preset": Arm("the preset, without likeness"),
+    "seed": Arm("another seed: what chance does", settings={"seed": 1}),
+    "likeness": Arm("with the terms of the person and of the expression", {"likeness": (0.15, 1.5)}),
+    "epsilon": Arm("predicts the noise", {"prediction_type": "epsilon"}),
+    "sample": Arm("predicts the latents", {"prediction_type": "sample"}),
+    "min-snr": Arm("min-SNR weights, gamma 5", {"gamma": 5.0}),
+    "linear": Arm("DDPM's linear noise schedule", {"beta_schedule": "linear"}),
+    "cosine": Arm("the cosine noise schedule", {"beta_schedule": "squaredcos_cap_v2"}),
+    "even": Arm("the face weighs as the rest", {"emphasis": 0.0}),
+    "alone": Arm("no branch is trained along", {"branches": {}}),
+    "no-portraits": Arm("faces are told by other pictures", {"portraits": 0.0}),
+    "captions": Arm("captions in six of ten prompts", {"mixture": (0.6, 0.15, 0.15, 0.1)}),
+    "no-balance": Arm("people as they come", {"balance": 0.0}),
+    "narrow": Arm("widths 64, 128, 192", {"unet": _widths(64, 128, 192)}),
+    "wide": Arm("widths 128, 224, 320", {"unet": _widths(128, 224, 320)}),
+    "no-attention-16": Arm("no attention on the grid of 16", {"unet": _attention("-aa", "aa-")}),
+    "attention-16": Arm("attention on the grid of 16 on the way down too", {"unet": _attention("aaa", "aaa")}),
+    "grown": Arm("no attention on the grid of 16 in the first half", first={"unet": _attention("-aa", "aa-")}),
+    "restarted": Arm("two runs of half the budget: what the restart of grown does", first={}),
+    "more-people": Arm("1,500 people, 2 pictures each", people=(1500, 2)),
+    "more-pictures": Arm("500 people, 6 pictures each", people=(500, 6)),
+    "ema-0": Arm("no average of the weights", settings={"ema": 0.0}),
+    "ema-20": Arm("an average with a shorter memory", settings={"ema": 20.0}),
+    "latents-16": Arm("the preset", stage="studio-autoencoder"),
+    "latents-8": Arm("8 channels", {"latent_channels": 8}, stage="studio-autoencoder"),
+    "latents-32": Arm("32 channels", {"latent_channels": 32}, stage="studio-autoencoder"),
+    "plain-loss": Arm("no squared errors, no weight on the face", {"square": 0.0, "emphasis": 0.0},
+                      stage="studio-autoencoder"),
 }  # fmt: skip
-"""Arm -> what is changed, options of the objective, other settings."""
 WAYS = ("caption", "identity", "landmarks", "emotion")
 STEPS = (900, 600, 300)
 MEASURED = "measured.json"
@@ -75,23 +113,65 @@ def halved(unet: dict[str, Any]) -> dict[str, Any]:
     return unet | {"block_out_channels": widths, "norm_num_groups": shape.get("norm_num_groups", 32) // 2}
 
 
-def measure(arm: str, corpus: Corpus, runs: Path, settings: dict[str, Any], half: bool) -> dict[str, Any]:
-    """Train one arm and look at it on held-out people."""
-    _, options, other = ARMS[arm]
-    preset = resolve("studio-base", settings | other)
-    options = preset.options | options
-    if half:
+def options_of(arm: Arm, half: bool, changed: dict[str, Any]) -> dict[str, Any]:
+    """Options of an arm's objective, with some more of them ``changed``."""
+    options = resolve(arm.stage, {}).options | COMMON[arm.stage] | arm.options | changed
+    if half and arm.stage == "studio-base":
         options["unet"] = halved(options.get("unet", {}))
-    config = preset.model_copy(update={"options": options, "name": arm})
-    torch.manual_seed(config.seed)
-    objective = build_objective(config, runs)
-    start = time.monotonic()
-    validation = fit(config, objective, corpus, runs / arm, quiet=True)["logs"]
+    return options
+
+
+def some(corpus: Corpus, people: int, each: int, folder: Path) -> Corpus:
+    """The first ``each`` pictures of the first ``people`` people, with all portraits; what is derived is in ``folder``.
+
+    Raises:
+        typer.BadParameter: if there are not as many.
+    """
+    places = np.concatenate([np.nonzero(corpus.person_index == who)[0][:each] for who in range(people)])
+    if len(places) < people * each:
+        raise typer.BadParameter(f"--data needs {people} people with {each} pictures each.")
+    folder.mkdir(parents=True, exist_ok=True)
+    if (portraits := corpus.folder / PORTRAITS).is_dir() and not (folder / PORTRAITS).exists():
+        (folder / PORTRAITS).symlink_to(portraits.resolve())
+    return Corpus(
+        folder,
+        {name: values[places] for name, values in corpus.arrays.items()},
+        [corpus.captions[place] for place in places],
+        {name: [values[place] for place in places] for name, values in corpus.attributes.items()},
+        held_out=corpus.held_out,
+    )
+
+
+def measure(name: str, corpus: Corpus, runs: Path, settings: dict[str, Any], half: bool) -> dict[str, Any]:
+    """Train one arm and look at it on held-out people."""
+    arm, start, folder, begun = ARMS[name], time.monotonic(), runs / name, None
+    if arm.people is not None:
+        corpus = some(corpus, *arm.people, folder / "data")
+    if arm.stage != "studio-base":
+        settings = {key: settings[key] for key in ("pictures", "warmup")}
+    if arm.first is not None:
+        settings = {key: value // 2 if key in ("pictures", "warmup") else value for key, value in settings.items()}
+        begun = folder / "first" / "export"
+        _fit(name, arm, options_of(arm, half, arm.first), settings, corpus, runs, folder / "first")
+    objective, validation = _fit(name, arm, options_of(arm, half, {}), settings, corpus, runs, folder, begun)
+    network = objective.unet if arm.stage == "studio-base" else objective.vae
     return {
-        "parameters": sum(value.numel() for value in objective.unet.parameters()),
+        "stage": arm.stage,
+        "parameters": sum(value.numel() for value in network.parameters()),
         "seconds": round(time.monotonic() - start, 1),
         "validation": validation,
     }
+
+
+def _fit(
+    name: str, arm: Arm, options: dict[str, Any], settings: dict[str, Any], corpus: Corpus, runs: Path, folder: Path,
+    start_from: Path | None = None,
+) -> tuple[Any, dict[str, Any]]:  # fmt: skip
+    """One run: objective, what validation found."""
+    config = resolve(arm.stage, settings | arm.settings).model_copy(update={"options": options, "name": name})
+    torch.manual_seed(config.seed)
+    objective = build_objective(config, runs)
+    return objective, fit(config, objective, corpus, folder, start_from=start_from, quiet=True)["logs"]
 
 
 def kept(runs: Path, asked: dict[str, Any]) -> dict[str, Any]:
@@ -121,22 +201,35 @@ def summary(one: dict[str, Any]) -> dict[str, float | None]:
 
 
 def told(arms: dict[str, Any]) -> str:
-    """A row an arm."""
+    """A row an arm, a table a stage."""
     columns = [*WAYS[:3], *(f"{way} gap" for way in WAYS[:3])]
-    rows = []
+    base, autoencoder = [], []
     for one in arms.values():
-        values = summary(one)
-        numbers = ["-" if (value := values[column]) is None else f"{value:.4f}" for column in columns]
-        rows.append([one["told"], f"{one['parameters'] / 1e6:.1f}", *numbers])
-    return table(["Arm", "million weights", *columns], rows)
+        shared = [one["told"], f"{one['parameters'] / 1e6:.1f}", f"{one['seconds'] / 60:.0f}"]
+        if one["stage"] == "studio-base":
+            values = summary(one)
+            base.append([*shared, *("-" if (value := values[name]) is None else f"{value:.4f}" for name in columns)])
+        else:
+            autoencoder.append([*shared, f"{one['validation']['psnr']:.2f}"])
+    head = ["million weights", "minutes"]
+    return "\n\n".join(
+        table([title, *head, *names], rows).rstrip()
+        for title, names, rows in (("Base", columns, base), ("Autoencoder", ["PSNR, dB"], autoencoder))
+        if rows
+    )
+
+
+def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
+    """Page -> what is said to write the tables, tables."""
+    return {ROOT / "docs" / "studio-training.md": ("benchmarks/choices.py", told(report["arms"]))}
 
 
 def main(
     data: Annotated[Path | None, typer.Option(help="Rendered people; in the cache if not given.")] = None,
     held_out: Annotated[Path | None, typer.Option(help="Others; in the cache if not given.")] = None,
     pictures: Annotated[int, typer.Option(help="Budget of each arm.")] = 150_000,
-    batch: int = 256,
-    lr: float = 1.5e-3,
+    batch: Annotated[int, typer.Option(help="Of the base; the autoencoder has its preset's.")] = 256,
+    lr: Annotated[float, typer.Option(help="Of the base.")] = 1.5e-3,
     half: Annotated[bool, typer.Option("--half", help="Every UNet half as wide.")] = False,
     only: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(ARMS)}; repeat.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The JSON file.")] = RESULT,
@@ -144,6 +237,8 @@ def main(
     minutes: Annotated[float | None, typer.Option(help="Begin no arm later than this.")] = None,
 ) -> None:
     """Train, measure, write."""
+    if wrong := [name for name in only or () if name not in ARMS]:
+        raise typer.BadParameter(f"--only takes {', '.join(ARMS)}, not {', '.join(wrong)}.")
     cache, started = cache_folder(), time.monotonic()
     corpus = Corpus.load(data or cache / "studio-train")
     corpus.held_out = Corpus.load(held_out or cache / "studio-heldout")
@@ -154,10 +249,12 @@ def main(
     for arm in only or ARMS:
         if arm in done or (minutes is not None and time.monotonic() - started > minutes * 60):
             continue
-        found = {"told": ARMS[arm][0]} | measure(arm, corpus, runs, settings, half)
+        found = {"told": ARMS[arm].told} | measure(arm, corpus, runs, settings, half)
         write_json(runs / arm / MEASURED, found | {"asked": asked})
         done = kept(runs, asked)
         write_json(output, asked | {"arms": done})
+    if output == RESULT:
+        write_tables(tables(read_json(RESULT)))
     typer.echo(told(done))
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 import torch
 
 from mien.training.diffusion import (
+    BetaSchedule,
     PredictionType,
+    as_noisy,
     diffusion_loss,
     errors_by_timestep,
     loss_weights,
@@ -16,6 +19,8 @@ from mien.training.diffusion import (
     velocity_of,
     weighted_mse,
 )
+
+SCHEDULES: tuple[BetaSchedule, ...] = ("scaled_linear", "linear", "squaredcos_cap_v2")
 
 
 def test_weights_are_min_snr() -> None:
@@ -60,6 +65,25 @@ def test_errors_by_timestep_compare_models_under_the_same_noise() -> None:
     off = errors_by_timestep(scheduler, latents, lambda noised, steps: exact(noised, steps) + 2.0, (900,))
     assert off == pytest.approx({900: 4.0}, rel=1e-4)
     assert torch.equal(seen[0], seen[3])
+
+
+def test_the_schedules_are_those_of_their_papers() -> None:
+    share = {name: studio_scheduler(beta_schedule=name).alphas_cumprod for name in SCHEDULES}
+    betas = torch.linspace(0.0001, 0.02, 1000)
+    torch.testing.assert_close(share["linear"], (1 - betas).cumprod(0), rtol=1e-4, atol=1e-6)
+    cosine = lambda t: math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2  # noqa: E731 - Nichol & Dhariwal, Eq. 17
+    assert share["squaredcos_cap_v2"][499].item() == pytest.approx(cosine(0.5) / cosine(0), rel=1e-3)
+    assert share["scaled_linear"][600].item() == pytest.approx(1 / (1 + 2.28**2), rel=5e-3)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_schedules_are_compared_at_the_same_noise(schedule: BetaSchedule) -> None:
+    scheduler = studio_scheduler(beta_schedule=schedule)
+    for step in (300, 600, 900):
+        at = as_noisy(scheduler, step)
+        assert (at == step) == (schedule == "scaled_linear")
+        shares = scheduler.alphas_cumprod[at].item(), studio_scheduler().alphas_cumprod[step].item()
+        assert shares[0] == pytest.approx(shares[1], abs=2e-3)
 
 
 @pytest.mark.parametrize("kind", ["v_prediction", "epsilon", "sample"])

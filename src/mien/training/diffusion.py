@@ -10,12 +10,22 @@ from diffusers import DDPMScheduler
 from torch import Tensor
 
 PredictionType = Literal["v_prediction", "epsilon", "sample"]
+BetaSchedule = Literal["scaled_linear", "linear", "squaredcos_cap_v2"]
 
 
-def studio_scheduler(prediction_type: PredictionType = "v_prediction") -> DDPMScheduler:
-    """The schedule the studio trains on: Stable Diffusion's scaled-linear betas, v-prediction."""
+def studio_scheduler(
+    prediction_type: PredictionType = "v_prediction", beta_schedule: BetaSchedule = "scaled_linear"
+) -> DDPMScheduler:
+    """The schedule the studio trains on: Stable Diffusion's scaled-linear betas, v-prediction.
+
+    Args:
+        prediction_type: what the UNet predicts.
+        beta_schedule: another shape of the noise: DDPM's linear one (Ho et al. 2020) or the cosine (Nichol & Dhariwal
+            2021).
+    """
+    start, end = (0.0001, 0.02) if beta_schedule == "linear" else (0.00085, 0.012)
     return DDPMScheduler(
-        num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
+        num_train_timesteps=1000, beta_start=start, beta_end=end, beta_schedule=beta_schedule,
         prediction_type=prediction_type,
     )  # fmt: skip
 
@@ -125,16 +135,29 @@ def errors_by_timestep(
 
     Whatever the model predicts, the error is that of the velocity it stands for, so that models can be compared. The
     gap between right and shuffled conditions shows how much a model follows them, and at which noise.
+
+    Args:
+        scheduler: with its prediction type.
+        latents: [B, C, h, w].
+        predict: the model.
+        timesteps: of the studio's schedule; on another one, those with as much noise (:func:`as_noisy`).
     """
     errors = {}
     for step in timesteps:
         generator = torch.Generator(latents.device).manual_seed(step)
         noise = torch.randn(latents.shape, generator=generator, device=latents.device)
-        steps = torch.full((len(latents),), step, device=latents.device)
+        at = as_noisy(scheduler, step)
+        steps = torch.full((len(latents),), at, device=latents.device)
         noised = scheduler.add_noise(latents, noise, steps)
-        found = velocity_of(scheduler, predict(noised, steps).float(), noised, step)
+        found = velocity_of(scheduler, predict(noised, steps).float(), noised, at)
         errors[step] = float((found - scheduler.get_velocity(latents, noise, steps)).pow(2).mean())
     return errors
+
+
+def as_noisy(scheduler: Any, step: int) -> int:
+    """The timestep whose share of noise is nearest to that of timestep ``step`` of the studio's schedule."""
+    wanted = studio_scheduler().alphas_cumprod[step]
+    return int((scheduler.alphas_cumprod.to(wanted.device) - wanted).abs().argmin())
 
 
 def velocity_of(scheduler: Any, output: Tensor, noised: Tensor, step: int) -> Tensor:

@@ -17,7 +17,7 @@ from mien.diffusion.prediction import to_x0
 from mien.models.text import encode_ids
 from mien.models.unet import build_unet
 from mien.training.batches import Lots, group_odds, spread_rows
-from mien.training.diffusion import PredictionType, errors_by_timestep, loss_of, noisy, studio_scheduler
+from mien.training.diffusion import BetaSchedule, PredictionType, errors_by_timestep, loss_of, noisy, studio_scheduler
 from mien.training.examples import Examples
 from mien.training.export import save_branch
 from mien.training.likeness import Likeness
@@ -49,7 +49,7 @@ class BaseObjective(Objective):
         unet: changes of the UNet's configuration, for models of another size (:func:`build_unet`).
         balance: how far groups of age and skin tone are drawn alike, see :func:`group_odds`.
         compile: compile the UNet (minutes of start on a CPU; worth it for runs of many hours).
-        prediction_type: of the noise schedule.
+        prediction_type, beta_schedule: of the noise schedule, see :func:`studio_scheduler`.
         gamma: see :func:`loss_weights`.
         emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
         likeness: weights of the two terms of :class:`Likeness`, of the person and of the expression.
@@ -68,6 +68,7 @@ class BaseObjective(Objective):
         balance: float = 0.0,
         compile: bool = False,
         prediction_type: PredictionType = "v_prediction",
+        beta_schedule: BetaSchedule = "scaled_linear",
         gamma: float | None = None,
         emphasis: float = 0.0,
         likeness: tuple[float, float] = (0.0, 0.0),
@@ -75,7 +76,8 @@ class BaseObjective(Objective):
         super().__init__()
         self.sources = sources
         self.mixture, self.photo_like, self.portraits = np.asarray(mixture), photo_like, portraits
-        self.scheduler, self.gamma, self.emphasis = studio_scheduler(prediction_type), gamma, emphasis
+        self.scheduler = studio_scheduler(prediction_type, beta_schedule)
+        self.gamma, self.emphasis = gamma, emphasis
         self.unet = build_unet(**(unet or {})).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.shares, self.balance = branches or {}, balance
         together = {kind: preset_branch(self.unet, "studio", kind) for kind in self.shares}
