@@ -5,7 +5,7 @@ import pytest
 
 from mien.errors import BadInput
 from mien.evaluation.control.likeness import donor_leak, likeness, look_alike_top1
-from mien.evaluation.control.measures import Measure, distances, other_class
+from mien.evaluation.control.measures import Measure, distances, nearness, other_class
 from mien.evaluation.control.observe import Readings
 from mien.evaluation.control.scene import Pair, identity_subjects, lay_out, target_subjects
 from mien.evaluation.control.settings import ControlSettings
@@ -70,6 +70,18 @@ def test_shuffled_is_the_mean_over_all_other_targets() -> None:
     seen = Readings({GAP.part: np.zeros((3, 53))})
     rows = distances(GAP, seen, seen, goals, pairs)
     assert rows.shuffled == pytest.approx([0.75, 0.25, 0.5])
+
+
+def test_nearness_holds_a_picture_against_its_own_exact_render() -> None:
+    pairs = [Pair(0, 0), Pair(1, 0), Pair(0, 1), Pair(0, 2), Pair(1, 1), Pair(2, 0)]
+    exact, drawn = (np.tile(np.array(values)[:, None], (1, 53)) for values in (
+        [0.0, 0.4, 1.0, 0.5, 0.8, 0.3], [0.1, 0.4, 0.9, 0.5, np.nan, 0.3]
+    ))  # fmt: skip
+    rows = nearness(GAP, Readings({GAP.part: drawn}), Readings({GAP.part: exact}), pairs)
+    np.testing.assert_allclose(rows.model, [0.1, 0.0, 0.1, 0.0, np.nan, 0.0])
+    np.testing.assert_allclose(rows.oracle, [0.0, 0.0, 0.0, 0.0, np.nan, 0.0])
+    # the person's other renders; nobody else's, and none for a person drawn once
+    np.testing.assert_allclose(rows.shuffled, [(0.9 + 0.4) / 2, 0.4, (0.9 + 0.4) / 2, 0.5, np.nan, np.nan])
 
 
 def test_other_class() -> None:

@@ -111,6 +111,8 @@ def test_a_group_that_is_drawn_badly_is_found(tmp_path: Path, few_people: list[P
     assert unfair["groups"]["band 1"]["behind"]["value"] < 0
     exp = report["models"]["unfair"]["fairness"]["transfer.fake.exp"]["skin"]
     assert exp["worst"] == "band 0" and exp["by_chance"]["value"] < exp["shortfall"]["value"]
+    near = report["models"]["unfair"]["fairness"]["nearness.fake.exp"]["skin"]
+    assert near["worst"] == "band 0" and near["groups"]["band 1"]["oracle"]["value"] == 0
     metrics = report["models"]["unfair"]["metrics"]
     assert metrics["identity.top1.shortfall.skin"]["value"] == unfair["shortfall"]["value"]
     assert report["differences"]["unfair"]["identity.top1.shortfall.skin"]["value"] == unfair["shortfall"]["value"]

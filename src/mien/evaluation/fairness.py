@@ -20,7 +20,7 @@ from mien.evaluation.assemble import assembled
 from mien.evaluation.bootstrap import weighted_means
 from mien.evaluation.control.folders import sized
 from mien.evaluation.control.likeness import cosine_rows, first_rows
-from mien.evaluation.control.measures import Distances
+from mien.evaluation.control.measures import Distances, nearness
 from mien.evaluation.control.observe import Readings
 from mien.evaluation.control.people import GROUPINGS, choose_people, labels_of
 from mien.evaluation.control.run import Performance, Stage, control_rows, gallery, perform, set_up
@@ -111,6 +111,9 @@ def standings(stage: Stage, outputs: Readings, tools: ControlTools, shown: NDArr
     for name in (f"{reader}.exp", "judge.coefficients", "judge.pose"):
         measure, distances = rows[name]
         found.append(_transfer(f"transfer.{name}", distances, measure.squared))
+    found.append(
+        _transfer(f"nearness.{reader}.exp", nearness(rows[f"{reader}.exp"][0], outputs, stage.exact, stage.pairs))
+    )
     other = rows["judge.emotion_class"][1]
     right = [np.nan_to_num(1 - part, nan=0.0) for part in (other.model, other.oracle)]
     found.append(_share("emotion.accuracy", *right))

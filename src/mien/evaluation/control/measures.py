@@ -151,6 +151,31 @@ def distances(
     return Distances(model, oracle, shuffled)
 
 
+def nearness(measure: Measure, outputs: Readings, exact: Readings, pairs: Sequence[Pair]) -> Distances:
+    """Score outputs [N] against their own exact renders; ``shuffled`` is against the person's other exact renders.
+
+    What a reader gets wrong about a person it gets wrong in the exact render too. A picture may be nearer to a target's
+    reading than its exact render is, by drawing less of the person or by luck; it cannot be nearer to the render.
+
+    Args:
+        measure: what to score.
+        outputs: see `distances`, as are exact and pairs.
+    """
+    model, shuffled = (np.full(len(pairs), np.nan) for _ in range(2))
+    owners = np.array([pair.person for pair in pairs])
+    for person in np.unique(owners):
+        rows = np.nonzero(owners == person)[0]
+        seen = outputs[measure.part][rows]
+        table = np.stack([_distance(measure, target, seen) for target in exact[measure.part][rows]], 1)
+        model[rows] = table.diagonal()
+        np.fill_diagonal(table, np.nan)
+        there = np.isfinite(table)
+        shuffled[rows] = np.where(
+            there.any(1), np.where(there, table, 0.0).sum(1) / np.maximum(there.sum(1), 1), np.nan
+        )
+    return Distances(model, np.where(np.isfinite(model), 0.0, np.nan), shuffled)
+
+
 def _distance(measure: Measure, target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:
     """Distances [N], squared where the level is a root; NaN for NaN on either side."""
     there = whole_rows(seen) & bool(np.isfinite(target).all())
