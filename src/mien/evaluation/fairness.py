@@ -210,6 +210,7 @@ def _title(settings: ControlSettings, stage: Stage, least: int) -> str:
         f"{settings.people} held-out studio people, chosen so that {least} or more are in every group of skin, age and "
         f"gender, x {settings.pairs_per_person or settings.targets} of {settings.targets} targets: {len(stage.pairs)} "
         "pictures of each model. Every number is in units of the exact renders of the same people and targets (1 is as "
-        "good); shortfall is how far the worst group is behind the mean of the groups. In parentheses: 95 % interval, "
-        "two-way cluster bootstrap over people and targets."
+        "good); nearness holds a picture against its own exact render where transfer holds both against the target; "
+        "shortfall is how far the worst group is behind the mean of the groups. In parentheses: 95 % interval, two-way "
+        "cluster bootstrap over people and targets."
     )
