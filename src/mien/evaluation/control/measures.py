@@ -159,7 +159,9 @@ def nearness(measure: Measure, outputs: Readings, exact: Readings, pairs: Sequen
 
     Args:
         measure: what to score.
-        outputs: see `distances`, as are exact and pairs.
+        outputs: see `distances`.
+        exact: the same.
+        pairs: the same.
     """
     model, shuffled = (np.full(len(pairs), np.nan) for _ in range(2))
     owners = np.array([pair.person for pair in pairs])
