@@ -3,56 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from mien.data.corpus import Corpus
-from mien.faces.networks import IdentityEmbedder, StudioFaceNet
-from mien.models import StudioAutoencoder
 from mien.training.diffusion import studio_scheduler
 from mien.training.likeness import Likeness
-from mien.training.objectives.base import BaseObjective
 from mien.training.sources import Sources
-from tests.synthetic import write_corpus
-from tests.tiny import tiny_text
+from tests.training.small_base import objective
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("likeness")
-    torch.manual_seed(0)
-    for network, place in ((StudioAutoencoder(), "vae"), (IdentityEmbedder(), "identity"),
-                           (StudioFaceNet(), "reader/face")):  # fmt: skip
-        network.save_pretrained(folder / place)
-    tokenizer, text_encoder = tiny_text()
-    tokenizer.save_pretrained(folder / "tokenizer")
-    text_encoder.save_pretrained(folder / "text_encoder")
-    write_corpus(folder / "data", people=2, per_person=3)
-    return folder
-
-
-def seen(base: Path, count: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+def seen(small_base: Path, count: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
     """Latents, and landmarks of faces."""
-    corpus = Corpus.load(base / "data")
+    corpus = Corpus.load(small_base / "data")
     latents = torch.randn(count, 16, 16, 16, generator=torch.Generator().manual_seed(1))
     return latents, torch.from_numpy(corpus["landmarks"][:count].astype(np.float32))
 
 
-def test_the_target_itself_is_the_right_person_with_the_right_expression(base: Path) -> None:
-    likeness = Likeness(Sources((base,)))
-    latents, points = seen(base)
+def test_the_target_itself_is_the_right_person_with_the_right_expression(small_base: Path) -> None:
+    likeness = Likeness(Sources((small_base,)))
+    latents, points = seen(small_base)
     for term in likeness(latents.clone(), latents, points):
         assert term.item() == pytest.approx(0, abs=1e-6)
 
 
-def test_terms_are_those_of_the_frozen_networks_and_pull_at_the_prediction_alone(base: Path) -> None:
+def test_terms_are_those_of_the_frozen_networks_and_pull_at_the_prediction_alone(small_base: Path) -> None:
     from mien.pipelines.autoencoders import decode_latents
 
-    likeness = Likeness(Sources((base,)))
-    latents, points = seen(base)
+    likeness = Likeness(Sources((small_base,)))
+    latents, points = seen(small_base)
     clean = (latents + 0.3 * torch.randn(latents.shape)).requires_grad_()
     identity, expression = likeness(clean, latents, points)
     with torch.no_grad():
@@ -68,24 +49,18 @@ def test_terms_are_those_of_the_frozen_networks_and_pull_at_the_prediction_alone
     assert all(not parameter.requires_grad for parameter in likeness.parameters())
 
 
-def test_rows_with_more_noise_than_the_paper_allows_are_left_out(base: Path) -> None:
-    counted = Likeness(Sources((base,))).counted(studio_scheduler(), torch.tensor([0, 599, 600, 601, 999]))
+def test_rows_with_more_noise_than_the_paper_allows_are_left_out(small_base: Path) -> None:
+    counted = Likeness(Sources((small_base,))).counted(studio_scheduler(), torch.tensor([0, 599, 600, 601, 999]))
     assert counted.tolist() == [True, True, True, False, False]
 
 
-def objective(base: Path, **settings: Any) -> BaseObjective:
-    torch.manual_seed(0)
-    small = {"block_out_channels": (32, 32, 32), "attention_head_dim": 1, "cross_attention_dim": 32}
-    made = BaseObjective(Sources((base,)), unet=small, **settings)
-    made.prepare(Corpus.load(base / "data"), base)
-    return made
-
-
 @pytest.mark.parametrize("weights", [(0.5, 0.0), (0.0, 2.0), (0.5, 2.0)])
-def test_the_bases_loss_is_the_diffusion_loss_and_the_weighted_terms(base: Path, weights: tuple[float, float]) -> None:
-    made, plain = objective(base, likeness=weights), objective(base)
+def test_the_bases_loss_is_the_diffusion_loss_and_the_weighted_terms(
+    small_base: Path, weights: tuple[float, float]
+) -> None:
+    made, plain = objective(small_base, likeness=weights), objective(small_base)
     assert made.trained().keys() == plain.trained().keys()
-    batch = made.batch(Corpus.load(base / "data"), np.random.default_rng(0), 8)
+    batch = made.batch(Corpus.load(small_base / "data"), np.random.default_rng(0), 8)
     loss, logs = made(batch, torch.Generator().manual_seed(0))
     alone, nothing = plain(batch, torch.Generator().manual_seed(0))
     assert nothing == {} and logs["diffusion"] == pytest.approx(alone.item())
@@ -95,9 +70,9 @@ def test_the_bases_loss_is_the_diffusion_loss_and_the_weighted_terms(base: Path,
     assert all(parameter.grad is not None for parameter in made.trained().values())
 
 
-def test_a_batch_that_is_all_noise_has_the_diffusion_loss(base: Path) -> None:
-    made = objective(base, likeness=(1.0, 1.0))
+def test_a_batch_that_is_all_noise_has_the_diffusion_loss(small_base: Path) -> None:
+    made = objective(small_base, likeness=(1.0, 1.0))
     assert made.likeness is not None
     made.likeness.f_max = -1.0
-    loss, logs = made(made.batch(Corpus.load(base / "data"), np.random.default_rng(0), 4), torch.Generator())
+    loss, logs = made(made.batch(Corpus.load(small_base / "data"), np.random.default_rng(0), 4), torch.Generator())
     assert logs == {} and bool(torch.isfinite(loss))

@@ -24,9 +24,14 @@ from mien.training.likeness import Likeness
 from mien.training.objective import Logs, Objective, load_branch
 from mien.training.prompts import Kind
 from mien.training.sources import Sources
+from mien.training.wording import Wording, shown_in
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
+
+
+WORDED = (Kind.CAPTION, Kind.BOTH)
+"""Prompts with a caption."""
 
 
 class BaseObjective(Objective):
@@ -53,6 +58,9 @@ class BaseObjective(Objective):
         gamma: see :func:`loss_weights`.
         emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
         likeness: weights of the two terms of :class:`Likeness`, of the person and of the expression.
+        beside_words: branches are in place so much less often in rows with a caption: where a branch tells all, words
+            are not listened to.
+        wording: weight of :class:`Wording`.
     """
 
     _run_unet: Callable[..., Any]
@@ -72,6 +80,8 @@ class BaseObjective(Objective):
         gamma: float | None = None,
         emphasis: float = 0.0,
         likeness: tuple[float, float] = (0.0, 0.0),
+        beside_words: float = 1.0,
+        wording: float = 0.0,
     ) -> None:
         super().__init__()
         self.sources = sources
@@ -86,6 +96,8 @@ class BaseObjective(Objective):
         self._compile = compile
         self.likeness = Likeness(sources) if any(likeness) else None
         self.likeness_weights = likeness
+        self.beside_words, self.wording_weight = beside_words, wording
+        self.wording: Wording | None = None
         self.tokenizer: Any = None
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
@@ -99,6 +111,10 @@ class BaseObjective(Objective):
         )
         self.text_encoder = text_encoder.float().to(self.unet.device)
         self.examples = self._examples(corpus)
+        if self.wording_weight:
+            self._shown = shown_in(corpus)
+            width = self.text_encoder.config.hidden_size
+            self.wording = Wording(width, self._shown.shape[1]).to(self.unet.device)
         odds, photographs = group_odds(corpus, self.balance), np.nonzero(photo_like_rows(corpus))[0]
         self._rows, self._photo_rows = Lots(np.arange(len(corpus)), odds), Lots(photographs, odds[photographs])
         # Not a submodule: the compiled wrapper shares the UNet's parameters.
@@ -112,19 +128,23 @@ class BaseObjective(Objective):
 
     def learning_rates(self) -> dict[str, float]:
         """The text encoder knows its words already: a tenth of the rate. Branches, small and new: three times."""
-        return {"text_encoder.": 0.1, "branches.": 3.0}
+        return {"text_encoder.": 0.1, "branches.": 3.0, "wording.": 3.0}
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Rows by kind of prompt; the identity embedding is of another picture of the person, or of a portrait."""
         kinds = rng.choice(4, size, p=self.mixture)
         rows = self._rows.draw(rng, size)
-        # At least one row of each: a parameter without gradient would stop a run of several processes.
-        present = {kind: rng.permutation(size) < max(1, round(share * size)) for kind, share in self.shares.items()}
+        odds = np.where(np.isin(kinds, WORDED), self.beside_words, 1.0)
+        present = {kind: _in_place(share * odds, rng) for kind, share in self.shares.items()}
         alone = ~np.any([np.zeros(size, bool), *present.values()], axis=0)
         ahead = (kinds == Kind.IDENTITY) & alone & (rng.random(size) < self.photo_like)
         rows[ahead] = self._photo_rows.draw(rng, ahead.sum())
         other = self.examples.portrayed(rows, corpus.same_person(rows, rng), kinds, self.portraits, rng)
-        return self._gather(self.examples, rows, other, kinds, present)
+        batch = self._gather(self.examples, rows, other, kinds, present)
+        if self.wording is not None:
+            batch["shown"] = self._shown[torch.from_numpy(rows)]
+            batch["worded"] = torch.from_numpy(np.isin(kinds, WORDED))
+        return batch
 
     def _gather(
         self,
@@ -146,18 +166,33 @@ class BaseObjective(Objective):
         """See the class."""
         latents, places = batch["latents"], 1 + self.emphasis * batch["places"]
         noised, timesteps, noise = noisy(self.scheduler, latents, generator)
-        output = self.predict(batch, noised, timesteps)
+        hidden = self._states(batch)
+        output = self._drawn(batch, hidden, noised, timesteps)
         loss = loss_of(self.scheduler, output, latents, noise, timesteps, self.gamma, places)
-        if self.likeness is None or not (seen := self.likeness.counted(self.scheduler, timesteps)).any():
-            return loss, {}
-        clean = to_x0(output, noised, timesteps, self.scheduler)
-        identity, expression = self.likeness(clean[seen], latents[seen], batch["points"][seen])
-        logs: Logs = {"diffusion": loss.detach(), "identity": identity.detach(), "expression": expression.detach()}  # type: ignore[dict-item]
-        return loss + self.likeness_weights[0] * identity + self.likeness_weights[1] * expression, logs
+        terms: dict[str, tuple[float, Tensor]] = {}
+        if self.likeness is not None and (seen := self.likeness.counted(self.scheduler, timesteps)).any():
+            clean = to_x0(output, noised, timesteps, self.scheduler)
+            parts = self.likeness(clean[seen], latents[seen], batch["points"][seen])
+            terms |= dict(zip(("identity", "expression"), zip(self.likeness_weights, parts, strict=True), strict=True))
+        if self.wording is not None:
+            terms["wording"] = self.wording_weight, self._read(self.wording, batch, hidden)
+        logs: Logs = {"diffusion": loss.detach()} if terms else {}  # type: ignore[dict-item]
+        logs |= {name: value.detach() for name, (_, value) in terms.items()}  # type: ignore[misc]
+        return loss + sum(weight * value for weight, value in terms.values()), logs
 
     def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
         """The UNet's output for noisy latents under the prompts and conditions of a batch."""
-        hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.examples.prompts.id_token)
+        return self._drawn(batch, self._states(batch), noised, timesteps)
+
+    def _states(self, batch: dict[str, Tensor]) -> Tensor:
+        """Of the prompts, [B, L, D]."""
+        return encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.examples.prompts.id_token)
+
+    def _read(self, wording: Wording, batch: dict[str, Tensor], hidden: Tensor) -> Tensor:
+        words = batch["ids"] != self.tokenizer.pad_token_id
+        return wording(hidden, words, batch["shown"], batch["worded"])
+
+    def _drawn(self, batch: dict[str, Tensor], hidden: Tensor, noised: Tensor, timesteps: Tensor) -> Tensor:
         noised = noised.contiguous(memory_format=torch.channels_last)
         present = {kind: batch[f"{kind}_present"] for kind in self.shares if f"{kind}_present" in batch}
         run = self._run_unet if self.training else self.unet  # validation's batches would each be compiled anew
@@ -177,7 +212,10 @@ class BaseObjective(Objective):
         return self.branches[kind]
 
     def validate(self, corpus: Corpus) -> Logs:
-        """Squared error on held-out people by timestep, with the right and with shuffled prompts or conditions."""
+        """Squared error on held-out people by timestep, with the right and with shuffled prompts or conditions.
+
+        Also ``wording``, where it is trained: 1 says that nothing is read in captions.
+        """
         held_out = corpus.held_out
         if held_out is None:
             return {}
@@ -196,6 +234,11 @@ class BaseObjective(Objective):
                 batch = {key: value.to(self.unet.device) for key, value in batch.items()}
                 errors = errors_by_timestep(self.scheduler, batch["latents"], partial(self.predict, batch))
                 logs |= {f"{name}_{label}_{step}": error for step, error in errors.items()}
+        if self.wording is not None:
+            worded = self._gather(examples, rows, other, np.full(len(rows), Kind.CAPTION), {})
+            worded |= {"shown": shown_in(held_out)[rows], "worded": torch.ones(len(rows), dtype=torch.bool)}
+            worded = {key: value.to(self.unet.device) for key, value in worded.items()}
+            logs["wording"] = float(self._read(self.wording, worded, self._states(worded)))
         return logs
 
     def parts(self) -> dict[str, nn.Module]:
@@ -215,6 +258,17 @@ class BaseObjective(Objective):
         self.scheduler.save_pretrained(folder / "scheduler")
         for kind in self.shares:
             save_branch(self._branch(kind), folder, kind)
+
+
+def _in_place(odds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """In which rows a branch is in place, bool [B], by the odds [B] of each.
+
+    At least in one: a parameter without gradient would stop a run of several processes.
+    """
+    found = rng.random(len(odds)) < odds
+    if not found.any():
+        found[rng.integers(len(odds))] = True
+    return found
 
 
 def photo_like_rows(corpus: Corpus) -> np.ndarray:
