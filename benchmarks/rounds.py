@@ -3,7 +3,8 @@
     mkdir before && git archive COMMIT src/mien/assets/studio | tar -x -C before
     python benchmarks/rounds.py before/src/mien/assets/studio src/mien/assets/studio
 
-Writes ``results/rounds.json`` and the table of docs/studio-training.md. On people and targets on whom nothing else is
+Each is steered by all dials, and by words alone. Writes ``results/rounds.json`` and the table of
+docs/studio-training.md. On people and targets on whom nothing else is
 reported, in the fast mode. The same command goes on where it was interrupted.
 """
 
@@ -20,6 +21,8 @@ from mien.errors import MienError
 from mien.io import read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
+WORDS = {"conditions": ("prompt", "words"), "retarget": False}
+"""The person and what the face does are told by a caption."""
 RESULT = ROOT / "benchmarks" / "results" / "rounds.json"
 
 
@@ -39,7 +42,9 @@ def main(
     """Draw, measure, write."""
     try:
         check_models(before, after)
-        arms = {name: {"base": str(folder)} for name, folder in (("before", before), ("after", after))}
+        folders = (("before", before), ("after", after))
+        arms = {name: {"base": str(folder)} for name, folder in folders}
+        arms |= {f"{name}, words alone": {"base": str(folder)} | WORDS for name, folder in folders}
         write_json(RESULT, measured(arms, facekit, people, targets, each))
     except MienError as error:
         typer.echo(str(error), err=True)

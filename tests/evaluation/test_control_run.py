@@ -9,10 +9,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from mien.errors import BadInput
 from mien.evaluation.control.crosstalk import NOISE
 from mien.evaluation.control.report import markdown
 from mien.evaluation.control.run import run_control
+from mien.evaluation.control.scene import target_subjects
 from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.steer import gather_inputs, in_words
+from mien.studio.captions import describe
 from tests.evaluation.fake_control import FakeModel, fake_control_tools
 
 
@@ -50,6 +54,33 @@ def test_a_model_that_does_as_it_is_told(done: tuple[Path, dict[str, Any]]) -> N
         assert report["identity"][gallery]["cosine"]["transfer"]["value"] == pytest.approx(1, abs=0.05)
     assert report["identity"]["look_alikes"]["decoys"] == 1
     assert abs(report["identity"]["donor"]["leak"]["value"]) < 0.2
+
+
+class Listener(FakeModel):
+    """Remembers what it was told in words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[str] = []
+
+    def __call__(self, *, generator: Any, **given: Any) -> Any:
+        self.heard += given["prompt"]
+        assert given.get("landmarks") is None and given.get("emotion") is None
+        return super().__call__(generator=generator, **given)
+
+
+def test_words_say_what_the_targets_face_does_and_need_no_branch(tmp_path: Path) -> None:
+    model = Listener()
+    report = _run(tmp_path, model, conditions=("words",), look_alikes=0, cross_talk_people=0)
+    assert report["conditions"] == ["words"] and len(model.heard) == 20
+    targets = [in_words(one) for one in target_subjects(_settings())]
+    assert model.heard == [describe({}, face) for face in targets] * 5  # all targets of the first person, and so on
+    assert len(set(targets)) > 1
+
+
+def test_words_are_not_known_of_a_users_own_targets() -> None:
+    with pytest.raises(BadInput, match="words needs studio targets"):
+        gather_inputs(fake_control_tools(FakeModel()), _settings(conditions=("words",)), [], [], [], [])
 
 
 def test_cross_talk_of_independent_dials(done: tuple[Path, dict[str, Any]]) -> None:

@@ -1,8 +1,10 @@
 import numpy as np
 
 from mien.studio.caption_words import hair, turning
-from mien.studio.captions import caption, describe
+from mien.studio.captions import caption, describe, describe_face
 from mien.studio.dataset import plan_picture
+from mien.studio.expression_state import ExpressionState
+from mien.studio.expressions import preset_expression
 from mien.studio.person import HAIR_LENGTHS, sample_person
 from mien.studio.picture import attributes
 
@@ -27,6 +29,14 @@ def test_describe_mentions_what_is_known_only() -> None:
     assert text.startswith("portrait of ") and picture.background in text and picture.hair_color in text
     assert describe({"hair_color": "brown", "hair_length": "short"}) == "portrait of a person with short brown hair"
     assert describe({}) == "portrait of a person"
+
+
+def test_what_a_face_does_is_said_before_clothes_and_background() -> None:
+    face = describe_face(preset_expression("sad"), (-25.0, 0.0, 0.0))
+    assert face == "looking sad, head turned to the left"
+    assert describe_face(ExpressionState(), (0.0, 0.0, 9.0)) == "neutral expression, head tilted to the right"
+    known = {"hair_color": "brown", "hair_length": "short", "background": "blue"}
+    assert describe(known, face) == f"portrait of a person with short brown hair, {face}, blue background"
 
 
 def test_every_hair_style_has_words() -> None:

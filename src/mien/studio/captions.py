@@ -77,16 +77,30 @@ def compose(
 
     opening = _OPENINGS[int(rng.integers(len(_OPENINGS)))]
     subject = opening.format(_subject(attributes, keep, years=keep(0.5)))
-    face = [
-        words.feeling(state, emotion) if keep(0.85) else "",
-        words.eyes(state) if keep(0.75) else "",
-        words.turning(pose) if keep(0.7) else "",
-    ]
+    face = _face(state, emotion, pose, keep)
     around = _surroundings(attributes, keep)
     if keep(0.2):
         around.reverse()
     rest = [*around, *face] if keep(0.15) else [*face, *around]
     return ", ".join(part for part in (subject, *rest) if part)
+
+
+def _face(state: ExpressionState, emotion: Emotion, pose: tuple[float, float, float], keep: Keep) -> list[str]:
+    return [
+        words.feeling(state, emotion) if keep(0.85) else "",
+        words.eyes(state) if keep(0.75) else "",
+        words.turning(pose) if keep(0.7) else "",
+    ]
+
+
+def describe_face(state: ExpressionState, pose: tuple[float, float, float]) -> str:
+    """What a face does and where it looks, such as "looking sad, eyes closed, head turned to the left"; may be empty.
+
+    Args:
+        state: the expression.
+        pose: (yaw, pitch, roll) in degrees.
+    """
+    return ", ".join(part for part in _face(state, emotion_of(state), pose, _everything) if part)
 
 
 def caption(person: Person, picture: Picture, rng: Generator) -> str:
@@ -100,11 +114,15 @@ def caption(person: Person, picture: Picture, rng: Generator) -> str:
     return compose(attributes(person, picture), picture.expression, emotion_of(picture.expression), picture.pose, rng)
 
 
-def describe(attributes: Mapping[str, Any]) -> str:
+def describe(attributes: Mapping[str, Any], face: str = "") -> str:
     """A caption of who is visible, without pose or expression, from as many attributes as there are.
 
     Keys are those of `mien.data.schema.Attributes`; missing ones are not mentioned. Used to put into words what a
     reader saw on a photograph.
+
+    Args:
+        attributes: what is known.
+        face: what the face does, see `describe_face`; said before clothes and background.
     """
-    parts = [_subject(attributes, _everything, years=True), *_surroundings(attributes, _everything)]
+    parts = [_subject(attributes, _everything, years=True), face, *_surroundings(attributes, _everything)]
     return "portrait of " + ", ".join(part for part in parts if part)

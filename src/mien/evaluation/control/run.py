@@ -125,7 +125,7 @@ def perform(stage: Stage, settings: ControlSettings, tools: ControlTools, bar: B
     """Draw every pair with one model, where its picture is not there, and read the pictures."""
     made_with = made_with_what(settings, tools, stage.inputs)
     drawn = open_folder(stage.folder, made_with)
-    inputs = gather_inputs(tools, settings, stage.people, stage.wanted, stage.emotions)
+    inputs = gather_inputs(tools, settings, stage.people, stage.wanted, stage.emotions, stage.targets)
     finish = {"finish": animated(tools, stage.wanted)} if settings.animate else {}
     with bar(len(stage.pairs), "drawing") as told:
         files = draw_pairs(tools.pipeline, settings, stage.pairs, inputs.rows, drawn, told, **finish)

@@ -9,8 +9,11 @@ from typing import Any
 from mien.diffusion.caching import Speed
 from mien.errors import BadInput
 
-CONDITIONS = ("identity", "landmarks", "emotion", "expression", "prompt")
-"""What a picture can be asked for with: ``prompt`` says in words what the reader saw on the identity picture."""
+CONDITIONS = ("identity", "landmarks", "emotion", "expression", "prompt", "words")
+"""What a picture can be asked for with.
+
+``prompt`` says in words what the reader saw on the identity picture, ``words`` what the target's face does.
+"""
 
 DEFAULT_CONDITIONS = ("identity", "landmarks", "emotion", "expression")
 FIRST_PERSON = 900_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mien.conditions import Emotion
 from mien.errors import BadInput
-from mien.evaluation.control.scene import Pair
+from mien.evaluation.control.scene import Pair, Subject
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.tools import ControlTools
 from mien.faces.drawing import draw_landmarks
@@ -78,18 +78,16 @@ def embed(tools: ControlTools, look: Look) -> Floats:
         return tools.embedder(warp(pictures_to_tensor([look.image]), arcface_matrix(points, size), size))[0].numpy()
 
 
-def describe(tools: ControlTools, look: Look) -> str:
-    """What the studio's reader would say of a picture.
+def attributes_of(tools: ControlTools, look: Look) -> Mapping[str, Any]:
+    """What the studio's reader sees of a person.
 
     Raises:
         BadInput: if that reader is not there.
     """
-    from mien.studio.captions import describe as in_words
-
     if "studio" not in tools.readers:
         raise BadInput("The condition prompt needs the studio's reader: train it, or leave prompt out of --conditions.")
     face = largest_face(tools.readers["studio"], look.image)
-    return in_words((face.attributes if face else None) or {})
+    return (face.attributes if face else None) or {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +96,8 @@ class Inputs:
 
     Attributes:
         identity: embeddings [512] of the people.
-        words: of the people.
+        attributes: of the people.
+        doing: what the targets' faces do, in words.
         landmark_pictures: of the targets, as read (the paper's way).
         crops, emotions: of the targets.
         bones: (people, targets) where landmarks are put onto the person's bones.
@@ -106,7 +105,8 @@ class Inputs:
     """
 
     identity: list[Floats | None]
-    words: list[str | None]
+    attributes: list[Mapping[str, Any] | None]
+    doing: list[str | None]
     landmark_pictures: list[NDArray[np.uint8] | None]
     crops: list[Any]
     emotions: list[Emotion | None]
@@ -117,7 +117,7 @@ class Inputs:
         """The conditions of some pairs."""
         return [
             Steering(
-                prompt=self.words[pair.person],
+                prompt=self._prompt(pair),
                 identity=self.identity[pair.person],
                 landmark_picture=self._landmarks(pair),
                 expression=self.crops[pair.target],
@@ -125,6 +125,12 @@ class Inputs:
             )
             for pair in pairs
         ]
+
+    def _prompt(self, pair: Pair) -> str | None:
+        from mien.studio.captions import describe
+
+        who, does = self.attributes[pair.person], self.doing[pair.target]
+        return None if who is does is None else describe(who or {}, does or "")
 
     def _landmarks(self, pair: Pair) -> NDArray[np.uint8] | None:
         if self.bones is None:
@@ -142,6 +148,7 @@ def gather_inputs(
     people: Sequence[Look],
     targets: Sequence[Look],
     emotions: Sequence[Emotion | None],
+    subjects: Sequence[Subject],
 ) -> Inputs:
     """Read every condition that is used.
 
@@ -151,12 +158,19 @@ def gather_inputs(
         people: identity pictures.
         targets: target pictures.
         emotions: of the targets.
+        subjects: what the renderer was told of the targets; none where the pictures are a user's own.
+
+    Raises:
+        BadInput: for ``words`` where nobody knows what the targets' faces do.
     """
     used = active(settings, tools.kinds)
     by_landmarks = "landmarks" in used
+    if "words" in used and not subjects:
+        raise BadInput("The condition words needs studio targets, whose faces can be put into words: leave it out.")
     return Inputs(
         identity=[embed(tools, look) if "identity" in used else None for look in people],
-        words=[describe(tools, look) if "prompt" in used else None for look in people],
+        attributes=[attributes_of(tools, look) if "prompt" in used else None for look in people],
+        doing=[in_words(one) for one in subjects] if "words" in used else [None] * len(targets),
         landmark_pictures=[
             draw_landmarks(framed(look.seen, tools.size), tools.size) if by_landmarks else None for look in targets
         ],
@@ -170,9 +184,16 @@ def gather_inputs(
 def active(settings: ControlSettings, kinds: frozenset[str]) -> tuple[str, ...]:
     """The conditions that are asked for and that the model has.
 
-    Identity and prompt go through the text encoder and need no branch.
+    Identity and words go through the text encoder and need no branch.
     """
-    return tuple(name for name in settings.conditions if name in ("identity", "prompt") or name in kinds)
+    return tuple(name for name in settings.conditions if name in ("identity", "prompt", "words") or name in kinds)
+
+
+def in_words(target: Subject) -> str:
+    """What a target's face does."""
+    from mien.studio.captions import describe_face
+
+    return describe_face(target.picture.expression, target.picture.pose)
 
 
 def crop_of(look: Look) -> Any:
