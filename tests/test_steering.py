@@ -83,6 +83,14 @@ def test_the_bones_are_the_persons_own_unless_raw_landmarks_are_asked_for(photo:
     assert drawn()[0] > 1 > -1 > drawn(retarget=False)[0]
 
 
+def test_a_face_at_rest_does_not_gainsay_the_words(photo: Path) -> None:
+    said = {"identity": photo, "prompt": "photo of a id person, laughing, blue eyes"}
+    assert landmarks(**said) is None
+    assert landmarks(**said | {"prompt": "photo of a id person with blue eyes"}) is not None
+    assert landmarks(**said, yaw=20.0) is not None  # an angle asks for landmarks, whatever the words
+    np.testing.assert_array_equal(landmarks(**said, emotion="sad"), landmarks(identity=photo, emotion="sad"))
+
+
 def test_words_alone_decide_for_themselves() -> None:
     assert landmarks(prompt="portrait of a smiling woman") is None
     assert landmarks(prompt="portrait of a woman", yaw=20.0) is not None

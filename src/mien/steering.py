@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.conditions import Emotion
 from mien.request import GenerateRequest, Role
+from mien.studio.caption_words import speaks_of_a_face
 from mien.toolbox import Seen, Tools, face_crop, landmarks_of
 
 if TYPE_CHECKING:
@@ -160,7 +161,8 @@ def wanted_landmarks(
 
     Those of the expression picture as they are, or built where a pose or a blendshape is asked for. Where no picture
     shows an expression, a face that was given or a feeling still gets them (*ours*): at rest and ahead, or as that
-    feeling looks; told where the parts of a face are, a small model draws them better.
+    feeling looks; told where the parts of a face are, a small model draws them better. But where the prompt says what
+    the face does, a face at rest would gainsay it.
 
     Args:
         request: what is asked for.
@@ -174,7 +176,9 @@ def wanted_landmarks(
     if request.builds_landmarks:
         return _built(request, seen, size)
     if "expression" not in seen:
-        return _built(request, seen, size) if by_default and (seen or request.emotion) else None
+        said = request.prompt is not None and speaks_of_a_face(request.prompt)
+        wanted = by_default and (request.emotion or (seen and not said))
+        return _built(request, seen, size) if wanted else None
     points = framed(seen["expression"], size)
     bones = people_shape(request, seen, size) if request.retarget else None
     if bones is not None:

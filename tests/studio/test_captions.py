@@ -1,6 +1,6 @@
 import numpy as np
 
-from mien.studio.caption_words import hair, turning
+from mien.studio.caption_words import hair, speaks_of_a_face, turning
 from mien.studio.captions import caption, describe, describe_face
 from mien.studio.dataset import plan_picture
 from mien.studio.expression_state import ExpressionState
@@ -55,3 +55,13 @@ def test_the_article_fits_the_word_that_follows() -> None:
     assert hair({"hair_style": "afro"}) == "an afro"
     assert hair({"hair_style": "afro", "hair_color": "black"}) == "a black afro"
     assert hair({"hair_style": "bob", "hair_color": "auburn"}) == "an auburn bob"
+
+
+def test_words_of_a_face_are_known_as_such_and_looks_are_not() -> None:
+    for seed in range(60):
+        person = sample_person(seed)
+        picture = plan_picture(person, seed % 8)
+        face = describe_face(picture.expression, picture.pose)
+        assert speaks_of_a_face(face) == bool(face), face
+        assert not speaks_of_a_face(describe(attributes(person, picture)))
+    assert speaks_of_a_face("She is Smiling") and not speaks_of_a_face("blue eyes, a straight nose, a big forehead")

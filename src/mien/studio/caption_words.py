@@ -6,6 +6,7 @@ them; everywhere else in mien left and right are the subject's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +48,19 @@ _EMOTIONS = {
     "disgust": "disgusted",
     "anger": "angry",
 }
+
+
+_OF_A_FACE = re.compile(
+    r"\b(smil\w+|laugh\w*|grin\w*|smirk\w*|frown\w*|wink\w*|looking|facing|facial|expression|pursing|pouting|puffing"
+    r"|sad|surprised|frightened|afraid|scared|disgusted|angry|mouth (?:wide )?open|open mouth|lips (?:apart|parted)"
+    r"|eyes (?:are )?(?:closed|shut|to the|up|down|wide)|head (?:turned|tilted)|turned to|in profile)\b",
+    re.IGNORECASE,
+)
+
+
+def speaks_of_a_face(text: str) -> bool:
+    """Whether words say what a face does or where it looks: those of our captions, and what else people say."""
+    return _OF_A_FACE.search(text) is not None
 
 
 def noun(attributes: Mapping[str, Any]) -> str:
