@@ -65,6 +65,7 @@ def cases(**settings: Any) -> list[Case]:
     return [
         case("words", prompt="portrait of a smiling woman with long wavy ginger hair and round glasses"),
         case("words", prompt="photo of an elderly man with dark skin and a full white beard, looking left"),
+        case("words", prompt="portrait of a young man with dark skin and a black afro, laughing, facing the camera"),
         case("laugh", "Ada", "laugh"),
         case("surprise", "Bo", "surprise"),
         case("anger", "Cleo", "anger"),

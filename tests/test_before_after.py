@@ -36,8 +36,8 @@ def test_equal_weights_draw_equal_rows(tmp_path: Path) -> None:
     assert height == 128 + LABEL + GAP and pixels.shape[1] == len(wishes) * (128 + GAP) + GAP
     people, templates, before, after = (pixels[top : top + 128] for top in tops)
     assert np.array_equal(before, after)
-    # two columns are of words alone: no person and no template above them
-    assert (people[:, : 2 * (128 + GAP)] == before_after.PAPER).all() and not (people == before_after.PAPER).all()
+    # three columns are of words alone: no person and no template above them
+    assert (people[:, : 3 * (128 + GAP)] == before_after.PAPER).all() and not (people == before_after.PAPER).all()
     assert not (templates == before_after.PAPER).all()
     columns = [before[:, GAP + column * (128 + GAP) :][:, :128] for column in range(len(wishes))]
     assert len({column.tobytes() for column in columns}) == len(wishes)
