@@ -4,7 +4,7 @@
 
 The astronaut of scikit-image comes first. Writes ``docs/images/photographs.png`` (outputs only: no input photograph
 goes into the project) and ``benchmarks/results/photographs.json``: for each output, which of the templates MediaPipe
-finds nearest in expression (Exp).
+finds nearest in expression (Exp); and the sentence of docs/getting-started.md that tells it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from docs_parts import write_tables
 from PIL import Image, ImageDraw, ImageOps
 
 from mien.evaluation.metrics.expression import exp_distance
@@ -25,6 +26,7 @@ from mien.request import GenerateRequest
 from mien.toolbox import Tools
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "photographs.json"
 TILE, GAP, MARGIN = 160, 8, 40
 PAPER, INK = (250, 248, 244), (33, 30, 27)
 
@@ -36,6 +38,17 @@ def astronaut(folder: Path) -> Path:
     path = folder / "astronaut.png"
     Image.fromarray(data.astronaut()).save(path)
     return path
+
+
+def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
+    """Page -> what is said to write the sentence, sentence."""
+    count, templates = report["outputs"], round(1 / report["chance"])
+    told = (
+        f"A face was found in {report['faces_found']} of {count} outputs; {report['own_template_is_nearest']} of them "
+        f"were nearest to their own template among the {templates} (chance: {count * report['chance']:.0f}), by "
+        "MediaPipe ([numbers](../benchmarks/results/photographs.json))."
+    )
+    return {ROOT / "docs" / "getting-started.md": ("benchmarks/photographs.py", told)}
 
 
 def main(photographs: list[Path]) -> None:
@@ -66,10 +79,9 @@ def main(photographs: list[Path]) -> None:
         "outputs": len(cells),
         "chance": 1 / len(paths),
     }
-    write_json(
-        ROOT / "benchmarks" / "results" / "photographs.json",
-        {"reader": "mediapipe", **summary, "cells": cells, "models": models},
-    )
+    report = {"reader": "mediapipe", **summary, "cells": cells, "models": models}
+    write_json(RESULT, report)
+    write_tables(tables(report))
     print(summary)  # noqa: T201
 
 
