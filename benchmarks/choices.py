@@ -256,7 +256,7 @@ def main(
         done = kept(runs, asked)
         write_json(output, asked | {"arms": done})
     if output == RESULT:
-        write_tables(tables(read_json(RESULT)))
+        write_tables(tables({"arms": done}))
     typer.echo(told(done))
 
 

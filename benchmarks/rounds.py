@@ -4,8 +4,8 @@
     python benchmarks/rounds.py before/src/mien/assets/studio src/mien/assets/studio
 
 Each is steered by all dials, and by words alone. Writes ``results/rounds.json`` and the table of
-docs/studio-training.md. On people and targets on whom nothing else is
-reported, in the fast mode. The same command goes on where it was interrupted.
+docs/studio-training.md. On people and targets on whom nothing else is reported, in the fast mode. The same command
+goes on where it was interrupted.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mien.data.corpus import Corpus
-from mien.training.objectives.base import WORDED
+from mien.training.prompts import WORDED
 from mien.training.wording import Wording, shown_in
 from tests.training.small_base import objective
 

@@ -22,7 +22,7 @@ from mien.training.features import (
     portrait_embeddings,
     training_landmarks,
 )
-from mien.training.prompts import Kind, Prompts
+from mien.training.prompts import WORDED, Prompts
 from mien.training.resident import Resident
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ class Examples:
         """
         if not share:
             return other
-        alone = (kinds == Kind.IDENTITY) | (kinds == Kind.EMPTY)
-        odds = np.where(alone, share, share / 2)
+        odds = np.where(np.isin(kinds, WORDED), share / 2, share)
         return np.where(rng.random(len(rows)) < odds, len(self.corpus) + rows, other)
 
     def landmarks(self, rows: np.ndarray) -> Tensor:

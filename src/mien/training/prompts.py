@@ -23,6 +23,10 @@ class Kind(IntEnum):
     EMPTY = 3
 
 
+WORDED = (Kind.CAPTION, Kind.BOTH)
+"""Prompts with a caption."""
+
+
 class Prompts:
     """Token ids of all prompts of a set of pictures.
 
@@ -47,5 +51,5 @@ class Prompts:
         found = torch.empty(len(rows), self._ids[Kind.EMPTY].shape[1], dtype=torch.int64)
         for kind, ids in self._ids.items():
             here = torch.from_numpy(kinds == kind)
-            found[here] = ids[torch.from_numpy(rows)[here]] if kind in (Kind.CAPTION, Kind.BOTH) else ids[0]
+            found[here] = ids[torch.from_numpy(rows)[here]] if kind in WORDED else ids[0]
         return found

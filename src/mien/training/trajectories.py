@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mien.io import atomic_path
-from mien.training.prompts import Kind
+from mien.training.prompts import WORDED, Kind
 
 if TYPE_CHECKING:
     from mien.training.examples import Examples
@@ -78,7 +78,7 @@ def draw_setting(rng: np.random.Generator, prompts: np.ndarray, odds: Mapping[st
 def asked(examples: Examples, setting: Setting, rows: np.ndarray, other: np.ndarray) -> dict[str, Any]:
     """The arguments of the pipeline for pictures ``rows`` [B] of one setting."""
     found: dict[str, Any] = {name: examples.condition(name, rows, other) for name in setting.conditions}
-    if setting.prompt in (Kind.CAPTION, Kind.BOTH):
+    if setting.prompt in WORDED:
         found["prompt"] = [examples.corpus.captions[row] for row in rows]
     if setting.by_branch or setting.prompt in (Kind.IDENTITY, Kind.BOTH):
         found["identity"] = examples.condition("identity", rows, other)

@@ -49,9 +49,7 @@ def shown_in(corpus: Corpus) -> Tensor:
 
     What hardly varies, a coefficient that is never driven, is left at 0.
     """
-    values = np.concatenate([corpus[name] for name in ("coefficients", "gaze", "pose", "emotion")], 1).astype(
-        np.float32
-    )
+    values = np.concatenate([corpus[name] for name in SHOWN], 1).astype(np.float32)
     spread = values.std(0)
     scaled = (values - values.mean(0)) / np.where(spread > 1e-3, spread, np.inf)
     return torch.from_numpy(scaled.astype(np.float32))

@@ -145,10 +145,7 @@ def distances(
     oracle = np.concatenate(
         [_distance(measure, targets[pair.target], exact[measure.part][row : row + 1]) for row, pair in enumerate(pairs)]
     )
-    there = np.isfinite(table)
-    with np.errstate(invalid="ignore"):
-        shuffled = np.where(there, table, 0.0).sum(1) / there.sum(1)
-    return Distances(model, oracle, shuffled)
+    return Distances(model, oracle, _means(table))
 
 
 def nearness(measure: Measure, outputs: Readings, exact: Readings, pairs: Sequence[Pair]) -> Distances:
@@ -171,11 +168,15 @@ def nearness(measure: Measure, outputs: Readings, exact: Readings, pairs: Sequen
         table = np.stack([_distance(measure, target, seen) for target in exact[measure.part][rows]], 1)
         model[rows] = table.diagonal()
         np.fill_diagonal(table, np.nan)
-        there = np.isfinite(table)
-        shuffled[rows] = np.where(
-            there.any(1), np.where(there, table, 0.0).sum(1) / np.maximum(there.sum(1), 1), np.nan
-        )
+        shuffled[rows] = _means(table)
     return Distances(model, np.where(np.isfinite(model), 0.0, np.nan), shuffled)
+
+
+def _means(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of what is there in each row [N, T]; NaN where nothing is."""
+    there = np.isfinite(table)
+    with np.errstate(invalid="ignore"):
+        return np.where(there, table, 0.0).sum(1) / there.sum(1)
 
 
 def _distance(measure: Measure, target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:

@@ -22,16 +22,12 @@ from mien.training.examples import Examples
 from mien.training.export import save_branch
 from mien.training.likeness import Likeness
 from mien.training.objective import Logs, Objective, load_branch
-from mien.training.prompts import Kind
+from mien.training.prompts import WORDED, Kind
 from mien.training.sources import Sources
 from mien.training.wording import Wording, shown_in
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
-
-
-WORDED = (Kind.CAPTION, Kind.BOTH)
-"""Prompts with a caption."""
 
 
 class BaseObjective(Objective):
