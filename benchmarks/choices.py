@@ -6,7 +6,8 @@
 On two processor cores one arm takes an hour and more; with ``--half`` every UNet is half as wide, which is for such a
 machine: choices are compared on a small model in place of the one that ships. The base's errors are of the velocity, on
 held-out people: whatever an arm predicts and however it weighs its loss, they compare. They do not see what the terms
-of likeness do, so these cost time in one arm alone.
+of likeness do, so these cost time in one arm alone. Networks that read pictures are also looked at on held-out pictures
+that went through what a camera does, as the augmentation of their training makes it up.
 The same command goes on where it was interrupted; arms may be trained side by side, by commands with each their own
 ``--only``.
 """
@@ -14,7 +15,7 @@ The same command goes on where it was interrupted; arms may be trained side by s
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -27,7 +28,10 @@ from mien.adapters import unet_config
 from mien.data.corpus import PORTRAITS, Corpus
 from mien.evaluation.control.report import table
 from mien.io import cache_folder, read_json, write_json
+from mien.pixels import pictures_to_tensor
+from mien.training.augmentation import photograph
 from mien.training.loop import fit
+from mien.training.objective import Objective, load_part
 from mien.training.run import build_objective, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,11 +73,18 @@ class Arm:
     people: tuple[int, int] | None = None
 
 
-COMMON: Final[dict[str, dict[str, Any]]] = {"studio-base": {"likeness": (0.0, 0.0)}, "studio-autoencoder": {}}
+COMMON: Final[dict[str, dict[str, Any]]] = {
+    "studio-base": {"likeness": (0.0, 0.0)},
+    "studio-autoencoder": {},
+    "studio-identity": {},
+    "studio-reader": {},
+}
 """Stage -> options of every arm that does not change them."""
+_SHORT = {"batch": 32}  # with the preset's 128, steps are too few in a short run
 ARMS: Final[dict[str, Arm]] = {
     "preset": Arm("the preset, without likeness"),
     "seed": Arm("another seed: what chance does", settings={"seed": 1}),
+    "seed-2": Arm("a third seed", settings={"seed": 2}),
     "likeness": Arm("with the terms of the person and of the expression", {"likeness": (0.3, 3.0)}),
     "epsilon": Arm("predicts the noise", {"prediction_type": "epsilon"}),
     "sample": Arm("predicts the latents", {"prediction_type": "sample"}),
@@ -102,10 +113,28 @@ ARMS: Final[dict[str, Arm]] = {
     "latents-32": Arm("32 channels", {"latent_channels": 32}, stage="studio-autoencoder"),
     "plain-loss": Arm("no squared errors, no weight on the face", {"square": 0.0, "emphasis": 0.0},
                       stage="studio-autoencoder"),
+    "identity-augmented": Arm("the preset", settings=_SHORT, stage="studio-identity"),
+    "identity-plain": Arm("pictures as they are rendered", {"augment": 0.0}, _SHORT, "studio-identity"),
+    "reader-augmented": Arm("the preset", stage="studio-reader"),
+    "reader-plain": Arm("pictures as they are rendered", {"augment": 0.0}, stage="studio-reader"),
 }  # fmt: skip
 WAYS = ("caption", "identity", "landmarks", "emotion")
 STEPS = (900, 600, 300)
 MEASURED = "measured.json"
+
+
+def _both(name: str, title: str, digits: int) -> dict[str, tuple[str, int]]:
+    """Columns of a value on pictures as they are and on damaged ones."""
+    return {title: (name, digits), f"{title}, damaged": (f"damaged_{name}", digits)}
+
+
+_TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, int]]]]] = {
+    "studio-base": ("Base", {name: (name, 4) for name in (*WAYS[:3], *(f"{way} gap" for way in WAYS[:3]))}),
+    "studio-autoencoder": ("Autoencoder", {"PSNR, dB": ("psnr", 2)}),
+    "studio-identity": ("Identity embedder", _both("top1", "top-1", 3)),
+    "studio-reader": ("Reader", _both("exp", "Exp", 4) | _both("pixels", "pixels", 2) | _both("yaw", "yaw", 2)),
+}  # fmt: skip
+"""Stage -> title of its table; columns: where the value is, its digits."""
 
 
 def halved(unet: dict[str, Any]) -> dict[str, Any]:
@@ -156,13 +185,33 @@ def measure(name: str, corpus: Corpus, runs: Path, settings: dict[str, Any], hal
         begun = folder / "first" / "export"
         _fit(name, arm, options_of(arm, half, arm.first), settings, corpus, runs, folder / "first")
     objective, validation = _fit(name, arm, options_of(arm, half, {}), settings, corpus, runs, folder, begun)
-    network = objective.unet if arm.stage == "studio-base" else objective.vae
+    if hasattr(objective, "augment"):
+        validation |= {f"damaged_{key}": value for key, value in on_damaged(objective, corpus, folder).items()}
+    network = objective.unet if arm.stage == "studio-base" else next(iter(objective.parts().values()))
     return {
         "stage": arm.stage,
         "parameters": sum(value.numel() for value in network.parameters()),
         "seconds": round(time.monotonic() - start, 1),
         "validation": validation,
     }
+
+
+@torch.no_grad()
+def on_damaged(objective: Objective, corpus: Corpus, run: Path) -> dict[str, Any]:
+    """What validation finds on held-out pictures that went through light, occluders, blur, noise and compression.
+
+    The identity embedder and the reader see their training's crops so in the arms that augment, never these pictures.
+    """
+    held_out, generator = corpus.held_out, torch.Generator().manual_seed(0)
+    if held_out is None:
+        raise typer.BadParameter("--held-out has no pictures.")
+    for name, part in objective.parts().items():
+        load_part(part, run / "export" / name)  # the averaged weights
+    images = np.empty_like(held_out["images"])
+    for rows in np.array_split(np.arange(len(held_out)), -(-len(held_out) // 64)):
+        damaged = photograph(pictures_to_tensor(held_out["images"][rows]), generator)
+        images[rows] = ((damaged + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+    return objective.validate(replace(corpus, held_out=replace(held_out, arrays=held_out.arrays | {"images": images})))
 
 
 def _fit(
@@ -204,21 +253,19 @@ def summary(one: dict[str, Any]) -> dict[str, float | None]:
 
 def told(arms: dict[str, Any]) -> str:
     """A row an arm, a table a stage."""
-    columns = [*WAYS[:3], *(f"{way} gap" for way in WAYS[:3])]
-    base, autoencoder = [], []
-    for one in arms.values():
-        shared = [one["told"], f"{one['parameters'] / 1e6:.1f}", f"{one['seconds'] / 60:.0f}"]
-        if one["stage"] == "studio-base":
-            values = summary(one)
-            base.append([*shared, *("-" if (value := values[name]) is None else f"{value:.4f}" for name in columns)])
-        else:
-            autoencoder.append([*shared, f"{one['validation']['psnr']:.2f}"])
-    head = ["million weights", "minutes"]
-    return "\n\n".join(
-        table([title, *head, *names], rows).rstrip()
-        for title, names, rows in (("Base", columns, base), ("Autoencoder", ["PSNR, dB"], autoencoder))
-        if rows
-    )
+    parts = []
+    for stage, (title, columns) in _TABLES.items():
+        rows = []
+        for one in (one for one in arms.values() if one["stage"] == stage):
+            values = summary(one) if stage == "studio-base" else one["validation"]
+            found = [(values.get(name), digits) for name, digits in columns.values()]
+            rows.append([
+                one["told"], f"{one['parameters'] / 1e6:.1f}", f"{one['seconds'] / 60:.0f}",
+                *("-" if value is None else f"{value:.{digits}f}" for value, digits in found),
+            ])  # fmt: skip
+        if rows:
+            parts.append(table([title, "million weights", "minutes", *columns], rows).rstrip())
+    return "\n\n".join(parts)
 
 
 def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:

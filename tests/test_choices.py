@@ -21,14 +21,16 @@ choices = script("choices")
 
 
 def test_an_arm_changes_what_the_others_of_its_stage_have() -> None:
-    common = {"studio-base": "preset", "studio-autoencoder": "latents-16"}
+    common = {"studio-base": "preset", "studio-autoencoder": "latents-16", "studio-identity": "identity-augmented",
+              "studio-reader": "reader-augmented"}  # fmt: skip
     for name, arm in choices.ARMS.items():
         preset = resolve(arm.stage, {})
         options = choices.options_of(arm, False, {})
         build_objective(preset.model_copy(update={"options": options}), Path())  # every option is one it has
         assert resolve(arm.stage, arm.settings).options == preset.options
         same = options == choices.options_of(choices.ARMS[common[arm.stage]], False, {})
-        changed = not same or arm.settings or arm.people or arm.first is not None
+        changed = not same or arm.settings != choices.ARMS[common[arm.stage]].settings or arm.people
+        changed = changed or arm.first is not None
         assert bool(changed) == (name != common[arm.stage]), name
 
 
@@ -49,9 +51,12 @@ def test_the_summary_is_of_the_errors_and_of_what_telling_saves() -> None:
     size = {"parameters": 2_500_000, "seconds": 300.0}
     base = {"stage": "studio-base", "told": "no branch", "validation": validation}
     other = {"stage": "studio-autoencoder", "told": "8 channels", "validation": {"psnr": 30.123}}
-    text = choices.told({"alone": size | base, "latents-8": size | other})
+    found = {"top1": 0.5, "damaged_top1": 0.25}
+    third = {"stage": "studio-identity", "told": "as rendered", "validation": found}
+    text = choices.told({"alone": size | base, "latents-8": size | other, "identity-plain": size | third})
     assert "| no branch | 2.5 | 5 | 0.3000 | - | - | 0.3500 | - | - |" in text
     assert "| 8 channels | 2.5 | 5 | 30.12 |" in text
+    assert "| top-1 | top-1, damaged |" in text and "| as rendered | 2.5 | 5 | 0.500 | 0.250 |" in text
 
 
 def test_half_of_a_shape_draws_with_the_same_heads_and_a_quarter_of_the_weights() -> None:
@@ -120,3 +125,22 @@ def test_some_of_the_people_are_a_corpus_of_their_own(tmp_path: Path) -> None:
         assert all(corpus.attributes[name][at[0]] == values[row] for name, values in found.attributes.items())
     with pytest.raises(typer.BadParameter, match="needs 2 people"):
         choices.some(corpus, 2, each + 1, tmp_path / "more")
+
+
+def test_networks_that_read_are_also_looked_at_on_damaged_pictures(tmp_path: Path) -> None:
+    corpus = Corpus.load(write_corpus(tmp_path / "all", people=3, per_person=3))
+    corpus.held_out = Corpus.load(write_corpus(tmp_path / "others", people=3, per_person=3))
+    before = corpus.held_out["images"].copy()
+    config = resolve("studio-identity", {})
+    seen: list[np.ndarray] = []
+
+    objective = build_objective(config, tmp_path)
+    objective.prepare(corpus, tmp_path)
+    objective.export(tmp_path / "run" / "export")
+    objective.validate = lambda corpus: seen.append(corpus.held_out["images"]) or {"top1": 0.0}
+    assert choices.on_damaged(objective, corpus, tmp_path / "run") == {"top1": 0.0}
+    assert seen[0].shape == before.shape and np.abs(seen[0].astype(int) - before).mean() > 5
+    assert np.array_equal(corpus.held_out["images"], before)
+    corpus.held_out = None
+    with pytest.raises(typer.BadParameter, match="--held-out"):
+        choices.on_damaged(objective, corpus, tmp_path / "run")
