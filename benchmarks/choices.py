@@ -175,7 +175,7 @@ def some(corpus: Corpus, people: int, each: int, folder: Path) -> Corpus:
 
 def measure(name: str, corpus: Corpus, runs: Path, settings: dict[str, Any], half: bool) -> dict[str, Any]:
     """Train one arm and look at it on held-out people."""
-    arm, start, folder, begun = ARMS[name], time.monotonic(), runs / name, None
+    arm, folder, begun = ARMS[name], runs / name, None
     if arm.people is not None:
         corpus = some(corpus, *arm.people, folder / "data")
     if arm.stage != "studio-base":
@@ -191,7 +191,6 @@ def measure(name: str, corpus: Corpus, runs: Path, settings: dict[str, Any], hal
     return {
         "stage": arm.stage,
         "parameters": sum(value.numel() for value in network.parameters()),
-        "seconds": round(time.monotonic() - start, 1),
         "validation": validation,
     }
 
@@ -260,11 +259,11 @@ def told(arms: dict[str, Any]) -> str:
             values = summary(one) if stage == "studio-base" else one["validation"]
             found = [(values.get(name), digits) for name, digits in columns.values()]
             rows.append([
-                one["told"], f"{one['parameters'] / 1e6:.1f}", f"{one['seconds'] / 60:.0f}",
+                one["told"], f"{one['parameters'] / 1e6:.1f}",
                 *("-" if value is None else f"{value:.{digits}f}" for value, digits in found),
             ])  # fmt: skip
         if rows:
-            parts.append(table([title, "million weights", "minutes", *columns], rows).rstrip())
+            parts.append(table([title, "million weights", *columns], rows).rstrip())
     return "\n\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""How strongly should the identity be guided? The control protocol on development people, under several weights.
+"""How strongly should identity and emotion be guided? The control protocol on development people, under several weights.
 
     python benchmarks/guidance.py           # results/guidance.json, and the table of docs/studio-training.md
     python benchmarks/guidance.py --table   # the table alone
@@ -23,11 +23,18 @@ from mien.io import cache_folder, read_json, write_json
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "guidance.json"
 ARMS: dict[str, dict[str, float]] = {
-    "identity 4": {"identity": 4.0},
-    "identity 3": {"identity": 3.0},
-    "identity 2.5": {"identity": 2.5},
-    "identity 3, landmarks 3": {"identity": 3.0, "landmarks": 3.0},
+    "identity 2.5, emotion 2": {"identity": 2.5, "emotion": 2.0},
+    "identity 2.5, emotion 1": {"identity": 2.5, "emotion": 1.0},
+    "identity 2.5, emotion 0": {"identity": 2.5, "emotion": 0.0},
+    "identity 2.5, emotion 3": {"identity": 2.5, "emotion": 3.0},
+    "identity 3, emotion 2": {"identity": 3.0, "emotion": 2.0},
+    "identity 3, emotion 2, landmarks 3": {"identity": 3.0, "emotion": 2.0, "landmarks": 3.0},
+    "identity 4, emotion 2": {"identity": 4.0, "emotion": 2.0},
+    "identity 3.5, emotion 3": {"identity": 3.5, "emotion": 3.0},
+    "identity 4, emotion 3": {"identity": 4.0, "emotion": 3.0},
+    "identity 4.5, emotion 3.5": {"identity": 4.5, "emotion": 3.5},
 }
+"""Name -> weights; the landmarks' is 2 where it is not said."""
 METRICS = (
     "identity.cosine", "identity.top1", "transfer.mediapipe.exp", "transfer.judge.coefficients", "judge.yaw",
     "judge.pitch", "judge.emotion_class",

@@ -48,15 +48,15 @@ def test_the_summary_is_of_the_errors_and_of_what_telling_saves() -> None:
     found = choices.summary({"validation": validation})
     assert found["caption"] == pytest.approx(0.3) and found["caption gap"] == pytest.approx(0.35)
     assert found["landmarks"] is None and found["landmarks gap"] is None
-    size = {"parameters": 2_500_000, "seconds": 300.0}
+    size = {"parameters": 2_500_000}
     base = {"stage": "studio-base", "told": "no branch", "validation": validation}
     other = {"stage": "studio-autoencoder", "told": "8 channels", "validation": {"psnr": 30.123}}
     found = {"top1": 0.5, "damaged_top1": 0.25}
     third = {"stage": "studio-identity", "told": "as rendered", "validation": found}
     text = choices.told({"alone": size | base, "latents-8": size | other, "identity-plain": size | third})
-    assert "| no branch | 2.5 | 5 | 0.3000 | - | - | 0.3500 | - | - |" in text
-    assert "| 8 channels | 2.5 | 5 | 30.12 |" in text
-    assert "| top-1 | top-1, damaged |" in text and "| as rendered | 2.5 | 5 | 0.500 | 0.250 |" in text
+    assert "| no branch | 2.5 | 0.3000 | - | - | 0.3500 | - | - |" in text
+    assert "| 8 channels | 2.5 | 30.12 |" in text
+    assert "| top-1 | top-1, damaged |" in text and "| as rendered | 2.5 | 0.500 | 0.250 |" in text
 
 
 def test_half_of_a_shape_draws_with_the_same_heads_and_a_quarter_of_the_weights() -> None:
@@ -78,7 +78,7 @@ def test_two_commands_share_their_arms_and_other_settings_are_refused(
     def measure(arm: str, corpus: Any, runs: Path, settings: dict[str, Any], half: bool) -> dict[str, Any]:
         trained.append((arm, half))
         (runs / arm).mkdir(parents=True)
-        return {"stage": "studio-base", "parameters": 1_000_000, "seconds": 1.0, "validation": {}}
+        return {"stage": "studio-base", "parameters": 1_000_000, "validation": {}}
 
     class Set(list[int]):
         people = 1

@@ -24,6 +24,8 @@ _INDEX = {
     "expression_encoder": ["mien.faces.networks.expression", "ExpressionEncoder"],
     # The E-Adapter of the same-picture stage moves little beside the landmarks and costs an evaluation a step.
     "scales": {"expression": 0.0},
+    # Over the papers' 2.5 and 2, chosen by benchmarks/guidance.py.
+    "guidance": {"identity": 3.5, "emotion": 3.0},
 }
 # The E-Adapter starts from the first and nobody samples with it; the second is for an identity that comes through the
 # branch, and here it comes through the prompt.
