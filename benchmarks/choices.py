@@ -93,6 +93,7 @@ ARMS: Final[dict[str, Arm]] = {
     "cosine": Arm("the cosine noise schedule", {"beta_schedule": "squaredcos_cap_v2"}),
     "even": Arm("the face weighs as the rest", {"emphasis": 0.0}),
     "no-wording": Arm("nobody reads in the captions' states", {"wording": 0.0}),
+    "wording-late": Arm("nobody reads in them in the first half", first={"wording": 0.0}),
     "beside-words": Arm("as many branches beside words as elsewhere", {"beside_words": 1.0}),
     "alone": Arm("no branch is trained along", {"branches": {}}),
     "no-portraits": Arm("faces are told by other pictures", {"portraits": 0.0}),

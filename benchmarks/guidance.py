@@ -1,4 +1,4 @@
-"""How strongly should identity and emotion be guided? The control protocol on development people, under several weights.
+"""How strongly should identity and emotion be guided? The control protocol on development people, several weights.
 
     python benchmarks/guidance.py           # results/guidance.json, and the table of docs/studio-training.md
     python benchmarks/guidance.py --table   # the table alone
@@ -28,13 +28,11 @@ ARMS: dict[str, dict[str, float]] = {
     "identity 2.5, emotion 0": {"identity": 2.5, "emotion": 0.0},
     "identity 2.5, emotion 3": {"identity": 2.5, "emotion": 3.0},
     "identity 3, emotion 2": {"identity": 3.0, "emotion": 2.0},
-    "identity 3, emotion 2, landmarks 3": {"identity": 3.0, "emotion": 2.0, "landmarks": 3.0},
-    "identity 4, emotion 2": {"identity": 4.0, "emotion": 2.0},
     "identity 3.5, emotion 3": {"identity": 3.5, "emotion": 3.0},
     "identity 4, emotion 3": {"identity": 4.0, "emotion": 3.0},
     "identity 4.5, emotion 3.5": {"identity": 4.5, "emotion": 3.5},
 }
-"""Name -> weights; the landmarks' is 2 where it is not said."""
+"""Name -> weights; the landmarks' is 2 in all of them."""
 METRICS = (
     "identity.cosine", "identity.top1", "transfer.mediapipe.exp", "transfer.judge.coefficients", "judge.yaw",
     "judge.pitch", "judge.emotion_class",

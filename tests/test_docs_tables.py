@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from mien.assets import embedded
 from mien.io import read_json
+from mien.pipelines.request import DEFAULT_GUIDANCE
 from tests.test_docs_results import script
 
 
@@ -16,3 +20,11 @@ def test_the_tables_are_what_the_command_writes(name: str, count: int) -> None:
     for page, (source, content) in told.items():
         text = page.read_text(encoding="utf-8")
         assert script("docs_parts").with_table(text, source, content) == text, f"run  python benchmarks/{name}.py"
+
+
+@pytest.mark.parametrize("page", ["getting-started", "speed"])
+def test_the_guidance_that_a_page_states_is_that_of_the_embedded_base(page: str) -> None:
+    own = DEFAULT_GUIDANCE | read_json(embedded("studio") / "model_index.json")["guidance"]
+    stated = ", ".join(f"{name} {weight:g}" for name, weight in own.items())
+    text = (Path(__file__).resolve().parents[1] / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    assert stated in " ".join(text.split())
