@@ -12,7 +12,9 @@ from mien.pipelines.request import DEFAULT_GUIDANCE
 from tests.test_docs_results import script
 
 
-@pytest.mark.parametrize(("name", "count"), [("heads", 2), ("guidance", 1), ("rounds", 1), ("photographs", 1), ("choices", 1)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("heads", 2), ("guidance", 1), ("rounds", 1), ("photographs", 1), ("choices", 1)]
+)
 def test_the_tables_are_what_the_command_writes(name: str, count: int) -> None:
     module = script(name)
     told = module.tables(read_json(module.RESULT))
