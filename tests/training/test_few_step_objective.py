@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from mien.assets import embedded_or_none
+from mien.assets import embedded, embedded_or_none
 from mien.errors import ConfigError
+from mien.io import read_json
 from mien.pipelines.few_step import FILE, read_few_step
 from mien.training.objectives import few_step
 from mien.training.presets import PRESETS, preset
@@ -62,7 +63,8 @@ def test_trajectories_are_guided_pictures_of_the_pipeline(objective: Any) -> Non
     from mien.training.trajectories import asked
 
     paths = objective.paths
-    assert paths.latents.shape == (4, 5, 16, 16, 16) and objective.few.guidance == DEFAULT_GUIDANCE
+    own = read_json(embedded("studio") / "model_index.json")["guidance"]
+    assert paths.latents.shape == (4, 5, 16, 16, 16) and objective.few.guidance == DEFAULT_GUIDANCE | own
     told = {name: bool(there[0]) for name, there in paths.present.items()}
     by_branch = told.pop("identity")
     setting = Setting(int(paths.prompt[0]), by_branch, tuple(name for name, there in told.items() if there))
