@@ -28,7 +28,7 @@ from mien.adapters import unet_config
 from mien.data.corpus import PORTRAITS, Corpus
 from mien.evaluation.control.report import table
 from mien.io import cache_folder, read_json, write_json
-from mien.pixels import pictures_to_tensor
+from mien.pixels import pictures_to_tensor, tensor_to_pictures
 from mien.training.augmentation import photograph
 from mien.training.loop import fit
 from mien.training.objective import Objective, load_part
@@ -73,13 +73,8 @@ class Arm:
     people: tuple[int, int] | None = None
 
 
-COMMON: Final[dict[str, dict[str, Any]]] = {
-    "studio-base": {"likeness": (0.0, 0.0)},
-    "studio-autoencoder": {},
-    "studio-identity": {},
-    "studio-reader": {},
-}
-"""Stage -> options of every arm that does not change them."""
+COMMON: Final[dict[str, dict[str, Any]]] = {"studio-base": {"likeness": (0.0, 0.0)}}
+"""Stage -> options of every arm that does not change them, where they are not the preset's."""
 _SHORT = {"batch": 32}  # with the preset's 128, steps are too few in a short run
 ARMS: Final[dict[str, Arm]] = {
     "preset": Arm("the preset, without likeness"),
@@ -147,7 +142,7 @@ def halved(unet: dict[str, Any]) -> dict[str, Any]:
 
 def options_of(arm: Arm, half: bool, changed: dict[str, Any]) -> dict[str, Any]:
     """Options of an arm's objective, with some more of them ``changed``."""
-    options = resolve(arm.stage, {}).options | COMMON[arm.stage] | arm.options | changed
+    options = resolve(arm.stage, {}).options | COMMON.get(arm.stage, {}) | arm.options | changed
     if half and arm.stage == "studio-base":
         options["unet"] = halved(options.get("unet", {}))
     return options
@@ -210,7 +205,7 @@ def on_damaged(objective: Objective, corpus: Corpus, run: Path) -> dict[str, Any
     images = np.empty_like(held_out["images"])
     for rows in np.array_split(np.arange(len(held_out)), -(-len(held_out) // 64)):
         damaged = photograph(pictures_to_tensor(held_out["images"][rows]), generator)
-        images[rows] = ((damaged + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+        images[rows] = tensor_to_pictures(damaged)
     return objective.validate(replace(corpus, held_out=replace(held_out, arrays=held_out.arrays | {"images": images})))
 
 
@@ -256,7 +251,9 @@ def told(arms: dict[str, Any]) -> str:
     parts = []
     for stage, (title, columns) in _TABLES.items():
         rows = []
-        for one in (one for one in arms.values() if one["stage"] == stage):
+        for one in arms.values():
+            if one["stage"] != stage:
+                continue
             values = summary(one) if stage == "studio-base" else one["validation"]
             found = [(values.get(name), digits) for name, digits in columns.values()]
             rows.append([
