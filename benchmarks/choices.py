@@ -73,14 +73,15 @@ class Arm:
     people: tuple[int, int] | None = None
 
 
-COMMON: Final[dict[str, dict[str, Any]]] = {"studio-base": {"likeness": (0.0, 0.0)}}
+COMMON: Final[dict[str, dict[str, Any]]] = {"studio-base": {"likeness": (0.0, 0.0), "late": 1.0}}
 """Stage -> options of every arm that does not change them, where they are not the preset's."""
 _SHORT = {"batch": 32}  # with the preset's 128, steps are too few in a short run
 ARMS: Final[dict[str, Arm]] = {
-    "preset": Arm("the preset, without likeness"),
+    "preset": Arm("the preset, without likeness, wording from the start"),
     "seed": Arm("another seed: what chance does", settings={"seed": 1}),
     "seed-2": Arm("a third seed", settings={"seed": 2}),
     "likeness": Arm("with the terms of the person and of the expression", {"likeness": (0.3, 3.0)}),
+    "late": Arm("the preset: these and wording in the last fifth", {"likeness": (0.3, 3.0), "late": 0.2}),
     "epsilon": Arm("predicts the noise", {"prediction_type": "epsilon"}),
     "sample": Arm("predicts the latents", {"prediction_type": "sample"}),
     "min-snr": Arm("min-SNR weights, gamma 5", {"gamma": 5.0}),
@@ -229,7 +230,7 @@ def kept(runs: Path, asked: dict[str, Any]) -> dict[str, Any]:
     found = {}
     for arm in ARMS:
         if (file := runs / arm / MEASURED).exists():
-            found[arm] = read_json(file)
+            found[arm] = read_json(file) | {"told": ARMS[arm].told}
             if found[arm].pop("asked") != asked:
                 raise typer.BadParameter(f"{file} was measured with other settings or pictures: give another --runs.")
     return found
@@ -295,8 +296,7 @@ def main(
     for arm in only or ARMS:
         if arm in done or (minutes is not None and time.monotonic() - started > minutes * 60):
             continue
-        found = {"told": ARMS[arm].told} | measure(arm, corpus, runs, settings, half)
-        write_json(runs / arm / MEASURED, found | {"asked": asked})
+        write_json(runs / arm / MEASURED, measure(arm, corpus, runs, settings, half) | {"asked": asked})
         done = kept(runs, asked)
         write_json(output, asked | {"arms": done})
     if output == RESULT:

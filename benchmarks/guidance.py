@@ -1,4 +1,4 @@
-"""How strongly should identity and emotion be guided? The control protocol on development people, several weights.
+"""How strongly are identity, emotion and landmarks guided best? The control protocol on development people.
 
     python benchmarks/guidance.py           # results/guidance.json, and the table of docs/studio-training.md
     python benchmarks/guidance.py --table   # the table alone
@@ -31,8 +31,11 @@ ARMS: dict[str, dict[str, float]] = {
     "identity 3.5, emotion 3": {"identity": 3.5, "emotion": 3.0},
     "identity 4, emotion 3": {"identity": 4.0, "emotion": 3.0},
     "identity 4.5, emotion 3.5": {"identity": 4.5, "emotion": 3.5},
+    "identity 3.5, emotion 3, landmarks 1.5": {"identity": 3.5, "emotion": 3.0, "landmarks": 1.5},
+    "identity 3.5, emotion 3, landmarks 2.5": {"identity": 3.5, "emotion": 3.0, "landmarks": 2.5},
+    "identity 3.5, emotion 3, landmarks 3": {"identity": 3.5, "emotion": 3.0, "landmarks": 3.0},
 }
-"""Name -> weights; the landmarks' is 2 in all of them."""
+"""Name -> weights; the landmarks' is 2 where nothing is said."""
 METRICS = (
     "identity.cosine", "identity.top1", "transfer.mediapipe.exp", "transfer.judge.coefficients", "judge.yaw",
     "judge.pitch", "judge.emotion_class",

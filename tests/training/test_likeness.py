@@ -70,6 +70,33 @@ def test_the_bases_loss_is_the_diffusion_loss_and_the_weighted_terms(
     assert all(parameter.grad is not None for parameter in made.trained().values())
 
 
+def test_the_terms_come_late_and_before_them_the_reading_head_learns_alone(small_base: Path) -> None:
+    made, plain = objective(small_base, likeness=(0.5, 2.0), wording=0.5, late=0.25), objective(small_base)
+    batch = made.batch(Corpus.load(small_base / "data"), np.random.default_rng(0), 8)
+    plain(batch, torch.Generator().manual_seed(0))[0].backward()
+
+    def step(progress: float) -> set[str]:
+        made.zero_grad()
+        made.progress = progress
+        loss, logs = made(batch, torch.Generator().manual_seed(0))
+        loss.backward()
+        return set(logs)
+
+    assert step(0.74) == {"diffusion", "wording"}
+    own = dict(made.named_parameters())
+    for name, parameter in plain.trained().items():
+        torch.testing.assert_close(own[name].grad, parameter.grad)
+    head = own["wording.head.weight"].grad
+    assert head is not None and head.abs().sum() > 0
+    assert step(0.75) == {"diffusion", "wording", "identity", "expression"}
+    for changed in ("text_encoder", "unet"):
+        assert any(
+            not torch.allclose(own[name].grad, parameter.grad)  # type: ignore[arg-type]
+            for name, parameter in plain.trained().items()
+            if name.startswith(changed)
+        )
+
+
 def test_a_batch_that_is_all_noise_has_the_diffusion_loss(small_base: Path) -> None:
     made = objective(small_base, likeness=(1.0, 1.0))
     assert made.likeness is not None

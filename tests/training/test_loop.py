@@ -54,6 +54,18 @@ def test_it_learns_and_reports(tmp_path: Path) -> None:
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 201
 
 
+def test_an_objective_is_told_how_much_of_the_budget_was_seen(tmp_path: Path) -> None:
+    told: list[float] = []
+
+    class Told(Line):
+        def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
+            told.append(self.progress)
+            return super().forward(batch, generator)
+
+    fit(config(50), Told(), None, tmp_path, quiet=True)  # type: ignore[arg-type]
+    assert told == [0.0, 0.2, 0.4, 0.6, 0.8]
+
+
 def test_interrupted_and_continued_equals_unbroken(tmp_path: Path) -> None:
     torch.manual_seed(1)
     start = Line().state_dict()

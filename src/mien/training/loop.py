@@ -109,6 +109,7 @@ def fit(
                     group["lr"] = group["factor"] * learning_rate(config, counters["seen"])
                 rng = np.random.default_rng([config.seed, counters["step"], rank])
                 generator = torch.Generator(accelerator.device).manual_seed(int(rng.integers(2**62)))
+                objective.progress = counters["seen"] / config.pictures
                 batch = {k: v.to(accelerator.device) for k, v in objective.batch(corpus, rng, config.batch).items()}
                 with accelerator.autocast():
                     loss, logs = module(batch, generator)

@@ -74,7 +74,12 @@ class Objective(nn.Module, ABC):
 
     The step is this module's ``forward`` (else distributed training never synchronises). Parameters that require
     gradients are trained and averaged; the rest is frozen.
+
+    Attributes:
+        progress: how much of the run's budget was seen before this step, 0 to 1; the loop tells.
     """
+
+    progress: float = 0.0
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Look at the data once before the first step of every start (statistics, caches); may be slow."""

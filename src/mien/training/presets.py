@@ -32,7 +32,7 @@ _SHIPPED = [
     TrainConfig(name="studio-base", objective="base:BaseObjective", needs=(*_SEEN, "studio-text", "studio-reader"),
                 pictures=1_500_000, batch=40, lr=7e-4, decay=0.25,
                 options={"branches": {"landmarks": 0.7, "emotion": 0.4}, "beside_words": 0.5, "wording": 0.3,
-                         "emphasis": 2.0, "portraits": 0.85, "balance": 1.0, "likeness": (0.3, 3.0),
+                         "emphasis": 2.0, "portraits": 0.85, "balance": 1.0, "likeness": (0.3, 3.0), "late": 0.2,
                          "mixture": (0.22, 0.38, 0.3, 0.1)}),
     TrainConfig(name="studio-landmarks", objective="branch:BranchObjective", needs=_BASE_NEEDS, pictures=120_000,
                 lr=8e-4, options={"kind": "landmarks", "init": "adapters/landmarks.safetensors", "emphasis": 2.0,

@@ -57,6 +57,8 @@ class BaseObjective(Objective):
         beside_words: branches are in place so much less often in rows with a caption: where a branch tells all, words
             are not listened to.
         wording: weight of :class:`Wording`.
+        late: the last share of training, in which ``likeness`` and ``wording`` count; before it nothing but the reading
+            head of the latter learns. From nothing both do harm (docs/studio-training.md).
     """
 
     _run_unet: Callable[..., Any]
@@ -78,6 +80,7 @@ class BaseObjective(Objective):
         likeness: tuple[float, float] = (0.0, 0.0),
         beside_words: float = 1.0,
         wording: float = 0.0,
+        late: float = 1.0,
     ) -> None:
         super().__init__()
         self.sources = sources
@@ -92,7 +95,7 @@ class BaseObjective(Objective):
         self._compile = compile
         self.likeness = Likeness(sources) if any(likeness) else None
         self.likeness_weights = likeness
-        self.beside_words, self.wording_weight = beside_words, wording
+        self.beside_words, self.wording_weight, self.late = beside_words, wording, late
         self.wording: Wording | None = None
         self.tokenizer: Any = None
 
@@ -166,12 +169,14 @@ class BaseObjective(Objective):
         output = self._drawn(batch, hidden, noised, timesteps)
         loss = loss_of(self.scheduler, output, latents, noise, timesteps, self.gamma, places)
         terms: dict[str, tuple[float, Tensor]] = {}
-        if self.likeness is not None and (seen := self.likeness.counted(self.scheduler, timesteps)).any():
+        late = self.progress >= 1 - self.late
+        if late and self.likeness is not None and (seen := self.likeness.counted(self.scheduler, timesteps)).any():
             clean = to_x0(output, noised, timesteps, self.scheduler)
             parts = self.likeness(clean[seen], latents[seen], batch["points"][seen])
             terms |= dict(zip(("identity", "expression"), zip(self.likeness_weights, parts, strict=True), strict=True))
         if self.wording is not None:
-            terms["wording"] = self.wording_weight, self._read(self.wording, batch, hidden)
+            states = hidden if late else hidden.detach()
+            terms["wording"] = self.wording_weight, self._read(self.wording, batch, states)
         logs: Logs = {"diffusion": loss.detach()} if terms else {}  # type: ignore[dict-item]
         logs |= {name: value.detach() for name, (_, value) in terms.items()}  # type: ignore[misc]
         return loss + sum(weight * value for weight, value in terms.values()), logs
