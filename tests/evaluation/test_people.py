@@ -8,6 +8,8 @@ import pytest
 from mien.errors import BadInput
 from mien.evaluation.control import people
 from mien.evaluation.control.people import GROUPINGS, choose_people, groups_of, labels_of
+from mien.evaluation.control.scene import lay_out
+from mien.evaluation.control.settings import ControlSettings
 from mien.studio.person import Person
 from tests.evaluation.fake_control import everybody
 
@@ -46,8 +48,18 @@ def test_groups_of_one_grouping_hold_the_same_mix_of_the_others(supply: None) ->
         for band in GROUPINGS["skin"]:
             assert 13 <= sum(age in cell and band in cell for cell in chosen) <= 17
     assert set(Counter(chosen).values()) <= {4, 5, 6}
-    assert chosen == sorted(chosen, key=lambda cell: [GROUPINGS[name].index(group) for name, group in
-                                                      zip(GROUPINGS, cell, strict=True)])  # fmt: skip
+
+
+@pytest.mark.parametrize(("targets", "each"), [(100, 5), (20, 5), (100, 10), (4, 2)])
+def test_every_group_is_shown_the_same_targets(targets: int, each: int, supply: None) -> None:
+    chosen = choose_people(60, range(100_000))
+    pairs = lay_out(ControlSettings(len(chosen), targets, each), in_blocks=True)
+    assert len(set(pairs)) == len(pairs) == 240 * each
+    for index, groups in enumerate(GROUPINGS.values()):
+        seen = Counter((groups_of(chosen[pair.person])[index], pair.target) for pair in pairs)
+        assert {seen[group, target] for group in groups for target in range(targets)} == {
+            240 * each // targets // len(groups)
+        }
 
 
 def test_where_a_cell_runs_out_others_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:

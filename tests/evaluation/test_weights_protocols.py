@@ -19,7 +19,7 @@ from mien.evaluation import fairness
 from mien.evaluation.autoencoder import judge_errors, pixel_errors, reconstructed
 from mien.evaluation.control import people
 from mien.evaluation.control.people import GROUPINGS, choose_people
-from mien.evaluation.control.scene import Subject
+from mien.evaluation.control.scene import Pair, Subject
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.evaluate import check_folders, evaluate
 from mien.evaluation.page import write_report
@@ -118,6 +118,21 @@ def test_a_group_that_is_drawn_badly_is_found(tmp_path: Path, few_people: list[P
     assert report["differences"]["unfair"]["identity.top1.shortfall.skin"]["value"] == unfair["shortfall"]["value"]
     html = is_whole(report, cases, tmp_path / "report")
     assert html.count("<table>") == 5 and "skin: band 3" in html and "does not hold" in html
+
+
+def test_lots_are_drawn_among_those_who_are_shown_the_same_targets() -> None:
+    pairs = [Pair(person, person // 2 * 2 + k) for person in range(4) for k in range(2)]
+    hard = np.array([pair.target > 1 for pair in pairs], np.float64)  # whoever is shown those is drawn badly
+
+    def levels(weights: np.ndarray) -> tuple[np.ndarray, ...]:
+        level = 1 - weights @ hard / weights.sum(1)
+        return level, np.ones_like(level), level
+
+    standing = fairness.Standing("hard", levels, np.ones(len(pairs), bool))
+    lots = fairness._by_lot(standing, np.array(["a", "b", "a", "b"]), ["a", "b"], pairs, 20)
+    np.testing.assert_array_equal(lots, np.zeros(20))
+    mixed = fairness._by_lot(standing, np.array(["a", "a", "b", "b"]), ["a", "b"], pairs, 20)
+    np.testing.assert_array_equal(mixed, np.ones(20))
 
 
 def test_other_people_are_drawn_elsewhere(

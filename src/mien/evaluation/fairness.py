@@ -7,6 +7,7 @@ oracle that is, and how far the group is behind the mean of the groups.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from mien.evaluation.control.measures import Distances, nearness
 from mien.evaluation.control.observe import Readings
 from mien.evaluation.control.people import GROUPINGS, choose_people, labels_of
 from mien.evaluation.control.run import Performance, Stage, control_rows, gallery, perform, set_up
+from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.summary import Weights, estimate, levels_of, transfers
 from mien.evaluation.control.tools import ControlTools
@@ -144,7 +146,6 @@ def _transfer(name: str, rows: Distances, squared: bool = False) -> Standing:
 def _fairness(measured: Sequence[Standing], stage: Stage) -> tuple[dict[str, Any], dict[str, Comparable]]:
     """What the report tells of all measures, and the same as scores that can be compared between models."""
     labels = labels_of(one.person for one in stage.identities)
-    owners = np.array([pair.person for pair in stage.pairs])
     fair: dict[str, Any] = {}
     scores: dict[str, Comparable] = {}
     for one in measured:
@@ -152,14 +153,14 @@ def _fairness(measured: Sequence[Standing], stage: Stage) -> tuple[dict[str, Any
         scores[one.name] = _score(one, everybody, 1.0, "higher")
         fair[one.name] = {}
         for grouping, groups in labels.items():
-            told, shortfall = _by_group(one, np.array(groups), GROUPINGS[grouping], owners, stage.weights)
+            told, shortfall = _by_group(one, np.array(groups), GROUPINGS[grouping], stage.pairs, stage.weights)
             fair[one.name][grouping] = told
             scores[f"{one.name}.shortfall.{grouping}"] = _score(one, shortfall, 0.0, "lower")
     return fair, scores
 
 
 def _by_group(
-    one: Standing, groups: NDArray[Any], names: Sequence[str], owners: NDArray[Any], weights: Weights
+    one: Standing, groups: NDArray[Any], names: Sequence[str], pairs: Sequence[Pair], weights: Weights
 ) -> tuple[dict[str, Any], Draws]:
     """A measure over the groups of one grouping, and the worst group's shortfall over all resamples.
 
@@ -167,15 +168,16 @@ def _by_group(
         one: the measure.
         groups: [P] group of each person.
         names: of the groups.
-        owners: [N] person of each picture.
+        pairs: of the pictures.
         weights: see `Standing`.
     """
+    owners = np.array([pair.person for pair in pairs])
     masks = [(groups == name)[owners].astype(np.float64) for name in names]
     levels = [one.levels(weights * mask) for mask in masks]
     behind = behind_mean(np.stack([relative for *_, relative in levels]))
     at = int(np.nan_to_num(behind[:, 0], nan=-np.inf).argmax())
     known = bool(np.isfinite(behind[:, 0]).all())
-    lots = _by_lot(one, groups, names, owners, len(weights) - 1)
+    lots = _by_lot(one, groups, names, pairs, len(weights) - 1)
     told = {
         "groups": {
             name: {"model": estimate(model), "oracle": estimate(exact), "relative": estimate(relative),
@@ -192,11 +194,24 @@ def _by_group(
 
 
 def _by_lot(
-    one: Standing, groups: NDArray[Any], names: Sequence[str], owners: NDArray[Any], draws: int
+    one: Standing, groups: NDArray[Any], names: Sequence[str], pairs: Sequence[Pair], draws: int
 ) -> NDArray[np.float64]:
-    """Shortfall of the worst group where people are put into groups by lot: what noise alone gives, [up to draws]."""
+    """Shortfall of the worst group where people are put into groups by lot: what noise alone gives, [up to draws].
+
+    Lots are drawn among those who are shown the same targets, as groups are.
+    """
     rng = np.random.default_rng(0x66616972)
-    lots = np.stack([rng.permutation(groups) for _ in range(draws)])[:, owners]
+    owners = np.array([pair.person for pair in pairs])
+    shown = defaultdict[int, list[int]](list)
+    for pair in pairs:
+        shown[pair.person].append(pair.target)
+    blocks = defaultdict[tuple[int, ...], list[int]](list)
+    for person, targets in shown.items():
+        blocks[tuple(targets)].append(person)
+    lots = np.tile(groups, (draws, 1))
+    for members in blocks.values():
+        lots[:, members] = rng.permuted(lots[:, members], axis=1)
+    lots = lots[:, owners]
     worst = behind_mean(np.stack([one.levels((lots == name).astype(np.float64))[2] for name in names])).max(0)
     return worst[np.isfinite(worst)]
 
@@ -206,11 +221,12 @@ def _score(one: Standing, draws: Draws, ceiling: float, better: str) -> Score:
 
 
 def _title(settings: ControlSettings, stage: Stage, least: int) -> str:
+    each = settings.pairs_per_person or settings.targets
     return (
         f"{settings.people} held-out studio people, chosen so that {least} or more are in every group of skin, age and "
-        f"gender, x {settings.pairs_per_person or settings.targets} of {settings.targets} targets: {len(stage.pairs)} "
-        "pictures of each model. Every number is in units of the exact renders of the same people and targets (1 is as "
-        "good); nearness holds a picture against its own exact render where transfer holds both against the target; "
+        f"gender, x {each} of {settings.targets} targets, shared evenly among the groups: {len(stage.pairs)} pictures "
+        "of each model. Every number is in units of the exact renders of the same people and targets (1 is as good); "
+        "nearness holds a picture against its own exact render where transfer holds both against the target; "
         "shortfall is how far the worst group is behind the mean of the groups. In parentheses: 95 % interval, two-way "
         "cluster bootstrap over people and targets."
     )

@@ -49,7 +49,7 @@ def choose_people(least: int, seeds: Iterable[int] = range(FIRST_PERSON, FIRST_T
         seeds: of people who were never trained on, in the order in which they are taken.
 
     Returns:
-        The people, those of one cell together.
+        The people, in an order of which any long enough stretch holds each group of one grouping equally often.
 
     Raises:
         BadInput: if a group is too small among the seeds.
@@ -60,8 +60,8 @@ def choose_people(least: int, seeds: Iterable[int] = range(FIRST_PERSON, FIRST_T
             break
         person = sample_person(seed)
         found[groups_of(person)].append(person)
-    chosen = Counter(_design(least, {cell: len(people) for cell, people in found.items()}))
-    return [person for cell in _cells() for person in found[cell][: chosen[cell]]]
+    supply = {cell: iter(people) for cell, people in found.items()}
+    return [next(supply[cell]) for cell in _design(least, {cell: len(people) for cell, people in found.items()})]
 
 
 def _cells() -> list[Cell]:
@@ -69,7 +69,7 @@ def _cells() -> list[Cell]:
 
 
 def _design(least: int, supply: Mapping[Cell, int] | None = None) -> list[Cell]:
-    """One cell for each person: every group ``least`` times or more.
+    """One cell for each person, in the order in which they are filled: every group ``least`` times or more.
 
     Args:
         least: see `choose_people`.

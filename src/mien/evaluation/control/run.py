@@ -98,12 +98,14 @@ def set_up(
         tools: the same.
         folder: the same.
         bar: the same.
-        chosen: the people, as many as the settings say; None is the first held-out ones.
+        chosen: the people, as many as the settings say, whose neighbours share targets; None is the first held-out
+            ones, whose neighbours do not.
     """
-    identities, targets, pairs = identity_subjects(settings, 0, chosen), target_subjects(settings), lay_out(settings)
+    identities, targets = identity_subjects(settings, 0, chosen), target_subjects(settings)
+    pairs = lay_out(settings, in_blocks=chosen is not None)
     people = renders(tools, identities, bar, "identities")
     wanted = renders(tools, targets, bar, "targets")
-    # the first inputs' pixels stand for the renderer's version, and who was chosen for all of them
+    # the first inputs' pixels stand for the renderer's version, and all of them for who was chosen in which order
     inputs = pixels_digest([*(people if chosen else people[:1]), wanted[0]])
     made_with = made_with_what(settings, tools, inputs)
     place = open_folder(folder, {name: made_with[name] for name in ("mien", "kit", "inputs")} | {"what": "exact"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -48,13 +49,21 @@ class Subject:
     picture: Picture
 
 
-def lay_out(settings: ControlSettings) -> list[Pair]:
-    """All pairs, one person's after the other; with fewer than all targets each target is used equally often."""
+def lay_out(settings: ControlSettings, in_blocks: bool = False) -> list[Pair]:
+    """All pairs, one person's after the other; with fewer than all targets each target is used equally often.
+
+    Args:
+        settings: numbers of people, targets and targets a person.
+        in_blocks: people who follow each other share their targets, so that groups that every stretch of the people
+            holds equally often are shown the same targets; else neighbours have different ones.
+    """
     count = settings.pairs_per_person or settings.targets
+    blocks = settings.targets // math.gcd(settings.targets, count)
+    starts = [person * blocks // settings.people if in_blocks else person for person in range(settings.people)]
     return [
         Pair(person, target)
-        for person in range(settings.people)
-        for target in sorted((person * count + k) % settings.targets for k in range(count))
+        for person, start in enumerate(starts)
+        for target in sorted((start * count + k) % settings.targets for k in range(count))
     ]
 
 
