@@ -56,7 +56,7 @@ PRESETS: Mapping[str, Preset] = {
     "ablation": _DIVERSITY._replace(text="the same, of models trained with and without a loss (Table 3)"),
     "expression": Preset("every person x every expression template (EmojiDiff)", 40, 20, None,
                          ("identity", "expression")),
-    "fairness": Preset("people chosen by skin, age and gender, each group against its own exact renders", 120, 100, 5,
+    "fairness": Preset("people chosen by skin, age and gender, each group against its own exact renders", 60, 100, 10,
                        DEFAULT_CONDITIONS, needs_renders=True),
     "text": Preset("pictures from captions alone, read by the attribute judge", 100, 5, None, ("prompt",),
                    needs_renders=True),
