@@ -65,6 +65,17 @@ def test_squared_measures_give_the_root_of_the_mean() -> None:
     assert told["shuffled"]["value"] == pytest.approx(((7**2 + 6**2) / 2) ** 0.5, abs=1e-4)
 
 
+def test_a_failed_row_of_squares_counts_before_the_root() -> None:
+    pairs, goals = _pairs(2, 2), np.array([[0.0], [10.0]])
+    yaw = Measure("yaw", "judge.pose", lambda target, seen: np.abs(seen - target)[..., 0], "", squared=True)
+    exact = goals[[pair.target for pair in pairs]]
+    drawn = np.where(np.arange(4)[:, None] == 0, np.nan, exact)
+    rows = distances(yaw, Readings({"judge.pose": drawn}), Readings({"judge.pose": exact}), goals, pairs)
+    told = summarise(rows, pair_weights(pairs, 5), squared=True)
+    assert told["transfer"]["value"] == 1
+    assert told["transfer_all"]["value"] == pytest.approx(0.5)  # a quarter of the squares left, half of the root
+
+
 def test_shuffled_is_the_mean_over_all_other_targets() -> None:
     pairs, goals = _pairs(1, 3), np.array([[0.0] * 53, [1.0] * 53, [0.5] * 53])
     seen = Readings({GAP.part: np.zeros((3, 53))})

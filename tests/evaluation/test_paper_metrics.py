@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mien.evaluation.bootstrap import resamples
 from mien.evaluation.metrics import distributions, diversity, emotion, groups, leak, parameters
 from mien.evaluation.metrics.declared import METRICS
 
@@ -125,6 +126,39 @@ def test_kid_of_resamples_counts_pictures_as_often_as_they_were_drawn() -> None:
     assert drawn == pytest.approx(sum(within) - 2 * np.mean([kernel(x[i], y[j]) for i, j in pairs]))
     uneven = distributions.kernel_distances(x, y[:4], weights)
     assert uneven[0] == pytest.approx(distributions.kernel_distance(x, y[:4]))
+
+
+def test_kid_leaves_out_pairs_that_show_the_same_person_or_target() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(6, 3)), rng.normal(size=(6, 3)) + 0.3
+    labels = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [2, 2], [2, 0]])
+    weights = np.array([np.ones(6), [2, 0, 1, 1, 0, 2]])
+    told = distributions.kernel_distances(x, y, weights, units=(labels, labels))
+    free = [(i, j) for i in range(6) for j in range(6) if (labels[i] != labels[j]).all()]
+    for counts, one in zip(weights, told, strict=True):
+        w = np.array([counts[i] * counts[j] for i, j in free])
+        means = [w @ [(a[i] @ b[j] / 3 + 1) ** 3 for i, j in free] / w.sum() for a, b in ((x, x), (y, y), (x, y))]
+        assert one == pytest.approx(means[0] + means[1] - 2 * means[2])
+    apart = labels + 10  # other people and targets: every pair of the two sets counts
+    other = distributions.kernel_distances(x, y, weights, units=(labels, apart))
+    assert np.abs(other - told).min() > 1e-6
+    nobody = distributions.kernel_distances(x, y, weights, units=(np.zeros((6, 1)), np.ones((6, 1))))
+    assert np.isnan(nobody).all()
+
+
+def test_kid_of_clusters_is_unbiased_and_within_its_own_interval() -> None:
+    people, each, inside, values = 20, 6, 0, []
+    owners = np.repeat(np.arange(people), each)
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        real, seen = (rng.normal(size=(people, 8))[owners] + 0.3 * rng.normal(size=(len(owners), 8)) for _ in range(2))
+        weights = resamples([owners], 200, rng)
+        draws = distributions.kernel_distances(real, seen, weights, units=(owners[:, None], owners[:, None] + people))
+        low, high = np.quantile(draws[1:], [0.025, 0.975])
+        inside += bool(low <= draws[0] <= high)
+        values.append(draws[0])
+    assert inside == 12
+    assert abs(np.mean(values)) < 3 * np.std(values) / 12**0.5
 
 
 def test_kid_is_unbiased_where_the_frechet_distance_is_not() -> None:

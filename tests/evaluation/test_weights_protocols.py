@@ -120,6 +120,28 @@ def test_a_group_that_is_drawn_badly_is_found(tmp_path: Path, few_people: list[P
     assert html.count("<table>") == 5 and "skin: band 3" in html and "does not hold" in html
 
 
+class Poor(FakeModel):
+    """Draws another picture where the target's emotion is above a level, as it should elsewhere."""
+
+    def __init__(self, instead: np.ndarray) -> None:
+        super().__init__()
+        self.instead = Image.fromarray(picture(instead, 0.5))
+
+    def __call__(self, *, generator: list[torch.Generator], **given: Any) -> Any:
+        images = super().__call__(generator=generator, **given).images
+        hard = given["emotion"][:, 0] > 0.2
+        return SimpleNamespace(images=[self.instead if one else image for one, image in zip(hard, images, strict=True)])
+
+
+def test_models_are_held_against_each_other_where_both_drew_a_face(tmp_path: Path, few_people: list[Person]) -> None:
+    models = {"grey": tools(Poor(np.full(3, 0.5))), "shy": tools(Poor(np.zeros(3)), models={"unet": "shy"})}
+    report, _ = run("fairness", models, tmp_path / "kept")
+    grey, shy = (report["models"][name]["metrics"]["transfer.identity.cosine"] for name in models)
+    assert shy["n_failed"] > 0 == grey["n_failed"] and shy["value"] > grey["value"]
+    for metric in ("transfer.identity.cosine", "transfer.identity.cosine.shortfall.skin"):
+        assert report["differences"]["shy"][metric]["value"] == 0
+
+
 def test_lots_are_drawn_among_those_who_are_shown_the_same_targets() -> None:
     pairs = [Pair(person, person // 2 * 2 + k) for person in range(4) for k in range(2)]
     hard = np.array([pair.target > 1 for pair in pairs], np.float64)  # whoever is shown those is drawn badly

@@ -165,11 +165,12 @@ def _set_scores(stage: Stage, done: Performance, tools: ControlTools) -> dict[st
     """How far the outputs as a whole are from the exact renders of the same pairs."""
     if not stage.identities:
         return {}
+    units = np.array([(pair.person, pair.target) for pair in stage.pairs])
     return {
         metric: score
         for name in tools.looks()
         for metric, score in set_scores(
-            name, stage.exact[f"features.{name}"], done.outputs[f"features.{name}"], stage.weights
+            name, stage.exact[f"features.{name}"], done.outputs[f"features.{name}"], stage.weights, units
         ).items()
     }
 

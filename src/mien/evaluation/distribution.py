@@ -70,8 +70,9 @@ def compare_distribution(
     for name, (asked, tools) in models.items():
         done[name] = perform(stage, sized(asked, stage.people, stage.wanted), tools, bar)
         scores[name] = set_distances(
-            halves[0], halves[1], stage.exact.values, done[name].outputs.values, stage.weights, by_reference
-        )
+            halves[0], halves[1], stage.exact.values, done[name].outputs.values, stage.weights, by_reference,
+            np.array([(pair.person, pair.target) for pair in stage.pairs]),
+        )  # fmt: skip
     told = {name: {"made_with": one.made_with} for name, one in done.items()}
     report = assembled(_title(settings, stage), settings, len(stage.pairs), first, told, scores)
     shown = f"{first.first_reader}.blendshapes"
@@ -85,25 +86,31 @@ def set_distances(
     seen: Mapping[str, Rows],
     weights: Rows,
     by_reference: Rows,
+    units: NDArray[Any],
 ) -> dict[str, Comparable]:
     """KID and Frechet distance to the reference.
 
     Args:
-        reference: ``features.NAME`` [N, D] of renders, for each network.
+        reference: ``features.NAME`` [N, D] of renders, for each network; as many of every person, one after the other.
         other: of as many other renders.
         exact: of the exact renders of the same people and targets as the pictures, beside other readings.
         seen: of the pictures, beside other readings.
         weights: resamples of the pictures [1 + draws, N].
         by_reference: resamples of the reference [1 + draws, N].
+        units: person and target of each picture [N, 2].
     """
     found: dict[str, Comparable] = {}
+    # nobody of the one half is in the other or among the pictures' people, and no two renders have one target
+    rows = np.arange(len(units))
+    renders = -1 - np.stack([rows // (len(units) // len(np.unique(units[:, 0]))), rows], 1)
+    first, second = renders, renders - len(units)
     for part, real in reference.items():
         name = part.removeprefix("features.")
         frechet, moments = frechet_name(name), Moments.of(real)
-        kid_floor = kernel_distances(real, other[part], by_reference[:1], weights[:1])
+        kid_floor = kernel_distances(real, other[part], by_reference[:1], weights[:1], (first, second))
         ends = finite(float(kid_floor[0])), finite(frechet_distance(moments, Moments.of(other[part])))
         for prefix, rows in (("", seen[part]), ("exact.", exact[part])):
-            kid = kernel_distances(real, rows, by_reference, weights)
+            kid = kernel_distances(real, rows, by_reference, weights, (first, units))
             found[f"{prefix}kid.{name}"] = KernelScore(kid, len(rows), ends[0])
             found[f"{prefix}{frechet}.{name}"] = SetScore(
                 frechet_distance(moments, Moments.of(rows)), len(rows), ends[1]

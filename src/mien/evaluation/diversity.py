@@ -24,10 +24,10 @@ from mien.evaluation.control.run import Performance, Stage, gallery, perform, pi
 from mien.evaluation.control.scene import identity_subjects, lay_out, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.tools import ControlTools
-from mien.evaluation.metrics.distributions import Moments, frechet_distance, kernel_distance
+from mien.evaluation.metrics.distributions import Moments, frechet_distance, kernel_distances
 from mien.evaluation.metrics.diversity import perceptual, spread_of_each
 from mien.evaluation.page import Case, Cases
-from mien.evaluation.scores import Comparable, finite_mean, mean_score, set_scores, share_score
+from mien.evaluation.scores import Comparable, finite, finite_mean, mean_score, set_scores, share_score
 
 Rows = NDArray[np.float64]
 
@@ -63,6 +63,7 @@ def compare_diversity(
     varied = [] if own is not None else varied_subjects(settings.first_person, settings.people, settings.targets)
     rendered = renders(first, varied, bar, "renders") if varied else []
     exact = observe(first, [look.image for look in rendered]) if rendered else Readings({})
+    ends = _renders_apart(settings, first, exact, bar) if rendered else {}
     stage = Stage(
         identities=[], targets=[], pairs=pairs, people=people, donors=[], inputs=pixels_digest(people), exact=exact,
         wanted=[people[0]] * settings.targets, emotions=[None] * settings.targets,  # where targets would be: not read
@@ -76,7 +77,7 @@ def compare_diversity(
         only = replace(asked, conditions=("identity",), people=len(people), targets=settings.targets,
                        pairs_per_person=None)  # fmt: skip
         done[name] = perform(stage, only, tools, bar)
-        scores[name] = _scores(stage, done[name], first, shown, real)
+        scores[name] = _scores(stage, done[name], first, shown, real, ends)
     title = (
         f"{len(people)} people x {settings.targets} pictures from the identity alone. In parentheses: 95 % interval, "
         "bootstrap over people."
@@ -93,7 +94,12 @@ def _weights(people: int, draws: int) -> Rows:
 
 
 def _scores(
-    stage: Stage, done: Performance, tools: ControlTools, shown: NDArray[Any], real: Sequence[Any]
+    stage: Stage,
+    done: Performance,
+    tools: ControlTools,
+    shown: NDArray[Any],
+    real: Sequence[Any],
+    ends: Mapping[str, tuple[float | None, float | None]],
 ) -> dict[str, Comparable]:
     """Every metric of one model; rows are people."""
     count = len(stage.people)
@@ -121,15 +127,28 @@ def _scores(
             rows, exact_rows = (_apart(of, count, _straight) for of in (seen, best))
             found["perceptual.studio"] = mean_score(rows, exact_rows, weights, "higher")
         if len(best):
-            found |= set_scores(name, best, seen, each, _halves(best))
+            owners = np.array([[pair.person] for pair in stage.pairs])
+            found |= set_scores(name, best, seen, each, owners, ends[name])
     return found
 
 
-def _halves(real: Rows) -> tuple[float, float]:
-    """(KID, Frechet distance) between two halves of the renders."""
-    half = len(real) // 2
-    frechet = frechet_distance(Moments.of(real[:half]), Moments.of(real[half:]))
-    return round(kernel_distance(real[:half], real[half:]), 5), round(frechet, 5)
+def _renders_apart(
+    settings: ControlSettings, tools: ControlTools, exact: Readings, bar: Bar
+) -> dict[str, tuple[float | None, float | None]]:
+    """What further renders of the same people, as many as the outputs, come to in every network's features."""
+    further = varied_subjects(settings.first_person, settings.people, settings.targets, skipped=settings.targets)
+    images = [look.image for look in renders(tools, further, bar, "further renders")] if tools.looks() else []
+    owners = np.repeat(np.arange(settings.people), settings.targets)
+    return {
+        name: _ends(exact[f"features.{name}"], np.concatenate([look(image) for image in images]), owners)
+        for name, look in tools.looks().items()
+    }
+
+
+def _ends(real: Rows, others: Rows, owners: NDArray[Any]) -> tuple[float | None, float | None]:
+    """(KID, Frechet distance) between renders and as many others of the same people, whose rows are ``owners`` [N]."""
+    kid = kernel_distances(real, others, np.ones((1, len(real))), units=(owners[:, None], owners[:, None]))
+    return finite(float(kid[0])), finite(frechet_distance(Moments.of(real), Moments.of(others)))
 
 
 def _straight(a: Rows, b: Rows) -> Rows:

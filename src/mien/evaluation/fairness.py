@@ -149,19 +149,20 @@ def _fairness(measured: Sequence[Standing], stage: Stage) -> tuple[dict[str, Any
     fair: dict[str, Any] = {}
     scores: dict[str, Comparable] = {}
     for one in measured:
-        everybody = one.levels(stage.weights)[2]
-        scores[one.name] = _score(one, everybody, 1.0, "higher")
+        scores[one.name] = Score(
+            lambda rows, one=one: one.levels(stage.weights * rows)[2], one.counted, None, 1.0, "higher"
+        )
         fair[one.name] = {}
-        for grouping, groups in labels.items():
-            told, shortfall = _by_group(one, np.array(groups), GROUPINGS[grouping], stage.pairs, stage.weights)
-            fair[one.name][grouping] = told
-            scores[f"{one.name}.shortfall.{grouping}"] = _score(one, shortfall, 0.0, "lower")
+        for grouping, labelled in labels.items():
+            groups, names = np.array(labelled), GROUPINGS[grouping]
+            fair[one.name][grouping], shortfall = _by_group(one, groups, names, stage.pairs, stage.weights)
+            scores[f"{one.name}.shortfall.{grouping}"] = Score(shortfall, one.counted, None, 0.0, "lower")
     return fair, scores
 
 
 def _by_group(
     one: Standing, groups: NDArray[Any], names: Sequence[str], pairs: Sequence[Pair], weights: Weights
-) -> tuple[dict[str, Any], Draws]:
+) -> tuple[dict[str, Any], Callable[[NDArray[np.bool_]], Draws]]:
     """A measure over the groups of one grouping, and the worst group's shortfall over all resamples.
 
     Args:
@@ -170,6 +171,9 @@ def _by_group(
         names: of the groups.
         pairs: of the pictures.
         weights: see `Standing`.
+
+    Returns:
+        What the report tells, and the shortfall [1 + draws] over those pictures [N] that may count.
     """
     owners = np.array([pair.person for pair in pairs])
     masks = [(groups == name)[owners].astype(np.float64) for name in names]
@@ -190,7 +194,13 @@ def _by_group(
         if len(lots) else None,
         "holds": known and bool(behind[at, 0] <= BOUND),
     }  # fmt: skip
-    return told, behind[at]
+
+    def shortfall(rows: NDArray[np.bool_]) -> Draws:
+        if np.array_equal(rows, one.counted):
+            return behind[at]
+        return behind_mean(np.stack([one.levels(weights * mask * rows)[2] for mask in masks]))[at]
+
+    return told, shortfall
 
 
 def _by_lot(
@@ -214,10 +224,6 @@ def _by_lot(
     lots = lots[:, owners]
     worst = behind_mean(np.stack([one.levels((lots == name).astype(np.float64))[2] for name in names])).max(0)
     return worst[np.isfinite(worst)]
-
-
-def _score(one: Standing, draws: Draws, ceiling: float, better: str) -> Score:
-    return Score(lambda _: draws, one.counted, None, ceiling, better)
 
 
 def _title(settings: ControlSettings, stage: Stage, least: int) -> str:

@@ -124,7 +124,12 @@ class KernelScore:
 
 
 def set_scores(
-    name: str, real: Draws, seen: Draws, weights: Weights, ends: tuple[float, float] | None = None
+    name: str,
+    real: Draws,
+    seen: Draws,
+    weights: Weights,
+    units: NDArray[Any],
+    ends: tuple[float | None, float | None] = (None, None),
 ) -> dict[str, Comparable]:
     """KID and Frechet distance of outputs from renders in a network's features; Inception's Frechet distance is an FID.
 
@@ -133,13 +138,14 @@ def set_scores(
         real: features [N, D] of the renders.
         seen: features [N, D] of the outputs, row by row of the same people.
         weights: resamples of the rows [1 + draws, N].
+        units: whose picture each row is, and of which target where there are any [N, U], see `kernel_distances`.
         ends: (KID, Frechet distance) that exact renders give, where known.
     """
-    kid, frechet = ends or (None, None)
     distance = frechet_distance(Moments.of(real), Moments.of(seen))
+    draws = kernel_distances(real, seen, weights, units=(units, units))
     return {
-        f"kid.{name}": KernelScore(kernel_distances(real, seen, weights), len(seen), kid),
-        f"{frechet_name(name)}.{name}": SetScore(distance, len(seen), frechet),
+        f"kid.{name}": KernelScore(draws, len(seen), ends[0]),
+        f"{frechet_name(name)}.{name}": SetScore(distance, len(seen), ends[1]),
     }
 
 

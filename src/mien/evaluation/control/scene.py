@@ -87,10 +87,17 @@ def target_subjects(settings: ControlSettings, number: int = TARGET_PICTURE) -> 
     return [Subject(person, plan_picture(person, number)) for person in people]
 
 
-def varied_subjects(first: int, people: int, each: int) -> list[Subject]:
-    """``each`` pictures of everybody from a seed on, with any expression and pose; one person's after the other."""
-    chosen = [sample_person(first + row) for row in range(people)]
-    return [Subject(one, plan_picture(one, TARGET_PICTURE + number)) for one in chosen for number in range(each)]
+def varied_subjects(first: int, people: int, each: int, skipped: int = 0) -> list[Subject]:
+    """``each`` pictures of everybody from a seed on, with any expression and pose; one person's after the other.
+
+    Args:
+        first: seed of the first.
+        people: how many.
+        each: pictures of each.
+        skipped: pictures of each that are not among them, since they serve elsewhere.
+    """
+    chosen, start = [sample_person(first + row) for row in range(people)], TARGET_PICTURE + skipped
+    return [Subject(one, plan_picture(one, start + number)) for one in chosen for number in range(each)]
 
 
 def oracle(identity: Subject, target: Subject) -> Subject:

@@ -50,10 +50,12 @@ def summarise(rows: Distances, weights: Weights, squared: bool = False) -> dict[
     failed = np.isnan(rows.model)
     carried = transfers(levels)
     found = weights @ (~failed).astype(np.float64) / np.maximum(weights.sum(1), 1.0)
+    power = 2 if squared else 1  # means are taken before the root
+    spoilt = (found * levels["model"] ** power + (1 - found) * levels["shuffled"] ** power) ** (1 / power)
     return {
         **{name: estimate(values) for name, values in levels.items()},
         "transfer": estimate(carried),
-        "transfer_all": estimate(carried * found),
+        "transfer_all": estimate(transfers(levels | {"model": spoilt})),
         "n": int((~failed).sum()),
         "n_failed": int(failed.sum()),
         "oracle_failed": int(np.isnan(rows.oracle).sum()),

@@ -9,11 +9,13 @@ as features the covariance is singular: never compare across N. KID is unbiased,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Labels = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +86,24 @@ def kernel_distance(first: ArrayLike, second: ArrayLike) -> float:
 
 
 def kernel_distances(
-    first: ArrayLike, second: ArrayLike, weights: ArrayLike, others: ArrayLike | None = None
+    first: ArrayLike,
+    second: ArrayLike,
+    weights: ArrayLike,
+    others: ArrayLike | None = None,
+    units: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> Floats:
     """The same for resamples, in which a picture counts several times or not at all, [draws]; NaN without two pictures.
+
+    Unbiased only over pairs of pictures that have nothing in common: two of one person are alike beyond what the set
+    is, and more so in a resample, which counts that person's pictures together.
 
     Args:
         first: features [N, D].
         second: features [M, D].
         weights: of ``first`` [draws, N].
         others: of ``second`` [draws, M]; ``weights`` where the rows belong together, ones where M differs from N.
+        units: what the pictures show, labels [N, U] and [M, U], one column for people, one for targets and so on. A
+            pair that has a label in common is left out. None: no two pictures have.
 
     Raises:
         ValueError: for a single picture on either side.
@@ -106,12 +117,15 @@ def kernel_distances(
     def kernel(a: Floats, b: Floats) -> Floats:
         return (a @ b.T / a.shape[1] + 1) ** 3
 
-    def within(values: Floats, counts: Floats) -> Floats:
-        table, squares = kernel(values, values), np.square(counts)
-        # a picture drawn twice is still one picture: no pair with itself
-        pairs = np.square(counts.sum(1)) - squares.sum(1)
-        return (((counts @ table) * counts).sum(1) - squares @ np.diag(table)) / pairs
+    # a picture drawn twice is still one picture: no pair with itself
+    told = units if units is not None else (np.arange(len(x))[:, None], np.arange(len(x), len(x) + len(y))[:, None])
+    mine, theirs = (np.asarray(labels) for labels in told)
+
+    def mean(a: Floats, b: Floats, counts: Floats, against: Floats, shown: Labels, others: Labels) -> Floats:
+        apart = (shown[:, None] != others[None]).all(-1).astype(np.float64)
+        pairs = ((counts @ apart) * against).sum(1)
+        return ((counts @ (kernel(a, b) * apart)) * against).sum(1) / pairs
 
     with np.errstate(invalid="ignore", divide="ignore"):  # a resample without two pictures has no distance: NaN
-        across = ((w @ kernel(x, y)) * v).sum(1) / (w.sum(1) * v.sum(1))
-        return within(x, w) + within(y, v) - 2 * across
+        within = mean(x, x, w, w, mine, mine) + mean(y, y, v, v, theirs, theirs)
+        return within - 2 * mean(x, y, w, v, mine, theirs)
