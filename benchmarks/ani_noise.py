@@ -1,13 +1,13 @@
 """How noisy ICA's loss and gradient are with adaptive noise inversion, without any bound, and with steps left out.
 
-    python benchmarks/ani_noise.py --data FOLDER [--batches 12]
+    python benchmarks/ani_noise.py --data FOLDER [--batches 64]
 
 Nothing is trained: every inversion sees the same batches (pictures, timesteps, noise) from the same checkpoint, on the
 base that predicts v and on the one that predicts noise, for three seeds. Needs the runs that ``studio-alignment`` and
 ``studio-alignment-epsilon`` need. Writes ``benchmarks/results/ani_noise.json``; of each inversion and seed
 
 - the mean of the two terms and of their weighted sum, and their spread (standard deviation over mean) over batches;
-- the noise of the sum's gradient: sqrt(E |g - mean g|^2) / |mean g|, over batches.
+- the noise of the sum's gradient against its mean, over batches; nothing where these are too few to tell the mean.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
     """Measure, and write."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--batches", type=int, default=12)
+    parser.add_argument("--batches", type=int, default=64)
     asked = parser.parse_args()
     corpus, found = Corpus.load(asked.data), {}
     for kind, preset in BASES.items():
@@ -54,7 +54,21 @@ def main() -> None:
     write_json(RESULT, {"command": command, "settings": settings, "bases": found})
 
 
-def noise(objective: Any, corpus: Corpus, seed: int, batches: int) -> dict[str, float]:
+def gradient_noise(squares: float, mean: float, batches: int) -> float | None:
+    """sqrt(E |g - E g|^2) / |E g|, both without bias; None where the noise buries the mean.
+
+    The squared mean of n gradients holds a share 1/n of their noise: the plain ratio never exceeds sqrt(n - 1).
+
+    Args:
+        squares: mean over batches of |g|^2.
+        mean: |mean over batches of g|^2.
+        batches: n.
+    """
+    signal, spread = (batches * mean - squares) / (batches - 1), batches * (squares - mean) / (batches - 1)
+    return float(np.sqrt(spread / signal)) if signal > 0 else None
+
+
+def noise(objective: Any, corpus: Corpus, seed: int, batches: int) -> dict[str, float | None]:
     """Spread of the two terms and noise of their gradient over batches."""
     trained = [one for one in objective.parameters() if one.requires_grad]
     terms: list[dict[str, float]] = []
@@ -72,10 +86,10 @@ def noise(objective: Any, corpus: Corpus, seed: int, batches: int) -> dict[str, 
         terms.append({"terms": float(both), "identity": float(identity), "expression": float(expression)})
     mean = sum(float((one.double() / batches).square().sum()) for one in total)
     values = {name: np.array([one[name] for one in terms]) for name in terms[0]}
-    told = {f"{name}_mean": one.mean() for name, one in values.items()}
+    told: dict[str, float | None] = {f"{name}_mean": one.mean() for name, one in values.items()}
     told |= {f"{name}_spread": one.std(ddof=1) / one.mean() for name, one in values.items()}
-    told["gradient_noise"] = float(np.sqrt(max(squares / batches - mean, 0.0) / mean))
-    return {name: float(f"{value:.4g}") for name, value in told.items()}
+    told["gradient_noise"] = gradient_noise(squares / batches, mean, batches)
+    return {name: None if value is None else float(f"{value:.4g}") for name, value in told.items()}
 
 
 if __name__ == "__main__":

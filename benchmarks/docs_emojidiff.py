@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "emojidiff.md"
 
 METRICS = (
     "faces.mediapipe", "mediapipe.exp", "transfer.mediapipe.exp", "transfer.mediapipe.lms",
-    "transfer.judge.coefficients", "judge.yaw", "identity.cosine", "identity.top1", "identity.leak", "kid.studio",
+    "transfer.judge.coefficients", "judge.yaw", "identity.cosine", "identity.top1", "identity.leak", "frechet.studio",
 )  # fmt: skip
 MODELS = {
     "same": "the E-Adapter, trained longer on the same pictures (template and target are one picture)",
@@ -120,11 +120,11 @@ WHY = """\
   after training is the same. Second attempt: a base that predicts noise, for which the paper made ANI; the same. The
   other term is small too, and the studio's reader, which it asks, reads expressions poorly; `expression_head` takes
   MediaPipe's own network (not trained with yet).
-- *ANI.* The bound makes the terms smaller, not their gradient less noisy: relative to its mean the noise is the same
-  for all three, on both bases. Leaving the steps beyond the bound out makes the terms' sum vary more, since fewer rows
-  are left in a batch. For v that is no wonder: f(t) times the error of the noise is s times the error of v, which has
-  no pole. For a base that predicts noise it has one, but its errors at high noise are small in the same measure. Two
-  training seeds on the base that predicts v, one on the other.
+- *ANI.* The bound makes the terms smaller. Whether it makes their gradient less noisy was not told: 8 batches are too
+  few to tell the mean gradient from its noise. Leaving the steps beyond the bound out makes the terms' sum vary more,
+  since fewer rows are left in a batch. For v that is no wonder: f(t) times the error of the noise is s times the error
+  of v, which has no pole. For a base that predicts noise it has one, but its errors at high noise are small in the
+  same measure. Two training seeds on the base that predicts v, one on the other.
 - The pairs of IDI were built by an adapter on the encoder before.
 - Not measured yet: further rounds of IDI; ICA with MediaPipe's network as its head."""
 
@@ -202,7 +202,7 @@ def _noise(noise: dict[str, Any]) -> list[str]:
         values = [one[key] for one in rows]
         return f"{short(sum(values) / len(values))} ({short(min(values))} to {short(max(values))})"
 
-    keys = ("identity_mean", "identity_spread", "expression_spread", "gradient_noise")
+    keys = ("identity_mean", "identity_spread", "expression_spread")
     rows = [
         [f"`{base}`", f"`{inversion}`", *(over_seeds(one, key) for key in keys)]
         for base, of in noise["bases"].items()
@@ -215,11 +215,9 @@ def _noise(noise: dict[str, Any]) -> list[str]:
         f"`{noise['command']}` ([JSON](../benchmarks/results/ani_noise.json)): {settings['batches']} batches of "
         f"{settings['batch']}, the same for all, from the checkpoint that ICA starts from; mean of "
         f"{len(settings['seeds'])} seeds, the lowest and the highest. Spread is the standard deviation over the mean, "
-        "over batches; the gradient's noise is sqrt(E |g - mean g|^2) / |mean g|, of the two terms as they are "
-        "weighted.",
-        table(["Base predicts", "inversion", "identity term", "its spread", "spread of the expression term",
-               "the gradient's noise"], rows),
-    ]  # fmt: skip
+        "over batches.",
+        table(["Base predicts", "inversion", "identity term", "its spread", "spread of the expression term"], rows),
+    ]
 
 
 def _probes(probes: dict[str, Any]) -> list[str]:
