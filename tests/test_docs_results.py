@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from mien.io import read_json
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "benchmarks"))  # the scripts import from beside themselves
 
@@ -65,3 +67,10 @@ def test_a_page_says_where_its_base_is_not_the_one_that_ships(tmp_path: Path) ->
     (note,) = parts.base_note(report({parts.UNET: "old" * 10}), hashes)
     assert "`oldoldoldold`" in note and "`newnewnewnew`" in note
     assert parts.base_note(report({}), hashes) == []
+
+
+@pytest.mark.parametrize("name", ["table1", "table2", "table3", "expression"])
+def test_the_command_of_every_report_is_the_one_that_is_named(name: str) -> None:
+    results = ROOT / "benchmarks" / "results"
+    command = read_json(results / f"{name}.json")["claims"][0]["command"]
+    assert f"`{command}`" in (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
