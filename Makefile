@@ -1,7 +1,9 @@
 # make demo   a virtual environment, the package, and a contact sheet from the embedded weights
 # make test   the whole fast suite          make test-slow   the opt-in tests as well
 # make lint   ruff and pyright              make clean       remove what make created
-PYTHON ?= python3.11
+# The first that starts (a shim of pyenv may not) and is new enough.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q -c constraints.txt
@@ -12,8 +14,11 @@ demo: $(VENV)/.core
 	HF_HUB_OFFLINE=1 $(BIN)/mien demo -o demo
 
 # Everything the tests and linters need, in one environment; the core install alone is enough for the demo.
+# An environment is whole when it has pip: Debian leaves one without where python3-venv is not installed.
 $(VENV)/.core: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || test -n "$(PYTHON)" || \
+	  { echo "Python 3.11 or newer was not found: install it, or name it:  make demo PYTHON=/path/to/python3" >&2; exit 1; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch -e .
 	touch $@
 

@@ -167,6 +167,7 @@ def some(corpus: Corpus, people: int, each: int, folder: Path) -> Corpus:
         [corpus.captions[place] for place in places],
         {name: [values[place] for place in places] for name, values in corpus.attributes.items()},
         held_out=corpus.held_out,
+        digest=corpus.digest,
     )
 
 

@@ -20,7 +20,7 @@ from mien.evaluation.control.report import markdown
 from mien.evaluation.control.run import run_control
 from mien.evaluation.control.settings import DEFAULT_CONDITIONS, ControlSettings
 from mien.evaluation.control.tools import load_tools
-from mien.io import cache_folder, write_json
+from mien.io import cache_folder, write_json, write_text
 
 
 def _words(text: str) -> list[str]:
@@ -64,7 +64,7 @@ def main(
         folder = pictures or cache_folder() / "benchmarks" / "control"
         report = run_control(settings, load_tools(model, facekit), folder, bar)
         write_json(output, report)
-        output.with_suffix(".md").write_text(markdown(report), encoding="utf-8")
+        write_text(output.with_suffix(".md"), markdown(report))
     except MienError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error

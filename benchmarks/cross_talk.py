@@ -29,7 +29,7 @@ def main(models: dict[str, str]) -> None:
     found = {}
     specs = {name: load_spec(spec) for name, spec in models.items()}
     for name, (own, tools) in load_models(specs, settings, None).items():
-        place = open_folder(cache_folder() / "benchmarks" / "cross-talk", made_with_what(own, tools, ""))
+        place = open_folder(cache_folder() / "benchmarks" / "cross-talk", made_with_what(own, tools))
         found[name] = {"spec": models[name]} | cross_talk(own, tools, place, bar)
     write_json(RESULT, found)
 

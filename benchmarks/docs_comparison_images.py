@@ -36,6 +36,13 @@ def opened(files: list[Path]) -> list[Image.Image]:
     return found
 
 
+def drawn_last(folder: Path, pairs: str = "*") -> list[Path]:
+    """Of each pair the picture drawn last, in order: what was shown for it before may have left one beside it."""
+    files = sorted(folder.glob(f"{pairs}.png"), key=lambda file: file.stat().st_mtime_ns)
+    found = {tuple(file.stem.split("-")[:2]): file for file in files}
+    return [found[pair] for pair in sorted(found)]
+
+
 def control(report: dict[str, Any], rows: Sequence[int] | None = None) -> Image.Image:
     """A row a pair: the exact render, then what each model drew of the same person under the same target.
 
@@ -48,7 +55,7 @@ def control(report: dict[str, Any], rows: Sequence[int] | None = None) -> Image.
     exact = {name: first[name] for name in ("mien", "kit", "inputs")} | {"what": "exact"}
     folders = {"exact render": open_folder(KEPT, exact)}
     folders |= {name: open_folder(KEPT, made_with) for name, made_with in models.items()}
-    names = sorted(file.name for file in folders[next(iter(models))].glob("*.png"))
+    names = [file.name for file in drawn_last(folders[next(iter(models))])]
     each = len(names) // report["settings"]["people"]
     chosen = [names[row] for row in rows or range(0, len(names), each * EVERY)]
     files = [folder / name for name in chosen for folder in folders.values()]
@@ -62,7 +69,7 @@ def diversity(report: dict[str, Any]) -> Image.Image:
     for person in range(0, PEOPLE * 10, 10):
         for name, one in report["models"].items():
             folder = open_folder(KEPT, one["made_with"])
-            own = sorted(folder.glob(f"{person:04d}-*.png"))[:PICTURES]
+            own = drawn_last(folder, f"{person:04d}-*")[:PICTURES]
             files += own
             captions += [f"{name}", *[""] * (len(own) - 1)]
     return mount(opened(files), captions, PICTURES)

@@ -11,7 +11,7 @@ from typing import Any
 from docs_parts import base_note, by_model, claims_table, only, short
 
 from mien.evaluation.control.report import table
-from mien.io import read_json
+from mien.io import read_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -233,4 +233,4 @@ def _probes(probes: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    write_text(PAGE, page())

@@ -11,7 +11,7 @@ from typing import Any
 from docs_parts import base_note, by_model, claims_table, only
 
 from mien.evaluation.control.report import comparison, cross_talk_table, table
-from mien.io import read_json
+from mien.io import read_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -199,4 +199,4 @@ def _joint_arms(arms: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    write_text(PAGE, page())

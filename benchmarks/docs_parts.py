@@ -7,7 +7,7 @@ from typing import Any
 
 from mien.errors import BadInput
 from mien.evaluation.control.report import number, table
-from mien.io import atomic_path, read_json
+from mien.io import read_json, write_text
 
 HASHES = Path(__file__).resolve().parents[1] / "src" / "mien" / "assets" / "studio" / "hashes.json"
 UNET = "unet/diffusion_pytorch_model.safetensors"
@@ -67,8 +67,7 @@ def with_table(text: str, source: str, content: str) -> str:
 def write_tables(tables: dict[Path, tuple[str, str]]) -> None:
     """Write the tables of some pages anew: page -> what is said to write the table, table."""
     for page, told in tables.items():
-        with atomic_path(page) as path:
-            path.write_text(with_table(page.read_text(encoding="utf-8"), *told), encoding="utf-8")
+        write_text(page, with_table(page.read_text(encoding="utf-8"), *told))
 
 
 def check_models(*folders: Path) -> None:

@@ -12,7 +12,7 @@ from docs_parts import short
 from docs_weights import section
 
 from mien.evaluation.control.report import markdown, table
-from mien.io import read_json
+from mien.io import read_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -98,4 +98,4 @@ def _demo(demo: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    write_text(PAGE, page())

@@ -13,7 +13,7 @@ from line_chart import panels
 
 from mien.diffusion.caching import SPEEDS
 from mien.evaluation.control.report import table
-from mien.io import read_json
+from mien.io import read_json, write_text
 from mien.pipelines.few_step import FILE, read_few_step
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -248,6 +248,6 @@ def chart() -> str | None:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    write_text(PAGE, page())
     if (drawn := chart()) is not None:
-        CHART.write_text(drawn, encoding="utf-8")
+        write_text(CHART, drawn)

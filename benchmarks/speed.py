@@ -14,6 +14,8 @@ from typing import Annotated
 
 import typer
 
+from mien.io import read_json, write_json
+
 RESULTS = Path(__file__).parent / "results"
 QUALITY = ("--model", "exact=embedded", "--model", "fast=embedded-fast", "--model", "few=embedded-few",
            "--people", "100", "--target-count", "20")  # fmt: skip
@@ -39,7 +41,7 @@ def main(
         if part == "quality":
             report = Path(os.environ.get("TMPDIR", "/tmp")) / "mien-speed-quality"
             _mien("evaluate", "control", *QUALITY, "-o", str(report))
-            (RESULTS / "speed_quality.json").write_bytes((report / "report.json").read_bytes())
+            write_json(RESULTS / "speed_quality.json", read_json(report / "report.json"))
         else:
             _mien(*COMMANDS[part], "--json", str(RESULTS / f"speed_{part}.json"))
 

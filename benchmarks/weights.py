@@ -25,7 +25,7 @@ from mien.evaluation.evaluate import evaluate
 from mien.evaluation.page import write_report
 from mien.evaluation.protocol import load_models, preset_of
 from mien.evaluation.spec import load_spec
-from mien.io import cache_folder, write_json
+from mien.io import cache_folder, write_json, write_text
 
 RESULTS = Path(__file__).resolve().parent / "results"
 FILES = {"control": "control", "fairness": "fairness", "text": "text_only", "distribution": "distribution",
@@ -78,8 +78,6 @@ def main(
             if name == "control":
                 settings = load_spec(model).applied(control_settings(small, **how))
                 report = run_control(settings, tools, place, bar)
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / "control.md").write_text(markdown(report), encoding="utf-8")
             else:
                 settings = preset_of(name).settings(**(SMALL[name] if small else {}), **how)
                 models = {"embedded": (load_spec(model).applied(settings), tools)}
@@ -87,6 +85,8 @@ def main(
                 if reports is not None:
                     write_report(reports / name, report, cases)
             write_json(folder / f"{FILES[name]}.json", report)
+            if name == "control":
+                write_text(folder / "control.md", markdown(report))
             count = report["pairs"]
             typer.echo(f"{name}: {count} pictures, {time.monotonic() - start:.0f} s, {folder / FILES[name]}.json")
     except MienError as error:

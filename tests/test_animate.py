@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from mien.animate import animate, smoothed
-from mien.errors import BadInput
+from mien.errors import BadInput, MienError
 from mien.faces.types import NoFace
+from mien.provenance.png import examine
 from mien.provenance.record import Record
 from mien.request import GenerateRequest
 from mien.video import read_frames
@@ -101,6 +102,49 @@ def test_frames_of_another_request_are_not_taken(
     with pytest.raises(BadInput, match="move it away"):
         animate(request(photo), driving, tmp_path / "other.gif", pipeline=pipeline, tools=fake_tools())
     assert own.read_bytes() == b"somebody's picture"
+
+
+def test_no_input_is_lost(tmp_path: Path, photo: Path, driving: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.toolbox.Tools.load", lambda *words: pytest.fail("models were loaded"))
+    film = tmp_path / "film.gif"
+    Image.new("RGB", (64, 64)).save(film)
+    frames = tmp_path / "other.gif.frames"
+    frames.mkdir()
+    mine = frames / "00001.png"
+    Image.new("RGB", (64, 64)).save(mine)
+    frame = (driving / "03.png").rename(driving / "03.gif")
+    for person, driven, output in (
+        (photo, film, film),
+        (film, driving, film),
+        (photo, driving, frame),
+        (mine, driving, tmp_path / "other.gif"),
+        (photo, frames, tmp_path / "other.gif"),
+    ):
+        with pytest.raises(BadInput, match="is an input"):
+            animate(request(person), driven, output)
+    (tmp_path / "folder.gif").mkdir()
+    with pytest.raises(BadInput, match=r"folder\.gif is a folder"):
+        animate(request(photo), driving, tmp_path / "folder.gif")
+    with pytest.raises(MienError, match="Cannot write to"):
+        animate(request(photo), driving, photo / "film.gif")
+
+
+def test_frames_with_provenance_are_not_kept_without(
+    tmp_path: Path, photo: Path, driving: Path, pipeline: FakePipeline
+) -> None:
+    class Stops(FakePipeline):
+        def __call__(self, **arguments: Any) -> Any:
+            if len(self.calls) == 1:
+                raise KeyboardInterrupt
+            return super().__call__(**arguments)
+
+    film = tmp_path / "me.gif"
+    with pytest.raises(KeyboardInterrupt):
+        animate(request(photo), driving, film, pipeline=Stops(tmp_path / "model"), tools=fake_tools())
+    animate(request(photo, provenance=False), driving, film, pipeline=pipeline, tools=fake_tools())
+    assert len(pipeline.calls) == 2
+    found = examine(film)
+    assert (found.record, found.digital_source_type, found.mark) == (None, None, None)
 
 
 def test_bones_are_fitted_once_and_other_files_are_no_frames(

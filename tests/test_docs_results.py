@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,22 @@ def test_every_measured_claim_is_there_held_or_not() -> None:
     for row in rows:
         assert row.keys() == keys
         assert row["holds"] == (row["low"] is not None and row["low"] > -row["margin"])
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda file: file.stem)
+def test_whatever_a_script_writes_is_whole(file: Path) -> None:
+    """Text and JSON go through `mien.io`: an interrupted script leaves the old page or report, never a half."""
+    assert not re.findall(r"\.write_(?:text|bytes)\(", file.read_text(encoding="utf-8"))
+
+
+def test_of_each_pair_the_picture_drawn_last_is_shown(tmp_path: Path) -> None:
+    names = ["0000-000-b.png", "0000-001.png", "0001-000-a.png", "0000-000-a.png"]
+    for age, name in enumerate(names):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (age, age))
+    drawn_last = script("docs_comparison_images").drawn_last
+    assert [file.name for file in drawn_last(tmp_path)] == ["0000-000-a.png", "0000-001.png", "0001-000-a.png"]
+    assert [file.name for file in drawn_last(tmp_path, "0001-*")] == ["0001-000-a.png"]
 
 
 def test_a_page_says_where_its_base_is_not_the_one_that_ships(tmp_path: Path) -> None:

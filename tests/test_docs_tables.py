@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from mien.assets import embedded
+from mien.evaluation.spec import ModelSpec
 from mien.io import read_json
 from mien.pipelines.request import DEFAULT_GUIDANCE
 from tests.test_docs_results import script
@@ -22,6 +24,13 @@ def test_the_tables_are_what_the_command_writes(name: str, count: int) -> None:
     for page, (source, content) in told.items():
         text = page.read_text(encoding="utf-8")
         assert script("docs_parts").with_table(text, source, content) == text, f"run  python benchmarks/{name}.py"
+
+
+def test_the_keys_of_a_spec_that_the_page_lists_are_those_it_takes() -> None:
+    text = (Path(__file__).resolve().parents[1] / "docs" / "cli.md").read_text(encoding="utf-8")
+    table = text.split("| Key of a spec |")[1].split("\n\n")[0]
+    keys = [key for row in table.splitlines()[2:] for key in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(keys) == sorted(ModelSpec.model_fields)
 
 
 @pytest.mark.parametrize("page", ["getting-started", "speed"])

@@ -10,7 +10,8 @@ from PIL import Image
 from mien.editing import Canvas, steer_edit
 from mien.errors import BadInput
 from mien.generate import generate, repeat
-from mien.provenance.png import DIGITAL_SOURCE_TYPE, EDITED_SOURCE_TYPE, examine, read_record
+from mien.provenance.declaration import DIGITAL_SOURCE_TYPE, EDITED_SOURCE_TYPE
+from mien.provenance.png import examine, read_record
 from mien.request import GenerateRequest
 from mien.steering import open_inputs
 from tests.fakes import SIZE, FakePipeline, fake_tools, landmarks

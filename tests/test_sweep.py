@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from mien.conditions import Emotion
-from mien.errors import BadInput
-from mien.provenance.png import read_record
+from mien.errors import BadInput, MienError
+from mien.provenance.png import examine, read_record
 from mien.request import GenerateRequest
 from mien.sweep import angle_stops, between, blendshape_stops, emotion_stops, grid_stops, sweep
 from tests.fakes import SIZE, FakePipeline, fake_tools
@@ -60,6 +60,30 @@ def test_one_seed_one_row_and_a_second_run_draws_only_what_changed(tmp_path: Pat
     sweep(request, angle_stops("yaw", "-20..0", 3), pipeline=pipeline, tools=tools)
     assert len(pipeline.calls) == drawn + 2  # -20 is there; -10 and 0 are not at these places
     assert sorted(path.name for path in (tmp_path / "row").iterdir()) == ["01.png", "02.png", "03.png", "sweep.png"]
+
+
+def test_pictures_with_provenance_are_not_kept_without(tmp_path: Path) -> None:
+    """And the other way round."""
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (SIZE, SIZE), (200, 150, 120)).save(photo)
+    request = GenerateRequest.checked(identity=photo, steps=1, output=tmp_path / "row")
+    options = {"pipeline": FakePipeline(tmp_path / "base"), "tools": fake_tools()}
+    for wanted in (True, False, True):
+        files = sweep(request.model_copy(update={"provenance": wanted}), angle_stops("yaw", "0..9", 2), **options)
+        found = [(one.record is not None, one.mark is not None) for one in map(examine, files)]
+        assert found == [(wanted, wanted)] * 3
+
+
+def test_no_input_is_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.toolbox.Tools.load", lambda *words: pytest.fail("models were loaded"))
+    for name in ("02.png", "sweep.png"):
+        photo = tmp_path / name
+        Image.new("RGB", (SIZE, SIZE), (200, 150, 120)).save(photo)
+        with pytest.raises(BadInput, match="is an input"):
+            sweep(GenerateRequest.checked(identity=photo, output=tmp_path), angle_stops("yaw", "0..9", 2))
+    request = GenerateRequest.checked(prompt="portrait", output=photo)
+    with pytest.raises(MienError, match=r"Cannot write to .*sweep\.png"):
+        sweep(request, angle_stops("yaw", "0..9", 2))
 
 
 def test_wrong_values_are_refused_before_anything_is_drawn(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from mien.bars import Bar, silent
 from mien.errors import BadInput
 from mien.faces.pictures import files_in
+from mien.io import check_apart, check_writable
 from mien.request import GenerateRequest
 from mien.steering import Steering, open_inputs, people_shape, steer
 from mien.video import check_film, read_frames, write_film
@@ -69,7 +70,7 @@ def animate(
         request: the person, words, emotion and how to draw; it must not name an expression or a pose.
         driving: see `mien.video.read_frames`.
         output: ``.mp4``, ``.gif`` or ``.webp``.
-        rate: frames a second; the driving film's own when None.
+        rate: frames a second; see `mien.video.read_frames`.
         retarget: put the person's bones into the landmarks (ours).
         pipeline: see `mien.generate.generate`.
         tools: see `mien.generate.generate`.
@@ -79,7 +80,8 @@ def animate(
         ``output``.
 
     Raises:
-        BadInput: if the request asks for an expression or pose, no frame shows a face, or a file cannot be used.
+        BadInput: if the request asks for an expression or pose, no frame shows a face, or a file cannot be used or
+            would be written over.
         MienError: see `mien.generate.generate`.
     """
     from mien.generate import branch_kinds, load_pipeline, picture_size, record_maker
@@ -88,6 +90,9 @@ def animate(
     if request.expression is not None or request.builds_landmarks:
         raise BadInput("The driving film gives expression and pose: leave --expression, --pose and angles out.")
     check_film(output)
+    frames, driven = output.with_name(output.name + ".frames"), _driving_files(driving)
+    check_apart([output, frames], [*request.inputs.values(), driving, *driven.values()])
+    check_writable([output])
     people = open_inputs(request)
     tools = tools or Tools.load(request.base, request.reader)
     pipeline = pipeline if pipeline is not None else load_pipeline(request.base, request.loading)
@@ -99,13 +104,12 @@ def animate(
     if track.unread:
         log.warning("%d frames of %s show no face; they keep the face before", track.unread, driving)
     told = {"animation": {"rate": round(track.rate, 4), "retarget": retarget}}
-    records = record_maker(request, pipeline, tools, _driving_files(driving), told)
-    frames = output.with_name(output.name + ".frames")
+    records = record_maker(request, pipeline, tools, driven, told)
     count = len(track.landmarks)
     with bar(count, "drawing") as drawn:
         row = partial(frame_steering, person, track, size)
         files = draw_frames(pipeline, request, row, count, records, frames, drawn)
-    write_film(output, files, track.rate, records(0).text() if request.provenance else "")
+    write_film(output, files, track.rate, records(0) if request.provenance else None)
     shutil.rmtree(frames)
     return output
 
@@ -126,7 +130,7 @@ def follow(
         tools: readers.
         size: side of the pictures to be drawn.
         crops: whether expression crops are wanted.
-        rate: frames a second.
+        rate: see `animate`.
         shape: bones to put in, or None.
         read: told 1 for each frame.
 
@@ -215,7 +219,7 @@ def draw_frames(
     from mien.pipelines.anchor import anchored
     from mien.provenance.png import write_picture
 
-    kept, made_with = folder / "made-with.json", records(0).model_dump()
+    kept, made_with = folder / "made-with.json", records(0).model_dump() | {"provenance": request.provenance}
     if folder.exists() and not kept.exists() and any(folder.iterdir()):
         raise BadInput(f"{folder} is to hold the frames, but holds something else: move it away.")
     if kept.exists() and read_json(kept) != made_with:

@@ -10,7 +10,7 @@ from typing import Any
 from mien import __version__
 from mien.editing import steer_edit
 from mien.errors import BadInput
-from mien.io import sha256_of
+from mien.io import check_apart, check_writable, sha256_of
 from mien.loading import Loading
 from mien.provenance.png import read_record, write_picture
 from mien.provenance.record import Record
@@ -20,6 +20,10 @@ from mien.toolbox import Tools
 
 Progress = Callable[[int, int], None]
 """Told after each denoising step: (picture, step), both from 0."""
+_OTHER_COMMANDS = {"animation": "animate", "demo": "demo", "evaluation": "evaluate"}
+"""Setting that only the records of another command hold -> that command."""
+_GIVEN_WITH = {"adapter": "adapter", "few_step": "adapter", "lora": "lora", "image_encoder": "image-encoder"}
+"""Kind of a model that is added to a base -> the option that it is given with."""
 
 
 def generate(
@@ -45,8 +49,11 @@ def generate(
         The files, in order of their seeds: ``output/portrait-SEED.png``.
 
     Raises:
-        MienError: if an input cannot be used, weights are missing, or the folder cannot be written.
+        MienError: if an input cannot be used or would be written over, weights are missing, or the folder cannot be
+            written.
     """
+    indices = list(range(request.count)) if only is None else [only]
+    files = picture_files(request, indices)
     pictures = open_inputs(request)  # before the seconds of loading: a mistyped path should answer at once
     tools = tools or Tools.load(request.base, request.reader)
     pipeline = pipeline if pipeline is not None else load_pipeline(request.base, request.loading)
@@ -58,8 +65,7 @@ def generate(
         steering, canvas = steer_edit(*place)
         options = canvas.arguments(request.strength)
     records = record_maker(request, pipeline, tools) if request.provenance else None
-    files = []
-    for index in range(request.count) if only is None else [only]:
+    for index, path in zip(indices, files, strict=True):
         image = draw(
             pipeline,
             request,
@@ -69,9 +75,24 @@ def generate(
             **options,
         )
         image = image if canvas is None else canvas.put_back(image)
-        path = request.output / f"portrait-{request.seed + index:04d}.png"
         write_picture(path, image, records(index) if records else None)
-        files.append(path)
+    return files
+
+
+def picture_files(request: GenerateRequest, indices: Sequence[int], further: Sequence[Path] = ()) -> list[Path]:
+    """Where the pictures of a request go, once it is clear that they can be written and replace nothing that is read.
+
+    Args:
+        request: what is drawn.
+        indices: which of its pictures, from 0.
+        further: files that are read besides its inputs.
+
+    Raises:
+        MienError: if a file cannot be written, or is one of the inputs.
+    """
+    files = [request.output / f"portrait-{request.seed + index:04d}.png" for index in indices]
+    check_apart(files, [*further, *request.inputs.values()])
+    check_writable(files)
     return files
 
 
@@ -98,18 +119,21 @@ def repeat(
         The one file written.
 
     Raises:
-        BadInput: if ``file`` has no record, an input is missing, superfluous or not the recorded one, or the models
-            differ.
+        BadInput: if ``file`` has no record or would be written over, an input is missing, superfluous or not the
+            recorded one, or the models differ.
     """
     record = read_record(file)
-    if "animation" in record.settings:
-        raise BadInput(f"{file} is a frame of a film: give  mien animate  the same pictures again.")
+    for setting, command in _OTHER_COMMANDS.items():
+        if setting in record.settings:
+            raise BadInput(f"{file} was not made by  mien generate: give  mien {command}  the same again.")
     check_inputs(record, inputs, file)
     if record.settings.get("base") == LOCAL and base is None:
         raise BadInput(f"{file} was made with models from a folder or a file: give it with --base.")
     chosen: dict[str, Any] = {} if base is None else {"base": base}
     chosen |= {"loading": (loading or Loading()).repeated(record.settings.get("loading", {})), "output": output}
     wanted = GenerateRequest.checked(**{**record.settings, **input_fields(inputs), **chosen})
+    picture_files(wanted, [record.index], [file])
+    before = sha256_of(file)
     if record.mien != __version__:
         warnings.warn(f"{file} was made by mien {record.mien}, this is {__version__}: bits may differ", stacklevel=2)
     threads = record.environment.get("threads", "")
@@ -119,10 +143,13 @@ def repeat(
         torch.set_num_threads(int(threads))  # sums of floats depend on how they are split
     pipeline = options.pop("pipeline", None) or load_pipeline(wanted.base, wanted.loading)
     tools = options.pop("tools", None) or Tools.load(wanted.base, wanted.reader)
-    check_models(record, hashes(pipeline, tools), file)
+    present = hashes(pipeline, tools)
+    check_models(record, present, file)
     files = generate(wanted, pipeline=pipeline, tools=tools, only=record.index, **options)
-    if sha256_of(files[0]) != sha256_of(file):
-        warnings.warn(f"{files[0]} is not bit-equal to {file}: the libraries or the machine differ", stacklevel=2)
+    if sha256_of(files[0]) != before:
+        as_now = record.models.keys() == present.keys()
+        why = "the libraries or the machine differ" if as_now else "its record is of an older kind, and so is its mark"
+        warnings.warn(f"{files[0]} is not bit-equal to {file}: {why}", stacklevel=2)
     return files
 
 
@@ -145,18 +172,41 @@ def check_inputs(record: Record, inputs: Mapping[str, Path | None], file: Path) 
             )
 
 
-def check_models(record: Record, present: dict[str, str], file: Path) -> None:
-    """Refuse models that are not the recorded ones, naming the first that differs."""
-    for name in sorted(record.models.keys() | present.keys()):
-        if record.models.get(name) != present.get(name):
-            how = (
-                "is not there now"
-                if name not in present
-                else "was not there"
-                if name not in record.models
-                else "differs"
-            )
-            raise BadInput(f"{file} was made with other models ({name} {how}): install the version that made it.")
+def check_models(record: Record, present: Mapping[str, str], file: Path) -> None:
+    """Refuse models that are not the recorded ones, naming the first that differs and how to give it again."""
+    from mien.provenance.fingerprint import is_configuration
+
+    if not any(map(is_configuration, record.models)):  # recorded before configurations were
+        present = {name: digest for name, digest in present.items() if not is_configuration(name)}
+    recorded = under_present_names(record.models, present)
+    for name in sorted(recorded.keys() | present.keys()):
+        if recorded.get(name) != present.get(name):
+            how = "is not there now" if name not in present else "was not there" if name not in recorded else "differs"
+            raise BadInput(f"{file} was made with other models ({name} {how}): {_advice(name, record)}.")
+
+
+def under_present_names(recorded: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str]:
+    """Recorded models, those whose name is gone under the name that the same bytes have now.
+
+    Records of earlier releases tell added files by their own names, which a user may change.
+    """
+    free = {name: digest for name, digest in present.items() if name not in recorded}
+    found = {}
+    for name, digest in recorded.items():
+        now = name if name in present else next((one for one, there in free.items() if there == digest), name)
+        free.pop(now, None)
+        found[now] = digest
+    return found
+
+
+def _advice(model: str, record: Record) -> str:
+    """What to do about a model that differs."""
+    option = _GIVEN_WITH.get(model.replace("/", ":").partition(":")[0])
+    if option is not None:
+        return f"give the same files again with --{option}, in their order"
+    if record.settings.get("base") == LOCAL:
+        return "give the same --base again, or install the version that made it"
+    return "install the version that made it"
 
 
 def load_pipeline(base: str, loading: Loading | None = None) -> Any:
@@ -243,7 +293,7 @@ def draw_requested(
 
 
 def hashes(pipeline: Any, tools: Tools) -> dict[str, str]:
-    """sha256 of the weights that a picture depends on, by file."""
+    """sha256 of the weights that a picture depends on, by file, and of their configurations, by folder."""
     from mien.provenance.fingerprint import model_hashes
 
     return model_hashes(pipeline.folder, {**pipeline.parts, **tools.files})

@@ -6,12 +6,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mien.errors import ConfigError, MienError
+from mien.errors import BadInput, ConfigError, MienError
 
 T = TypeVar("T")
 
@@ -50,10 +50,48 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Refuse to write over what is read, or into a folder that is cleared and holds it.
+
+    Raises:
+        BadInput: naming the first input that is one of the outputs, or lies in one.
+    """
+    there = [path for path in outputs if path.exists()]
+    for path in inputs if there else ():
+        # files, not names, are compared: links and the other case of a letter lead to the same picture
+        places = (one for one in (path, *path.resolve().parents) if one.exists())
+        if any(place.samefile(output) for place in places for output in there):
+            raise BadInput(f"{path} is an input, which would be lost: choose another place with -o.")
+
+
+def check_writable(files: Iterable[Path]) -> None:
+    """Refuse files that cannot be written, before the work that they are to hold; nothing is created.
+
+    Raises:
+        MienError: if one is a folder, or its own folder cannot be made or written to.
+    """
+    paths = list(files)
+    for path in paths:
+        if path.is_dir():
+            raise BadInput(f"{path} is a folder, and a file is to be written there: choose another place with -o.")
+    for folder in dict.fromkeys(path.parent for path in paths):
+        place = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
+        try:
+            with tempfile.TemporaryFile(dir=place):
+                pass
+        except OSError as error:
+            raise MienError(f"Cannot write to {folder}: {error.strerror}; choose another folder.") from error
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write text atomically, in UTF-8."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_json(path: Path | str, value: Any) -> None:
     """Write JSON atomically, indented by 2, keys in the order given."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path | str) -> Any:

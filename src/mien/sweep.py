@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.conditions import EMOTIONS, SYNONYMS
 from mien.errors import BadInput, MienError
+from mien.io import check_apart, check_writable
 from mien.request import GenerateRequest
 
 if TYPE_CHECKING:
@@ -124,13 +125,16 @@ def sweep(
     from mien.provenance.png import read_record, write_picture
     from mien.toolbox import Tools
 
+    row = request.output / "sweep.png"
+    places = [request.output / f"{number:02d}.png" for number in range(1, len(stops) + 1)]
+    check_apart([row, *places], request.inputs.values())
+    check_writable([row, *places])
     requests = [GenerateRequest.checked(**{**request.model_dump(exclude={"count"}), **stop.changes}) for stop in stops]
     tools = tools or Tools.load(request.base, request.reader)
     pipeline = pipeline if pipeline is not None else load_pipeline(request.base, request.loading)
     request.output.mkdir(parents=True, exist_ok=True)
     models, files = hashes(pipeline, tools), []
-    for index, one in enumerate(requests):
-        place = request.output / f"{index + 1:02d}.png"
+    for place, one in zip(places, requests, strict=True):
         if _is_this(place, one, models, tools.reader_name):
             files.append(place)
             progress(1)
@@ -144,18 +148,17 @@ def sweep(
     for file in files:
         with Image.open(file) as image:
             images.append(image.convert("RGB"))
-    row = request.output / "sweep.png"
     write_picture(row, mount(images, [stop.caption for stop in stops], columns or len(images)), record)
     return [row, *files]
 
 
 def _is_this(file: Path, request: GenerateRequest, models: dict[str, str], reader: str) -> bool:
-    """Whether a file's record says that it is the picture of a request."""
+    """Whether a file's record says that it is the picture of a request; one without a record says nothing."""
     from mien import __version__
     from mien.io import sha256_of
     from mien.provenance.png import read_record
 
-    if not file.is_file():
+    if not request.provenance or not file.is_file():
         return False
     try:
         record = read_record(file)

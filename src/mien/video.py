@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
+from statistics import fmean, median_low
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien.errors import BadInput
 from mien.faces.pictures import files_in
 from mien.io import atomic_path
 from mien.optional import require
+from mien.provenance.declaration import DESCRIPTION, declaration, declare_in_gif, declare_in_mp4
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from mien.provenance.record import Record
+
 VIDEOS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
 ANIMATIONS = (".gif", ".webp")
 RATE = 25.0
-"""Frames a second of a folder of pictures."""
+"""Frames a second where nothing says."""
+CLOCKS = {"gif": (10, 50.0), "webp": (1, 90.0)}
+"""Animation -> (milliseconds that durations are counted in, most frames a second): browsers show a frame that is to
+last 10 ms or less for 100."""
+QUALITY = 95
+"""Of a WebP film: below it the invisible mark is lost from frame after frame, without any loss a film is five times as
+large."""
 LARGEST = 1024
 """Longest side in pixels at which frames are kept: a face is read as well from that, and a film fits into memory."""
 
@@ -40,7 +52,8 @@ def read_frames(path: Path, rate: float | None = None) -> Frames:
 
     Args:
         path: video file, animated GIF or WebP, or a folder of pictures, taken by name.
-        rate: frames a second to take; the video's own when None or higher.
+        rate: frames a second to take; the video's own when None or higher. A folder has none of its own: this is it,
+            or `RATE`, and every picture is taken.
 
     Raises:
         BadInput: if there is nothing that can be read; also while reading, for a damaged file.
@@ -50,7 +63,7 @@ def read_frames(path: Path, rate: float | None = None) -> Frames:
         files = files_in(path)
         if not files:
             raise BadInput(f"There are no pictures in {path}; give a folder of frames, or a video.")
-        own, images = RATE, _pictures(files)
+        own, images = rate or RATE, _pictures(files)
     elif not path.is_file():
         raise BadInput(f"There is no video or folder at {path}; check the path.")
     elif path.suffix.lower() in VIDEOS:
@@ -64,9 +77,14 @@ def read_frames(path: Path, rate: float | None = None) -> Frames:
 def _thinned(images: Iterator[Image.Image], share: float) -> Iterator[Image.Image]:
     """An even share of the pictures, none larger than `LARGEST`."""
     for number, image in enumerate(images):
-        if number == 0 or int(number * share + 1e-9) > int((number - 1) * share + 1e-9):
+        if _is_taken(number, share):
             image.thumbnail((LARGEST, LARGEST))
             yield image
+
+
+def _is_taken(number: int, share: float) -> bool:
+    """Whether a picture, counted from 0, is in an even share of them."""
+    return number == 0 or int(number * share + 1e-9) > int((number - 1) * share + 1e-9)
 
 
 def _pictures(files: Sequence[Path]) -> Iterator[Image.Image]:
@@ -84,15 +102,36 @@ def _animation(path: Path) -> tuple[float, Iterator[Image.Image]]:
     open_picture(path)  # refuses what is no picture, too large or damaged, in one sentence
 
     def images() -> Iterator[Image.Image]:
-        with Image.open(path) as animation:
+        with _whole(path), Image.open(path) as animation:
             for number in range(getattr(animation, "n_frames", 1)):
                 animation.seek(number)
                 yield animation.convert("RGB")
 
-    with Image.open(path) as first:
-        first.load()  # WebP tells the duration with its pixels
-        milliseconds = first.info.get("duration") or 1000 / RATE
-    return 1000 / milliseconds, images()
+    with _whole(path), Image.open(path) as animation:
+        durations = [_duration(animation, number) for number in range(getattr(animation, "n_frames", 1))]
+    return 1000 / _usual(durations), images()
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """What Pillow raises beyond the first frame of a file that is cut off, with the file's name."""
+    try:
+        yield
+    except (OSError, EOFError, SyntaxError, ValueError) as error:
+        raise BadInput(f"{path} is damaged or cut off ({error}); get a whole copy of it.") from error
+
+
+def _duration(animation: Image.Image, number: int) -> float:
+    """Milliseconds that a frame is shown for; 0 where the file does not say."""
+    animation.seek(number)
+    animation.load()  # WebP tells the duration with its pixels
+    return float(animation.info.get("duration") or 0)
+
+
+def _usual(durations: Sequence[float]) -> float:
+    """Milliseconds of a frame: the mean, without those that stand much longer or shorter than most do."""
+    middle = median_low(durations)
+    return fmean(one for one in durations if middle / 2 <= one <= 2 * middle) or 1000 / RATE
 
 
 def _video(path: Path) -> tuple[float, Iterator[Image.Image]]:
@@ -114,37 +153,57 @@ def _video(path: Path) -> tuple[float, Iterator[Image.Image]]:
     return rate, images()
 
 
-def write_film(path: Path, files: Sequence[Path], rate: float, comment: str) -> None:
+def video_comment(path: Path) -> str:
+    """The comment in a video file's metadata; empty where there is none.
+
+    Raises:
+        BadInput: if it cannot be read.
+        MissingDependency: without ``av``.
+    """
+    av: Any = require("av", extra="video")
+    try:
+        with av.open(str(path)) as film:
+            return str(film.metadata.get("comment", ""))
+    except av.FFmpegError as error:
+        raise BadInput(f"{path} is not a video that can be read; save it as MP4.") from error
+
+
+def first_picture(path: Path) -> Image.Image:
+    """A picture, or the first one of a film, as RGB.
+
+    Raises:
+        BadInput: if there is none.
+        MissingDependency: for a video file without ``av``.
+    """
+    from mien.faces.pictures import open_picture
+
+    if path.suffix.lower() not in VIDEOS:
+        return open_picture(path)
+    for image in read_frames(path).images:
+        return image
+    raise BadInput(f"{path} shows no picture; get a whole copy of it.")
+
+
+def write_film(path: Path, files: Sequence[Path], rate: float, record: Record | None) -> None:
     """Write a film atomically, by its ending: ``.mp4``, ``.gif`` or ``.webp``.
+
+    GIF and WebP leave frames out where there are more a second than `CLOCKS` says.
 
     Args:
         path: where to.
         files: its frames, RGB pictures of one size.
         rate: frames a second.
-        comment: written into its metadata.
+        record: what it is to carry, with a declaration: in GIF and MP4 as a comment, in WebP as EXIF's description.
 
     Raises:
         BadInput: for another ending.
         MissingDependency: for ``.mp4`` without ``av``.
     """
     check_film(path)
-    if path.suffix.lower() in ANIMATIONS:
-        _write_animation(path, files, rate, comment)
-        return
-    av: Any = require("av", extra="video")
-    with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as film:
-        film.metadata["comment"] = comment
-        stream = None
-        for image in _pictures(files):
-            if stream is None:
-                stream = film.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
-                stream.width, stream.height = (side - side % 2 for side in image.size)
-                stream.pix_fmt, stream.options = "yuv420p", {"crf": "16"}
-            for packet in stream.encode(av.VideoFrame.from_image(image)):
-                film.mux(packet)
-        if stream is not None:
-            for packet in stream.encode():
-                film.mux(packet)
+    form = path.suffix.lower().removeprefix(".")
+    write = {"gif": _write_gif, "webp": _write_webp, "mp4": _write_mp4}[form]
+    with atomic_path(path) as temporary:
+        write(temporary, files, rate, record)
 
 
 def check_film(path: Path) -> None:
@@ -160,20 +219,52 @@ def check_film(path: Path) -> None:
         require("av", extra="video")
 
 
-def _write_animation(path: Path, files: Sequence[Path], rate: float, comment: str) -> None:
-    first, *rest = list(_pictures(files))
-    form = path.suffix.lower().removeprefix(".")
-    # GIF says its comment in words; WebP in an EXIF field, ImageDescription
-    words: dict[str, Any] = {"comment": comment.encode()} if form == "gif" else {"exif": _exif(comment)}
-    with atomic_path(path) as temporary:
-        first.save(
-            temporary, form.upper(), save_all=True, append_images=rest, duration=round(1000 / rate), loop=0, **words
-        )
+def _write_gif(path: Path, files: Sequence[Path], rate: float, record: Record | None) -> None:
+    _write_animation(path, "gif", files, rate, {} if record is None else {"comment": record.text().encode("utf-8")})
+    if record is not None:
+        declare_in_gif(path, declaration(record))
+
+
+def _write_webp(path: Path, files: Sequence[Path], rate: float, record: Record | None) -> None:
+    words: dict[str, Any] = {}
+    if record is not None:
+        words = {"exif": _exif(record.text()), "xmp": declaration(record).encode("utf-8")}
+    _write_animation(path, "webp", files, rate, {"quality": QUALITY, **words})
+
+
+def _write_animation(path: Path, form: str, files: Sequence[Path], rate: float, options: dict[str, Any]) -> None:
+    tick, most = CLOCKS[form]
+    shown = [file for number, file in enumerate(files) if _is_taken(number, min(1.0, most / rate))]
+    # each frame ends at the tick that is nearest to its time, so that what is rounded does not add up
+    ends = [round(1000 * number / min(rate, most) / tick) for number in range(len(shown) + 1)]
+    durations = [(after - before) * tick for before, after in pairwise(ends)]
+    first, *rest = list(_pictures(shown))
+    first.save(path, form.upper(), save_all=True, append_images=rest, duration=durations, loop=0, **options)
+
+
+def _write_mp4(path: Path, files: Sequence[Path], rate: float, record: Record | None) -> None:
+    av: Any = require("av", extra="video")
+    with av.open(str(path), "w", format="mp4") as film:
+        if record is not None:
+            film.metadata["comment"] = record.text()
+        stream = None
+        for image in _pictures(files):
+            if stream is None:
+                stream = film.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
+                stream.width, stream.height = (side - side % 2 for side in image.size)
+                stream.pix_fmt, stream.options = "yuv420p", {"crf": "16"}
+            for packet in stream.encode(av.VideoFrame.from_image(image)):
+                film.mux(packet)
+        if stream is not None:
+            for packet in stream.encode():
+                film.mux(packet)
+    if record is not None:
+        declare_in_mp4(path, declaration(record))
 
 
 def _exif(text: str) -> Any:
     from PIL import Image
 
     exif = Image.Exif()
-    exif[0x010E] = text
+    exif[DESCRIPTION] = text.encode("utf-8")  # of words Pillow keeps ASCII alone
     return exif

@@ -52,6 +52,19 @@ def test_one_of_several_branches_in_half_precision(base: Path, tmp_path: Path) -
     assert {value.dtype for value in load_file(target).values()} == {torch.float16}
 
 
+def test_what_would_have_no_effect_is_refused(base: Path, tmp_path: Path) -> None:
+    unet, source, target = tiny_unet(), tmp_path / "one.safetensors", tmp_path / "out.safetensors"
+    save_adapter(source, {"feeling": tiny_branch(unet)})
+    for branch in ("feeling", "foo"):
+        with pytest.raises(BadInput, match=r"--branch.*--layout ip-adapter"):
+            convert_adapter(source, target, str(base), branch=branch)
+    for other in ("studio", "sd15"):
+        with pytest.raises(ConfigError, match="made for another base"):
+            convert_adapter(source, target, other)
+    assert not target.exists()
+    assert convert_adapter(source, target, str(base)) == ["feeling"]
+
+
 def test_the_command_line(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_ip_adapter(tiny_unet(), tmp_path / "plain.safetensors", "plain", 20)
     words = ["model", "convert", str(source), "--base", str(base), "-o", str(tmp_path / "out.safetensors")]

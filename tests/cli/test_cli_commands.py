@@ -192,6 +192,9 @@ def test_score_of_two_pictures_by_the_studios_own_reader(tmp_path: Path) -> None
         (("control", "--model", "a=lmk", "--model", "a=id-only"), "each name once"),
         (("control", "--model", "a=nothing.json"), "no spec nothing.json"),
         (("control", "--model", "a=lmk", "--sweep", "landmarks"), "--sweep BRANCH=NUMBER"),
+        (("control", "--model", "a=lmk", "--people", "0"), "--people"),
+        (("control", "--model", "a=lmk", "--target-count", "0"), "--target-count"),
+        (("control", "--model", "a=lmk", "--pairs-per-person", "0"), "--pairs-per-person"),
         (("control", "--model", "a=lmk", "--targets", "there"), "both --identities and --targets"),
         (("diversity", "--model", "a=lmk", "--targets", "there"), "nothing but the identity"),
         (("fairness", "--model", "a=lmk", "--identities", "there"), "measured on studio people"),
@@ -274,6 +277,22 @@ def test_show_speaks_and_writes_json(tmp_path: Path) -> None:
     assert found["mark_fits_record"] is True
 
 
+def test_show_of_a_film(tmp_path: Path) -> None:
+    from mien.demo.examples import Examples
+    from mien.provenance.png import write_picture
+    from mien.provenance.record import Record
+    from mien.video import write_film
+
+    record = Record(mien="0.1.0", settings={"seed": 4, "animation": {}}, index=0, inputs={}, models={}, environment={})
+    write_picture(tmp_path / "1.png", Image.open(Examples.load().people[0].path).convert("RGB"), record)
+    Image.new("RGB", (256, 256)).save(tmp_path / "2.png")
+    write_film(tmp_path / "film.webp", [tmp_path / "1.png", tmp_path / "2.png"], 10, record)
+    spoken = mien("show", tmp_path / "film.webp").stdout
+    assert "seed 4" in spoken and "trainedAlgorithmicMedia" in spoken
+    assert "in the first frame, belongs to the record" in spoken
+    assert json.loads(mien("show", tmp_path / "film.webp", "--json").stdout)["record"] == record.model_dump()
+
+
 def test_show_of_a_foreign_picture(tmp_path: Path) -> None:
     Image.new("RGB", (100, 80), "teal").save(tmp_path / "a.jpg")
     assert "none found" in mien("show", tmp_path / "a.jpg").stdout
@@ -302,6 +321,45 @@ def test_model_info_of_an_unknown_base(capsys: pytest.CaptureFixture[str]) -> No
 def test_train_refuses_what_it_does_not_know() -> None:
     assert "no-such-preset" in one_sentence(mien("train", "no-such-preset", "--dry-run"))
     assert "KEY=VALUE" in one_sentence(mien("train", "no-such-preset", "--set", "steps"))
+    for option, value in (("--minutes", "-1"), ("--minutes", "nan"), ("--minutes", "inf"), ("--share", "nan")):
+        assert option in one_sentence(mien("train", "studio-base", "--dry-run", option, value))
+
+
+def test_a_place_that_cannot_be_written_is_said_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.cli.main import main  # in this process: importing torch takes seconds
+
+    for loads in ("mien.generate.load_pipeline", "mien.toolbox.Tools.load", "mien.evaluation.protocol.load_models"):
+        monkeypatch.setattr(loads, lambda *words: pytest.fail("models were loaded"))
+    plain, broken = tmp_path / "plain", tmp_path / "broken.json"
+    plain.write_text("mine")
+    report = ("evaluate", "control", "--model", "a=lmk", "-o", tmp_path / "a")
+    cases: list[tuple[tuple[str | Path, ...], str, str]] = [
+        (("demo", "-o", plain), "", f"Cannot write to {plain}"),
+        ((*report[:-1], plain), "", f"Cannot write to {plain}"),
+        ((*report, "--pictures", plain), "", f"Cannot write to {plain}"),
+        ((*report, "--claims", plain / "claims.json"), "", f"Cannot write to {plain}"),
+        ((*report, "--claims", tmp_path), "", "is a folder"),
+        ((*report, "--claims", broken), "[", f"{broken} is not a JSON file"),
+        *(((*report, "--claims", broken), text, f"{broken} holds no claims") for text in ("{}", "[3]", '[{"a": 4}]')),
+    ]
+    for words, content, told in cases:
+        broken.write_text(content)
+        assert main([str(word) for word in words]) == 2
+        assert told in capsys.readouterr().err
+    assert plain.read_text() == "mine" and not (tmp_path / "a").exists()
+
+
+def test_a_name_that_is_no_text_is_printed_byte_by_byte(tmp_path: Path) -> None:
+    script = "import mien.generate, sys; from pathlib import Path; from mien.cli.main import main\n"
+    script += "mien.generate.generate = lambda request, **_: [request.output / 'ü.png']\n"
+    script += "sys.exit(main(['generate', '--prompt', 'a', '-o', sys.argv[1]]))"
+    command = [sys.executable, "-c", script, b"o\xff"]
+    for encoding, told in (("utf-8:strict", b"o\xff/\xc3\xbc.png\n"), ("latin1:strict", b"o\\udcff/\xfc.png\n")):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        result = subprocess.run(command, capture_output=True, env=environment, timeout=60)
+        assert (result.returncode, result.stdout, result.stderr) == (0, told, b"")
 
 
 def test_interrupting_is_quiet(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.errors import BadInput
+from mien.errors import BadInput, MienError
 from mien.generate import generate, repeat
 from mien.provenance.png import examine, read_record
 from mien.request import GenerateRequest, people_of
@@ -190,3 +190,77 @@ def test_angles_and_blendshapes_need_no_picture(tmp_path: Path, photo: Path, pip
     drawn = [call["landmarks"] for call in pipeline.calls]
     assert all(picture.max() > 0 for picture in drawn)
     assert not drawn[0].equal(drawn[1])
+
+
+def unread(*_: Any, **__: Any) -> Any:
+    raise AssertionError("models were loaded")
+
+
+def test_no_input_is_written_over(tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("load_pipeline", "Tools.load"):
+        monkeypatch.setattr(f"mien.generate.{name}", unread)
+    output = tmp_path / "out"
+    output.mkdir()
+    mine = photo.rename(output / "portrait-0001.png")
+    before = mine.read_bytes()
+    (tmp_path / "link").symlink_to(output)
+    for role, place in (("edit", output), ("expression", tmp_path / "link"), ("identity", output)):
+        request = GenerateRequest(**{role: mine}, emotion="happy", count=2, output=place)
+        with pytest.raises(BadInput, match=r"portrait-0001\.png is an input.* with -o"):
+            generate(request)
+    assert mine.read_bytes() == before
+
+
+def test_a_repeat_does_not_replace_what_it_repeats(
+    tmp_path: Path, photo: Path, pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file,) = generate(
+        GenerateRequest(identity=photo, seed=2, steps=1, output=tmp_path), pipeline=pipeline, tools=fake_tools()
+    )
+    before = file.read_bytes()
+    monkeypatch.setattr("mien.generate.load_pipeline", unread)
+    with pytest.raises(BadInput, match=r"portrait-0002\.png is an input"):
+        repeat(file, {"identity": photo}, tmp_path)
+    assert file.read_bytes() == before
+
+
+def test_a_place_that_cannot_be_written_is_said_before_models_are_loaded(
+    tmp_path: Path, photo: Path, pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file,) = generate(GenerateRequest(identity=photo, steps=1, output=tmp_path), pipeline=pipeline, tools=fake_tools())
+    for name in ("load_pipeline", "Tools.load"):
+        monkeypatch.setattr(f"mien.generate.{name}", unread)
+    for output in (photo, photo / "deeper"):
+        for draws in (lambda to: generate(GenerateRequest(identity=photo, output=to)),
+                      lambda to: repeat(file, {"identity": photo}, to)):  # fmt: skip
+            with pytest.raises(MienError, match=r"Cannot write to .*photo\.png"):
+                draws(output)
+    (tmp_path / "taken" / "portrait-0000.png").mkdir(parents=True)
+    with pytest.raises(BadInput, match="is a folder"):
+        generate(GenerateRequest(identity=photo, output=tmp_path / "taken"))
+
+
+def test_added_files_are_told_by_their_bytes(
+    tmp_path: Path, photo: Path, pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records of files by name, as releases before wrote them, repeat as well; other bytes do not."""
+    one, other = tmp_path / "anna-schmidt.safetensors", tmp_path / "other.safetensors"
+    one.write_bytes(b"one")
+    other.write_bytes(b"other")
+    pipeline.parts = {"adapter:anna-schmidt.safetensors": one, "few_step": one, "lora:1": one, "lora:2": other}
+    (file,) = generate(
+        GenerateRequest(identity=photo, steps=1, output=tmp_path / "a"), pipeline=pipeline, tools=fake_tools()
+    )
+    options: dict[str, Any] = {"pipeline": pipeline, "tools": fake_tools()}
+    pipeline.parts = {"adapter:1": one, "few_step": one, "lora:1": one, "lora:2": other}
+    with pytest.warns(UserWarning, match="not bit-equal .* record is of an older kind"):
+        repeat(file, {"identity": photo}, tmp_path / "b", **options)
+    for parts, option in (
+        ({"adapter:1": other, "few_step": one, "lora:1": one, "lora:2": other}, "--adapter"),
+        ({"few_step": one, "lora:1": one, "lora:2": other}, "--adapter"),
+        ({"adapter:1": one, "lora:1": one, "lora:2": other}, "--adapter"),
+        ({"adapter:1": one, "few_step": one, "lora:1": other, "lora:2": one}, "--lora"),
+    ):
+        pipeline.parts = parts
+        with pytest.raises(BadInput, match=f"give the same .*{option}"):
+            repeat(file, {"identity": photo}, tmp_path / "c", **options)

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-import json
+import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
 
 from mien.data.corpus import Corpus
-from mien.errors import MienError
+from mien.data.shards import ShardWriter, read_shard
+from mien.errors import BadInput, MienError
 from mien.training.face_labels import accuracy, attribute_classes, attribute_loss, label_batch
 from tests.synthetic import write_corpus
 
@@ -55,25 +57,54 @@ def test_derived_arrays_are_kept_while_their_key_stays(folder: Path) -> None:
     assert len(calls) == 2 and corpus["thing"][3] == 3
 
 
+def test_other_content_under_the_same_names_is_noticed(tmp_path: Path) -> None:
+    write_corpus(tmp_path, people=2, per_person=2, size=32)
+
+    def mean(corpus: Corpus) -> np.ndarray:
+        return corpus.cached("mean", "a", lambda: corpus["images"].mean((1, 2, 3)))
+
+    old = Corpus.load(tmp_path)
+    mean(old)
+    write_corpus(tmp_path, people=2, per_person=2, size=32, seed=5)
+    new = Corpus.load(tmp_path)
+    for name in ("images", "coefficients"):
+        assert new[name].shape == old[name].shape and not np.array_equal(new[name], old[name])
+    np.testing.assert_array_equal(mean(new), new["images"].mean((1, 2, 3)))
+    assert {path.name for path in tmp_path.iterdir()} == {"shard-00000.tar", "prepared.safetensors", "derived"}
+
+
+def test_a_copied_folder_keeps_what_was_derived(folder: Path, tmp_path: Path) -> None:
+    """Other times of the same files: the shards are read again, and nothing more."""
+    Corpus.load(folder).cached("copied", "a", lambda: np.arange(15.0))
+    shutil.copytree(folder, tmp_path / "copy")
+    shard = tmp_path / "copy" / "shard-00000.tar"
+    os.utime(shard, ns=(0, shard.stat().st_mtime_ns + 1))
+    copied = Corpus.load(tmp_path / "copy")
+    assert copied.digest == Corpus.load(folder).digest != ""
+    copied.cached("copied", "a", lambda: pytest.fail("computed again"))
+
+
+def test_pictures_that_are_not_square_are_refused(tmp_path: Path) -> None:
+    shard = write_corpus(tmp_path, people=1, per_person=3, size=32) / "shard-00000.tar"
+    entry, *rest = read_shard(shard)
+    with ShardWriter(shard) as writer:
+        for one in (*rest, replace(entry, image=np.zeros((32, 48, 3), np.uint8), mask=None)):
+            writer.write(one)
+    with pytest.raises(BadInput, match=r"shard-00000\.tar: .*0000000-000 is 48 x 32 pixels.*crop .* square"):
+        Corpus.load(tmp_path)
+
+
 def test_an_empty_folder_says_how_to_fill_it(tmp_path: Path) -> None:
     with pytest.raises(MienError, match="mien studio render"):
         Corpus.load(tmp_path)
 
 
-def test_arrays_kept_from_before_there_was_headwear_are_read(folder: Path, tmp_path: Path) -> None:
+def test_words_without_a_class_are_not_held_against_a_network(folder: Path) -> None:
     corpus = Corpus.load(folder)
-    kept = {name: words for name, words in corpus.attributes.items() if name != "headwear"}
-    shards = [path.name for path in folder.glob("shard-*.tar")]
-    for name in shards:
-        (tmp_path / name).write_bytes((folder / name).read_bytes())
-    metadata = {"shards": json.dumps(sorted(shards)), "captions": json.dumps(corpus.captions)}
-    save_file(corpus.arrays, tmp_path / "prepared.safetensors", metadata | {"attributes": json.dumps(kept)})
-    old = Corpus.load(tmp_path)
-    assert old.attributes == corpus.attributes
     classes = attribute_classes()
     unknown = corpus.attributes["hair_style"][0]
     classes["hair_style"] = tuple(style for style in classes["hair_style"] if style != unknown)
-    labels = label_batch(old, np.arange(4), classes)
+    labels = label_batch(corpus, np.arange(4), classes)
     assert labels["headwear"].tolist() == [0] * 4
     assert labels["hair_style"][0] == -1, "what a network has no class for is not held against it"
     outputs = {name: torch.zeros(4, len(values)) for name, values in classes.items()}

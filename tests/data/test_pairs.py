@@ -21,13 +21,33 @@ def corpus(person: list[int], yaw: list[float], smile: list[float]) -> Corpus:
     return Corpus(Path("somewhere"), arrays, [""] * len(person), {})
 
 
-def test_partners_of_the_same_pose_are_the_nearest_of_some() -> None:
-    turned = corpus([1] * 6, [0, 1, 30, 31, 60, 61], [0, 1, 0, 1, 0, 1])
-    rows, rng = np.repeat(np.arange(6), 500), np.random.default_rng(0)
-    chosen = Pairs(turned, same_pose=True).partners(rows, rng)
-    anyone = Pairs(turned).partners(rows, rng)
-    apart = [np.abs(turned["pose"][some, 0] - turned["pose"][rows, 0]) for some in (chosen, anyone)]
-    assert (chosen != rows).all() and (apart[0] <= 1).mean() > 0.5 > 0.3 > (apart[1] <= 1).mean()
+def drawn(pairs: Pairs, row: int, seed: int = 0) -> dict[int, float]:
+    """Partner of a row -> its share of the draws."""
+    found = pairs.partners(np.full(2000, row), np.random.default_rng(seed))
+    return {int(one): float((found == one).mean()) for one in np.unique(found)}
+
+
+def test_partners_are_of_another_expression_and_pose_or_the_same() -> None:
+    """FaceCrafter 3.2: row 0 has a twin (1), a smile at its pose (2) and a smile turned away (3)."""
+    one = corpus([1, 1, 1, 1, 2, 2], [0, 0, 3, 30, 50, 50], [0, 0, 1, 1, 0, 1])
+    assert drawn(Pairs(one), 0) == {3: 1.0}
+    assert drawn(Pairs(one, same_pose=True), 0) == {2: 1.0}
+    # every partner of the wanted kind is as likely
+    assert drawn(Pairs(one), 3) == {0: pytest.approx(0.5, abs=0.05), 1: pytest.approx(0.5, abs=0.05)}
+    rows = np.random.default_rng(1).integers(0, 6, 500)
+    first, again = (Pairs(one).partners(rows, np.random.default_rng(2)) for _ in range(2))
+    assert (first == again).all() and (one.person_index[first] == one.person_index[rows]).all()
+
+
+def test_without_such_a_partner_there_is_another() -> None:
+    """Any other picture, or where the pose is to be the same the nearest in pose of some."""
+    turned = corpus([1] * 4 + [2] * 2, [0, 12, 60, 90, 0, 0], [0, 0, 0, 0.5, 0, 0.5])
+    assert drawn(Pairs(turned), 5) == {4: 1.0}
+    assert drawn(Pairs(turned, same_pose=True), 5) == {4: 1.0}
+    still = corpus([1] * 4 + [2] * 2, [0, 12, 60, 90, 0, 20], [0, 0, 0, 0, 0, 0.5])
+    assert set(drawn(Pairs(still), 0)) == {1, 2, 3}
+    near = drawn(Pairs(turned, same_pose=True), 0)
+    assert near[1] > 0.7 and set(near) <= {1, 2, 3}
 
 
 def test_a_dataset_without_such_pairs_is_refused() -> None:

@@ -49,6 +49,18 @@ class FakeRenderer:
         return SimpleNamespace(image=picture(colour, level), landmarks=POINTS)
 
 
+class Repainted(FakeRenderer):
+    """Another version of the renderer, which draws one person in other colours."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def render(self, person: Person, picture_: Picture) -> Any:
+        drawn = super().render(person, picture_)
+        image = drawn.image[..., ::-1].copy() if person.seed == self.seed else drawn.image
+        return SimpleNamespace(image=image, landmarks=drawn.landmarks)
+
+
 class FakeModel:
     """Draws what it is told, if it has been told; ``blank`` pictures have no face; remembers its calls."""
 

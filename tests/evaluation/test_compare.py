@@ -21,6 +21,9 @@ from mien.evaluation.page import chosen_rows, control_cases, write_report
 from mien.evaluation.protocol import Sweep, add_sweeps, load_models, sweep_of
 from mien.evaluation.scores import mean_score
 from mien.evaluation.spec import ModelSpec, load_spec, shipped_specs
+from mien.generate import repeat
+from mien.provenance.declaration import DIGITAL_SOURCE_TYPE
+from mien.provenance.png import examine
 from tests.evaluation.fake_control import FakeModel, fake_control_tools
 
 SETTINGS = ControlSettings(
@@ -89,6 +92,29 @@ def test_the_report_is_a_page_with_pictures(done: Any, tmp_path: Path) -> None:
     for file in re.findall(r'src="([^"]+)"', page):
         assert (tmp_path / file).is_file(), file
     assert "| told minus deaf |" in (tmp_path / "report.md").read_text()
+
+
+def test_a_report_marks_what_a_model_drew_and_nothing_else(done: Any, tmp_path: Path) -> None:
+    report, performed, stage, _ = done
+    kept = performed["told"].files[0].read_bytes()
+    report = json.loads(json.dumps(report))
+    report["models"]["told"]["made_with"]["models"] = {"unet/model.safetensors": "b" * 64, "dtype": "float16"}
+    cases = control_cases(performed["told"], stage, "fake.blendshapes")
+    write_report(tmp_path, report, {"told": cases})
+    rows = [case for heading in cases.values() for case in heading]
+    files = sorted((tmp_path / "pictures" / "told").iterdir())
+    found = {file.name: examine(file) for file in files}
+    assert set(found) == {f"{case.name}-{number}.png" for case in rows for number in (1, 2, 3)}
+    for name, one in found.items():
+        if not name.endswith("-3.png"):  # a person and a target, who may be a user's own
+            assert (one.record, one.digital_source_type, one.mark) == (None, None, None)
+            continue
+        assert one.record is not None and one.digital_source_type == DIGITAL_SOURCE_TYPE and one.mark_fits
+        assert one.record.models == {"unet/model.safetensors": "b" * 64}
+        assert one.record.settings["evaluation"] == "control" and one.record.settings["dtype"] == "float16"
+    assert performed["told"].files[0].read_bytes() == kept
+    with pytest.raises(BadInput, match=r"not made by .*give  mien evaluate  the same"):
+        repeat(next(file for file in files if file.name.endswith("-3.png")), {}, tmp_path / "again")
 
 
 def test_best_median_and_worst() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,15 @@ import typer
 from typer.testing import CliRunner
 
 from mien.errors import BadInput
-from mien.evaluation.control.crosstalk import NOISE
+from mien.evaluation.control.crosstalk import NOISE, cross_talk
 from mien.evaluation.control.report import markdown
 from mien.evaluation.control.run import run_control
 from mien.evaluation.control.scene import target_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import gather_inputs, in_words
+from mien.faces.types import OneFace
 from mien.studio.captions import describe
-from tests.evaluation.fake_control import FakeModel, fake_control_tools
+from tests.evaluation.fake_control import FakeModel, FakeReader, Repainted, fake_control_tools
 
 
 def _settings(**changes: Any) -> ControlSettings:
@@ -79,6 +81,27 @@ def test_words_say_what_the_targets_face_does_and_need_no_branch(tmp_path: Path)
     assert len(set(targets)) > 1
 
 
+class Says(FakeReader):
+    """Sees the same hair on everybody."""
+
+    def __init__(self, color: str) -> None:
+        self.color = color
+
+    def read(self, image: Any, source: str = "the picture") -> Any:
+        attributes = {"hair_color": self.color, "hair_style": "bob", "hair_length": "short"}
+        return OneFace(replace(super().read(image).only, attributes=attributes), source)
+
+
+def test_prompts_of_another_reader_are_drawn_elsewhere(tmp_path: Path) -> None:
+    settings = _settings(conditions=("prompt",), look_alikes=0, cross_talk_people=0)
+    for color in ("brown", "ginger"):
+        model = Listener()
+        readers, judges = {"mediapipe": FakeReader(), "studio": Says(color)}, {"reader/face/x.safetensors": color}
+        tools = replace(fake_control_tools(model), readers=readers, judges=judges)
+        run_control(settings, tools, tmp_path)
+        assert len(model.heard) == 20 and color in model.heard[0]
+
+
 def test_words_are_not_known_of_a_users_own_targets() -> None:
     with pytest.raises(BadInput, match="words needs studio targets"):
         gather_inputs(fake_control_tools(FakeModel()), _settings(conditions=("words",)), [], [], [], [])
@@ -113,12 +136,44 @@ def test_the_same_run_draws_nothing_again_and_others_draw_elsewhere(done: tuple[
     assert model.calls == []
     assert again["control"] == report["control"]
     assert again["identity"] == report["identity"]
-    for copy in folder.glob("*/0002-001.png"):  # drawn and exact; of the second batch of eight
+    for copy in folder.glob("*/0002-001*.png"):  # drawn and exact; of the second batch of eight
         copy.unlink()
     _run(folder, model, cross_talk_people=0, look_alikes=0)
     assert model.calls == [8]
     _run(folder, model, cross_talk_people=0, look_alikes=0, steps=3)
     assert model.calls == [8, 8, 8, 4]
+
+
+def test_only_what_a_changed_renderer_draws_otherwise_is_drawn_anew(tmp_path: Path) -> None:
+    settings = _settings(batch=4, cross_talk_people=0, look_alikes=0)
+
+    def calls(seed: int, **changes: Any) -> list[int]:
+        model = FakeModel()
+        tools = replace(fake_control_tools(model), renderer=Repainted(seed))
+        run_control(replace(settings, **changes), tools, tmp_path)
+        return model.calls
+
+    def files(name: str) -> int:
+        return len(list(tmp_path.glob(f"*/{name}*.png")))  # drawn, and as many exact renders
+
+    assert calls(0, people=3) == [4] * 3 and calls(0) == [4] * 2, "a bigger run goes on from a smaller one"
+    assert calls(900_002) == [4]
+    assert files("0002-") == 16 and files("0001-") == files("0003-") == 8
+    assert calls(950_001) == [4] * 5
+    assert files("0001-001") == 4 and files("0001-002") == 2
+    assert calls(0) == calls(900_002) == []
+
+
+def test_cross_talk_is_drawn_anew_for_other_people_and_donors(tmp_path: Path) -> None:
+    def calls(seed: int) -> list[int]:
+        model = FakeModel()
+        tools = replace(fake_control_tools(model), renderer=Repainted(seed))
+        cross_talk(_settings(batch=1), tools, tmp_path)
+        return model.calls
+
+    assert len(calls(0)) == 24 and calls(0) == []
+    assert len(calls(950_001)) == 8, "one of three people takes another's expression, in each of eight pictures"
+    assert len(calls(900_002)) == 16, "who lends the next one an identity besides"
 
 
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from mien.evaluation.diversity import compare_diversity
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.page import control_cases, write_report
 from mien.evaluation.protocol import PRESETS, preset_of
+from mien.provenance.png import examine
 from tests.evaluation.fake_control import FakeModel, fake_control_tools, picture
 
 SETTINGS = ControlSettings(
@@ -113,6 +114,8 @@ def test_a_model_that_always_draws_the_same_has_no_diversity(tmp_path: Path) -> 
     assert same["identity.cosine"]["ceiling"] == pytest.approx(1, abs=0.01)
     write_report(tmp_path / "report", report, cases)
     assert "most diverse" in (tmp_path / "report" / "index.html").read_text()
+    for file in (tmp_path / "report" / "pictures").glob("*/*.png"):  # the first of each row is the person's own
+        assert (examine(file).record is None) == file.stem.endswith("-1"), file.name
 
 
 def test_a_missing_face_fails_its_person(tmp_path: Path) -> None:
@@ -145,6 +148,10 @@ def test_a_protocols_numbers_can_be_changed() -> None:
     few = control.settings(people=7, targets=4, steps=3, batch=2, draws=9)
     assert (few.people, few.targets, few.pairs_per_person, few.steps, few.draws) == (7, 4, 4, 3, 9)
     assert preset_of("expression").settings().pairs_per_person is None
+    for number in ("people", "targets", "pairs_per_person"):
+        for zero in (control, preset_of("expression")):
+            with pytest.raises(BadInput):
+                zero.settings(**{number: 0})
 
 
 @pytest.mark.parametrize("protocol", ["control", "ablation"])

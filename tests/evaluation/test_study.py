@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from urllib.request import Request, urlopen
 import pytest
 from PIL import Image
 
-from mien.errors import BadInput, ConfigError
+from mien.errors import BadInput, ConfigError, MienError
 from mien.evaluation.study.plan import Study, add_question, load_study, tasks_of
 from mien.evaluation.study.results import results
 from mien.evaluation.study.server import StudyServer
@@ -158,6 +160,77 @@ def test_nothing_that_reaches_the_browser_names_a_method(study: Path) -> None:
     assert "ours" not in told and "base" not in told
 
 
+def test_the_copies_are_pixels_and_nothing_else(tmp_path: Path) -> None:
+    from PIL.ImageCms import ImageCmsProfile, createProfile
+    from PIL.PngImagePlugin import PngInfo
+
+    record, exif = PngInfo(), Image.Exif()
+    record.add_itxt("mien", json.dumps({"speed": "few-of-ours"}))
+    exif[0x0112], exif[0x0131] = 6, "few-of-ours"  # lies on its side; made by
+    profile = ImageCmsProfile(createProfile("sRGB")).tobytes()
+    picture = Image.linear_gradient("L").resize((64, 32)).convert("RGB")
+    for method in METHODS:
+        (tmp_path / method).mkdir()
+        picture.save(tmp_path / method / "a.png", pnginfo=record, icc_profile=profile)
+        picture.save(tmp_path / method / "b.tif", exif=exif)
+        picture.save(tmp_path / method / "c.webp", exif=exif, lossless=True)
+    add_question(tmp_path / "study", "Which?", {m: tmp_path / m for m in METHODS}, tmp_path / "ours")
+    copies = sorted((tmp_path / "study" / "pictures" / "0").iterdir())
+    assert len(copies) == 9
+    for number, copy in enumerate(copies):
+        content = copy.read_bytes()
+        assert content.startswith(b"\x89PNG") and b"few-of-ours" not in content
+        expected = picture if number < 3 else picture.transpose(Image.Transpose.ROTATE_270)
+        with Image.open(copy) as found:
+            assert found.tobytes() == expected.tobytes() and found.info == {}
+
+
+def answer_to(address: str, cookie: str | None, *head: str, body: bytes = b"") -> int:
+    """The status of a request that is written as it stands."""
+    with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=5) as one:
+        lines = [head[0] + " HTTP/1.1", "Host: x", f"Cookie: {cookie}", *head[1:], "", ""]
+        one.sendall("\r\n".join(lines).encode() + body)
+        answer = http.client.HTTPResponse(one)
+        answer.begin()
+        return answer.status
+
+
+def test_requests_that_make_no_sense_are_answered(study: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with serving(study) as address:
+        cookie = Participant(address).cookie
+
+        def status(*head: str, body: bytes = b"") -> int:
+            return answer_to(address, cookie, *head, body=body)
+
+        assert status("GET /?x=1") == answer_to(address, "", "GET /?x=1") == 200
+        assert status("GET /next?x=1") == 200
+        assert status(f"GET /picture/{'9' * 5000}/0/0") == status(f"GET /picture/0/{'9' * 5000}/0") == 404
+        for length in ("abc", "-1", "1000000"):
+            assert status("POST /vote", f"Content-Length: {length}", body=b"{}") == 400
+        for body in (b'{"task":1e400,"choice":0}', b'{"task":Infinity,"choice":0}', b"[" * 9000, b"\xff", b""):
+            assert status("POST /vote", f"Content-Length: {len(body)}", body=body) == 400
+        # a cookie of another program on the same host, which Python's own reader refuses
+        assert answer_to(address, f"a,b=1; {cookie}; c=2", "GET /next") == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_an_address_that_cannot_be_had_is_said(study: Path) -> None:
+    with StudyServer(study) as server:
+        for host, port in (("127.0.0.1", server.server_port), ("999.1.1.1", 0), ("a..b", 0)):
+            with pytest.raises(MienError, match=rf"Cannot listen on {host}:{port} .*--port or --host"):
+                StudyServer(study, host, port)
+
+
+def test_an_address_of_the_new_kind(study: Path) -> None:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            pass
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with StudyServer(study, "::1") as server:
+        assert server.address == f"http://[::1]:{server.server_port}/"
+
+
 def test_results_of_nobody_are_no_numbers(study: Path) -> None:
     found = results(load_study(study), [])
     assert found["participants"] == 0 and found["questions"][0]["methods"]["ours"]["value"] is None
@@ -226,3 +299,15 @@ def test_in_a_real_browser(study: Path, monkeypatch: pytest.MonkeyPatch) -> None
             browser.find_element(By.TAG_NAME, "body").send_keys("2")
         wait("Thank you.")
     assert len(Votes(study).all()) == 10
+
+
+def test_a_browser_that_leaves_is_no_error(study: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    server = StudyServer(study)
+    for error in (ConnectionResetError(), BrokenPipeError(), ZeroDivisionError()):
+        try:
+            raise error
+        except type(error):
+            server.handle_error(None, ("127.0.0.1", 1))
+    server.server_close()
+    told = capfd.readouterr().err
+    assert "ZeroDivisionError" in told and "Connection" not in told and "Pipe" not in told

@@ -19,7 +19,8 @@ from mien.evaluation import fairness
 from mien.evaluation.autoencoder import judge_errors, pixel_errors, reconstructed
 from mien.evaluation.control import people
 from mien.evaluation.control.people import GROUPINGS, choose_people
-from mien.evaluation.control.scene import Pair, Subject
+from mien.evaluation.control.planned import kept_renders
+from mien.evaluation.control.scene import Pair, Subject, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.evaluate import check_folders, evaluate
 from mien.evaluation.page import write_report
@@ -28,7 +29,7 @@ from mien.studio import palette
 from mien.studio.dataset import plan_picture
 from mien.studio.person import Person, sample_person
 from mien.studio.picture import Picture
-from tests.evaluation.fake_control import FakeModel, FakeRenderer, everybody, fake_control_tools, picture
+from tests.evaluation.fake_control import FakeModel, FakeRenderer, Repainted, everybody, fake_control_tools, picture
 
 SETTINGS = ControlSettings(people=2, targets=4, pairs_per_person=2, steps=2, batch=8, look_alikes=0, draws=30)
 KEYS = {"value", "low", "high", "n", "n_failed", "floor", "ceiling", "better"}
@@ -229,7 +230,24 @@ def test_pictures_of_another_kind_are_far_from_renders(tmp_path: Path) -> None:
     is_whole(report, cases, tmp_path / "report")
     kept = [json.loads(file.read_text())["what"] for file in (tmp_path / "kept").glob("*/made-with.json")
             if "what" in file.read_text()]  # fmt: skip
-    assert sorted(kept) == ["exact", "reference renders", "reference renders"]
+    assert sorted(kept) == ["exact", "reference renders"]
+
+
+def test_planned_renders_are_kept_until_the_renderer_draws_otherwise(tmp_path: Path) -> None:
+    planned = varied_subjects(970_000, 3, 2)
+
+    def drawn(seed: int) -> list[int]:
+        renderer, seen = Repainted(seed), []
+        watched = SimpleNamespace(render=lambda person, plan: seen.append(person.seed) or renderer.render(person, plan))
+        pictures = kept_renders(tools(FakeModel(), renderer=watched), planned, tmp_path, "renders")
+        wanted = [renderer.render(one.person, one.picture).image for one in planned]
+        assert all(np.array_equal(a, b) for a, b in zip(pictures, wanted, strict=True))
+        return seen
+
+    each = [970_000, 970_001, 970_002]
+    assert sorted(drawn(0)) == sorted(each * 2)
+    assert drawn(0) == each, "the first of everybody says whether the renderer is the same"
+    assert drawn(970_001) == sorted([*each, 970_001])
 
 
 class Blur(torch.nn.Module):

@@ -49,6 +49,16 @@ def test_all_protocols_in_one_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     } | {"text"}  # fmt: skip
 
 
+def test_the_report_is_there_before_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import weights  # type: ignore[import-not-found]
+
+    app = script(monkeypatch)
+    monkeypatch.setattr(weights, "run_control", lambda *arguments: {"pairs": 4})
+    told = CliRunner().invoke(app, ["--small", "--only", "control", "-o", str(tmp_path)])
+    assert isinstance(told.exception, KeyError), "this report has nothing to make tables of"
+    assert json.loads((tmp_path / "control.json").read_text()) == {"pairs": 4}
+
+
 @pytest.mark.parametrize(
     ("words", "said"), [(["--only", "beauty"], "not beauty"), (["--small"], "give -o FOLDER"), (["--model", "x"], "x")]
 )

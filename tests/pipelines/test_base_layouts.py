@@ -59,7 +59,7 @@ def test_a_base_by_name_by_folder_and_by_file(base: str, kind: type, assets: Pat
     assert torch.equal(draw(folder, prompt="photo of a id person", guidance={"text": 3.0}), picture)
     file = open_base(write_checkpoint(named, tmp_path / "base.safetensors"))
     assert type(file) is kind
-    assert file.parts == {"base.safetensors": tmp_path / "base.safetensors"}
+    assert file.parts == {"base": tmp_path / "base.safetensors"}, "recorded without the name, which may be a person's"
     for part in ("unet", "vae", "text_encoder", "text_encoder_2")[: 4 if kind is PortraitXLPipeline else 3]:
         ours, theirs = (getattr(pipeline, part).state_dict() for pipeline in (file, named))
         assert ours.keys() == theirs.keys()
@@ -150,6 +150,66 @@ def test_what_is_no_base_is_refused(assets: Path, tmp_path: Path) -> None:
     )
     with pytest.raises(BadInput, match="is a FluxPipeline, which mien cannot steer"):
         open_base(flux)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base of ours."""
+    folder = tmp_path_factory.mktemp("whole") / "base"
+    tiny_pipeline().save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors", "tokenizer/tokenizer.json",
+     "text_encoder/config.json", "scheduler/scheduler_config.json"],
+)  # fmt: skip
+@pytest.mark.parametrize("left", [None, 0.0, 0.5])
+def test_a_damaged_folder_is_said_to_be_one(file: str, left: float | None, whole: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "base"
+    shutil.copytree(whole, damaged)
+    content = (damaged / file).read_bytes()
+    (damaged / file).unlink()
+    if left is not None:
+        (damaged / file).write_bytes(content[: int(len(content) * left)])
+    with pytest.raises(BadInput, match=r"base is incomplete or damaged \([^\n]*[^.:]\): get a whole copy\.$"):
+        open_base(damaged)
+
+
+def test_an_index_that_is_none_is_damage_and_a_full_memory_is_not(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.pipelines.bases import is_small
+
+    shutil.copytree(whole, tmp_path / "base")
+    (tmp_path / "base" / "model_index.json").write_text("[]")
+    for read in (open_base, is_small):
+        with pytest.raises(BadInput, match=r"base is incomplete or damaged \(.*model_index.json.*\): get a whole copy"):
+            read(tmp_path / "base")
+
+    def full(*_: Any, **__: Any) -> None:
+        try:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 5 bytes.")
+        except RuntimeError as error:
+            raise OSError("Unable to load weights from checkpoint file") from error
+
+    monkeypatch.setattr(PortraitPipeline, "from_pretrained", full)
+    with pytest.raises(MemoryError):
+        open_base(whole)
+
+
+@pytest.mark.parametrize("part", ["arc2face", "sd15"])
+def test_a_damaged_arc2face_is_said_to_be_one(
+    part: str, assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(assets, tmp_path / "assets")
+    monkeypatch.setenv("MIEN_ASSETS", str(tmp_path / "assets"))
+    for folder in ("arc2face", "vae"):
+        for file in (tmp_path / "assets" / part / folder).glob("*.safetensors"):
+            file.write_bytes(b"")
+    with pytest.raises(BadInput, match=rf"{part} is incomplete or damaged"):
+        open_base("arc2face")
 
 
 @pytest.mark.parametrize(

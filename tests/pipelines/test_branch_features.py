@@ -117,5 +117,5 @@ def test_adapters_by_the_name_of_an_asset(tmp_path: Path, monkeypatch: pytest.Mo
     write_ip_adapter(tiny_pipeline(()).unet, folder / "ip-adapter-faceid_sd15.bin", "faceid", 512, rank=4)
     pipeline = load(str(tmp_path / "base"), Loading(**settings))
     assert list(pipeline.adapters) == ["identity"]
-    assert pipeline.parts["adapter:ip-adapter-faceid_sd15.bin"].parent == folder
+    assert pipeline.parts["adapter:1"].parent == folder
     assert read_adapter(folder / "ip-adapter-faceid_sd15.bin", pipeline.unet)["identity"].low_rank is not None

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from mien.errors import BadInput, MienError
-from mien.provenance.png import CHUNK, DIGITAL_SOURCE_TYPE, XMP_CHUNK, examine, read_record, write_picture
+from mien.provenance.declaration import DIGITAL_SOURCE_TYPE
+from mien.provenance.png import CHUNK, XMP_CHUNK, examine, read_record, write_picture
 from mien.provenance.record import Record
 
 RECORD = Record(

@@ -1,18 +1,20 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mien.data.shards import read_shard, shard_paths
+from mien.data.shards import read_shard, shard_name, shard_paths
 from mien.errors import BadInput, ConfigError, MienError
-from mien.studio import dataset
+from mien.io import sha256_of, write_json
+from mien.studio import dataset, dataset_request
 from mien.studio.dataset import RenderTools, plan_picture, plan_portrait, render_dataset
-from mien.studio.dataset_request import DatasetRequest
+from mien.studio.dataset_request import DatasetRequest, claim_folder
+from mien.studio.dataset_workers import run_workers
 from mien.studio.person import sample_person
 
 
@@ -157,6 +159,50 @@ def test_another_request_is_refused(renderer: FakeRenderer, kit_path: Path, tmp_
         render_dataset(4, 3, tmp_path / "new", workers=1, kit=tmp_path / "absent.npz")
 
 
+def test_other_versions_do_not_finish_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = DatasetRequest(400, 6, 0, 64, False, "kit")
+    now = {"mien": "1.0", "numpy": "2.0", "mediapipe": "0.1"}
+    monkeypatch.setattr(dataset_request, "_versions", lambda: now)
+    claim_folder(tmp_path, request)
+    (tmp_path / shard_name(0)).touch()
+    claim_folder(tmp_path, request)
+    now["mediapipe"] = "0.2"  # which reads nothing here
+    claim_folder(tmp_path, request)
+    now["numpy"] = "3.0"
+    with pytest.raises(ConfigError, match=r"begun with numpy 2\.0 \(here 3\.0\)"):
+        claim_folder(tmp_path, request)
+    for shard in range(request.shards):
+        (tmp_path / shard_name(shard)).touch()
+    claim_folder(tmp_path, request)  # nothing is left to mix
+
+
+def test_another_reader_is_another_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset_request, "_versions", lambda: {"mediapipe": "0.1"})
+    request = DatasetRequest(2, 4, 0, 64, True, "kit", reader_sha256="one")
+    claim_folder(tmp_path / "now", request)
+    claim_folder(tmp_path / "now", request)
+    with pytest.raises(ConfigError, match="reader_sha256"):
+        claim_folder(tmp_path / "now", replace(request, reader_sha256="two"))
+    monkeypatch.setattr(dataset_request, "_versions", lambda: {"mediapipe": "0.2"})
+    with pytest.raises(ConfigError, match=r"mediapipe 0\.1"):
+        claim_folder(tmp_path / "now", request)
+    # as earlier releases wrote it
+    asked = {name: value for name, value in asdict(request).items() if name not in ("reader_sha256", "portraits")}
+    write_json(tmp_path / "before" / "dataset.json", {"format": 1, "request": asked, "shards": 1})
+    claim_folder(tmp_path / "before", request)
+
+
+def test_the_model_that_reads_is_part_of_the_request(
+    renderer: FakeRenderer, kit_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "face_landmarker.task"
+    model.write_bytes(b"model")
+    monkeypatch.setenv("MIEN_ASSETS", str(tmp_path))
+    arguments: dict[str, Any] = {"people": 2, "per_person": 4, "workers": 1, "kit": kit_path}
+    assert render_dataset(out=tmp_path / "a", read=True, **arguments).reader_sha256 == sha256_of(model)
+    assert render_dataset(out=tmp_path / "b", read=False, **arguments).reader_sha256 == ""
+
+
 @pytest.mark.slow
 def test_workers_give_the_same_bytes(kit_path: Path, tmp_path: Path) -> None:
     arguments: dict[str, Any] = {"people": 2, "per_person": 257, "kit": kit_path, "read": False}
@@ -173,4 +219,7 @@ def test_worker_errors_come_back_as_one_sentence(
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
     with pytest.raises(MienError, match="MediaPipe's model is not"):
         render_dataset(200, 4, tmp_path / "out", workers=2, read=True, kit=kit_path)
+    request = DatasetRequest(200, 4, 0, 128, True, "kit")
+    with pytest.raises(MienError, match="MediaPipe's model is not"):
+        run_workers(request, [0, 1], tmp_path / "out", kit_path, 2, lambda done: None)
     assert shard_paths(tmp_path / "out") == []

@@ -15,6 +15,13 @@ from mien.studio.expressions import (
 )
 
 
+def test_the_studios_own_names_are_there() -> None:
+    import mien.studio
+
+    assert "preset_expression" in mien.studio.__all__  # docs/studio.md
+    assert [name for name in mien.studio.__all__ if not callable(getattr(mien.studio, name))] == []
+
+
 def test_state_is_checked() -> None:
     with pytest.raises(ExpressionError, match="53 coefficients"):
         ExpressionState((0.0,) * 52)

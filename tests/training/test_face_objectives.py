@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,12 +10,14 @@ import torch
 from mien.data.corpus import Corpus
 from mien.training.face_labels import attribute_classes
 from mien.training.objective import Objective
+from mien.training.objectives import reader
 from mien.training.objectives.detector import DetectorObjective, heat_targets
 from mien.training.objectives.expression import ExpressionObjective
 from mien.training.objectives.identity import IdentityObjective, arcface_logits
 from mien.training.objectives.judges import JudgeAttributesObjective, JudgeFaceObjective, JudgeIdentityObjective
 from mien.training.objectives.reader import ReaderObjective
 from mien.training.probes import probe_expression, probe_identity
+from mien.training.state import PowerEMA, load_state, save_state
 
 
 def _corpus(people: int = 4, each: int = 3) -> Corpus:
@@ -67,7 +70,7 @@ def test_every_trained_weight_gets_a_gradient_and_the_step_repeats(name: str, tm
     losses = []
     for _ in range(2):
         if isinstance(objective, IdentityObjective):
-            objective.accuracy = 0.0  # the margin follows it
+            objective.accuracy.zero_()  # the margin follows it
         batch = objective.batch(corpus, np.random.default_rng(3), 6)
         with torch.autocast("cpu", torch.bfloat16):
             loss, logs = objective(batch, torch.Generator().manual_seed(1))
@@ -80,6 +83,27 @@ def test_every_trained_weight_gets_a_gradient_and_the_step_repeats(name: str, tm
     assert missing == []
     objective.export(tmp_path)
     assert (tmp_path / exported / "config.json").is_file()
+
+
+def test_a_continued_run_has_the_margin_it_had(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    corpus, margins = _corpus(), []
+    for number in range(2):
+        objective = IdentityObjective()
+        objective.prepare(corpus, tmp_path)
+        parameters = objective.trained()
+        state: Any = parameters, PowerEMA(parameters, 0.0), torch.optim.AdamW(parameters.values())
+        if number == 0:
+            save_state(tmp_path / "old", *state, {})  # as before the accuracy was kept
+            for step in range(4):
+                batch = objective.batch(corpus, np.random.default_rng(step), 6)
+                objective(batch, torch.Generator().manual_seed(1))
+            save_state(tmp_path, *state, {}, objective.kept())
+        else:
+            assert load_state(tmp_path / "old", *state, objective.kept()) is not None
+            assert load_state(tmp_path, *state, objective.kept()) is not None
+        margins.append(objective(batch, torch.Generator().manual_seed(1))[1]["margin"])
+    assert margins[0] == margins[1] > 0
 
 
 @pytest.mark.slow
@@ -141,3 +165,22 @@ def test_probes_find_what_is_there() -> None:
     noise = rng.normal(size=(100, 8))
     assert probe_expression((noise[first], how[first]), noise[last], how[last]) < 0.1
     assert probe_identity(who, people) > 0.8 > probe_identity(how, people)
+
+
+@pytest.mark.parametrize("size", [128, 256])
+def test_mask_labels_follow_the_crop(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures that are their own masks: what is seen in the crop is what the label says."""
+    monkeypatch.setattr(reader, "photograph", lambda crops, *_: crops)
+    monkeypatch.setattr(reader, "random_texture", lambda *_: -torch.ones(1, 3, 128, 128))
+    corpus, factor = _corpus(), size // 64
+    corpus.arrays["masks"][:] = 0
+    corpus.arrays["masks"][:, 12:44, 20:46] = 255
+    corpus.arrays["images"] = corpus["masks"].repeat(factor, 1).repeat(factor, 2)[..., None].repeat(3, -1)
+    for name in ("landmarks", "landmarks_mediapipe"):
+        corpus.arrays[name] = corpus[name] * (size / 128)
+    objective = ReaderObjective(augment=0.0, absent=0.0)
+    labels = objective.augmented(objective.rows(corpus, np.arange(12)), torch.Generator().manual_seed(0))
+    seen = torch.nn.functional.avg_pool2d(labels["crops"][:, 0], 2) > 0
+    told = labels["masks"] > 0.5
+    overlap = (seen & told).flatten(1).sum(1) / (seen | told).flatten(1).sum(1)
+    assert told.flatten(1).any(1).all() and overlap.min() > 0.9

@@ -18,8 +18,9 @@ from mien.training.objectives import few_step
 from mien.training.presets import PRESETS, preset
 from mien.training.prompts import Kind
 from mien.training.run import build_objective, train
-from mien.training.trajectories import Setting, Trajectories, draw_setting, joined, kept_groups
+from mien.training.trajectories import Setting, Trajectories, draw_setting, joined, kept_groups, weights_digest
 from tests.synthetic import write_corpus
+from tests.tiny import tiny_unet
 
 TINY: dict[str, Any] = {"steps": 2, "teacher": 4, "trajectories": 4, "rank": 2, "written": 1}
 
@@ -89,6 +90,43 @@ def test_trajectories_are_drawn_once(objective: Any, data: Path, monkeypatch: py
     monkeypatch.setattr(objective, "teacher", 8)
     with pytest.raises(ConfigError, match="teacher 4 instead of 8"):
         objective._trajectories(objective.examples, folder, 2, 0)
+
+
+def test_trajectories_of_other_pictures_or_weights_are_refused(
+    objective: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.data.corpus import Corpus
+
+    folder = data.parent / "run" / "trajectories"
+    monkeypatch.setattr(few_step, "draw", lambda *_: pytest.fail("drawn"))
+    others = objective._examples(Corpus.load(write_corpus(tmp_path, people=3, per_person=2, seed=5)))
+    with pytest.raises(ConfigError, match=r"other pictures, weights or settings \(data\)"):
+        objective._trajectories(others, folder, 2, 0)
+    assert set(objective.weights) == {"unet", "text_encoder", "landmarks", "emotion", "expression", "identity"}
+    for part in ("unet", "landmarks"):
+        with monkeypatch.context() as patch, pytest.raises(ConfigError, match=rf"settings \({part}\)"):
+            patch.setitem(objective.weights, part, "another")
+            objective._trajectories(objective.examples, folder, 2, 0)
+
+
+def test_weights_are_told_apart_whatever_lora_is_in_them() -> None:
+    from peft import LoraConfig
+
+    unet = tiny_unet()
+    before = weights_digest(unet)
+    unet.add_adapter(LoraConfig(r=2, target_modules=few_step.LAYERS))
+    assert weights_digest(unet) == before != weights_digest(tiny_unet(1))
+    with torch.no_grad():
+        unet.conv_in.bias[0] += 1e-3
+    assert weights_digest(unet) != before
+
+
+def test_steps_that_are_not_the_teachers_are_refused(data: Path, tmp_path: Path) -> None:
+    config = preset("studio-few-step")
+    for steps, teacher in ((5, 12), (6, 0), (6, 3)):
+        options = config.options | TINY | {"steps": steps, "teacher": teacher}
+        with pytest.raises(ConfigError, match=f"teacher={teacher} is no multiple of steps={steps}"):
+            build_objective(config.model_copy(update={"options": options}), tmp_path)
 
 
 def test_the_target_is_the_teachers_point(objective: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,21 +2,27 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.multiprocessing as multiprocessing
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mien.errors import MienError
 from mien.io import read_json, write_json
+from mien.training import loop
 from mien.training.config import TrainConfig, learning_rate
 from mien.training.loop import by_rate, earlier, fit, precision
 from mien.training.objective import Logs, Objective
-from mien.training.state import PowerEMA
+from mien.training.run import is_finished
+from mien.training.state import PowerEMA, counters_of, save_state
 
 
 class Line(Objective):
@@ -66,28 +72,58 @@ def test_an_objective_is_told_how_much_of_the_budget_was_seen(tmp_path: Path) ->
     assert told == [0.0, 0.2, 0.4, 0.6, 0.8]
 
 
-def test_interrupted_and_continued_equals_unbroken(tmp_path: Path) -> None:
-    torch.manual_seed(1)
-    start = Line().state_dict()
-    one, two, three = Line(), Line(), Line()
-    for model in (one, two, three):
-        model.load_state_dict(start)
-    fit(config(), one, None, tmp_path / "whole", quiet=True)  # type: ignore[arg-type]
+class Picture(Line):
+    """A convolution whose weights lie in memory channels last, as those of the stages do."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 4, 3, padding=1).to(memory_format=torch.channels_last)  # type: ignore[assignment, call-overload]
+
+    def batch(self, corpus: Any, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        return {"x": torch.from_numpy(rng.normal(size=(size, 3, 6, 6))).float()}
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
+        x = batch["x"].contiguous(memory_format=torch.channels_last)
+        return (self.layer(x) - x.mean(1, keepdim=True).roll(1, 2)).pow(2).mean(), {}
+
+
+def interrupting(
+    original: Callable[..., Any], call: int, times: int = 1, by: signal.Signals = signal.SIGINT
+) -> Callable[..., Any]:
+    """``original``, but this call of it meets as many signals (Ctrl-C's) at its beginning."""
     calls = 0
-    original = two.batch
 
-    def interrupted(*args: Any) -> dict[str, Tensor]:
+    def wrapped(*arguments: Any) -> Any:
         nonlocal calls
         calls += 1
-        if calls == 14:
-            raise KeyboardInterrupt
-        return original(*args)
+        for _ in range(times if calls == call else 0):
+            os.kill(os.getpid(), by)
+        return original(*arguments)
 
-    two.batch = interrupted  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        fit(config(), two, None, tmp_path / "broken", quiet=True)  # type: ignore[arg-type]
-    fit(config(), three, None, tmp_path / "broken", quiet=True)  # type: ignore[arg-type]
+    return wrapped
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("place", ["batch", "update"])
+@pytest.mark.parametrize("kind", [Line, Picture])
+def test_interrupted_and_continued_equals_unbroken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Line], place: str, times: int
+) -> None:
+    torch.manual_seed(1)
+    start = kind().state_dict()
+    one, two, three = kind(), kind(), kind()
+    for model in (one, two, three):
+        model.load_state_dict(start)
+    often = config().model_copy(update={"checkpoint_minutes": 0.0})
+    fit(often, one, None, tmp_path / "whole", quiet=True)  # type: ignore[arg-type]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        owner: Any = two if place == "batch" else PowerEMA
+        patch.setattr(owner, place, interrupting(getattr(owner, place), 14, times))
+        fit(often, two, None, tmp_path / "broken", quiet=True)  # type: ignore[arg-type]
+    told = counters_of(tmp_path / "broken")
+    # the first Ctrl-C is heeded after the step it meets, a second one at once, and then half a step is not saved
+    assert told is not None and told["step"] == (14 if times == 1 else 13)
+    fit(often, three, None, tmp_path / "broken", quiet=True)  # type: ignore[arg-type]
     whole = load_file(tmp_path / "whole" / "checkpoint.safetensors")
     broken = load_file(tmp_path / "broken" / "checkpoint.safetensors")
     assert whole.keys() == broken.keys()
@@ -95,23 +131,97 @@ def test_interrupted_and_continued_equals_unbroken(tmp_path: Path) -> None:
         assert torch.equal(whole[key], broken[key]), key
 
 
+def test_an_interruption_of_the_last_step_is_heeded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PowerEMA, "update", interrupting(PowerEMA.update, 40))
+    with pytest.raises(KeyboardInterrupt):
+        fit(config(), Line(), None, tmp_path, quiet=True)  # type: ignore[arg-type]
+    told = counters_of(tmp_path)
+    assert told is not None and told["seen"] == 400 and not (tmp_path / "export").exists()
+
+
 def test_a_terminated_run_saves_first(tmp_path: Path) -> None:
     model = Line()
-    original, calls = model.batch, 0
-
-    def terminated(*args: Any) -> dict[str, Tensor]:
-        nonlocal calls
-        calls += 1
-        if calls == 7:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return original(*args)
-
-    model.batch = terminated  # type: ignore[method-assign]
+    model.batch = interrupting(model.batch, 7, by=signal.SIGTERM)  # type: ignore[method-assign]
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         fit(config(), model, None, tmp_path, quiet=True)  # type: ignore[arg-type]
     assert (tmp_path / "checkpoint.safetensors").exists()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_what_was_trained_is_saved_before_an_interruption_is_heeded(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(loop, "save_state", interrupting(save_state, 1))
+    with pytest.raises(KeyboardInterrupt):
+        fit(config(), Line(), None, tmp_path, quiet=True)  # type: ignore[arg-type]
+    assert (tmp_path / "checkpoint.safetensors").exists() and not (tmp_path / "export").exists()
+
+
+def test_an_interrupted_export_is_not_the_finished_one(tmp_path: Path) -> None:
+    class Exported(Line):
+        stopped: str | None = None
+
+        def validate(self, corpus: Any) -> Logs:
+            if self.stopped == "validate":
+                raise KeyboardInterrupt
+            return {}
+
+        def export(self, folder: Path) -> None:
+            if self.stopped == "export":
+                raise KeyboardInterrupt
+            super().export(folder)
+
+    assert not is_finished(tmp_path, 100)
+    fit(config(100), Exported(), None, tmp_path, quiet=True)  # type: ignore[arg-type]
+    assert is_finished(tmp_path, 100) and not is_finished(tmp_path, 400)
+    for place in ("validate", "export"):
+        model = Exported()
+        model.stopped = place
+        with pytest.raises(KeyboardInterrupt):
+            fit(config(400), model, None, tmp_path, quiet=True)  # type: ignore[arg-type]
+        assert not is_finished(tmp_path, 400)
+    fit(config(400), Exported(), None, tmp_path, quiet=True)  # type: ignore[arg-type]
+    assert is_finished(tmp_path, 400)
+    (tmp_path / "checkpoint.safetensors").unlink()  # moved away, to begin anew
+    assert not is_finished(tmp_path, 400)
+
+
+class Slow(Line):
+    """Whose export takes its time."""
+
+    def export(self, folder: Path) -> None:
+        time.sleep(0.3)
+        super().export(folder)
+
+
+def _process(rank: int, folder: str) -> None:
+    import torch.distributed as dist
+
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="localhost")
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2, timeout=timedelta(seconds=30)
+    )
+    endless, runs = config(10**7), Path(folder)
+    torch.manual_seed(0)
+    left = fit(endless, Slow(), None, runs / "time", minutes=(0.005, 9.0)[rank], quiet=True)  # type: ignore[arg-type]
+    exported = (runs / "time" / "export").is_dir()
+    model, interrupted = Line(), False
+    if rank == 1:
+        model.batch = interrupting(model.batch, 5)  # type: ignore[method-assign]
+    try:
+        fit(endless, model, None, runs / "stop", minutes=1.0, quiet=True)  # type: ignore[arg-type]
+    except KeyboardInterrupt:
+        interrupted = True
+    write_json(runs / f"{rank}.json", {"seen": left["seen"], "exported": exported, "interrupted": interrupted})
+    dist.destroy_process_group()
+
+
+def test_processes_leave_after_the_same_step(tmp_path: Path) -> None:
+    """Each has a clock and signals of its own."""
+    multiprocessing.spawn(_process, (str(tmp_path),), nprocs=2)
+    one, two = (read_json(tmp_path / f"{rank}.json") for rank in range(2))
+    assert one == two and one["exported"] and one["interrupted"] and 0 < one["seen"] < 10**7
+    told = counters_of(tmp_path / "stop")
+    assert told is not None and told["step"] == 5
 
 
 def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:

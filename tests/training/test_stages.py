@@ -349,6 +349,14 @@ def test_published_models_draw(trained: Path, tmp_path: Path) -> None:
     assert picture.size == (128, 128)
 
 
+def test_nothing_to_publish_is_said(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "studio-base").mkdir(parents=True)  # not far enough for an export
+    for runs in ("runs", "mistyped"):
+        with pytest.raises(BadInput, match=rf"no finished part of a model in .*{runs}.*mien train.*--runs"):
+            publish(tmp_path / runs, tmp_path / "studio")
+    assert not (tmp_path / "studio").exists()
+
+
 def test_too_large_a_model_is_refused(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(MienError, match="make a part smaller"):
         publish(trained, tmp_path / "studio", limit=1000)

@@ -10,6 +10,7 @@ from diffusers import UNet2DConditionModel
 
 from mien.adapters.export import export_ip_adapter
 from mien.adapters.files import save_adapter
+from mien.adapters.injection import Injection
 from mien.adapters.presets import BASES, unet_config
 from mien.adapters.published import read_adapter
 from mien.errors import BadInput
@@ -29,7 +30,7 @@ def convert_adapter(
         base: whose adapter it is: ``studio``, ``sd15``, ``sdxl``, ``arc2face``, or a folder in diffusers' layout.
         layout: ``mien``: all branches, with their settings; ``ip-adapter``: one, as ``load_ip_adapter`` of stock
             diffusers takes it.
-        branch: which one goes into IP-Adapter's layout; the only one when None.
+        branch: which one goes into IP-Adapter's layout, for that layout only; the only one when None.
         half: store float16.
 
     Returns:
@@ -37,15 +38,19 @@ def convert_adapter(
 
     Raises:
         BadInput: for an unknown layout, base or branch, or an output that is no ``.safetensors``.
-        MissingAsset, ConfigError: if the file cannot be read, or the layout cannot say what the branch does.
+        MissingAsset, ConfigError: if the file cannot be read, was made for another base, or the layout cannot say what
+            the branch does.
     """
     if layout not in get_args(Layout):
         raise BadInput(f"The layout {layout!r} is unknown; choose mien or ip-adapter.")
     if output.suffix != ".safetensors":
         raise BadInput(f"{output} must end in .safetensors: mien writes no pickles.")
+    if layout == "mien" and branch is not None:
+        raise BadInput("--branch chooses what goes into --layout ip-adapter; mien's keeps every branch: leave it out.")
     unet = base_shape(base)
     dtype = torch.float16 if half else None
     found = read_adapter(source, unet, dtype=None)
+    Injection(unet, found)  # a file of ours is read without the base; this checks that it fits
     if layout == "mien":
         save_adapter(output, found, dtype=dtype)
         return list(found)

@@ -20,7 +20,10 @@ def animate(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="An .mp4, .gif or .webp file.")],
     fps: Annotated[
-        float | None, typer.Option(help="Frames a second; the driving film's own if not given.", min=1, max=120)
+        float | None,
+        typer.Option(
+            help="Frames a second to take, the film's own if not given; of a folder its rate.", min=1, max=120
+        ),
     ] = None,
     emotion: Annotated[str | None, typer.Option(metavar="NAME:0..1", help="A feeling, in every frame.")] = None,
     prompt: Annotated[str | None, typer.Option(help="What the words say, in every frame.")] = None,

@@ -35,13 +35,15 @@ def evaluate(
     facekit: Facekit = None,
     people: Annotated[
         int | None,
-        typer.Option(help="Studio people, in fairness of each group; the protocol's own number if not given."),
+        typer.Option(min=1, help="Studio people, in fairness of each group; the protocol's own number if not given."),
     ] = None,
     count: Annotated[
         int | None,
-        typer.Option("--target-count", help="Studio targets, or pictures a person in diversity, text and autoencoder."),
+        typer.Option(
+            "--target-count", min=1, help="Studio targets, or pictures a person in diversity, text and autoencoder."
+        ),
     ] = None,
-    pairs_per_person: Annotated[int | None, typer.Option(help="Targets of each person.")] = None,
+    pairs_per_person: Annotated[int | None, typer.Option(min=1, help="Targets of each person.")] = None,
     steps: Annotated[int, typer.Option(help="Denoising steps, where a spec says nothing.")] = 25,
     sweep: Annotated[
         str | None, typer.Option(metavar="BRANCH=N,N,...", help="Also run each model at these scales of a branch.")
@@ -64,13 +66,13 @@ def evaluate(
     from mien.cli.progress import bar
     from mien.cli.words import named
     from mien.errors import BadInput
-    from mien.evaluation.claims import merge
+    from mien.evaluation.claims import merge, rows_in
     from mien.evaluation.evaluate import check_folders
     from mien.evaluation.evaluate import evaluate as run
     from mien.evaluation.page import write_report
     from mien.evaluation.protocol import add_sweeps, load_models, preset_of, sweep_of
     from mien.evaluation.spec import load_spec
-    from mien.io import cache_folder
+    from mien.io import cache_folder, check_writable
 
     preset = preset_of(protocol)
     if preset.identity_only and sweep:
@@ -82,11 +84,14 @@ def evaluate(
     variants = sweep_of(sweep) if sweep else None
     if development and identities is not None:
         raise BadInput("--development is about studio people: leave --identities and --targets out.")
+    place = pictures or cache_folder() / "benchmarks" / "control"
+    check_writable([output / "report.json", place / "any", *([claims] if claims else [])])
+    if claims is not None:
+        rows_in(claims)  # a file that cannot be read is said before hours of drawing
     how = {"steps": steps, "batch": batch, "draws": draws, "development": development}
     settings = preset.settings(people, count, pairs_per_person, **how)
     models = load_models(specs, settings, facekit, variants, identities is None, network or ())
     command = shlex.join(["mien", *sys.argv[1:]])
-    place = pictures or cache_folder() / "benchmarks" / "control"
     report, cases = run(protocol, settings, models, place, identities, targets_from, bar, command)
     if variants:
         add_sweeps(report, specs, variants)

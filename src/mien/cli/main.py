@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import os
 import sys
@@ -105,6 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     command = typer.main.get_command(app)
+    _print_every_name()
     try:
         code = command.main(args=arguments, prog_name="mien", standalone_mode=False)
         sys.stdout.flush()
@@ -137,6 +139,13 @@ def main(arguments: list[str] | None = None) -> int:
         end = "" if sentence.endswith((".", "?")) else "."
         hint = f" Try: {context.command_path} --help" if context is not None else ""
         return _fail(f"{sentence}{end}{hint}")
+
+
+def _print_every_name() -> None:
+    """A path may hold bytes that are no text, or letters that the output has no code for: neither stops a command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        is_unicode = sys.stdout.encoding.lower().startswith("utf")
+        sys.stdout.reconfigure(errors="surrogateescape" if is_unicode else "backslashreplace")
 
 
 def _fail(sentence: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -11,6 +12,14 @@ from mien.faces.names import READERS
 
 HOW: Final = "How"
 FILES: Final = "Files"
+
+
+def finite(value: float | None) -> float | None:
+    """Refuse nan, which some releases of typer find within every range, and infinity."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no number to count with.")
+    return value
+
 
 PERSON: Any = typer.Option(metavar="PHOTO[:WEIGHT]", help="Picture of the person to draw; repeat for more, or to mix.")
 """Whether it is required is each command's own."""

@@ -17,7 +17,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture or a film.")],
     as_json: Json = False,
 ) -> None:
     """Say where a picture comes from: its settings, the hashes of its inputs and models, and the mark in its pixels."""
@@ -48,8 +48,8 @@ def lines(found: Found) -> list[str]:
     out = []
     if found.record:
         record = found.record
-        seed = int(record.settings.get("seed", 0)) + record.index
-        out += [f"made by      mien {record.mien}, seed {seed}"]
+        seed = f", seed {int(record.settings['seed']) + record.index}" if "seed" in record.settings else ""
+        out += [f"made by      mien {record.mien}{seed}"]
         shown = {name: value for name, value in record.settings.items() if value not in (None, {}, False)}
         out += [f"setting      {name} = {value}" for name, value in shown.items()]
         out += [f"input        {role}  sha256 {digest}" for role, digest in record.inputs.items()]
@@ -58,9 +58,10 @@ def lines(found: Found) -> list[str]:
     else:
         out += ["record       none"]
     out += [f"source type  {found.digital_source_type or 'not declared'}"]
+    where = " in the first frame" if found.film else ""
     if found.mark is None:
-        out += ["mark         none found"]
+        out += [f"mark         none found{where}"]
     else:
         fits = {True: ", belongs to the record", False: ", does NOT belong to the record", None: ""}[found.mark_fits]
-        out += [f"mark         {found.mark.id} (strength {found.mark.strength:.2f}){fits}"]
+        out += [f"mark         {found.mark.id} (strength {found.mark.strength:.2f}){where}{fits}"]
     return out

@@ -43,7 +43,7 @@ def serve(
     from mien.evaluation.study.server import StudyServer
 
     with StudyServer(study, host, port) as server:
-        typer.echo(f"http://{host}:{server.server_port}/")
+        typer.echo(server.address)
         server.serve_forever()
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mien.cli.options import finite
+
 app = typer.Typer(add_completion=False)
 
 
@@ -32,13 +34,15 @@ def train(
         str | None, typer.Option(metavar="FOLDER", help="Begin with the weights of a model folder, or: embedded.")
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Stop after this long; the same command continues later.")
+        float | None,
+        typer.Option(min=0, callback=finite, help="Stop after this long; the same command continues later."),
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the preset; repeat.")
     ] = None,
     share: Annotated[
-        float, typer.Option(min=1e-6, max=100.0, help="With all: this share of each preset's pictures.")
+        float,
+        typer.Option(min=1e-6, max=100.0, callback=finite, help="With all: this share of each preset's pictures."),
     ] = 1.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the settings as JSON and stop.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,

@@ -1,12 +1,14 @@
 """A rendered dataset as arrays in memory: what every stage of training draws its batches from.
 
 The first load of a folder decodes its shards (about a minute for 24,000 pictures) and keeps the arrays in
-``FOLDER/prepared.safetensors``; later loads read that file. Anything frozen networks compute from the pictures is
-kept beside it, see :meth:`Corpus.cached`.
+``FOLDER/prepared.safetensors``; later loads read that file while no shard is another, by name, size and time. Anything
+frozen networks compute from the pictures is kept beside it while the shards' content is the same, see
+:meth:`Corpus.cached`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable
@@ -21,8 +23,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from mien.data.shards import Entry, read_shard, shard_paths
-from mien.errors import MienError
-from mien.io import atomic_path, in_processes
+from mien.errors import BadInput, MienError
+from mien.io import atomic_path, in_processes, sha256_of
 
 log = logging.getLogger(__name__)
 PREPARED = "prepared.safetensors"
@@ -49,6 +51,7 @@ class Corpus:
         attributes: for each categorical attribute, N strings.
         extra: arrays added by :meth:`cached`.
         held_out: another corpus of people never trained on, for validation.
+        digest: sha256 over the shards' names and contents; empty where there are none.
     """
 
     folder: Path
@@ -57,6 +60,7 @@ class Corpus:
     attributes: dict[str, list[str]]
     extra: dict[str, np.ndarray] = field(default_factory=dict)
     held_out: Corpus | None = None
+    digest: str = ""
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -91,14 +95,23 @@ class Corpus:
         step = 1 + rng.integers(0, np.maximum(counts[who] - 1, 1))
         return order[first[who] + (own[rows] + np.where(counts[who] > 1, step, 0)) % counts[who]]
 
+    def all_of_person(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """All rows of the person of each of ``rows`` [B], itself too, end to end [K]; and how many each has [B]."""
+        order, first, counts = self._rows_by_person
+        who = self.person_index[rows]
+        many = counts[who]
+        skipped = np.cumsum(many) - many
+        return order[np.repeat(first[who] - skipped, many) + np.arange(many.sum())], many
+
     def cached(self, name: str, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
-        """An array [N, ...] derived from the pictures, kept on disk under ``name`` while ``key`` stays the same.
+        """An array [N, ...] derived from the pictures, kept on disk under ``name`` while they and ``key`` are the same.
 
         Args:
             name: file name without ending.
-            key: what it depends on (for a network: the sha256 of its weights).
+            key: what else it depends on (for a network: the sha256 of its weights).
             compute: makes it.
         """
+        key = f"{self.digest}-{key}"
         path = self.folder / "derived" / f"{name}.safetensors"
         if path.exists():
             with safe_open(path, framework="numpy") as stored:
@@ -125,6 +138,7 @@ class Corpus:
 
         Raises:
             MienError: if it holds no finished shard.
+            BadInput: if a picture is not square: the networks that are trained draw and read squares.
         """
         folder = Path(folder)
         shards = shard_paths(folder)
@@ -133,20 +147,23 @@ class Corpus:
                 f"No shards in {folder}: make them with  mien studio render --people 3000 --per-person 8 -o {folder}"
             )
         prepared = folder / PREPARED
-        names = json.dumps([path.name for path in shards])
+        about = [(path.name, path.stat()) for path in shards]
+        state = json.dumps([[name, stat.st_size, stat.st_mtime_ns] for name, stat in about])
         if prepared.exists():
             with safe_open(prepared, framework="numpy") as stored:
                 metadata = stored.metadata()
-                if metadata["shards"] == names:
+                if metadata["shards"] == state:
                     arrays = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 - not a dict
                     captions, attributes = json.loads(metadata["captions"]), json.loads(metadata["attributes"])
-                    attributes.setdefault("headwear", ["none"] * len(captions))  # files from before there was any
-                    return cls(folder, arrays, captions, attributes)
+                    return cls(folder, arrays, captions, attributes, digest=metadata["digest"])
         arrays, captions, attributes = _decode(shards)
-        metadata = {"shards": names, "captions": json.dumps(captions), "attributes": json.dumps(attributes)}
+        contents = json.dumps([[path.name, sha256_of(path)] for path in shards])
+        digest = hashlib.sha256(contents.encode()).hexdigest()
+        metadata = {"shards": state, "digest": digest}
+        metadata |= {"captions": json.dumps(captions), "attributes": json.dumps(attributes)}
         with atomic_path(prepared) as temporary:
             save_file(arrays, temporary, metadata=metadata)
-        return cls(folder, arrays, captions, attributes)
+        return cls(folder, arrays, captions, attributes, digest=digest)
 
 
 def _decode(shards: list[Path]) -> tuple[dict[str, np.ndarray], list[str], dict[str, list[str]]]:
@@ -168,6 +185,12 @@ def _decode_shard(path: Path) -> tuple[dict[str, np.ndarray], list[str], dict[st
     captions: list[str] = []
     attributes: dict[str, list[str]] = {name: [] for name in CATEGORIES}
     for entry in read_shard(path):
+        height, width = entry.image.shape[:2]
+        if height != width:
+            raise BadInput(
+                f"{path}: the portrait {entry.sample.key} is {width} x {height} pixels, and training takes squares: "
+                "crop its picture and mask square, shift its landmarks with them, and write the shard again."
+            )
         for key, value in _row(entry).items():
             rows.setdefault(key, []).append(value)
         captions.append(entry.sample.caption)

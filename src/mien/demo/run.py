@@ -12,7 +12,7 @@ from mien import __version__
 from mien.demo.examples import FOLDER, Examples
 from mien.demo.measure import Metric, Outcome, cell_numbers, table
 from mien.demo.plan import Cell, plan
-from mien.io import atomic_path, sha256_of, write_json
+from mien.io import check_writable, sha256_of, write_json, write_text
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -53,6 +53,9 @@ def run(
 
     Returns:
         The page.
+
+    Raises:
+        MienError: if the folder cannot be written, or weights are missing.
     """
     from mien.demo.page import page
     from mien.demo.sheet import sheet
@@ -61,6 +64,7 @@ def run(
     from mien.toolbox import Tools
 
     started = time.perf_counter()
+    check_writable(output / name for name in ("index.html", "sheet.png", "metrics.json"))
     inputs = Examples.load(examples)
     cells = plan(inputs, base=base, reader=reader, speed=speed, steps=steps, seed=seed)
     tools = tools or Tools.load(cells[0].request.base, cells[0].request.reader)
@@ -88,8 +92,7 @@ def run(
     write_picture(output / "sheet.png", sheet(cells, images, inputs), record)
     write_json(output / "metrics.json", {**facts, "metrics": _by_name(metrics), "cells": _listed(cells, numbers)})
     html = page(cells, images, inputs, metrics, numbers, facts, record)
-    with atomic_path(output / "index.html") as temporary:
-        temporary.write_text(html, encoding="utf-8")
+    write_text(output / "index.html", html)
     return output / "index.html"
 
 

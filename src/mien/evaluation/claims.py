@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.errors import BadInput
 from mien.evaluation.control.summary import estimate
 from mien.io import read_json, write_json
 
@@ -246,6 +247,16 @@ def _mean(values: list[float | None]) -> float | None:
 
 def merge(file: Path, rows: list[dict[str, Any]]) -> None:
     """Put rows into ``claims.json``, in the place of those of the same ids; the others stay."""
-    before = read_json(file) if file.exists() else []
-    found = {row["id"]: row for row in [*before, *rows]}
-    write_json(file, list(found.values()))
+    write_json(file, list((rows_in(file) | {row["id"]: row for row in rows}).values()))
+
+
+def rows_in(file: Path) -> dict[str, dict[str, Any]]:
+    """Rows of ``claims.json`` by id; none where there is no file yet.
+
+    Raises:
+        MienError: if it holds something else.
+    """
+    rows = read_json(file) if file.exists() else []
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and "id" in row for row in rows):
+        raise BadInput(f"{file} holds no claims, so none are put into it: give another file.")
+    return {row["id"]: row for row in rows}

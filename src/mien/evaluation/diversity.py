@@ -20,7 +20,7 @@ from mien.evaluation.claims import tested
 from mien.evaluation.control.folders import read_folder
 from mien.evaluation.control.observe import Readings, observe
 from mien.evaluation.control.pictures import read_png
-from mien.evaluation.control.run import Performance, Stage, gallery, perform, pixels_digest, renders
+from mien.evaluation.control.run import Performance, Stage, gallery, perform, renders
 from mien.evaluation.control.scene import identity_subjects, lay_out, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.tools import ControlTools
@@ -59,13 +59,13 @@ def compare_diversity(
     settings = replace(settings, conditions=("identity",), pairs_per_person=None)
     people = read_folder(first, own, bar) if own else renders(first, identity_subjects(settings), bar, "identities")
     settings = replace(settings, people=len(people))
-    pairs = lay_out(settings)
+    pairs = [pair.showing(people[pair.person].image) for pair in lay_out(settings)]
     varied = [] if own is not None else varied_subjects(settings.first_person, settings.people, settings.targets)
     rendered = renders(first, varied, bar, "renders") if varied else []
     exact = observe(first, [look.image for look in rendered]) if rendered else Readings({})
     ends = _renders_apart(settings, first, exact, bar) if rendered else {}
     stage = Stage(
-        identities=[], targets=[], pairs=pairs, people=people, donors=[], inputs=pixels_digest(people), exact=exact,
+        identities=[], targets=[], pairs=pairs, people=people, donors=[], exact=exact,
         wanted=[people[0]] * settings.targets, emotions=[None] * settings.targets,  # where targets would be: not read
         goals=Readings({}), weights=_weights(len(people), settings.draws), folder=folder,
     )  # fmt: skip
@@ -194,6 +194,7 @@ def _cases(stage: Stage, done: Performance, samples: int, reader: str) -> Cases:
                 f"person-{row:04d}",
                 [stage.people[row].image, *map(read_png, done.files[row * samples : (row + 1) * samples])],
                 f"spread {rows[row]:.3f}",
+                drawn=samples,
             )
             for row in chosen
         ]

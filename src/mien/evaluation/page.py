@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from mien.evaluation.control.pictures import read_png, write_png
+from mien.evaluation.control.pictures import read_png
 from mien.evaluation.control.report import comparison, number
 from mien.evaluation.control.run import Performance, Stage
-from mien.io import atomic_path
+from mien.io import write_json, write_text
+
+if TYPE_CHECKING:
+    from mien.provenance.record import Record
 
 _STYLE = """
 body { margin: 2rem auto; max-width: 70rem; padding: 0 1rem; background: #faf8f4; color: #211e1b; }
 body { font: 16px/1.5 Georgia, serif; }
 h1, h2 { font-weight: normal; } table { border-collapse: collapse; font-size: 14px; } .wide { overflow-x: auto; }
 td, th { border-bottom: 1px solid #d9d3c8; padding: 4px 10px; text-align: left; white-space: nowrap; }
-figure { display: inline-block; margin: 6px; } img { width: 128px; border-radius: 3px; } figcaption { font-size: 13px; }
+figure { display: inline-block; margin: 6px; } img { width: 110px; } figcaption { font-size: 13px; }
 """
 
 
@@ -33,11 +37,13 @@ class Case:
         name: of its file.
         pictures: uint8 [S, S, 3] each; others than the last are brought to its size.
         caption: what it says.
+        drawn: how many of them, the last ones, a model drew; the others are renders, or a user's own.
     """
 
     name: str
     pictures: Sequence[Any]
     caption: str
+    drawn: int = 1
 
 
 Cases = Mapping[str, Sequence[Case]]
@@ -47,23 +53,50 @@ Cases = Mapping[str, Sequence[Case]]
 def write_report(folder: Path, report: Mapping[str, Any], cases: Mapping[str, Cases]) -> None:
     """Write ``report.json``, ``report.md``, ``index.html`` and ``pictures/``.
 
+    The pictures that a model drew carry a record, a declaration and the invisible mark here, and not where they are
+    kept: the mark would count in the numbers of a later run.
+
     Args:
         folder: where to.
         report: of a protocol.
         cases: model -> the pictures to show.
     """
-    from mien.io import write_json
-
     write_json(folder / "report.json", report)
-    _write(folder / "report.md", comparison(report))
+    write_text(folder / "report.md", comparison(report))
     parts = [f"<h1>{escape(report['protocol'])}</h1>", _blocks(comparison(report)), *_pareto(report)]
     for name, headings in cases.items():
+        record = drawn_record(report, name)
         parts.append(f"<h2>{escape(name)}</h2>")
         for heading, rows in headings.items():
             parts.append(f"<h3>{escape(heading)}</h3>")
-            parts += [_figure(folder, name, case) for case in rows]
+            parts += [_figure(folder, name, case, record) for case in rows]
     page = f"<!doctype html><meta charset=utf-8><title>mien evaluate</title><style>{_STYLE}</style>{''.join(parts)}"
-    _write(folder / "index.html", page)
+    write_text(folder / "index.html", page)
+
+
+def drawn_record(report: Mapping[str, Any], model: str) -> Record:
+    """Where the pictures of a report come from that a model drew: its files, and what it was asked.
+
+    Args:
+        report: of a protocol.
+        model: name of one in it; it stays out of the record, since it may be somebody's.
+    """
+    from mien import __version__
+    from mien.provenance.record import Record
+
+    made = report["models"][model]["made_with"]
+    used = made.get("models", made)
+    hashes = {name: digest for name, digest in used.items() if re.fullmatch("[0-9a-f]{64}", digest)}
+    told = {name: value for name, value in used.items() if name not in hashes}  # such as the precision
+    asked = {"asked": made.get("settings", {}), "conditions": made.get("conditions", [])}
+    return Record(
+        mien=__version__,
+        settings={"evaluation": report["protocol"], **asked, **told},
+        index=0,
+        inputs={},
+        models=hashes,
+        environment=made.get("environment", {}),
+    )
 
 
 def control_cases(done: Performance, stage: Stage, measure: str) -> Cases:
@@ -108,15 +141,20 @@ def chosen_rows(rows: np.ndarray, each: int = 4) -> dict[str, list[int]]:
     }
 
 
-def _figure(folder: Path, model: str, case: Case) -> str:
-    """One row of pictures as one file, and its caption."""
+def _figure(folder: Path, model: str, case: Case, record: Record) -> str:
+    """A row of pictures, each a file of its own, and its caption."""
+    from mien.provenance.png import write_picture
+
     place = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in model)
     side = len(case.pictures[-1])
-    columns = [np.asarray(Image.fromarray(np.asarray(one)).resize((side, side), 1)) for one in case.pictures]
-    file = f"pictures/{place}/{case.name}.png"
-    write_png(folder / file, np.concatenate(columns, 1))
-    told, width = escape(case.caption), 110 * len(columns)
-    return f'<figure><img style="width:{width}px" src="{file}" alt="{told}"><figcaption>{told}</figcaption></figure>'
+    told, shown = escape(case.caption), []
+    for column, pixels in enumerate(case.pictures, 1):
+        file = f"pictures/{place}/{case.name}-{column}.png"
+        image = Image.fromarray(np.asarray(pixels)).resize((side, side), Image.Resampling.LANCZOS)
+        is_drawn = column > len(case.pictures) - case.drawn
+        write_picture(folder / file, image, record if is_drawn else None)
+        shown.append(f'<img src="{file}" alt="{told}">')
+    return f"<figure>{''.join(shown)}<figcaption>{told}</figcaption></figure>"
 
 
 def _blocks(markdown: str) -> str:
@@ -157,8 +195,3 @@ def _curve(points: Sequence[tuple[float | None, float | None]]) -> str:
         '<svg width="300" height="200" role="img" aria-label="identity against transfer" fill="none" stroke="#9a3f2b">'
         f'<path d="M20 20V180H280" stroke="#211e1b"/><polyline points="{places}"/>{dots}</svg>'
     )
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

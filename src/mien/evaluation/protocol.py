@@ -40,10 +40,16 @@ class Preset(NamedTuple):
     def settings(
         self, people: int | None = None, targets: int | None = None, pairs_per_person: int | None = None, **how: Any
     ) -> ControlSettings:
-        """Of a run with other numbers where they are given; ``how``: steps, batch, draws."""
-        count, each = targets or self.targets, pairs_per_person or self.pairs_per_person
+        """Of a run with other numbers where they are given; ``how``: steps, batch, draws.
+
+        Raises:
+            BadInput: if a number is out of range.
+        """
+        people = self.people if people is None else people
+        count = self.targets if targets is None else targets
+        each = self.pairs_per_person if pairs_per_person is None else pairs_per_person
         return ControlSettings(
-            people=people or self.people, targets=count, pairs_per_person=min(each, count) if each else None,
+            people=people, targets=count, pairs_per_person=None if each is None else min(each, count),
             conditions=self.conditions, look_alikes=0, cross_talk_people=0, **how,
         )  # fmt: skip
 

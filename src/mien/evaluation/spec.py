@@ -165,6 +165,7 @@ class ModelSpec(BaseModel):
     def hashes(self, base: Mapping[str, str]) -> dict[str, str]:
         """sha256 of what pictures depend on, by its place in a model folder, from those of the base alone."""
         from mien.io import sha256_of
+        from mien.provenance.fingerprint import model_hashes
 
         used = dict(base)
         for name in self.adapters:
@@ -173,8 +174,9 @@ class ModelSpec(BaseModel):
                 used[f"adapters/{name}.safetensors"] = sha256_of(file)
         for part in _FOLDERS:
             if (folder := self.folder(part)) is not None:
-                kept = "scheduler_config.json" if part == "scheduler" else "*.safetensors"
-                used |= {f"{part}/{file.name}": sha256_of(file) for file in sorted(folder.glob(kept))}
+                # beside a scheduler's own settings those of the base count, whose solver stays
+                lone = {f"{part}/{file.name}": file for file in folder.glob("scheduler_config.json")}
+                used |= model_hashes(None, lone if part == "scheduler" else {part: folder})
         if (few_step := self.folder("few_step")) is not None:
             used[_FILES["few_step"]] = sha256_of(few_step)
         if self.dtype != "float32":

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline, UNet2DConditionModel
+from safetensors import SafetensorError
 
 from mien.assets import find_asset, require_asset
 from mien.errors import BadInput, MissingAsset
 from mien.io import read_json
+from mien.pipelines.hub import fetch_ours, is_ours
 from mien.pipelines.portrait import EMBEDDED, PortraitPipeline
 from mien.pipelines.portrait_xl import PortraitXLPipeline
 
@@ -40,7 +43,7 @@ def open_base(base: str | Path, dtype: torch.dtype = torch.float32) -> PortraitP
 
     Raises:
         MissingAsset: if it is not there, or weights that it needs.
-        BadInput: if it is there, but of another kind.
+        BadInput: if it is there, but of another kind, or a part of it is missing or damaged.
     """
     name, path = str(base), Path(base)
     if name in EMBEDDED:
@@ -68,8 +71,7 @@ def is_small(base: str | Path) -> bool:
     """Whether a base is of the studio's kind: told by the class of its autoencoder."""
     if str(base) in EMBEDDED:
         return True
-    index = Path(base) / INDEX
-    vae = read_json(index).get("vae") if index.is_file() else None
+    vae = _index_of(Path(base)).get("vae") if (Path(base) / INDEX).is_file() else None
     return vae is not None and vae[1] == "StudioAutoencoder"
 
 
@@ -114,19 +116,52 @@ def pipeline_class(index: Mapping[str, Any], name: str) -> type[PortraitPipeline
 
 
 def _open_folder(folder: Path, dtype: torch.dtype) -> PortraitPipeline:
-    index = read_json(folder / INDEX)
-    pipeline = pipeline_class(index, str(folder)).from_pretrained(folder, torch_dtype=dtype, **_manner(index))
-    if not _is_ours(index):
+    index = _index_of(folder)
+    kind = pipeline_class(index, str(folder))
+    with _whole(folder):
+        pipeline = kind.from_pretrained(folder, torch_dtype=dtype, **_manner(index))
+    if not is_ours(index):
         pipeline.folder = None  # the parts are hashed, not the safety checker and whatever else lies there
         pipeline.parts = {part: folder / part for part in pipeline.components if (folder / part).is_dir()}
     return _checked(pipeline, folder)
+
+
+def _index_of(folder: Path) -> dict[str, Any]:
+    index = read_json(folder / INDEX)
+    if not isinstance(index, dict):
+        raise _damaged(folder, f"{INDEX} is no JSON object")
+    return index
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[None]:
+    """What the libraries raise where a file of the folder is missing or cut off, in one sentence."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        if _out_of_memory(error):
+            raise MemoryError from error
+        raise _damaged(folder, (str(error).strip() or type(error).__name__).splitlines()[0]) from error
+
+
+def _damaged(folder: Path, why: str) -> BadInput:
+    return BadInput(f"{folder} is incomplete or damaged ({why.rstrip(' .:')}): get a whole copy.")
+
+
+def _out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what it was raised from, says so: on the processor torch has no class of its own for it."""
+    return error is not None and (
+        isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or "allocate memory" in str(error)
+        or _out_of_memory(error.__context__)
+    )
 
 
 def _open_hub(name: str, dtype: torch.dtype) -> PortraitPipeline:
     try:
         index: Any = DiffusionPipeline.load_config(name)
         pipeline_class(index, name)  # before gigabytes are fetched
-        folder = Path(DiffusionPipeline.download(name, use_safetensors=True))
+        folder = fetch_ours(name) or Path(DiffusionPipeline.download(name, use_safetensors=True))
     except (OSError, ValueError) as error:
         raise MissingAsset(
             f"There is no folder {name}, and no base of that name with safetensors on the hub, or the hub cannot be "
@@ -140,11 +175,13 @@ def _open_arc2face(folder: Path, dtype: torch.dtype) -> PortraitPipeline:
 
     parts = arc2face_parts(folder)
     rest = require_asset("sd15")
-    # transformers opens the published .bin with weights_only=True
-    text_encoder = CLIPTextModel.from_pretrained(parts["text_encoder"], torch_dtype=dtype).eval()
-    unet = UNet2DConditionModel.from_pretrained(parts["unet"], torch_dtype=dtype).eval()
+    with _whole(folder):
+        # transformers opens the published .bin with weights_only=True
+        text_encoder = CLIPTextModel.from_pretrained(parts["text_encoder"], torch_dtype=dtype).eval()
+        unet = UNet2DConditionModel.from_pretrained(parts["unet"], torch_dtype=dtype).eval()
     own = {"unet": unet, "text_encoder": text_encoder, "identity_mode": "prompt"}
-    pipeline = PortraitPipeline.from_pretrained(rest, torch_dtype=dtype, **own)
+    with _whole(rest):
+        pipeline = PortraitPipeline.from_pretrained(rest, torch_dtype=dtype, **own)
     pipeline.folder = None
     others = {part: rest / part for part in ("vae", "tokenizer", "scheduler")}
     pipeline.parts = others | {part: parts[part] for part in ("unet", "text_encoder")}
@@ -164,14 +201,14 @@ def _open_file(path: Path, dtype: torch.dtype) -> PortraitPipeline:
         raise MissingAsset(f"{path} comes without a tokenizer: run  mien assets get {asset}  once.") from error
     except (ValueError, RuntimeError) as error:
         raise BadInput(f"{path} cannot be read as one base ({str(error).strip().splitlines()[0]}).") from error
-    pipeline.parts = {path.name: path}
+    pipeline.parts = {"base": path}  # recorded under this, not its own name, which is often somebody's
     return _checked(pipeline, path)
 
 
 def _kind_of_file(path: Path) -> str:
     """What a checkpoint holds, as diffusers calls it, from the names and shapes in its header; nothing is loaded."""
     from diffusers.loaders.single_file_utils import infer_diffusers_model_type
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     if path.suffix != ".safetensors":
         raise BadInput(f"{path} is not a .safetensors file: mien opens no pickles; convert it, or get it in that form.")
@@ -185,12 +222,8 @@ def _kind_of_file(path: Path) -> str:
     return infer_diffusers_model_type(shapes) if whole else "parts only"
 
 
-def _is_ours(index: Mapping[str, Any]) -> bool:
-    return index.get("_class_name") in (PortraitPipeline.__name__, PortraitXLPipeline.__name__)
-
-
 def _manner(index: Mapping[str, Any]) -> dict[str, Any]:
-    return {} if _is_ours(index) else {"identity_mode": "branch"}
+    return {} if is_ours(index) else {"identity_mode": "branch"}
 
 
 def _checked(pipeline: PortraitPipeline, base: object) -> PortraitPipeline:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +97,7 @@ def add_adapters(pipeline: PortraitPipeline, places: tuple[str, ...]) -> None:
     Raises:
         MissingAsset, ConfigError: if a file is not there, cannot be read, or was made for another base.
     """
-    for place in places:
+    for number, place in enumerate(places, 1):
         file = require_asset(place) if place in assets() and not Path(place).exists() else Path(place)
         if is_few_step(file):
             pipeline.few_step, pipeline.parts["few_step"] = read_few_step(file), file
@@ -103,7 +106,7 @@ def add_adapters(pipeline: PortraitPipeline, places: tuple[str, ...]) -> None:
             for name in [name for name, own in pipeline.adapters.items() if own.kind == branch.kind]:
                 del pipeline.adapters[name]
             pipeline.adapters[branch.kind] = branch
-        pipeline.parts[f"adapter:{file.name}"] = file
+        pipeline.parts[f"adapter:{number}"] = file  # parts are recorded, and a file's name is often somebody's
 
 
 def add_image_encoder(pipeline: PortraitPipeline, folder: Path | None) -> None:
@@ -149,16 +152,34 @@ def add_loras(pipeline: PortraitPipeline, loras: tuple[Lora, ...]) -> None:
         ConfigError: if it is no LoRA, or one for another base.
     """
     names = [f"lora{number}" for number in range(len(loras))]
-    for name, lora in zip(names, loras, strict=True):
-        if lora.file.suffix != ".safetensors" or not lora.file.is_file():
-            raise MissingAsset(f"There is no LoRA file {lora.file}; give a .safetensors file.")
+    for number, (name, lora) in enumerate(zip(names, loras, strict=True), 1):
+        if not lora.file.is_file():
+            raise MissingAsset(f"There is no LoRA file {lora.file}; check the path.")
+        if lora.file.suffix != ".safetensors":
+            raise ConfigError(f"{lora.file} is no LoRA file: give a .safetensors file.")
         try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several are meant
+            with _quietly():
                 pipeline.load_lora_weights(str(lora.file), adapter_name=name)
         except (ValueError, RuntimeError, KeyError, OSError) as error:
             first = str(error).strip().splitlines()[0]
             raise ConfigError(f"{lora.file} is no LoRA for this base ({first}).") from error
-        pipeline.parts[f"lora:{lora.file.name}"] = lora.file
+        pipeline.parts[f"lora:{number}"] = lora.file
     if loras:
         pipeline.set_adapters(names, [lora.weight for lora in loras])
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what libraries say of LoRA files that are as they should be: several, or for the UNet alone."""
+    log = logging.getLogger("diffusers.loaders.lora_base")
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("No LoRA keys associated to")
+
+    log.addFilter(is_news)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Already found a `peft_config`")
+            yield
+    finally:
+        log.removeFilter(is_news)

@@ -30,6 +30,7 @@ from mien.pipelines.controlnet import ControlledRows, controlled_rows
 from mien.pipelines.features import branch_condition, with_picture
 from mien.pipelines.few_step import FILE as FEW_STEP
 from mien.pipelines.few_step import FewStepLora, in_few_steps, read_few_step, save_few_step
+from mien.pipelines.hub import fetch_ours
 from mien.pipelines.output import PortraitPipelineOutput
 from mien.pipelines.redraw import Redraw
 from mien.pipelines.request import (
@@ -120,12 +121,14 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         """Load a pipeline, with the adapters in its ``adapters/`` folder.
 
         Args:
-            pretrained_model_name_or_path: ``"studio"`` for the embedded weights, a folder, or a name on the hub.
+            pretrained_model_name_or_path: ``"studio"`` for the embedded weights, a folder, or a name on the hub. Of a
+                model of ours there, all JSON, text and safetensors files are fetched.
             **kwargs: as for ``DiffusionPipeline.from_pretrained``; ``adapters`` replaces those of the folder;
                 ``torch_dtype`` is float32 unless given.
 
         Raises:
             MissingAsset: if the embedded weights are not installed.
+            OSError: if there is neither such a folder nor such a model on the hub.
         """
         # model_index.json names these two modules; diffusers finds a class only in a module that is already imported
         import mien.faces.networks.expression
@@ -133,6 +136,8 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
 
         name = str(pretrained_model_name_or_path)
         folder = embedded(name) if name in EMBEDDED else Path(name)
+        if not folder.is_dir():
+            folder = fetch_ours(name, kwargs) or folder
         adapters = kwargs.pop("adapters", None)
         # transformers keeps the precision of the file and diffusers does not: half-precision files would mix the two
         kwargs.setdefault("torch_dtype", torch.float32)

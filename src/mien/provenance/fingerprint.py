@@ -1,16 +1,22 @@
-"""What a picture's bits depend on besides its settings: model files, library versions, threads."""
+"""What a picture's bits depend on besides its settings: model files and how they are configured, versions, threads."""
 
 from __future__ import annotations
 
+import hashlib
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mien.io import sha256_of
 
 WEIGHTS = (".safetensors", ".task", ".bin", ".onnx")
 INDEX = "model_index.json"
+CONFIGURATION = "configuration"
+"""Under ``FOLDER/configuration`` stand all settings of a network, scheduler or tokenizer, as one hash."""
+_SETTINGS = (".json", ".model")
+_WORDS = ("merges.txt", "vocab.txt")
 UNKNOWN = "unknown"
 """The version of a package that is not installed, or lies on the path without its metadata."""
 LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow")
@@ -19,25 +25,45 @@ LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow")
 def model_hashes(folder: Path | None, extra: Mapping[str, Path]) -> dict[str, str]:
     """sha256 of every weight file below ``folder`` (by its path inside it) and of the ``extra`` files (by name).
 
-    ``model_index.json`` is among them: it names the classes and holds the base's own guidance. An extra folder stands
-    for the weight files below it.
+    ``model_index.json`` is among them: it names the classes and holds the base's own guidance. So is, for every folder
+    inside it with settings of a network, a scheduler or a tokenizer, one hash of them all. An extra folder stands for
+    the files below it.
     """
-    files = {} if folder is None else _below(folder, "")
+    found = {} if folder is None else _below(folder, "")
     for name, path in extra.items():
-        files |= _below(path, f"{name}/") if path.is_dir() else {name: path}
-    return {name: _hash(path) for name, path in sorted(files.items())}
+        found |= _below(path, name) if path.is_dir() else {name: _hash(path)}
+    return dict(sorted(found.items()))
 
 
-def _below(folder: Path, prefix: str) -> dict[str, Path]:
-    return {
-        prefix + path.relative_to(folder).as_posix(): path
-        for path in folder.rglob("*")
-        if path.suffix in WEIGHTS or path.name == INDEX
+def is_configuration(name: str) -> bool:
+    """Whether a name that `model_hashes` gives is of a folder's settings."""
+    return PurePosixPath(name).name == CONFIGURATION
+
+
+def _below(folder: Path, name: str) -> dict[str, str]:
+    """Weights and settings; what lies in the model's own folder beside its parts (a ledger) decides no pixel."""
+    found: dict[str, str] = {}
+    settings: dict[PurePosixPath, list[str]] = defaultdict(list)
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        place = PurePosixPath(name) / inside.as_posix()
+        if path.suffix in WEIGHTS or path.name == INDEX:
+            found[str(place)] = _hash(path)
+        elif (path.suffix in _SETTINGS or path.name in _WORDS) and place.parent.name and not _is_hidden(inside):
+            settings[place.parent].append(f"{path.name} {_hash(path)}")
+    return found | {
+        f"{part}/{CONFIGURATION}": hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        for part, lines in settings.items()
     }
 
 
+def _is_hidden(path: Path) -> bool:
+    """In a folder of a program's own, such as the hub's notes on what it fetched."""
+    return any(part.startswith(".") for part in path.parts)
+
+
 def _hash(path: Path) -> str:
-    """sha256 of a weight file; the hub's cache names its blobs by it, which spares reading gigabytes again."""
+    """sha256 of a file; the hub's cache names its blobs by it, which spares reading gigabytes again."""
     name = path.resolve().name
     is_blob = path.is_symlink() and len(name) == 64 and all(digit in "0123456789abcdef" for digit in name)
     if is_blob:

@@ -1,13 +1,15 @@
-"""Pictures with their record: PNG text chunks, XMP, and the invisible mark."""
+"""Pictures with their record: PNG text chunks, XMP, and the invisible mark; and what films carry of them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mien.errors import BadInput
 from mien.io import atomic_path
+from mien.provenance.declaration import DESCRIPTION, declaration, packet_in, source_type_in
 from mien.provenance.record import Record
 
 if TYPE_CHECKING:
@@ -19,11 +21,6 @@ CHUNK = "mien"
 """Keyword of the iTXt chunk with the record's JSON."""
 XMP_CHUNK = "XML:com.adobe.xmp"
 """Keyword that the XMP specification (part 3) gives PNG."""
-_SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-DIGITAL_SOURCE_TYPE = f"{_SOURCE_TYPES}trainedAlgorithmicMedia"
-"""IPTC NewsCode for media made by a trained model."""
-EDITED_SOURCE_TYPE = f"{_SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
-"""IPTC NewsCode for a picture of another origin that a trained model has changed in part."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +30,14 @@ class Found:
     Attributes:
         record: the record, or None if the file has none.
         digital_source_type: the IPTC term in its XMP packet, or None.
-        mark: the invisible mark, or None.
+        mark: the invisible mark, or None; of a film that of its first picture.
+        film: whether there are several pictures.
     """
 
     record: Record | None
     digital_source_type: str | None
     mark: Mark | None
+    film: bool
 
     @property
     def mark_fits(self) -> bool | None:
@@ -46,20 +45,6 @@ class Found:
         if self.record is None or self.mark is None:
             return None
         return self.mark.id == self.record.mark_id
-
-
-def xmp_packet(creator: str, source_type: str = DIGITAL_SOURCE_TYPE) -> str:
-    """An XMP packet that declares where a picture comes from; ``creator`` is the tool, e.g. "mien 0.1.0"."""
-    return (
-        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-        '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
-        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-        '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
-        ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
-        f' xmp:CreatorTool="{creator}" Iptc4xmpExt:DigitalSourceType="{source_type}"/>'
-        "</rdf:RDF></x:xmpmeta>"
-        '<?xpacket end="r"?>'
-    )
 
 
 def write_picture(path: Path | str, image: Image.Image, record: Record | None) -> None:
@@ -81,8 +66,7 @@ def encode_picture(image: Image.Image, record: Record | None) -> bytes:
     if record is not None:
         text = PngInfo()
         text.add_itxt(CHUNK, record.text())
-        source_type = EDITED_SOURCE_TYPE if "edit" in record.inputs else DIGITAL_SOURCE_TYPE
-        text.add_itxt(XMP_CHUNK, xmp_packet(f"mien {record.mien}", source_type))
+        text.add_itxt(XMP_CHUNK, declaration(record))
         if min(image.size) >= SMALLEST_SIDE:
             image = embed_mark(image, record.mark_id)
     stream = BytesIO()
@@ -91,47 +75,80 @@ def encode_picture(image: Image.Image, record: Record | None) -> bytes:
 
 
 def examine(path: Path | str) -> Found:
-    """Everything a file says about its origin; any picture format that Pillow reads.
+    """Everything a file says about its origin: any picture format that Pillow reads, and films.
 
     Raises:
-        BadInput: if the file is not a picture, or its record is damaged.
+        BadInput: if the file is neither a picture nor a film, or its record is damaged.
+        MissingDependency: for a video file without ``av``.
     """
-    from mien.faces.pictures import open_picture
     from mien.provenance.mark import detect_mark
+    from mien.video import first_picture
 
     path = Path(path)
-    image = open_picture(path)
-    texts = _texts(path)
-    record = Record.parse(texts[CHUNK], str(path)) if CHUNK in texts else None
-    declared = texts.get(XMP_CHUNK, "")
-    source_type = next((one for one in (DIGITAL_SOURCE_TYPE, EDITED_SOURCE_TYPE) if one in declared), None)
-    return Found(record, source_type, detect_mark(image))
+    image = first_picture(path)
+    told = _told(path)
+    record = Record.parse(told.record, str(path)) if told.record else None
+    return Found(record, source_type_in(told.packet), detect_mark(image), told.film)
 
 
 def read_record(path: Path | str) -> Record:
-    """The record in a PNG file.
+    """The record of a picture or film.
 
     Raises:
-        BadInput: if the file is not a picture or carries no record.
+        BadInput: if the file is neither, or carries no record.
+        MissingDependency: for a video file without ``av``.
     """
-    texts = _texts(Path(path))
-    if CHUNK not in texts:
+    record = _told(Path(path)).record
+    if not record:
         raise BadInput(
             f"{path} carries no record of mien: it was made elsewhere, with --no-provenance, or lost its metadata."
         )
-    return Record.parse(texts[CHUNK], str(path))
+    return Record.parse(record, str(path))
 
 
-def _texts(path: Path) -> dict[str, str]:
-    """Text chunks of a PNG file; empty for other formats."""
+class _Told(NamedTuple):
+    """What a file's metadata say.
+
+    Attributes:
+        record: the text of the record, or nothing.
+        packet: the XMP packet, or nothing.
+        film: whether there are several pictures.
+    """
+
+    record: str
+    packet: str
+    film: bool
+
+
+def _told(path: Path) -> _Told:
     from PIL import Image as Pictures
     from PIL import UnidentifiedImageError
 
+    from mien.video import VIDEOS, video_comment
+
+    if path.suffix.lower() in VIDEOS:
+        return _Told(_record_in(video_comment(path)), packet_in(path), True)
     try:
         with Pictures.open(path) as image:
             image.load()  # chunks may stand after the pixels
-            return {key: str(value) for key, value in getattr(image, "text", {}).items()}
+            texts = {key: str(value) for key, value in getattr(image, "text", {}).items()}
+            record = texts.get(CHUNK) or next(filter(None, map(_record_in, _words(image))), "")
+            return _Told(record, texts.get(XMP_CHUNK) or packet_in(path), getattr(image, "is_animated", False))
     except UnidentifiedImageError as error:
         raise BadInput(f"{path} is not a picture that can be read; give a PNG file.") from error
     except (OSError, SyntaxError, ValueError, Pictures.DecompressionBombError) as error:
         raise BadInput(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def _words(image: Image.Image) -> Iterator[str]:
+    """What formats without PNG's chunks say in words: GIF in a comment, WebP in EXIF."""
+    comment = image.info.get("comment", b"")
+    yield comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment)
+    if image.format == "WEBP":
+        # Pillow reads bytes as Latin-1
+        yield str(image.getexif().get(DESCRIPTION, "")).encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _record_in(words: str) -> str:
+    """The words if they are a record, whole or damaged, and not what other programs write there."""
+    return words if words.startswith("{") and '"mien"' in words else ""

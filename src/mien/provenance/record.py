@@ -1,7 +1,7 @@
 """The record of a picture: everything needed to make it again, and nothing of the face itself.
 
 A record holds settings, sha256 of the input pictures and of the models, and the versions of the libraries. It holds no
-embedding, no landmark, no description of a person and no file name, since a file name is often somebody's name.
+embedding, no landmark, no description of a person and no name of a file that was given, since that is often somebody's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FORMAT = 1
 
 
 class Record(BaseModel):
-    """What stands in the ``mien`` text chunk of a picture.
+    """What stands in the ``mien`` text chunk of a picture, or in the comment of a film.
 
     Attributes:
         format: version of this layout.
@@ -28,7 +28,8 @@ class Record(BaseModel):
         settings: the request, without its input files and output folder.
         index: which picture of the request this is, from 0; its seed is ``settings["seed"] + index``.
         inputs: role ("identity", "expression", "pose") -> sha256 of the file's bytes.
-        models: file inside the model folder -> sha256.
+        models: file inside the model folder -> sha256; ``FOLDER/configuration`` -> sha256 of all its settings; kind and
+            number of a file that was added, such as ``adapter:1`` -> sha256.
         environment: what the bits depend on besides: library versions, threads, device.
     """
 

@@ -12,6 +12,7 @@ _EXPORTS = {
     "Picture": "mien.studio.picture",
     "Render": "mien.studio.renderer",
     "Renderer": "mien.studio.renderer",
+    "preset_expression": "mien.studio.expressions",
     "sample_expression": "mien.studio.expressions",
     "sample_person": "mien.studio.person",
     "sample_picture": "mien.studio.picture",
@@ -24,13 +25,14 @@ __all__ = [
     "Picture",
     "Render",
     "Renderer",
+    "preset_expression",
     "sample_expression",
     "sample_person",
     "sample_picture",
 ]
 
 if TYPE_CHECKING:
-    from mien.studio.expressions import ExpressionState, sample_expression
+    from mien.studio.expressions import ExpressionState, preset_expression, sample_expression
     from mien.studio.kit import FaceKit
     from mien.studio.person import Person, sample_person
     from mien.studio.picture import Picture, sample_picture

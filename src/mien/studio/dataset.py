@@ -14,6 +14,7 @@ import numpy as np
 from mien.bars import Bar, silent
 from mien.data.schema import Sample, Template
 from mien.data.shards import Entry, ShardWriter, shard_name
+from mien.io import sha256_of
 from mien.studio.captions import caption
 from mien.studio.dataset_request import PHOTO_LIKE, DatasetRequest, claim_folder
 from mien.studio.emotions import emotion_of
@@ -208,16 +209,18 @@ def render_dataset(
         bar: makes progress bars; finished shards count at once.
 
     Raises:
-        ConfigError: if `out` holds another data set.
+        ConfigError: if `out` holds another data set, or one that other versions began.
         MienError: if the kit, MediaPipe's model or a package is missing, or a process fails.
     """
+    from mien.faces.mediapipe import find_model
     from mien.studio.dataset_workers import run_workers
     from mien.studio.kit import FaceKit
 
     path = Path(kit) if kit else None
     digest = FaceKit.load(path).sha256
     reads = can_read() if read is None else read
-    request = DatasetRequest(people, per_person, first_seed, size, reads, digest, templates, portraits)
+    reader = sha256_of(find_model()) if reads else ""
+    request = DatasetRequest(people, per_person, first_seed, size, reads, digest, templates, portraits, reader)
     folder = Path(out)
     claim_folder(folder, request)
     todo = [i for i in range(request.shards) if not (folder / shard_name(i)).exists()]

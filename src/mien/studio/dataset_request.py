@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mien.errors import BadInput
-from mien.io import claim
+from mien.data.shards import shard_name
+from mien.errors import BadInput, ConfigError
+from mien.io import claim, read_json
 from mien.provenance.fingerprint import UNKNOWN, version_of
 
 SETTINGS_FILE = "dataset.json"
@@ -29,6 +30,7 @@ class DatasetRequest:
         kit_sha256: hash of the face kit's file.
         templates: whether each picture comes with its expression on another person.
         portraits: not the pictures, but a photograph of the same look for each that does not look like one already.
+        reader_sha256: hash of MediaPipe's model; empty where it does not read.
     """
 
     people: int
@@ -39,6 +41,7 @@ class DatasetRequest:
     kit_sha256: str
     templates: bool = False
     portraits: bool = False
+    reader_sha256: str = ""
 
     def __post_init__(self) -> None:
         if self.people < 1 or self.per_person < 1:
@@ -88,8 +91,26 @@ def claim_folder(folder: Path, request: DatasetRequest) -> None:
     """Write `dataset.json`, or check that the one in the folder asks for the same pictures.
 
     Raises:
-        ConfigError: if the folder belongs to another request.
+        ConfigError: if the folder belongs to another request, or other versions would render what is missing.
     """
     wanted = asdict(request)
     file = {"format": 1, "request": wanted, "shards": request.shards, "versions": _versions()}
-    claim(folder / SETTINGS_FILE, wanted, "another data set", file, defaults={"templates": False, "portraits": False})
+    before = {"templates": False, "portraits": False, "reader_sha256": request.reader_sha256}
+    claim(folder / SETTINGS_FILE, wanted, "another data set", file, defaults=before)
+    if not all((folder / shard_name(shard)).exists() for shard in range(request.shards)):
+        _check_versions(folder, request)
+
+
+def _check_versions(folder: Path, request: DatasetRequest) -> None:
+    """Refuse to render on with other versions than a data set was begun with."""
+    begun, now = read_json(folder / SETTINGS_FILE).get("versions", {}), _versions()
+    others = [
+        f"{package} {version} (here {now[package]})"
+        for package, version in begun.items()
+        if now.get(package, version) != version and (request.read or package != "mediapipe")
+    ]
+    if others:
+        raise ConfigError(
+            f"{folder} was begun with {', '.join(others)}: install what it was begun with to finish it, or render into "
+            "another folder."
+        )

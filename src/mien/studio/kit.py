@@ -27,6 +27,21 @@ _KEYS = ("tri", "vert_of_render", "uv", "neutral", "ident", "expr", "step", "exp
 _HOW = "pass --facekit PATH or set MIEN_FACEKIT to the .npz that 'mien facekit convert DIR' writes"
 
 
+def kit_file(path: str | Path | None = None) -> Path:
+    """The kit's file: ``path``, else the one named by the variable ``MIEN_FACEKIT``.
+
+    Raises:
+        MissingAsset: if no path is known, or the file is absent.
+    """
+    chosen = path or os.environ.get("MIEN_FACEKIT")
+    if not chosen:
+        raise MissingAsset(f"The studio needs the face kit: {_HOW}.")
+    file = Path(chosen)
+    if not file.is_file():
+        raise MissingAsset(f"No face kit at {file}: {_HOW}.")
+    return file
+
+
 @dataclass(frozen=True, eq=False)
 class FaceKit:
     """A triangulated head with 100 identity and 53 expression directions; 1 unit is about 1 cm, +z faces the camera.
@@ -68,12 +83,7 @@ class FaceKit:
         Raises:
             MienError: if no path is known, the file is absent, or it is not a kit.
         """
-        chosen = path or os.environ.get("MIEN_FACEKIT")
-        if not chosen:
-            raise MissingAsset(f"The studio needs the face kit: {_HOW}.")
-        file = Path(chosen)
-        if not file.is_file():
-            raise MissingAsset(f"No face kit at {file}: {_HOW}.")
+        file = kit_file(path)
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 missing = [key for key in (*_KEYS, "vregion", "region_names") if key not in arrays]

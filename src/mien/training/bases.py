@@ -12,6 +12,7 @@ from mien.errors import BadInput
 from mien.io import read_json
 from mien.pipelines.bases import arc2face_parts
 from mien.training.diffusion import studio_scheduler
+from mien.training.presets import BASE_NEEDS
 from mien.training.sources import AssetPart, Sources
 
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
@@ -51,7 +52,7 @@ def base_sources(base: str, folders: tuple[Path, ...]) -> Sources:
 
     Args:
         base: see :func:`base_parts`.
-        folders: exports of runs.
+        folders: exports of runs, as ``RUN/export``; those before the runs of `BASE_NEEDS` go before the base's parts.
     """
     parts = base_parts(base)
     if not parts:
@@ -60,7 +61,8 @@ def base_sources(base: str, folders: tuple[Path, ...]) -> Sources:
     assets = _PUBLISHED.get(base_sizes(read_json(parts["unet"] / "config.json")), {}) | _HEADS
     if base == "arc2face":  # FaceID reads the embeddings of another ArcFace
         assets = {part: place for part, place in assets.items() if part != "adapters/faceid.safetensors"}
-    return Sources((*folders, *own), parts, assets)
+    before = next((at for at, folder in enumerate(folders) if folder.parent.name in BASE_NEEDS), 0)
+    return Sources((*folders, *own), parts, assets, before)
 
 
 def base_parts(base: str) -> dict[str, Path]:

@@ -17,7 +17,7 @@ class TrainConfig(BaseModel):
     options: dict[str, Any] = Field(
         default_factory=dict
     )  # keyword arguments of the objective, checked by its signature
-    needs: tuple[str, ...] = ()  # presets whose results this one reads
+    needs: tuple[str, ...] = ()  # presets whose results this one reads, the first that has a part
     pictures: int = Field(gt=0)
     batch: int = Field(default=40, gt=0)
     lr: float = Field(default=4e-4, gt=0)

@@ -1,7 +1,8 @@
 """The one training loop.
 
 Top to bottom: objective -> optimizer -> continue -> loop(batch, step, average, log, checkpoint) -> export.
-The same command continues a run; ``minutes`` bounds one sitting. Ctrl-C (or SIGTERM) saves before it leaves.
+The same command continues a run; ``minutes`` bounds one sitting. Ctrl-C (or SIGTERM) is heeded after the step, and
+saves before it leaves; a second one leaves at once, and what came after the last checkpoint is lost.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +24,23 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import nn
 
+from mien.evaluation.accumulators import gather
 from mien.io import read_json, write_json
 from mien.training.config import TrainConfig, learning_rate
 from mien.training.publish import entry_of
-from mien.training.state import FILE, PowerEMA, load_state, save_state
+from mien.training.state import EXPORTED, FILE, PowerEMA, load_state, save_state
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
     from mien.training.objective import Objective
 
 log = logging.getLogger(__name__)
+
+
+class Wish(IntEnum):
+    """What a process wants before a step; all do what the largest says, since a step adds up all their gradients."""
+
+    GO_ON, PAUSE, STOP = range(3)
 
 
 def fit(
@@ -50,13 +59,16 @@ def fit(
         config: the preset.
         objective: what to train; moved to the accelerator's device.
         corpus: training data.
-        folder: run folder: ``checkpoint.safetensors``, ``log.jsonl``, ``config.json``, ``export/``.
+        folder: run folder: ``checkpoint.safetensors``, ``log.jsonl``, ``config.json``, ``export/``, ``exported.json``.
         start_from: model folder whose weights a new run begins with; a run that has a checkpoint continues from that.
         minutes: wall-clock limit of this call; the run can be continued later.
         quiet: no progress bar.
 
     Returns:
         {"seen": pictures, "finished": bool, "logs": last logged values}.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, see :func:`interruptible`.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -75,6 +87,7 @@ def fit(
     plain = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True)
     ema = PowerEMA(parameters, config.ema)
     counters = load_state(folder, parameters, ema, plain, objective.kept()) or {"seen": 0, "step": 0, "seconds": 0.0}
+    (folder / EXPORTED).unlink(missing_ok=True)
     module = accelerator.prepare_model(objective)  # one process: the objective itself; several: wrapped for DDP
     optimizer = accelerator.prepare_optimizer(plain)
     start, last_save, running = time.monotonic(), time.monotonic(), {}
@@ -82,6 +95,11 @@ def fit(
 
     def seconds() -> float:
         return before + time.monotonic() - start
+
+    def wish() -> Wish:
+        if interrupt.is_set():
+            return Wish.STOP
+        return Wish.PAUSE if minutes is not None and time.monotonic() - start > minutes * 60 else Wish.GO_ON
 
     def checkpoint() -> None:
         counters["seconds"] = seconds()
@@ -99,40 +117,37 @@ def fit(
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with interruptible(), Progress(*columns, disable=quiet or not accelerator.is_main_process) as progress:
+    with interruptible() as interrupt, Progress(*columns, disable=quiet or not accelerator.is_main_process) as progress:
         task = progress.add_task(config.name, total=config.pictures, completed=counters["seen"], note="")
-        try:
-            while counters["seen"] < config.pictures:
-                if minutes is not None and time.monotonic() - start > minutes * 60:
-                    break
-                for group in optimizer.param_groups:
-                    group["lr"] = group["factor"] * learning_rate(config, counters["seen"])
-                rng = np.random.default_rng([config.seed, counters["step"], rank])
-                generator = torch.Generator(accelerator.device).manual_seed(int(rng.integers(2**62)))
-                objective.progress = counters["seen"] / config.pictures
-                batch = {k: v.to(accelerator.device) for k, v in objective.batch(corpus, rng, config.batch).items()}
-                with accelerator.autocast():
-                    loss, logs = module(batch, generator)
-                accelerator.backward(loss)
-                torch.nn.utils.clip_grad_norm_(parameters.values(), config.clip)
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-                ema.update(parameters)
-                counters["step"] += 1
-                counters["seen"] += config.batch * world
-                for key, value in {"loss": loss.detach(), **logs}.items():
-                    running[key] = value if key not in running else 0.98 * running[key] + 0.02 * value
-                if counters["step"] % config.log_every == 0:
-                    values = _rounded(running)
-                    note(seconds(), values)
-                    progress.update(task, completed=counters["seen"], note=f"loss {values['loss']:.4f}")
-                if time.monotonic() - last_save > config.checkpoint_minutes * 60:
-                    checkpoint()
-                    last_save = time.monotonic()
-        except KeyboardInterrupt:
-            checkpoint()
-            raise
-    checkpoint()
+        while (leave := max(gather(wish()))) is Wish.GO_ON and counters["seen"] < config.pictures:
+            for group in optimizer.param_groups:
+                group["lr"] = group["factor"] * learning_rate(config, counters["seen"])
+            rng = np.random.default_rng([config.seed, counters["step"], rank])
+            generator = torch.Generator(accelerator.device).manual_seed(int(rng.integers(2**62)))
+            objective.progress = counters["seen"] / config.pictures
+            batch = {k: v.to(accelerator.device) for k, v in objective.batch(corpus, rng, config.batch).items()}
+            with accelerator.autocast():
+                loss, logs = module(batch, generator)
+            accelerator.backward(loss)
+            torch.nn.utils.clip_grad_norm_(parameters.values(), config.clip)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            ema.update(parameters)
+            counters["step"] += 1
+            counters["seen"] += config.batch * world
+            for key, value in {"loss": loss.detach(), **logs}.items():
+                running[key] = value if key not in running else 0.98 * running[key] + 0.02 * value
+            if counters["step"] % config.log_every == 0:
+                values = _rounded(running)
+                note(seconds(), values)
+                progress.update(task, completed=counters["seen"], note=f"loss {values['loss']:.4f}")
+            if time.monotonic() - last_save > config.checkpoint_minutes * 60:
+                checkpoint()
+                last_save = time.monotonic()
+        checkpoint()
+        if leave is Wish.STOP:
+            accelerator.wait_for_everyone()  # a process that is gone would have the one that saves killed
+            raise KeyboardInterrupt
     values = _rounded(running)
     if accelerator.is_main_process:
         ema.swap(parameters)
@@ -141,7 +156,9 @@ def fit(
             values |= objective.validate(corpus)
             objective.export(folder / "export")
         note(counters["seconds"], {"validation": values, "device": accelerator.device.type})
+        write_json(folder / EXPORTED, {"pictures": counters["seen"]})
         ema.swap(parameters)
+    accelerator.wait_for_everyone()  # the next stage reads the export
     return {"seen": counters["seen"], "finished": counters["seen"] >= config.pictures, "logs": values}
 
 
@@ -191,21 +208,31 @@ def precision(config: TrainConfig) -> str:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM raise KeyboardInterrupt inside, also where a shell started us with SIGINT ignored."""
+def interruptible() -> Iterator[threading.Event]:
+    """SIGINT and SIGTERM set the event inside, also where a shell started us with SIGINT ignored.
 
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
+    Raises:
+        KeyboardInterrupt: at the end if one came, at once when there comes a second one.
+    """
+    came = threading.Event()
+
+    def note(number: int, frame: Any) -> None:
+        if came.is_set():
+            raise KeyboardInterrupt
+        came.set()
+        log.warning("Stopping: the run is saved after this step. A second Ctrl-C leaves at once and saves nothing.")
 
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
-        yield
+        yield came
         return
-    kept = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    kept = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield came
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+    if came.is_set():
+        raise KeyboardInterrupt
 
 
 def _rounded(values: dict[str, Any]) -> dict[str, float]:

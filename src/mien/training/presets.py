@@ -14,7 +14,11 @@ _FACEID = {"identity": "adapters/faceid.safetensors"}
 _OWN_IDENTITY = {"identity": "adapters/expression_identity.safetensors"}
 _MODULES = ("studio-pretrained-landmarks", "studio-pretrained-emotion")
 _SEEN = ("studio-autoencoder", "studio-identity")
-_BASE_NEEDS = (*_SEEN, "studio-base")
+BASE_NEEDS = (*_SEEN, "studio-base")
+"""What makes the studio's base; on another, its own parts stand in their place.
+
+Runs that a preset names before these went on from the base: what they exported takes the place of its parts.
+"""
 
 _FILES = {"identity": "faceid"}
 _FEW_STEP = {"landmarks": 0.75, "emotion": 0.6, "expression": 0.2, "identity": 0.5}
@@ -34,23 +38,23 @@ _SHIPPED = [
                 options={"branches": {"landmarks": 0.7, "emotion": 0.4}, "beside_words": 0.5, "wording": 0.3,
                          "emphasis": 2.0, "portraits": 0.85, "balance": 1.0, "likeness": (0.3, 3.0), "late": 0.2,
                          "mixture": (0.22, 0.38, 0.3, 0.1)}),
-    TrainConfig(name="studio-landmarks", objective="branch:BranchObjective", needs=_BASE_NEEDS, pictures=120_000,
+    TrainConfig(name="studio-landmarks", objective="branch:BranchObjective", needs=BASE_NEEDS, pictures=120_000,
                 lr=8e-4, options={"kind": "landmarks", "init": "adapters/landmarks.safetensors", "emphasis": 2.0,
                                   "prompts": (0.1, 0.5, 0.3, 0.1)}),
-    TrainConfig(name="studio-emotion", objective="branch:BranchObjective", needs=_BASE_NEEDS, pictures=40_000, lr=8e-4,
+    TrainConfig(name="studio-emotion", objective="branch:BranchObjective", needs=BASE_NEEDS, pictures=40_000, lr=8e-4,
                 options={"kind": "emotion", "init": "adapters/emotion.safetensors", "emphasis": 2.0,
                          "prompts": (0.0, 0.7, 0.2, 0.1), "same_pose": True}),
-    TrainConfig(name="studio-faceid", objective="branch:BranchObjective", needs=_BASE_NEEDS, pictures=60_000, lr=8e-4,
+    TrainConfig(name="studio-faceid", objective="branch:BranchObjective", needs=BASE_NEEDS, pictures=60_000, lr=8e-4,
                 options={"kind": "identity", "file": "faceid", "drop": 0.05, "prompts": (0.6, 0.0, 0.0, 0.4),
                          "portraits": 0.85}),
     TrainConfig(name="studio-expression-encoder", objective="expression:ExpressionObjective", pictures=300_000,
                 batch=64, lr=1e-3),
     TrainConfig(name="studio-image-prompt", objective="branch:BranchObjective",
-                needs=(*_BASE_NEEDS, "studio-expression-encoder"), pictures=60_000, lr=1.5e-3,
+                needs=(*BASE_NEEDS, "studio-expression-encoder"), pictures=60_000, lr=1.5e-3,
                 options={"kind": "expression", "file": "image_prompt", "drop": 0.05, "emphasis": 2.0,
                          "prompts": (0.5, 0.0, 0.0, 0.5)}),
     TrainConfig(name="studio-e-adapter", objective="branch:BranchObjective",
-                needs=(*_BASE_NEEDS, "studio-expression-encoder", "studio-faceid", "studio-image-prompt"),
+                needs=(*BASE_NEEDS, "studio-expression-encoder", "studio-faceid", "studio-image-prompt"),
                 pictures=60_000, lr=1e-3,
                 options={"kind": "expression", "init": "adapters/image_prompt.safetensors", "companions": _FACEID,
                          "drop": 0.05, "emphasis": 2.0, "prompts": (0.2, 0.4, 0.2, 0.2)}),
@@ -67,7 +71,7 @@ _SHIPPED = [
 def _joint(name: str, seed: int = 0, **options: Any) -> TrainConfig:
     return TrainConfig(
         name=f"{name}-seed{seed}" if seed else name, objective="joint:JointObjective",
-        needs=(*_MODULES, *_BASE_NEEDS), pictures=80_000, batch=64, lr=2e-4, seed=seed,
+        needs=(*_MODULES, *BASE_NEEDS), pictures=80_000, batch=64, lr=2e-4, seed=seed,
         options={"replicas": 16, "emphasis": 2.0} | options,
     )  # fmt: skip
 
@@ -81,7 +85,7 @@ _INVERSIONS = tuple(
 
 def _refined(name: str, start: str, templates: bool = False, pictures: int = 10_000, lr: float = 5e-4) -> TrainConfig:
     return TrainConfig(
-        name=name, objective="branch:BranchObjective", needs=(*_BASE_NEEDS, "studio-expression-encoder", start),
+        name=name, objective="branch:BranchObjective", needs=(*BASE_NEEDS, "studio-expression-encoder", start),
         pictures=pictures, batch=16, lr=lr,
         options={"kind": "expression", "init": "adapters/expression.safetensors", "companions": _OWN_IDENTITY,
                  "drop": 0.05, "emphasis": 2.0, "prompts": (0.3, 0.3, 0.2, 0.2), "templates": templates},
@@ -94,7 +98,7 @@ def _few_step(
     """A base of full size: its own branches, 20,000 trajectories."""
     branches = {kind: files.get(kind, f"adapters/{kind}.safetensors") for kind in odds}
     return TrainConfig(
-        name=name, objective="few_step:FewStepObjective", needs=(*_BASE_NEEDS, "studio-expression-encoder", *needs),
+        name=name, objective="few_step:FewStepObjective", needs=(*needs, *BASE_NEEDS, "studio-expression-encoder"),
         pictures=200_000, batch=16, lr=1e-4, weight_decay=0.0,
         options={"branches": branches, "odds": odds, "prompts": prompts, "rank": 32, "trajectories": 20_000},
     )  # fmt: skip
@@ -103,7 +107,7 @@ def _few_step(
 def _emojidiff(stage: str, objective: str, needs: tuple[str, ...], **settings: Any) -> TrainConfig:
     """EmojiDiff's settings (suppl. A.1): Adam, its rates and betas; budget and batch are *inferred*."""
     return TrainConfig(
-        name=f"emojidiff-{stage}", objective=objective, needs=(*_BASE_NEEDS, "studio-expression-encoder", *needs),
+        name=f"emojidiff-{stage}", objective=objective, needs=(*BASE_NEEDS, "studio-expression-encoder", *needs),
         batch=16, decay=0.0, betas=(0.5, 0.999), weight_decay=0.0, **settings,
     )  # fmt: skip
 
@@ -113,12 +117,12 @@ _EXPRESSION: dict[str, Any] = {"kind": "expression", "multi_scale": True, "drop"
 
 _COMPARISONS = [
     # Arms of one comparison: one frozen base, one budget. At 5e-4 the ControlNet learnt nothing (docs/facecrafter.md).
-    TrainConfig(name="studio-controlnet", objective="controlnet:ControlNetObjective", needs=_BASE_NEEDS,
+    TrainConfig(name="studio-controlnet", objective="controlnet:ControlNetObjective", needs=BASE_NEEDS,
                 pictures=30_000, batch=16, lr=1.5e-3, options={"emphasis": 2.0, "prompts": (0.1, 0.5, 0.3, 0.1)}),
-    TrainConfig(name="studio-pretrained-landmarks", objective="branch:BranchObjective", needs=_BASE_NEEDS,
+    TrainConfig(name="studio-pretrained-landmarks", objective="branch:BranchObjective", needs=BASE_NEEDS,
                 pictures=30_000, batch=16, lr=2e-3,
                 options={"kind": "landmarks", "emphasis": 2.0, "prompts": (0.1, 0.5, 0.3, 0.1)}),
-    TrainConfig(name="studio-pretrained-emotion", objective="branch:BranchObjective", needs=_BASE_NEEDS,
+    TrainConfig(name="studio-pretrained-emotion", objective="branch:BranchObjective", needs=BASE_NEEDS,
                 pictures=30_000, batch=16, lr=2e-3,
                 options={"kind": "emotion", "emphasis": 2.0, "prompts": (0.0, 0.7, 0.2, 0.1), "same_pose": True}),
     # EmojiDiff: from the E-Adapter of the same pictures, as much more of it, or of pairs that IDI or the studio made;
@@ -129,7 +133,7 @@ _COMPARISONS = [
     _refined("studio-e-adapter-longer", "studio-e-adapter-exact", templates=True, pictures=4_000, lr=2.5e-4),
     # Few-step mode, with the branches that ship.
     TrainConfig(name="studio-few-step", objective="few_step:FewStepObjective", pictures=18_000, batch=32, lr=2e-3,
-                weight_decay=0.0, needs=(*_BASE_NEEDS, "studio-landmarks", "studio-emotion", "studio-faceid",
+                weight_decay=0.0, needs=("studio-landmarks", "studio-emotion", *BASE_NEEDS, "studio-faceid",
                                          "studio-expression-encoder", "studio-e-adapter-exact", "studio-e-adapter"),
                 options={"branches": {name: f"adapters/{_FILES.get(name, name)}.safetensors" for name in _FEW_STEP},
                          "odds": _FEW_STEP, "trajectories": 800, "written": 2, "emphasis": 1.0,
@@ -137,36 +141,36 @@ _COMPARISONS = [
                          "portraits": 0.85}),
     # The sites of A.2, each from nothing beside the FaceID branch.
     *(TrainConfig(name=f"studio-site-{site}", objective="branch:BranchObjective", pictures=16_000, batch=16, lr=1.5e-3,
-                  needs=(*_BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
+                  needs=(*BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
                   options={"kind": "expression", "companions": _FACEID, "drop": 0.05, "emphasis": 2.0, "site": site,
                            "prompts": (0.3, 0.3, 0.2, 0.2), "templates": True})
       for site in ("parallel", "serial", "self")),
     TrainConfig(name="studio-site-controlnet", objective="controlnet:ControlNetObjective", pictures=16_000, batch=16,
-                lr=1.5e-3, needs=(*_BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
+                lr=1.5e-3, needs=(*BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
                 options={"kind": "expression", "companions": _FACEID, "drop": 0.05, "emphasis": 2.0,
                          "prompts": (0.3, 0.3, 0.2, 0.2), "templates": True}),
     # The base made to predict noise, as Stable Diffusion does: what ANI was made for.
-    TrainConfig(name="studio-epsilon", objective="finetune:FineTuneObjective", needs=_BASE_NEEDS, pictures=16_000,
+    TrainConfig(name="studio-epsilon", objective="finetune:FineTuneObjective", needs=BASE_NEEDS, pictures=16_000,
                 batch=16, lr=3e-4, options={"prediction_type": "epsilon", "prompts": (0.3, 0.3, 0.3, 0.1)}),
     *(TrainConfig(name=f"studio-alignment{suffix}", objective="alignment:AlignmentObjective", pictures=4_000, batch=16,
                   lr=2.5e-4, seed=seed, betas=(0.5, 0.999),
-                  needs=(*base, *_BASE_NEEDS, "studio-expression-encoder", "studio-e-adapter-exact", "studio-reader"),
+                  needs=(*base, *BASE_NEEDS, "studio-expression-encoder", "studio-e-adapter-exact", "studio-reader"),
                   options={"emphasis": 2.0, "templates": True, "inversion": inversion})
       for suffix, seed, inversion, base in _INVERSIONS),
     # Other bases for the adapter as it is: one fine-tuned on restyled pictures, one with a LoRA of another style.
-    TrainConfig(name="studio-restyled", objective="finetune:FineTuneObjective", needs=_BASE_NEEDS, pictures=8_000,
+    TrainConfig(name="studio-restyled", objective="finetune:FineTuneObjective", needs=BASE_NEEDS, pictures=8_000,
                 batch=16, lr=3e-4, options={"style": "cartoon", "prompts": (0.3, 0.3, 0.3, 0.1)}),
-    TrainConfig(name="studio-lora", objective="finetune:FineTuneObjective", needs=_BASE_NEEDS, pictures=8_000,
+    TrainConfig(name="studio-lora", objective="finetune:FineTuneObjective", needs=BASE_NEEDS, pictures=8_000,
                 batch=16, lr=2e-3, options={"style": "engraving", "rank": 16, "prompts": (0.3, 0.3, 0.3, 0.1)}),
     # The paper's settings (sec. 4.1), for --base arc2face and photographs; the rates are inferred.
-    TrainConfig(name="facecrafter-landmarks", objective="branch:BranchObjective", needs=_BASE_NEEDS, batch=16,
+    TrainConfig(name="facecrafter-landmarks", objective="branch:BranchObjective", needs=BASE_NEEDS, batch=16,
                 pictures=1_600_000, lr=1e-4, decay=0.0, betas=(0.9, 0.999),
                 options={"kind": "landmarks", "prompts": (0.0, 0.9, 0.0, 0.1)}),
-    TrainConfig(name="facecrafter-emotion", objective="branch:BranchObjective", needs=_BASE_NEEDS, batch=16,
+    TrainConfig(name="facecrafter-emotion", objective="branch:BranchObjective", needs=BASE_NEEDS, batch=16,
                 pictures=1_600_000, lr=1e-4, decay=0.0, betas=(0.9, 0.999),
                 options={"kind": "emotion", "prompts": (0.0, 0.9, 0.0, 0.1), "same_pose": True}),
     TrainConfig(name="facecrafter-joint", objective="joint:JointObjective", batch=16, pictures=800_000, lr=1e-5,
-                needs=("facecrafter-landmarks", "facecrafter-emotion", *_BASE_NEEDS), decay=0.0, betas=(0.9, 0.999),
+                needs=("facecrafter-landmarks", "facecrafter-emotion", *BASE_NEEDS), decay=0.0, betas=(0.9, 0.999),
                 options={"replicas": 16, "ad": 5e-4}),
     # EmojiDiff's settings, for --base sd15 or sdxl and photographs. The two branches of the first stage start from
     # IP-Adapter and IP-Adapter-FaceID, in the studio from its stand-ins.

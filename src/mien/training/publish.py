@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mien.errors import MienError
+from mien.errors import BadInput, MienError
 from mien.io import read_json, sha256_of, write_json
 from mien.training.presets import SHIPPED
 
@@ -47,16 +47,21 @@ def publish(runs: Path, folder: Path, limit: int = LIMIT) -> dict[str, Any]:
         The ledger that is written to ``training.json``: for each preset its pictures, seconds, validation and settings.
 
     Raises:
+        BadInput: if no run of ``runs`` has exported anything.
         MienError: if the result is larger than ``limit``.
     """
+    exports = {name: runs / name / "export" for name in (*SHIPPED, *_REFINED) if (runs / name / "export").is_dir()}
+    if not exports:
+        raise BadInput(
+            f"There is no finished part of a model in {runs}: make them with mien train, or name their folder with "
+            "--runs."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     ledger_path = folder / "training.json"
     ledger = read_json(ledger_path) if ledger_path.exists() else {}
-    for name in (*SHIPPED, *_REFINED):
-        export = runs / name / "export"
-        if export.is_dir():
-            _merge(export, folder)
-            ledger[name] = entry_of(runs / name)
+    for name, export in exports.items():
+        _merge(export, folder)
+        ledger[name] = entry_of(runs / name)
     index = dict(_INDEX)
     if not (folder / "expression_encoder").is_dir():
         index["expression_encoder"] = [None, None]  # type: ignore[list-item]

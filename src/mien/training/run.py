@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import time
 from pathlib import Path
@@ -10,18 +11,29 @@ from typing import Any
 from pydantic import ValidationError
 
 from mien.errors import ConfigError, first_problem
-from mien.io import cache_folder
+from mien.evaluation.accumulators import gather
+from mien.io import cache_folder, read_json
 from mien.training.config import TrainConfig
 from mien.training.presets import SHIPPED, preset
 
 ON_A_BASE = ("branch", "joint", "controlnet", "alignment", "few_step")
 """Objectives that train something beside a frozen base, whichever it is."""
+PUBLISHED = ("sd15", "sdxl", "arc2face")
+"""Bases that have a name; any other is a folder."""
 
 
 def runs_folder(base: str = "studio") -> Path:
-    """Where runs are kept unless told otherwise; those on another base have a folder of their own."""
+    """Where runs are kept unless told otherwise; those on another base have a folder of their own.
+
+    That of a base in a folder has the folder's name and eight digits made of its whole path.
+    """
     runs = cache_folder() / "runs"
-    return runs if base == "studio" else runs / "on" / Path(base).resolve().name
+    if base == "studio":
+        return runs
+    if base in PUBLISHED:
+        return runs / "on" / base
+    path = Path(base).resolve()
+    return runs / "on" / f"{path.name}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
 
 
 def resolve(name: str, overrides: dict[str, Any]) -> TrainConfig:
@@ -112,7 +124,7 @@ def train_all(
         if is_finished(runs / name, pictures):
             continue
         left = None if minutes is None else minutes - (time.monotonic() - started) / 60
-        if left is not None and left <= 0:
+        if any(gather(left is not None and left <= 0)):  # of all processes, or some would wait for the others
             break
         results[name] = train(
             name, data=data, held_out=held_out, runs=runs, minutes=left, quiet=quiet,
@@ -124,10 +136,14 @@ def train_all(
 
 
 def is_finished(folder: Path, pictures: int) -> bool:
-    """Whether a run has seen its pictures and written its export."""
-    from mien.training.state import counters_of
+    """Whether a run has seen its pictures and its export is made of them.
 
-    return (folder / "export").is_dir() and (counters_of(folder) or {}).get("seen", 0) >= pictures
+    An older run does not say what its export was made of: it is exported once more, and is finished then.
+    """
+    from mien.training.state import EXPORTED, counters_of
+
+    exported = read_json(folder / EXPORTED)["pictures"] if (folder / EXPORTED).exists() else 0
+    return min((counters_of(folder) or {}).get("seen", 0), exported) >= pictures
 
 
 def build_objective(config: TrainConfig, runs: Path, base: str = "studio") -> Any:

@@ -28,13 +28,16 @@ class Sources:
 
     Attributes:
         folders: export folders, first match wins.
-        parts: where parts of a base other than the studio's are, see `mien.training.bases`; these go first.
+        parts: where parts of a base other than the studio's are, see `mien.training.bases`.
         assets: what stands for a part that no folder has: nothing is looked for until it is asked for.
+        before: how many of the folders go before ``parts``, since they hold what was trained on from these; the
+            others go after.
     """
 
     folders: tuple[Path, ...]
     parts: Mapping[str, Path] = field(default_factory=dict)
     assets: Mapping[str, AssetPart] = field(default_factory=dict)
+    before: int = 0
 
     def path(self, part: str) -> Path:
         """Folder or file of a part.
@@ -72,13 +75,11 @@ class Sources:
 
     def find(self, part: str) -> Path | None:
         """Folder or file of a part, or None."""
-        if part in self.parts:
-            return self.parts[part]
-        for folder in self.folders:
-            if (folder / part).exists():
-                return folder / part
-        if part not in self.assets:
-            return None
+        there = [folder / part if (folder / part).exists() else None for folder in self.folders]
+        there.insert(self.before, self.parts.get(part))
+        found = next((place for place in there if place is not None), None)
+        if found is not None or part not in self.assets:
+            return found
         from mien.assets import require_asset
 
         asset, place = self.assets[part]

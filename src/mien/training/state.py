@@ -21,6 +21,8 @@ from mien.errors import MienError
 from mien.io import atomic_path
 
 FILE = "checkpoint.safetensors"
+EXPORTED = "exported.json"
+"""Of how many pictures a run's ``export/`` was made; written after it, and away while the run goes on."""
 
 
 class PowerEMA:
@@ -91,7 +93,16 @@ def load_state(
     optimizer: torch.optim.Optimizer,
     kept: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> dict[str, Any] | None:
-    """Continue a run; returns its counters, or None when there is none. ``kept``: see :func:`save_state`.
+    """Continue a run; returns its counters, or None when there is none.
+
+    Everything stays on its device and in its memory format.
+
+    Args:
+        folder: of the run.
+        parameters: in the order of the optimizer.
+        ema: their average.
+        optimizer: AdamW.
+        kept: see :func:`save_state`; a tensor that the file does not have stays as it is.
 
     Raises:
         MienError: if the file is of another model.
@@ -103,17 +114,20 @@ def load_state(
     state: dict[int, dict[str, Tensor]] = {index: {} for index in range(len(names))}
     with safe_open(path, framework="pt") as stored, torch.no_grad():
         keys = set(stored.keys())
-        wanted = {f"model/{name}" for name in names} | {f"kept/{name}" for name in kept}
-        if {key for key in keys if key.startswith(("model/", "kept/"))} != wanted:
+        held = {key for key in keys if key.startswith("kept/")}  # fewer where a run is older than what it keeps now
+        same = {key for key in keys if key.startswith("model/")} == {f"model/{name}" for name in names}
+        if not same or not held <= {f"kept/{name}" for name in kept}:
             raise MienError(f"{path} belongs to another model; move it away or give another run folder.")
-        for name, tensor in kept.items():
-            tensor.copy_(stored.get_tensor(f"kept/{name}"))
+        for key in held:
+            kept[key.removeprefix("kept/")].copy_(stored.get_tensor(key))
         for index, name in enumerate(names):
             parameters[name].copy_(stored.get_tensor(f"model/{name}"))
-            ema.average[name] = stored.get_tensor(f"ema/{name}")
+            ema.average[name].copy_(stored.get_tensor(f"ema/{name}"))
             for key in ("step", "exp_avg", "exp_avg_sq"):
                 if f"optimizer/{name}/{key}" in keys:
-                    state[index][key] = stored.get_tensor(f"optimizer/{name}/{key}")
+                    value = stored.get_tensor(f"optimizer/{name}/{key}")
+                    # the fused step goes through memory as it lies: a moment must lie there as its parameter does
+                    state[index][key] = value if key == "step" else torch.empty_like(parameters[name]).copy_(value)
     ema.steps = counters["ema_steps"]
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": {i: s for i, s in state.items() if s}, "param_groups": groups})

@@ -6,6 +6,7 @@ Every trajectory is one picture of `PortraitPipeline`, guided as the base is, un
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from mien.io import atomic_path
 from mien.training.prompts import WORDED, Kind
@@ -110,6 +111,16 @@ def draw(pipeline: Any, told: Mapping[str, Any], seeds: Sequence[int], steps: in
         callback_on_step_end=keep,
     )  # fmt: skip
     return torch.stack([noise, *(one.cpu() for one in kept)], 1)
+
+
+def weights_digest(network: nn.Module) -> str:
+    """sha256 of a network's weights, by name and value; a LoRA that it holds is not looked at."""
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        if ".lora_" not in name:
+            digest.update(name.replace(".base_layer", "").encode())
+            digest.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def kept_groups(

@@ -14,9 +14,10 @@ from mien.data.idi.build import Builder
 from mien.data.idi.filters import Read
 from mien.data.idi.makers import Job
 from mien.data.idi.open import CALIBRATION_FILE, Order, build_pairs
-from mien.errors import ConfigError
+from mien.data.idi.request import claim_pairs
+from mien.errors import ConfigError, MissingAsset
 from mien.faces.types import Reading
-from mien.io import read_json
+from mien.io import read_json, write_json
 from mien.toolbox import Tools
 from tests.data.idi_fakes import TOOLS, Recolour, builder, read
 from tests.synthetic import write_corpus
@@ -26,7 +27,9 @@ pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'mi
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("portraits"), people=4, per_person=3)
+    folder = write_corpus(tmp_path_factory.mktemp("portraits"), people=4, per_person=3)
+    (folder / "kit.npz").write_bytes(b"kit")
+    return folder
 
 
 class Loads:
@@ -51,7 +54,8 @@ class Loads:
             yield made.look(shown), made.read(row)
 
     def pairs(self, data: Path, folder: Path, calibrate: bool = True, **settings: Any) -> dict[str, Any]:
-        self.order = Order.of(data, "expression", "oracle", {"batch": 4, "seed": 3} | settings)
+        settings = {"batch": 4, "seed": 3} | settings
+        self.order = Order.of(data, "expression", "oracle", settings, facekit=data / "kit.npz")
         return build_pairs(self.order, folder, calibrate)
 
 
@@ -87,6 +91,38 @@ def test_an_interrupted_set_is_not_calibrated_again(
     assert loads.calibrated == 2
     assert loads.pairs(data, tmp_path / "parts") == whole
     assert (loads.opened, loads.calibrated) == (3, 2)
+
+
+def test_what_draws_or_filters_otherwise_makes_other_pairs(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tools, "load", lambda base, reader: TOOLS)
+    hashed: dict[str, str] = {}
+    monkeypatch.setattr(opening, "model_hashes", lambda folder, extra: dict(hashed))
+    other_kit, branch = tmp_path / "other.npz", tmp_path / "branch.json"
+    other_kit.write_bytes(b"another kit")
+    write_json(branch, {"conditions": ["identity", "expression"], "identity_mode": "branch"})
+
+    def claim(maker: str, model: str = "expression", kit: Path = data / "kit.npz") -> None:
+        request = Order.of(data, model, maker, {}, facekit=kit).request
+        claim_pairs(tmp_path / maker, request)
+
+    claim("redraw")
+    claim("redraw", kit=other_kit)  # no kit draws these
+    with pytest.raises(ConfigError, match="identity_mode prompt instead of branch"):
+        claim("redraw", model=str(branch))
+    claim("oracle")
+    with pytest.raises(ConfigError, match="kit"):
+        claim("oracle", kit=other_kit)
+    hashed["unet/model.safetensors"] = "1" * 64  # draws nothing here
+    claim("oracle")
+    for name in ("identity/model.safetensors", "reader/face/model.safetensors"):
+        hashed[name] = "1" * 64
+        with pytest.raises(ConfigError, match="models"):
+            claim("oracle")
+        del hashed[name]
+    with pytest.raises(MissingAsset, match="face kit"):
+        claim("oracle", kit=tmp_path / "absent.npz")
 
 
 def test_a_portrait_is_read_once_however_many_it_stands_beside(data: Path, tmp_path: Path) -> None:

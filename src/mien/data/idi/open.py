@@ -79,23 +79,27 @@ class Order:
             MienError: if a file is missing or does not fit, or a setting is wrong.
         """
         from mien.evaluation.spec import load_spec
+        from mien.studio.kit import kit_file
 
         portraits, spec = Portraits(data), load_spec(model)
         kind = maker if maker in ("redraw", "oracle") else "onnx"
         if kind == "onnx" and not Path(maker).is_file():
             raise BadInput(f"There is no maker {maker!r}: choose redraw, oracle, or give an ONNX file.")
         tools = Tools.load(spec.base, reader)
-        models = {name: sha256_of(file) for name, file in tools.files.items()}
+        base = model_hashes(embedded(spec.base) if spec.base == "studio" else Path(spec.base), {})
+        if kind == "oracle":
+            models = {name: digest for name, digest in base.items() if name.startswith(("identity/", "reader/"))}
+        else:
+            models = spec.hashes(base)
+        models |= {name: sha256_of(file) for name, file in tools.files.items()}
+        if kind == "onnx":
+            models["swapper"] = sha256_of(maker)
         request = checked_request(
-            **settings, data=portraits.sha256, models=models, maker=kind,
+            **settings, data=portraits.sha256, models=dict(sorted(models.items())), maker=kind,
+            kit=sha256_of(kit_file(facekit)) if kind == "oracle" else None,
             targets=min(targets or len(portraits), len(portraits)), scales=spec.scales, guidance=spec.guidance,
+            identity_mode=spec.identity_mode,
         )  # fmt: skip
-        if kind != "oracle":
-            folder = embedded(spec.base) if spec.base == "studio" else Path(spec.base)
-            models = spec.hashes(model_hashes(folder, {})) | models
-            if kind == "onnx":
-                models["swapper"] = sha256_of(maker)
-            request = request.model_copy(update={"models": dict(sorted(models.items()))})
         return cls(request, portraits, tools, model, spec, maker, facekit)
 
     def open(self) -> Builder:
@@ -115,7 +119,7 @@ class Order:
         pipeline.set_progress_bar_config(disable=True)
         options = {
             "num_inference_steps": request.steps, "scales": request.scales, "guidance": request.guidance,
-            "identity_mode": self.spec.identity_mode,
+            "identity_mode": request.identity_mode,
         }  # fmt: skip
         if request.maker == "onnx":
             swapper = OnnxSwapper(Path(self.maker))

@@ -13,7 +13,7 @@ import numpy as np
 
 from mien.data.idi.request import PairsRequest
 from mien.data.shards import Entry, encode_png
-from mien.io import atomic_path, write_json
+from mien.io import write_json, write_text
 
 _STYLE = """
 body { margin: 2rem auto; max-width: 62rem; padding: 0 1rem; background: #faf8f4; color: #211e1b; }
@@ -71,8 +71,7 @@ def write_report(
         *(_figure(entry) for entry in shown),
     ]  # fmt: skip
     page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Pairs</title><style>{_STYLE}</style>'
-    with atomic_path(folder / "report.html") as temporary:
-        temporary.write_text(page + "\n".join(lines) + "</html>\n", encoding="utf-8")
+    write_text(folder / "report.html", page + "\n".join(lines) + "</html>\n")
 
 
 def _figure(entry: Entry) -> str:

@@ -42,6 +42,8 @@ class PairsRequest(BaseModel):
         data: sha256 of the data set's shards.
         models: what draws and reads -> sha256 of its file.
         maker: how templates are made: ``redraw``, ``onnx`` or ``oracle``.
+        kit: sha256 of the face kit that the oracle renders; None for other makers.
+        identity_mode: ``prompt`` or ``branch``, see the pipeline.
         conditions: what the restruct picture takes from E: the expression, and E's landmarks if named.
         strength: share of the denoising steps that the redraw runs.
         thresholds: of the filters.
@@ -60,6 +62,8 @@ class PairsRequest(BaseModel):
     data: str
     models: dict[str, str]
     maker: Literal["redraw", "onnx", "oracle"] = "redraw"
+    kit: str | None = None
+    identity_mode: Literal["prompt", "branch"] = "prompt"
     conditions: tuple[Literal["expression", "landmarks"], ...] = ("expression",)
     strength: float = Field(default=defaults.STRENGTH, gt=0, le=1)
     thresholds: Thresholds = Thresholds()

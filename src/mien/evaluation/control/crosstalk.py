@@ -45,11 +45,14 @@ def cross_talk(settings: ControlSettings, tools: ControlTools, folder: Path, bar
     count = settings.cross_talk_people
     sized = replace(settings, people=max(count, 2), targets=max(count, 2), pairs_per_person=None)
     looks = [look_at(tools, tools.render(one)) for one in identity_subjects(sized)]
-    base = base_settings(tools, settings, looks, target_subjects(sized, 0))
+    donors = target_subjects(sized, 0)
+    base = base_settings(tools, settings, looks, donors)
     turned: dict[str, list[Steering]] = {"base": base.steerings}
     turned |= {name: [dial(tools, base, row) for row in range(len(looks))] for name, dial in dials(base).items()}
     turned[NOISE] = base.steerings
-    pairs = [Pair(row, 0) for row in range(len(looks))]
+    # the person before lends an identity, the donor expressions: its own picture stands for those that show them
+    lent = [np.asarray(tools.render(one).image) for one in donors]
+    pairs = [Pair(row, 0).showing(looks[row - 1].image, looks[row].image, lent[row]) for row in range(len(looks))]
     seen: dict[str, tuple[Readings, Floats]] = {}
     with bar(len(turned) * len(looks), "cross-talk") as told:
         for name, rows in turned.items():

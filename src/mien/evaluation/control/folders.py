@@ -13,7 +13,7 @@ from mien.bars import Bar, silent
 from mien.conditions import Emotion
 from mien.errors import BadInput
 from mien.evaluation.control.observe import Readings, observe
-from mien.evaluation.control.run import Stage, pixels_digest
+from mien.evaluation.control.run import Stage, shown_pairs
 from mien.evaluation.control.scene import lay_out
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import Look
@@ -75,14 +75,14 @@ def set_up_folders(
     """
     people, wanted = (read_folder(tools, place, bar) for place in (identities, targets))
     settings = sized(settings, people, wanted)
-    pairs = lay_out(settings)
+    pairs = shown_pairs(lay_out(settings), people, wanted)
     with bar(len(wanted), "reading") as told:
         goals = observe(tools, [look.image for look in wanted], told)
     exact = Readings({name: np.full((len(pairs), *rows.shape[1:]), np.nan) for name, rows in goals.values.items()})
     return settings, Stage(
         identities=[], targets=[], pairs=pairs, people=people, wanted=wanted, donors=wanted,
-        emotions=[_emotion(tools, look) for look in wanted], inputs=pixels_digest([*people, *wanted]), exact=exact,
-        goals=goals, weights=pair_weights(pairs, settings.draws), folder=folder,
+        emotions=[_emotion(tools, look) for look in wanted], exact=exact, goals=goals,
+        weights=pair_weights(pairs, settings.draws), folder=folder,
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def open_folder(root: Path, made_with: dict[str, Any]) -> Path:
 
     Args:
         root: where all such folders are.
-        made_with: everything the pixels depend on, as JSON.
+        made_with: everything the pixels depend on that is not in the names of files, as JSON.
     """
     digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / digest
@@ -79,7 +79,7 @@ def draw_pairs(
         settings: steps, scales, guidance, batch.
         pairs: what to draw.
         steering: the conditions of a batch.
-        folder: ``PERSON-TARGET.png``.
+        folder: ``PERSON-TARGET-SHOWN.png``, see `Pair.file`.
         told: called with the number of pictures done.
         finish: (pair, picture drawn for it) -> the picture that is kept.
 
@@ -88,7 +88,7 @@ def draw_pairs(
     """
     files = []
     for batch in batches(pairs, settings.batch):
-        paths = [folder / f"{pair.name}.png" for pair in batch]
+        paths = [folder / pair.file for pair in batch]
         if not all(path.exists() for path in paths):
             seeds = [settings.seed * SEEDS + pair.seed for pair in batch]
             images = draw_rows(

@@ -6,9 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mien.bars import Bar, silent
 from mien.evaluation.control.pictures import Pixels, kept, open_folder
-from mien.evaluation.control.scene import Subject
+from mien.evaluation.control.scene import Subject, pixels_digest
 from mien.evaluation.control.tools import ControlTools
 
 
@@ -17,24 +19,29 @@ def kept_renders(
 ) -> list[Pixels]:
     """Renders uint8 [S, S, 3], each drawn unless it is there.
 
+    The first picture of everybody is drawn each time: a renderer that draws it otherwise draws the others anew.
+
     Args:
         tools: the renderer.
         subjects: what to draw.
-        folder: where such pictures are kept, other plans and other renderers' in folders of their own.
+        folder: where such pictures are kept, under names that other plans and other renderers do not have.
         what: they are for.
         bar: makes progress bars.
     """
     from mien import __version__
 
-    # the plans in words, and the first one's pixels for the renderer's version
-    plans = hashlib.sha256(repr(list(subjects)).encode()).hexdigest()
-    first = hashlib.sha256(tools.render(subjects[0]).image.tobytes()).hexdigest()
-    made_with = {"mien": __version__, "kit": tools.kit, "what": what, "plans": plans, "inputs": first}
-    place = open_folder(folder, made_with)
-    found = []
+    place = open_folder(folder, {"mien": __version__, "kit": tools.kit, "what": what})
+    found: list[Pixels] = []
+    first: dict[int, str] = {}
     with bar(len(subjects), what) as told:
-        for row, subject in enumerate(subjects):
-            path = place / f"{row:05d}.png"
-            found.append(kept(path, lambda one=subject: tools.render(one).image))
+        for subject in subjects:
+            seed = subject.person.seed
+            if seed not in first:
+                found.append(np.asarray(tools.render(subject).image))
+                first[seed] = pixels_digest(found[-1:])
+            else:
+                digest = hashlib.sha256(f"{subject} {first[seed]}".encode()).hexdigest()[:32]
+                path = place / f"{seed}-{digest}.png"
+                found.append(kept(path, lambda one=subject: tools.render(one).image))
             told(1)
     return found

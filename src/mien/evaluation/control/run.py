@@ -45,12 +45,12 @@ class Stage:
         people, wanted: pictures of the identities and of the targets.
         donors: other pictures of the targets' people, where there are any, else the targets.
         emotions: of the targets; None where it is not known.
-        inputs: sha256 of what the models are shown.
-        pairs: what is drawn.
+        pairs: what is drawn, each with a digest of what the models are shown for it.
         exact: readings of the exact render of each pair; NaN where there is none.
         goals: readings of the targets.
         weights: of the bootstrap, see `pair_weights`.
         folder: where pictures are kept.
+        inputs: sha256 of who was chosen in which order, on which batches depend; empty where nobody was.
     """
 
     identities: list[Subject]
@@ -60,11 +60,11 @@ class Stage:
     wanted: list[Look]
     donors: list[Look]
     emotions: list[Emotion | None]
-    inputs: str
     exact: Readings
     goals: Readings
     weights: Weights
     folder: Path
+    inputs: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +102,10 @@ def set_up(
             ones, whose neighbours do not.
     """
     identities, targets = identity_subjects(settings, 0, chosen), target_subjects(settings)
-    pairs = lay_out(settings, in_blocks=chosen is not None)
     people = renders(tools, identities, bar, "identities")
     wanted = renders(tools, targets, bar, "targets")
-    # the first inputs' pixels stand for the renderer's version, and all of them for who was chosen in which order
-    inputs = pixels_digest([*(people if chosen else people[:1]), wanted[0]])
+    pairs = shown_pairs(lay_out(settings, in_blocks=chosen is not None), people, wanted)
+    inputs = hashlib.sha256(repr([one.seed for one in chosen]).encode()).hexdigest() if chosen else ""
     made_with = made_with_what(settings, tools, inputs)
     place = open_folder(folder, {name: made_with[name] for name in ("mien", "kit", "inputs")} | {"what": "exact"})
     with bar(len(pairs), "exact renders") as told:
@@ -119,7 +118,7 @@ def set_up(
     weights = pair_weights(pairs, settings.draws)
     return Stage(
         identities=identities, targets=targets, pairs=pairs, people=people, wanted=wanted, donors=donors,
-        emotions=emotions, inputs=inputs, exact=exact, goals=goals, weights=weights, folder=folder,
+        emotions=emotions, exact=exact, goals=goals, weights=weights, folder=folder, inputs=inputs,
     )  # fmt: skip
 
 
@@ -193,13 +192,19 @@ def renders(tools: ControlTools, subjects: Sequence[Subject], bar: Bar, label: s
     return found
 
 
-def pixels_digest(looks: Sequence[Look]) -> str:
-    """sha256 of some pictures."""
-    return hashlib.sha256(b"".join(look.image.tobytes() for look in looks)).hexdigest()
+def shown_pairs(pairs: Sequence[Pair], people: Sequence[Look], wanted: Sequence[Look]) -> list[Pair]:
+    """Pairs that know which pictures of the person and of the target are shown for them."""
+    return [pair.showing(people[pair.person].image, wanted[pair.target].image) for pair in pairs]
 
 
-def made_with_what(settings: ControlSettings, tools: ControlTools, inputs: str) -> dict[str, Any]:
-    """Everything that the pictures depend on."""
+def made_with_what(settings: ControlSettings, tools: ControlTools, inputs: str = "") -> dict[str, Any]:
+    """Everything that the pictures depend on, besides what each one's file name holds.
+
+    Args:
+        settings: how they are drawn.
+        tools: by what.
+        inputs: digest of whatever else they depend on.
+    """
     from mien import __version__
     from mien.provenance.fingerprint import environment
 
@@ -230,7 +235,7 @@ def _answers(
     files = []
     for pair in pairs:
         answer = oracle(identities[pair.person], targets[pair.target])
-        path = folder / f"{pair.name}.png"
+        path = folder / pair.file
         kept(path, lambda one=answer: tools.render(one).image)
         files.append(path)
         told(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,10 +26,16 @@ class Draws(Protocol):
 
 @dataclass(frozen=True)
 class Pair:
-    """One picture to draw: whose face (row of the people) with which target's expression and pose (row of those)."""
+    """One picture to draw: whose face (row of the people) with which target's expression and pose (row of those).
+
+    Attributes:
+        person, target: the rows.
+        shown: digest of the pictures that the model is shown for it; empty where it is shown none.
+    """
 
     person: int
     target: int
+    shown: str = ""
 
     @property
     def seed(self) -> int:
@@ -37,8 +44,17 @@ class Pair:
 
     @property
     def name(self) -> str:
-        """Its file name without the ending."""
+        """For people to read."""
         return f"{self.person:04d}-{self.target:03d}"
+
+    @property
+    def file(self) -> str:
+        """Name of its file where pictures are kept: another one once it is shown other pictures."""
+        return f"{self.name}-{self.shown}.png" if self.shown else f"{self.name}.png"
+
+    def showing(self, *pictures: Any) -> Pair:
+        """The same, where the model is shown these pictures, uint8 [S, S, 3] each."""
+        return replace(self, shown=pixels_digest(pictures)[:16])
 
 
 @dataclass(frozen=True)
@@ -47,6 +63,11 @@ class Subject:
 
     person: Person
     picture: Picture
+
+
+def pixels_digest(pictures: Sequence[Any]) -> str:
+    """sha256 of some pictures uint8 [S, S, 3]."""
+    return hashlib.sha256(b"".join(picture.tobytes() for picture in pictures)).hexdigest()
 
 
 def lay_out(settings: ControlSettings, in_blocks: bool = False) -> list[Pair]:

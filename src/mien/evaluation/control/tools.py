@@ -20,11 +20,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EMBEDDER = "identity/diffusion_pytorch_model.safetensors"
+_READER = "reader/"
+_NOT_DRAWING = ("judges/", _READER)
+"""Folders in a model folder of what only reads and judges pictures."""
 _ONLY_FOR = {
     "branch": ("adapters/faceid.safetensors",),
     "landmarks": ("adapters/landmarks.safetensors",),
     "emotion": ("adapters/emotion.safetensors",),
-    "expression": ("adapters/expression.safetensors", "expression_encoder/diffusion_pytorch_model.safetensors"),
+    "expression": (
+        "adapters/expression.safetensors",
+        "expression_encoder/configuration",
+        "expression_encoder/diffusion_pytorch_model.safetensors",
+    ),
     "few": ("few_step.safetensors",),
 }
 """What pictures of a condition, of an identity's way in, or of a mode depend on and others do not."""
@@ -79,10 +86,16 @@ class ControlTools:
     def models_for(
         self, conditions: Iterable[str], speed: str = "exact", identity_mode: str = "prompt"
     ) -> dict[str, str]:
-        """Those of `models` that pictures under these conditions depend on; the base's own settings are no weights."""
-        used = {*conditions, speed, identity_mode}
+        """Those of `models` that pictures under these conditions depend on; the base's own settings are no weights.
+
+        Also the studio's reader where it says what is shown: a prompt's words, the emotions of a user's own pictures.
+        """
+        asked = set(conditions)
+        used = asked | {speed, identity_mode}
         idle = {file for name, files in _ONLY_FOR.items() if name not in used for file in files}
-        return {name: digest for name, digest in self.models.items() if name not in idle | {"model_index.json"}}
+        read = "prompt" in asked or (self.renderer is None and "emotion" in asked)
+        told = {**self.models, **(_studio_reader(self.judges) if read else {})}
+        return {name: digest for name, digest in told.items() if name not in idle | {"model_index.json"}}
 
     def render(self, subject: Subject) -> Any:
         """A planned picture, drawn.
@@ -109,7 +122,6 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
     """
     from mien.assets import embedded
     from mien.generate import branch_kinds, load_pipeline, picture_size
-    from mien.io import sha256_of
     from mien.provenance.fingerprint import model_hashes
     from mien.studio.kit import FaceKit
     from mien.studio.renderer import Renderer
@@ -120,12 +132,8 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
     folder = embedded(model) if model == "studio" else Path(model)
     readers = _readers(folder)
     hashes = model_hashes(folder, {})
-    judging = {name: digest for name, digest in hashes.items() if name.startswith(("judges/", "reader/"))}
-    used = {name: digest for name, digest in hashes.items() if name not in judging}
-    first = next(iter(readers.values()))
-    used |= {name: sha256_of(file) for name, file in getattr(first, "files", {}).items()} or {
-        name: digest for name, digest in judging.items() if name.startswith("reader/")
-    }
+    judging = {name: digest for name, digest in hashes.items() if name.startswith(_NOT_DRAWING)}
+    used = {name: digest for name, digest in hashes.items() if name not in judging} | _steering(readers, judging)
     size = picture_size(pipeline)
     return ControlTools(
         pipeline=pipeline,
@@ -159,10 +167,24 @@ def with_model(tools: ControlTools, pipeline: Any, spec: ModelSpec) -> ControlTo
     used = dict(tools.models)
     if spec.base != "studio":
         own = model_hashes(Path(spec.base), {})
-        used = {name: digest for name, digest in own.items() if not name.startswith(("judges/", "reader/"))}
+        used = {name: digest for name, digest in own.items() if not name.startswith(_NOT_DRAWING)}
+        used |= _steering(tools.readers, tools.judges)
         if used.get(EMBEDDER, tools.models.get(EMBEDDER)) != tools.models.get(EMBEDDER):
             raise BadInput(f"{spec.base} has an identity embedder of its own, which is not supported here yet.")
     return replace(tools, pipeline=pipeline, kinds=branch_kinds(pipeline), models=spec.hashes(used))
+
+
+def _steering(readers: Mapping[str, FaceReader], judging: Mapping[str, str]) -> dict[str, str]:
+    """Names and sha256 of the first reader's files, whose landmarks steer whatever base."""
+    from mien.io import sha256_of
+
+    files = getattr(next(iter(readers.values())), "files", {})
+    return {name: sha256_of(file) for name, file in files.items()} or _studio_reader(judging)
+
+
+def _studio_reader(judging: Mapping[str, str]) -> dict[str, str]:
+    """Those of the files that read or judge which are the studio's reader."""
+    return {name: digest for name, digest in judging.items() if name.startswith(_READER)}
 
 
 def attribute_judge(folder: Path) -> Any | None:

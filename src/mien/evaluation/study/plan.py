@@ -1,13 +1,13 @@
 """What is asked: questions, sets of pictures, and which of them a participant sees.
 
-A study is a folder: ``study.json``, ``pictures/`` (copies, so that the folder can be moved) and ``votes.jsonl``.
+A study is a folder: ``study.json``, ``pictures/`` and ``votes.jsonl``. Its pictures are copies, so that the folder can
+be moved, and bare PNG files: a record would tell participants which method made them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import random
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -97,7 +97,7 @@ def load_study(folder: Path) -> Study:
 def add_question(
     folder: Path, text: str, options: Mapping[str, Path], shown: Path | None = None, limit: int = SETS
 ) -> int:
-    """Add a question to a study (made where there is none), with the pictures copied into it.
+    """Add a question to a study (made where there is none), with copies of the pictures.
 
     Args:
         folder: the study.
@@ -167,13 +167,14 @@ def _sets(folder: Path) -> dict[str, list[Path]]:
 
 def _copy(files: list[Path], folder: Path, stem: str) -> list[str]:
     from mien.faces.pictures import open_picture
+    from mien.provenance.png import write_picture
 
     copies = []
     for number, file in enumerate(files):
-        open_picture(file)  # a damaged picture is found now, not by a participant
-        target = folder / f"{stem}-{number}{file.suffix.lower()}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target)
+        picture = open_picture(file)  # a damaged picture is found now, not by a participant
+        picture.info.clear()  # a colour profile may name the program that made the picture
+        target = folder / f"{stem}-{number}.png"
+        write_picture(target, picture, None)
         copies.append(str(target.relative_to(folder)))
     return copies
 

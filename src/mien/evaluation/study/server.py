@@ -10,12 +10,14 @@ import json
 import mimetypes
 import re
 import secrets
-from http.cookies import SimpleCookie
+import socket
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from mien.errors import MienError
 from mien.evaluation.study.plan import Study, Task, load_study, tasks_of
 from mien.evaluation.study.votes import Vote, Votes
 
@@ -29,11 +31,11 @@ class StudyServer(ThreadingHTTPServer):
 
     Args:
         folder: the study.
-        host: address to listen on; only this machine by default.
+        host: address to listen on, IPv4 or IPv6; only this machine by default.
         port: 0 takes a free one; ``server_port`` says which.
 
     Raises:
-        MienError: if the folder holds no study.
+        MienError: if the folder holds no study, or the address cannot be had.
     """
 
     daemon_threads = True
@@ -44,7 +46,23 @@ class StudyServer(ThreadingHTTPServer):
         self.study: Study = load_study(folder)
         self.votes = Votes(folder)
         self.page = resources.files("mien.evaluation.study").joinpath("page.html").read_bytes()
-        super().__init__((host, port), StudyHandler)
+        self.host, self.address_family = host, socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            super().__init__((host, port), StudyHandler)
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise MienError(f"Cannot listen on {host}:{port} ({why}): choose another with --port or --host.") from error
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that leaves in the middle of an answer is no error."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+    @property
+    def address(self) -> str:
+        """Of the first page."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.server_port}/"
 
 
 class StudyHandler(BaseHTTPRequestHandler):
@@ -55,16 +73,16 @@ class StudyHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a GET request."""
-        token = self._token()
-        if self.path == "/":
+        token, path = self._token(), self.path.partition("?")[0]  # those who recruit participants append parameters
+        if path == "/":
             return self._send(
                 self.server.page, "text/html; charset=utf-8", new=None if token else secrets.token_hex(16)
             )
         if token is None:
             return self._fail(403, "Open the first page of this address, with cookies allowed.")
-        if self.path == "/next":
+        if path == "/next":
             return self._json(self._next(token))
-        found = re.fullmatch(r"/picture/(\d+)/(shown|\d+)/(\d+)", self.path)
+        found = re.fullmatch(r"/picture/(\d{1,6})/(shown|\d{1,6})/(\d{1,6})", path)
         file = self._picture(token, *found.groups()) if found else None
         if file is None:
             return self._fail(404, "There is no such page.")
@@ -72,22 +90,28 @@ class StudyHandler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer a POST request."""
-        token, length = self._token(), int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(min(length, LARGEST_BODY))
-        if self.path != "/vote" or token is None or length > LARGEST_BODY:
-            return self._fail(400, "This is no vote.")
+        token = self._token()
         try:
-            told = json.loads(body)
+            told = json.loads(self._body())
+            if self.path != "/vote" or token is None:
+                raise ValueError
             number, position = int(told["task"]), int(told["choice"])
             task = tasks_of(self.server.study, token)[number]
             choice = task.order[position]
             if min(number, position) < 0:
                 raise IndexError
-        except (ValueError, KeyError, IndexError, TypeError):
+        except (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError):
             return self._fail(400, "This is no vote.")
         if not self.server.votes.add(Vote(token, task.question, task.set, choice)):
             return self._fail(409, "This was decided before.")
         self._json(self._next(token))
+
+    def _body(self) -> bytes:
+        """The body of the request; ValueError if its length is no number or out of range."""
+        length = int(self.headers.get("Content-Length") or 0)
+        if not 0 <= length <= LARGEST_BODY:
+            raise ValueError
+        return self.rfile.read(length)
 
     def _next(self, token: str) -> dict[str, Any]:
         """The first task that is undecided, without a word of who made what."""
@@ -120,8 +144,9 @@ class StudyHandler(BaseHTTPRequestHandler):
         return chosen.options[task.order[int(place)]] if int(place) < len(task.order) else []
 
     def _token(self) -> str | None:
-        morsel = SimpleCookie(self.headers.get("Cookie") or "").get(COOKIE)
-        return morsel.value if morsel is not None and re.fullmatch(r"[0-9a-f]{32}", morsel.value) else None
+        # not with http.cookies, which raises or stops at what other programs on this host have set
+        found = re.search(rf"(?:^|;) *{COOKIE}=([0-9a-f]{{32}}) *(?:;|$)", self.headers.get("Cookie") or "")
+        return None if found is None else found[1]
 
     def _json(self, value: dict[str, Any]) -> None:
         self._send(json.dumps(value).encode(), "application/json")
@@ -133,6 +158,8 @@ class StudyHandler(BaseHTTPRequestHandler):
         self.send_response(code)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
+        if code == 400:
+            self.send_header("Connection", "close")  # what was refused may not have been read to its end
         # a picture's address belongs to one participant, and changes with them
         self.send_header("Cache-Control", "private, max-age=3600" if cache else "no-store")
         if new is not None:

@@ -15,6 +15,7 @@ from mien.adapters import Branch, Injection
 from mien.adapters.published import read_adapter
 from mien.diffusion.few_step import at, ddim_step, few_step_scheduler, landing_target, levels
 from mien.diffusion.prediction import Prediction, prediction_type
+from mien.errors import ConfigError
 from mien.io import claim, read_json
 from mien.pipelines.few_step import FILE, FewStep, save_few_step, truncated, widened
 from mien.pipelines.request import DEFAULT_GUIDANCE
@@ -25,7 +26,16 @@ from mien.training.objective import Logs
 from mien.training.objectives.frozen import FrozenBaseObjective
 from mien.training.prompts import Kind
 from mien.training.sources import Sources
-from mien.training.trajectories import GROUP, Trajectories, asked, draw, draw_setting, joined, kept_groups
+from mien.training.trajectories import (
+    GROUP,
+    Trajectories,
+    asked,
+    draw,
+    draw_setting,
+    joined,
+    kept_groups,
+    weights_digest,
+)
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
@@ -59,6 +69,10 @@ class FewStepObjective(FrozenBaseObjective):
         own: share of the rows that start where the student's own step led.
         guidance: weights that are baked in, over those of the base (``model_index.json``) and the defaults.
         **settings: see :class:`FrozenBaseObjective`.
+
+    Raises:
+        ConfigError: if ``teacher`` is no multiple of ``steps``; when prepared, if the run's folder holds trajectories
+            of other pictures, weights or settings.
     """
 
     def __init__(
@@ -76,6 +90,11 @@ class FewStepObjective(FrozenBaseObjective):
         guidance: Mapping[str, float] | None = None,
         **settings: Any,
     ) -> None:
+        if teacher < steps or teacher % steps:
+            raise ConfigError(
+                f"teacher={teacher} is no multiple of steps={steps}, so that the student would never come to the "
+                f"teacher's end: set teacher={2 * steps}, or other steps."
+            )
         super().__init__(sources, "", **settings)
         from peft import LoraConfig
 
@@ -101,6 +120,9 @@ class FewStepObjective(FrozenBaseObjective):
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """As the base class; the teacher draws the trajectories, where they are not in the run's folder."""
         super().prepare(corpus, folder)
+        networks = {"unet": self.unet, "text_encoder": self.text_encoder, "text_encoder_2": self.text_encoder_2}
+        networks |= dict(self.branches.items())
+        self.weights = {name: weights_digest(one) for name, one in networks.items() if one is not None}
         self.paths = self._trajectories(self.examples, folder / "trajectories", -(-self.count // GROUP), 0)
         branches: dict[str, Branch] = dict(self.branches.items())  # type: ignore[arg-type]
         self.injection = Injection(self.unet, branches, attention=self.attention).inject()
@@ -123,9 +145,9 @@ class FewStepObjective(FrozenBaseObjective):
                 {name: torch.full((GROUP,), name in there) for name in self.branches},
             )  # fmt: skip
 
-        asked_for = {"teacher": self.teacher, "guidance": self.few.guidance, "odds": self.chance}
-        prompts = [float(share) for share in self.odds]
-        claim(folder / "asked.json", asked_for | {"prompts": prompts, "seed": seed}, "other trajectories")
+        asked_for = {"teacher": self.teacher, "guidance": self.few.guidance, "odds": self.chance, "seed": seed}
+        asked_for |= {"prompts": [float(share) for share in self.odds], "data": examples.corpus.digest} | self.weights
+        claim(folder / "asked.json", asked_for, "trajectories of other pictures, weights or settings")
         pipeline = self._pipeline()
         device = self.unet.device.type
         fast = device == "cuda" or torch.cpu._is_avx512_bf16_supported()

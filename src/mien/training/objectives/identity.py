@@ -47,8 +47,8 @@ def arcface_logits(cosines: Tensor, target: Tensor, margin: float, scale: float)
 class IdentityObjective(Objective):
     """Cross-entropy over people with a margin that grows as the network learns to tell them apart.
 
-    The margin follows the smoothed accuracy of the batches instead of a step count (*inferred*): a continued run needs
-    no more than the weights to be where it was.
+    The margin follows the smoothed accuracy of the batches instead of a step count (*inferred*), which the checkpoint
+    keeps.
 
     Args:
         margin: radians at an accuracy of 0.8 and above.
@@ -63,7 +63,8 @@ class IdentityObjective(Objective):
         super().__init__()
         self.net = self.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.margin, self.scale, self.augment, self.held_out_people = margin, scale, augment, people
-        self.accuracy = 0.0
+        self.accuracy: Tensor
+        self.register_buffer("accuracy", torch.zeros(()))
         self.centres: nn.Parameter | None = None
         self._landmarks: np.ndarray | None = None
 
@@ -123,8 +124,8 @@ class IdentityObjective(Objective):
         embeddings = self.net(self.crops(batch, generator))
         cosines = (embeddings @ F.normalize(self.centres, dim=1).T).float()
         hits = (cosines.detach().argmax(1) == batch["person"]).float().mean()
-        self.accuracy = 0.98 * self.accuracy + 0.02 * float(hits)
-        margin = self.margin * min(1.0, self.accuracy / 0.8)
+        self.accuracy.lerp_(hits, 0.02)
+        margin = self.margin * min(1.0, float(self.accuracy) / 0.8)
         logits = arcface_logits(cosines, batch["person"], margin, self.scale)
         return F.cross_entropy(logits, batch["person"]), {"accuracy": hits, "margin": margin}  # type: ignore[dict-item]
 
@@ -147,6 +148,10 @@ class IdentityObjective(Objective):
             landmarks = torch.from_numpy(points[part]).to(self.net.device)
             parts.append(self.net(warp(images, self.matrix(landmarks, size), size)).cpu())
         return torch.cat(parts)
+
+    def kept(self) -> dict[str, Tensor]:
+        """See the base class."""
+        return {"accuracy": self.accuracy}
 
     def parts(self) -> dict[str, nn.Module]:
         """See the base class."""

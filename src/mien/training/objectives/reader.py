@@ -108,9 +108,10 @@ class ReaderObjective(Objective):
         layers = torch.cat([images, torch.ones_like(images[:, :1])], 1)
         layers = warp(layers, matrix, size, padding="zeros")
         crops = layers[:, :3] + (1 - layers[:, 3:]) * random_texture(dice, size)
-        small = matrix.clone()
-        small[..., 2] *= 64 / size
-        masks = warp(batch["masks"][:, None].float() / 255, small, 64, padding="zeros")[:, 0]
+        masks, side = batch["masks"][:, None].float() / 255, batch["masks"].shape[-1]
+        small = matrix * (side / size)  # to the crop's mask, from the picture
+        small[..., :2] *= images.shape[-1] / side  # from the picture's mask, which is smaller
+        masks = warp(masks, small, side, padding="zeros")[:, 0]
         labels = {k: v for k, v in batch.items() if k not in ("images", "masks")}
         labels["landmarks"] = transform_points(matrix, batch["landmarks"].float())
         labels["pose"] = turn_pose(batch["pose"], degrees)

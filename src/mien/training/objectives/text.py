@@ -50,8 +50,9 @@ class TextObjective(Objective):
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Tokenizer, cached latents and embeddings, tokenised prompts."""
         self.tokenizer = load_or_train_tokenizer(folder / "tokenizer", corpus.captions)
-        self.text_encoder = build_text_encoder(self.tokenizer)
-        self.projection = nn.Linear(self.text_encoder.config.hidden_size, self.width, bias=False)
+        device = self.log_scale.device
+        self.text_encoder = build_text_encoder(self.tokenizer).to(device)
+        self.projection = nn.Linear(self.text_encoder.config.hidden_size, self.width, bias=False).to(device)
         self.examples = self._examples(corpus)
 
     def _examples(self, corpus: Corpus) -> Examples:
@@ -73,9 +74,7 @@ class TextObjective(Objective):
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
         logits = self.similarities(batch) * self.log_scale.clamp(max=4.6).exp()
-        target = torch.arange(len(logits), device=logits.device)
-        top1 = (logits.detach().argmax(1) == target).float().mean()
-        return symmetric_cross_entropy(logits), {"top1": top1}  # type: ignore[dict-item]
+        return symmetric_cross_entropy(logits), {"top1": _first(logits.detach())}  # type: ignore[dict-item]
 
     def validate(self, corpus: Corpus) -> Logs:
         """How often the right one of 200 held-out pictures comes first, by kind of prompt."""
@@ -87,8 +86,9 @@ class TextObjective(Objective):
         first = np.unique(held_out.person_index, return_index=True)[1][:200]  # one picture a person
         other = held_out.same_person(first, rng)
         for kind in (Kind.CAPTION, Kind.IDENTITY, Kind.BOTH):
-            cosines = self.similarities(examples.batch(first, other, np.full(len(first), kind)))
-            logs[f"top1_{kind.name.lower()}"] = float((cosines.argmax(1) == torch.arange(len(first))).float().mean())
+            batch = examples.batch(first, other, np.full(len(first), kind))
+            cosines = self.similarities({name: value.to(self.log_scale.device) for name, value in batch.items()})
+            logs[f"top1_{kind.name.lower()}"] = float(_first(cosines))
         return logs
 
     def parts(self) -> dict[str, nn.Module]:
@@ -99,3 +99,9 @@ class TextObjective(Objective):
         """``text_encoder/`` and ``tokenizer/``."""
         super().export(folder)
         self.tokenizer.save_pretrained(folder / "tokenizer")
+
+
+def _first(similarities: Tensor) -> Tensor:
+    """The share of prompts whose own picture is the most similar one, from [B, B]."""
+    own = torch.arange(len(similarities), device=similarities.device)
+    return (similarities.argmax(1) == own).float().mean()

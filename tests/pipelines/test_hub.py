@@ -1,0 +1,73 @@
+"""Models of ours on the hub: all of it is fetched that we read, and nothing that could hold code."""
+
+from __future__ import annotations
+
+import fnmatch
+import shutil
+from pathlib import Path
+from typing import Any
+
+import diffusers.configuration_utils
+import diffusers.pipelines.pipeline_utils
+import pytest
+import torch
+
+from mien import pipelines
+from mien.io import read_json
+from mien.pipelines import PortraitPipeline, PortraitXLPipeline, hub
+from mien.pipelines.bases import open_base
+from tests.tiny import tiny_pipeline, tiny_xl_pipeline
+
+KINDS = ("emotion", "landmarks")
+
+
+@pytest.fixture(params=[tiny_pipeline, tiny_xl_pipeline])
+def asked(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """A hub with one model of ours, owner/portraits; how it was asked."""
+    repository, snapshot = tmp_path / "repository", tmp_path / "snapshot"
+    request.param(KINDS).save_pretrained(repository)
+    for name in ("unet/weights.bin", "unet/code.py", "old.ckpt", "weights.pt"):
+        (repository / name).touch()
+    told: list[dict[str, Any]] = []
+
+    def config(name: str, filename: str, **options: Any) -> str:
+        told.append(options)
+        return str(repository / filename)
+
+    def fetch(name: str, allow_patterns: list[str], **options: Any) -> str:
+        told.append(options)
+        for path in repository.rglob("*"):
+            place = str(path.relative_to(repository))
+            if path.is_file() and any(fnmatch.fnmatch(place, pattern) for pattern in allow_patterns):
+                (snapshot / place).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, snapshot / place)
+        return str(snapshot)
+
+    monkeypatch.setattr(diffusers.configuration_utils, "hf_hub_download", config)
+    monkeypatch.setattr(diffusers.pipelines.pipeline_utils, "hf_hub_download", config)
+    monkeypatch.setattr(hub, "snapshot_download", fetch)
+    return told
+
+
+def test_a_model_of_ours_comes_with_its_adapters(asked: list[dict[str, Any]], tmp_path: Path) -> None:
+    opened = open_base("owner/portraits")
+    kind = type(opened)
+    assert kind in (PortraitPipeline, PortraitXLPipeline)
+    for found in (opened, kind.from_pretrained("owner/portraits")):
+        assert sorted(found.adapters) == sorted(KINDS) and found.folder == tmp_path / "snapshot"
+    fetched = {path.suffix for path in (tmp_path / "snapshot").rglob("*") if path.is_file()}
+    assert fetched <= {".json", ".txt", ".safetensors"}
+    assert not kind.from_pretrained("owner/portraits", adapters={}).adapters
+
+
+def test_diffusers_options_reach_the_hub(asked: list[dict[str, Any]], tmp_path: Path) -> None:
+    options: dict[str, Any] = {"revision": "v2", "cache_dir": tmp_path / "c", "local_files_only": True, "token": "t"}
+    kind = getattr(pipelines, read_json(tmp_path / "repository" / "model_index.json")["_class_name"])
+    kind.from_pretrained("owner/portraits", **options, torch_dtype=torch.float16)
+    assert len(asked) == 2 and all(options.items() <= told.items() for told in asked)
+
+
+def test_other_models_are_left_to_diffusers(asked: list[dict[str, Any]], tmp_path: Path) -> None:
+    (tmp_path / "repository" / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
+    assert hub.fetch_ours("owner/portraits") is None
+    assert len(asked) == 1, "the index alone was asked for"
