@@ -94,3 +94,22 @@ def test_a_face_at_rest_does_not_gainsay_the_words(photo: Path) -> None:
 def test_words_alone_decide_for_themselves() -> None:
     assert landmarks(prompt="portrait of a smiling woman") is None
     assert landmarks(prompt="portrait of a woman", yaw=20.0) is not None
+
+
+@pytest.mark.parametrize(("weights", "chief"), [((0.05, 0.95), 1), ((0.6, 0.4), 0), ((), 0)])
+def test_the_heaviest_of_several_people_is_described_and_looked_at(
+    weights: tuple[float, ...], chief: int, photo: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.png"
+    Image.new("RGB", (SIZE, SIZE), (90, 60, 40)).save(other)
+
+    def embed(seen: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        return fake_tools().embed(seen)[0], {"colour": seen.image.getpixel((0, 0))}
+
+    tools = replace(fake_tools(), embed=embed, describe=lambda attributes: str(attributes["colour"]))
+    request = GenerateRequest.checked(identity=photo, identities=(other,), weights=weights, output=Path("out"))
+    pictures: Any = {role: Image.open(path) for role, path in request.inputs.items()}
+    found = steer(request, pictures, tools, SIZE, frozenset({"face"}))
+    colour = ((200, 150, 120), (90, 60, 40))[chief]
+    assert found.prompt == str(colour)
+    assert (found.face[0, :, 0, 0] + 1).tolist() == pytest.approx([2 * value / 255 for value in colour], abs=0.01)

@@ -34,7 +34,8 @@ class Steering:
         landmarks: [478, 3] pixels of the picture to be drawn.
         landmark_picture: uint8 [S, S, 3].
         expression: float [1, 3, H, W] in [-1, 1].
-        face: the person's face for an identity branch that looks at it, float [1, 3, H, W] in [-1, 1].
+        face: the person's face for an identity branch that looks at it, float [1, 3, H, W] in [-1, 1]; of several
+            people that of the one with the largest weight.
         emotion: what was asked for.
         seen: the input pictures with their faces, by role.
     """
@@ -118,13 +119,15 @@ def steer(
     seen: dict[Role, Seen] = {
         role: Seen(image, tools.read(image, str(request.inputs[role])).face()) for role, image in pictures.items()
     }
-    identity, prompt = None, request.prompt
+    identity, face, prompt = None, None, request.prompt
     if "identity" in seen:
         from mien.faces.sphere import sphere_mean
 
-        embedded = [tools.embed(seen[role]) for role in request.people]
-        identity = sphere_mean([embedding for embedding, _ in embedded], request.weights)
-        prompt = prompt if prompt is not None else tools.describe(embedded[0][1])
+        embedded = {role: tools.embed(seen[role]) for role in request.people}
+        identity = sphere_mean([embedding for embedding, _ in embedded.values()], request.weights)
+        chief = heaviest(request)
+        prompt = prompt if prompt is not None else tools.describe(embedded[chief][1])
+        face = face_crop(seen[chief]) if "face" in kinds else None
     by_crop = "expression" in kinds and "landmarks" not in kinds and not request.builds_landmarks
     landmarks = None if by_crop else wanted_landmarks(request, seen, size, by_default="landmarks" in kinds)
     landmark_picture = None
@@ -138,10 +141,16 @@ def steer(
         landmarks=landmarks,
         landmark_picture=landmark_picture,
         expression=tools.crop(seen["expression"]) if "expression" in seen and "expression" in kinds else None,
-        face=face_crop(seen["identity"]) if "identity" in seen and "face" in kinds else None,
+        face=face,
         emotion=Emotion.parse(request.emotion) if request.emotion else None,
         seen=seen,
     )
+
+
+def heaviest(request: GenerateRequest) -> Role:
+    """Who has the largest weight among the people, the first of equals: a mixture is described as this one."""
+    weights = dict(zip(request.people, request.weights, strict=True)) if request.weights else {}
+    return max(request.people, key=lambda role: weights.get(role, 1.0))
 
 
 def people_shape(request: GenerateRequest, seen: dict[Role, Seen], size: int) -> NDArray[np.float64] | None:

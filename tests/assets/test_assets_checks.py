@@ -119,6 +119,29 @@ def test_only_what_is_missing_of_a_folder_is_fetched(place: Place, register: Reg
     assert [path for path, *_ in place.requests] == ["/deep/two.bin"]
 
 
+def test_what_came_before_an_interruption_is_held_against_later(place: Place, register: Register) -> None:
+    place.files["a.bin"], place.files["b.bin"] = Served(BODY), Served(BODY[::-1], statuses=[404])
+    register(a={"files": [{"name": name, "urls": [f"{place.url}/{name}"]} for name in ("a.bin", "b.bin")]})
+    with pytest.raises(DownloadFailed):
+        get("a")
+    assert list(json.loads(lock_file("a").read_text())) == ["a.bin"]
+    got = get("a")
+    assert got.trusted == ("b.bin",)
+    assert list(json.loads(lock_file("a").read_text())) == ["a.bin", "b.bin"]
+    (got.path / "a.bin").write_bytes(b"something")
+    assert states("a") == ["changed", "ok"]
+
+
+def test_a_file_found_without_a_hash_is_trusted_at_first_sight(unknown: Served, place: Place) -> None:
+    path = get("a").path
+    lock_file("a").unlink()
+    got = get("a")
+    assert (got.fetched, got.trusted) == (False, ("a.bin",))
+    path.write_bytes(b"something")
+    assert states("a") == ["changed"]
+    assert len(place.requests) == 1
+
+
 def test_a_damaged_lock_file_is_one_sentence(unknown: Served) -> None:
     get("a")
     lock_file("a").write_text("{")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mien.assets.get import get
 from tests.assets.conftest import Register, mien, one_sentence
 from tests.assets.places import QuietServer, sha256, some_bytes
 
@@ -23,13 +24,17 @@ TREE = {"config.json": b"{}", "unet/model.safetensors": WEIGHTS, "unet/model.bin
 
 @dataclass
 class FakeHub:
-    """What it has, what it says of it, and which files were asked for; ``cut`` bytes are sent of the next answer."""
+    """What it has, what it says of it, and which files were asked for.
+
+    ``cut`` bytes are sent of the next answer; the files in ``lost`` are listed, but not given.
+    """
 
     url: str = ""
     tree: dict[str, bytes] = field(default_factory=lambda: dict(TREE))
     announced: dict[str, str] = field(default_factory=dict)
     status: int = 200
     cut: int | None = None
+    lost: set[str] = field(default_factory=set)
     asked: list[tuple[str, str | None]] = field(default_factory=list)
 
     def listing(self) -> dict[str, Any]:
@@ -62,7 +67,7 @@ def hub() -> Iterator[FakeHub]:
                 self.send_error(fake.status)
             elif path.startswith("/api/models/me/model"):
                 self.send(json.dumps(fake.listing()).encode(), "application/json", None)
-            elif (name := path.removeprefix(f"/me/model/resolve/{COMMIT}/")) not in fake.tree:
+            elif (name := path.removeprefix(f"/me/model/resolve/{COMMIT}/")) not in fake.tree or name in fake.lost:
                 self.send_error(404)
             else:
                 if with_body:
@@ -119,6 +124,7 @@ def test_a_folder_holds_the_named_files_and_no_pickle(
     assert (folder / "unet" / "model.safetensors").read_bytes() == WEIGHTS
     assert (folder / "config.json").read_bytes() == b"{}"
     assert sorted(name for name, _ in hub.asked) == ["config.json", "unet/model.safetensors"]
+    assert sorted(entry.name for entry in folder.iterdir()) == ["config.json", "unet"]
     assert not list(tmp_path.rglob("*.bin"))
     (folder / "config.json").write_bytes(b"{ }")
     changed = mien(file, "assets", "verify", "a", **variables)
@@ -146,6 +152,58 @@ def test_what_the_hub_announces_is_checked(hub: FakeHub, file: Path, variables: 
     result = mien(file, "assets", "get", "a", **variables)
     assert "sent another unet/model.safetensors" in one_sentence(result)
     assert not (tmp_path / "cache" / "assets" / "a" / "unet" / "model.safetensors").exists()
+
+
+def test_what_came_before_an_interruption_is_held_against_later(
+    hub: FakeHub, file: Path, variables: dict[str, str], tmp_path: Path
+) -> None:
+    hub.lost = {"unet/model.safetensors"}
+    assert "Cannot get a" in one_sentence(mien(file, "assets", "get", "a", **variables))
+    hub.lost = set()
+    assert mien(file, "assets", "get", "a", **variables).returncode == 0
+    folder = tmp_path / "cache" / "assets" / "a"
+    assert set(json.loads((folder.parent / "a.lock.json").read_text())) == {"config.json", "unet/model.safetensors"}
+    (folder / "config.json").write_bytes(b"{ }")
+    assert "changed" in mien(file, "assets", "verify", "a", **variables).stdout
+    assert [name for name, _ in hub.asked] == ["config.json", "unet/model.safetensors"]
+
+
+def test_a_file_is_checked_before_the_next_is_fetched(
+    hub: FakeHub, register: Register, variables: dict[str, str]
+) -> None:
+    files = [{"name": "unet/model.safetensors"}, {"name": "config.json"}]
+    file = register(a={"files": files, "hub": {"repo": "me/model", "revision": COMMIT}})
+    hub.lost, hub.announced = {"config.json"}, {"unet/model.safetensors": "0" * 64}
+    assert "sent another unet/model" in one_sentence(mien(file, "assets", "get", "a", **variables))
+
+
+def test_an_unchecked_file_has_no_name_yet(
+    hub: FakeHub,
+    file: Path,
+    variables: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setattr("mien.assets.hub._check", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        get("a")
+    assert not (tmp_path / "cache" / "assets" / "a" / "config.json").exists()
+    assert mien(file, "assets", "get", "a", **variables).returncode == 0
+    assert [name for name, _ in hub.asked] == ["config.json", "unet/model.safetensors"]  # and is not fetched twice
+
+
+def test_a_second_process_is_told_to_wait(hub: FakeHub, file: Path, variables: dict[str, str], tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    part = tmp_path / "cache" / "assets" / "a" / ".incoming" / "a.part"
+    part.parent.mkdir(parents=True)
+    with part.open("ab") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        assert "Another process is fetching a;" in one_sentence(mien(file, "assets", "get", "a", **variables))
+    assert hub.asked == []
 
 
 def test_a_file_that_the_repository_lacks(hub: FakeHub, file: Path, variables: dict[str, str]) -> None:

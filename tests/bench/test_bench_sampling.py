@@ -126,6 +126,15 @@ def test_work_of_a_product_is_known() -> None:
     assert against(limits, {"gflop": 1.0, "gigabytes": 20.0}, 4.0)["seconds_at_limit"] == 2.0
 
 
+def test_work_of_fused_attention_is_that_of_its_two_products() -> None:
+    q = torch.randn(1, 8, 1024, 40)
+    with torch.no_grad():
+        done = work(lambda: torch.nn.functional.scaled_dot_product_attention(q, q, q))[1]
+        plain = work(lambda: (q @ q.mT).softmax(-1) @ q)[1]
+    assert done["gflop"] == plain["gflop"] == 1.342
+    assert 4 * q.numel() * 4 / 1e9 <= done["gigabytes"] + 5e-5 < plain["gigabytes"], "it spares the weights"
+
+
 def test_curves(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "CURVES", {"batch": (1, 2), "steps": (2,), "branches": (0, 2, 3)})
     found = bench_curves(Sampling(steps=2, rounds=1, sides=("exact", "fast", "controlnet")))

@@ -1,4 +1,5 @@
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,44 @@ def test_broken_shards_are_one_sentence(tmp_path: Path) -> None:
     path.write_bytes(b"no tar at all")
     with pytest.raises(BadInput, match="render it again"):
         list(read_shard(path))
+
+
+def _written(path: Path) -> tuple[bytes, list[tarfile.TarInfo]]:
+    """The bytes of a shard of three portraits, and its members."""
+    with ShardWriter(path) as writer:
+        for i in range(3):
+            writer.write(Entry(np.full((8, 8, 3), i, np.uint8), None, Sample.from_dict(record(picture=i))))
+    with tarfile.open(path) as tar:
+        return path.read_bytes(), tar.getmembers()
+
+
+def test_a_shard_that_ends_between_portraits_is_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "shard-00000.tar"
+    data, members = _written(path)
+    second = next(member.offset for member in members if member.name == "0000007-001.png")
+    end = members[-1].offset_data + -(-members[-1].size // 512) * 512
+    for cut in (second, second + 100, second + 512, end, end + 512, end + 1023):
+        path.write_bytes(data[:cut])
+        with pytest.raises(BadInput, match="not a whole shard"):
+            list(read_shard(path))
+    path.write_bytes(data[: end + 1024])  # whole, without the padding that most programs add
+    assert len(list(read_shard(path))) == 3
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_a_shard_packed_again_with_its_folder_holds_the_same_portraits(tmp_path: Path, form: int) -> None:
+    path, again = tmp_path / "shard-00000.tar", tmp_path / "shard-00001.tar"
+    _, members = _written(path)
+    folder = tarfile.TarInfo("./")
+    folder.type = tarfile.DIRTYPE
+    with tarfile.open(path) as old, tarfile.open(again, "w", format=form, pax_headers={"comment": "ours"}) as new:
+        new.addfile(folder)
+        for member in members:
+            content = old.extractfile(member)
+            member.name = f"./{member.name}"
+            new.addfile(member, content)
+    for one, other in zip(read_shard(path), read_shard(again), strict=True):
+        assert one.sample == other.sample and (one.image == other.image).all()
 
 
 def test_a_pair_keeps_its_template(tmp_path: Path) -> None:

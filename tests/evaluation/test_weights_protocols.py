@@ -16,17 +16,19 @@ from PIL import Image
 
 from mien.errors import BadInput, MissingAsset
 from mien.evaluation import fairness
-from mien.evaluation.autoencoder import judge_errors, pixel_errors, reconstructed
+from mien.evaluation.autoencoder import gaze_errors, judge_errors, pixel_errors, reconstructed
 from mien.evaluation.control import people
 from mien.evaluation.control.people import GROUPINGS, choose_people
 from mien.evaluation.control.planned import kept_renders
 from mien.evaluation.control.scene import Pair, Subject, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.evaluate import check_folders, evaluate
+from mien.evaluation.metrics.gaze import iris_offsets
 from mien.evaluation.page import write_report
 from mien.evaluation.protocol import preset_of
 from mien.studio import palette
 from mien.studio.dataset import plan_picture
+from mien.studio.linear_face import LinearFace
 from mien.studio.person import Person, sample_person
 from mien.studio.picture import Picture
 from tests.evaluation.fake_control import FakeModel, FakeRenderer, Repainted, everybody, fake_control_tools, picture
@@ -281,7 +283,7 @@ def test_an_autoencoder_is_held_against_what_it_was_given(tmp_path: Path) -> Non
     assert 0 < dull["psnr"]["value"] < 30 and {"psnr.eyes", "psnr.mouth", "judge.eyelids"} <= dull.keys()
     assert sharp["judge.coefficients"]["value"] == sharp["judge.coefficients"]["ceiling"]
     assert dull["judge.coefficients"]["value"] != dull["judge.coefficients"]["ceiling"]
-    assert sharp["judge.gaze"]["value"] == sharp["judge.gaze"]["ceiling"] > 0
+    assert sharp["fake.gaze"]["value"] == sharp["fake.gaze"]["ceiling"] == 0  # its reader sees the exact landmarks
     assert report["models"]["dull"]["made_with"] == {"vae/config.json": "0.5"} and report["pairs"] == 8
     is_whole(report, cases, tmp_path / "report")
 
@@ -315,13 +317,27 @@ def test_errors_of_readings() -> None:
     person = sample_person(5)
     plan = plan_picture(person, 4)
     state = plan.expression
-    seen = {"coefficients": np.array([state.coefficients]), "gaze": np.add([state.gaze], [[3.0, -4.0]])}
+    seen = np.array([state.coefficients])
     found = judge_errors(seen, [Subject(person, plan)])
-    assert found["judge.gaze"] == pytest.approx([12.5]) and found["judge.eyelids"] == found["judge.mouth"] == 0
-    seen["coefficients"] = seen["coefficients"] + np.eye(53)[10] * 0.5  # eyeBlink_L
+    assert found["judge.eyelids"] == found["judge.mouth"] == 0
+    seen = seen + np.eye(53)[10] * 0.5  # eyeBlink_L
     again = judge_errors(seen, [Subject(person, plan)])
     assert again["judge.eyelids"] == pytest.approx([0.25]) and again["judge.mouth"] == 0
     assert again["judge.coefficients"] == pytest.approx([0.5 / 53])
+
+
+def test_the_gaze_is_where_irises_are_in_the_eye_however_the_head_is_held() -> None:
+    face = LinearFace.load()
+    ahead, aside, up = (face.landmarks(gaze=gaze, size=128)[None] for gaze in ((0, 0), (25, 0), (0, 15)))
+    turn = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]])
+    assert gaze_errors(ahead, ahead @ turn.T * 2 + 5) == pytest.approx([0], abs=1e-6)
+    along, across = (
+        np.abs(iris_offsets(aside) - iris_offsets(ahead)).reshape(2, 2).T,
+        np.abs(iris_offsets(up) - iris_offsets(ahead)).reshape(2, 2).T,
+    )
+    assert along[0].min() > 2 * along[1].max() and across[1].min() > 2 * across[0].max()
+    assert gaze_errors(ahead, aside)[0] > 0.03
+    assert np.isnan(gaze_errors(ahead * np.nan, aside)).all()
 
 
 @pytest.mark.parametrize("protocol", ["fairness", "text", "distribution", "autoencoder"])

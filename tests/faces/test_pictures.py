@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mien.errors import MienError
 from mien.faces.pictures import open_picture
@@ -22,6 +22,34 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     exif[274] = 6  # the camera was turned: show it turned clockwise
     _gradient().save(tmp_path / "a.jpg", exif=exif)
     assert open_picture(tmp_path / "a.jpg").size == (48, 64)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
+def test_every_orientation_is_applied_once(tmp_path: Path, orientation: int, ending: str) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / f"a.{ending}"
+    _gradient().save(path, exif=exif)
+    opened = open_picture(path)
+    with Image.open(path) as picture:
+        assert np.array_equal(np.asarray(opened), np.asarray(ImageOps.exif_transpose(picture)))
+    assert np.array_equal(np.asarray(opened), np.asarray(ImageOps.exif_transpose(opened)))
+    opened.save(tmp_path / "again.png")
+    assert np.array_equal(np.asarray(opened), np.asarray(open_picture(tmp_path / "again.png")))
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+@pytest.mark.parametrize(("offset", "value", "size"), [(25, 9, (48, 64)), (0, 9, (64, 48))])
+def test_malformed_exif_does_not_keep_a_picture_from_being_opened(
+    tmp_path: Path, offset: int, value: int, size: tuple[int, int], ending: str
+) -> None:
+    exif = Image.Exif()
+    exif[274], exif[296] = 6, 2
+    data = bytearray(exif.tobytes())
+    data[6 + offset] = value  # the number of values of another tag, or the header of all
+    _gradient().save(tmp_path / f"a.{ending}", exif=bytes(data))
+    assert open_picture(tmp_path / f"a.{ending}").size == size
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from diffusers.pipelines import pipeline_utils
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -166,6 +168,20 @@ def test_a_saved_pipeline_keeps_the_mode(pipeline: Any, tmp_path: Path) -> None:
     again = PortraitPipeline.from_pretrained(tmp_path / "saved")
     again.set_progress_bar_config(disable=True)
     assert torch.equal(_draw(again, speed="few"), _draw(pipeline, speed="few"))
+
+
+def test_what_is_pushed_to_the_hub_is_whole(pipeline: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pushed: list[str] = []
+
+    def upload(_: Any, folder: str, *__: Any, **___: Any) -> None:
+        pushed.extend(str(path.relative_to(folder)) for path in Path(folder).rglob("*"))
+
+    monkeypatch.setattr(pipeline_utils, "create_repo", lambda *_, **__: SimpleNamespace(repo_id="me/portraits"))
+    monkeypatch.setattr(pipeline_utils, "load_or_create_model_card", lambda *_, **__: None)
+    monkeypatch.setattr(pipeline_utils, "populate_model_card", lambda *_, **__: SimpleNamespace(save=lambda path: path))
+    monkeypatch.setattr(PortraitPipeline, "_upload_folder", upload)
+    pipeline.save_pretrained(tmp_path / "saved", push_to_hub=True, repo_id="me/portraits")
+    assert {"model_index.json", FILE, "adapters/landmarks.safetensors", "adapters/emotion.safetensors"} <= set(pushed)
 
 
 def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mien.adapters import Injection, save_adapter
 from mien.errors import BadInput, ConfigError, MissingAsset
 from mien.loading import Loading, Lora
+from mien.models import StudioAutoencoder
 from mien.pipelines.load import add_loras, choose_device, load
 from mien.pipelines.schedulers import sampling_with
 from tests.pipelines.test_portrait_xl_pipeline import draw, generators, stock
@@ -198,6 +199,27 @@ def test_offloading_draws_the_same_and_leaves_nothing_behind(base: Path) -> None
     if not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         with pytest.raises(BadInput, match="there is none here"):
             load(str(base), Loading(offload=True))
+
+
+def test_the_studios_autoencoder_is_brought_to_the_device_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    from accelerate.hooks import CpuOffload
+
+    brought: list[str] = []
+    before = CpuOffload.pre_forward
+
+    def spy(self: Any, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        brought.append(type(module).__name__)
+        return before(self, module, *args, **kwargs)
+
+    monkeypatch.setattr(CpuOffload, "pre_forward", spy)
+    vae = StudioAutoencoder(latent_channels=4, block_out_channels=(8, 8, 8)).eval()
+    pipeline = tiny_pipeline((), vae=vae)
+    pipeline.enable_model_cpu_offload(device="cpu")
+    draw(pipeline, 0, prompt="red hair", num_inference_steps=1, output_type="pt")
+    assert brought.count("StudioAutoencoder") == 1, "to decode"
+    pictures = torch.zeros(1, 3, 64, 64)
+    draw(pipeline, 0, prompt="red hair", num_inference_steps=1, image=pictures)
+    assert brought.count("StudioAutoencoder") == 2, "to encode"
 
 
 @pytest.mark.parametrize("cuda", [True, False])

@@ -190,6 +190,46 @@ def test_steps_masks_and_a_guidance_of_ones_own(pipeline: Any) -> None:
     assert len({found.sum().item() for found in (full, half, plain, own)}) == 4
 
 
+def test_a_scale_of_each_row_is_that_of_its_pictures(pipeline: Any) -> None:
+    kwargs: dict[str, Any] = {**conditions(("landmarks",)), "num_images_per_prompt": 2}
+    rows = draw(pipeline, 0, 1, 2, 3, **kwargs, scales={"landmarks": [1.0, 0.5]})
+    assert torch.equal(draw(pipeline, 0, 1, 2, 3, **kwargs, scales={"landmarks": [1.0, 1.0, 0.5, 0.5]}), rows)
+    assert not torch.equal(draw(pipeline, 0, 1, 2, 3, **kwargs), rows)
+    with pytest.raises(BadInput, match="3 scales do not fit 4 pictures"):
+        draw(pipeline, 0, 1, 2, 3, **kwargs, scales={"landmarks": [1.0, 1.0, 0.5]})
+
+
+def test_equation_6_as_written_knows_the_face_that_stands_in_the_prompt(pipeline: Any) -> None:
+    kwargs = conditions(("identity", "landmarks"))
+    weights = {"identity": 2.5, "landmarks": 2.0}
+    written = Guidance.around(weights, [["identity"]])
+    found = draw(pipeline, 0, 0, **kwargs, guidance=written)
+    assert torch.equal(found, draw(pipeline, 0, 0, **kwargs, guidance=weights))
+    others = {**kwargs, "identity": kwargs["identity"].flip(0)}
+    assert not torch.equal(found, draw(pipeline, 0, 0, **others, guidance=written))
+    together = Guidance.around({"text": 2.5, "landmarks": 2.0}, [["text", "identity"]])
+    assert torch.equal(found, draw(pipeline, 0, 0, **kwargs, guidance=together))
+    by_branch = draw(pipeline, 0, 0, **kwargs, guidance=written, identity_mode="branch")
+    assert not torch.equal(found, by_branch)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"scales": {"identity": 0.5}},
+        {"scales": {"identity": [1.0, 0.5]}},
+        {"masks": {"identity": torch.ones(16, 16)}},
+        {"steps": {"identity": (0.0, 0.5)}},
+    ],
+)
+def test_what_a_face_in_the_prompt_cannot_have_is_refused(pipeline: Any, asked: dict[str, Any]) -> None:
+    kwargs = conditions(("identity",))
+    with pytest.raises(BadInput, match="guidance of identity"):
+        draw(pipeline, 0, 1, **kwargs, **asked)
+    draw(pipeline, 0, 1, **kwargs, **asked, identity_mode="branch", num_inference_steps=1)
+    draw(pipeline, 0, 1, **kwargs, scales={"identity": 1.0}, num_inference_steps=1)
+
+
 def test_the_unet_is_as_before_even_after_an_error(pipeline: Any) -> None:
     processors = dict(pipeline.unet.attn_processors)
 

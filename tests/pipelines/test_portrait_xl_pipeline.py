@@ -67,6 +67,21 @@ def test_without_branches_it_is_diffusers_own(make: Any) -> None:
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("make", "options"), [(tiny_pipeline, {"negative_prompt": "teal background"}), (tiny_xl_pipeline, {})]
+)
+def test_a_picture_without_words_is_the_same_beside_one_with_words(make: Any, options: dict[str, Any]) -> None:
+    pipeline = make()
+    both = draw(pipeline, 1, 2, prompt=["red hair", ""], **options)
+    alone = draw(pipeline, 2, prompt=[""], **options)
+    torch.testing.assert_close(both[1:], alone, atol=1e-4, rtol=1e-4)
+    assert (both[1:] - draw(pipeline, 2, prompt=["red hair"], **options)).abs().max() > 1e-2
+    emotion = tiny_condition("emotion", 2)
+    both = draw(pipeline, 1, 2, prompt=["red hair", ""], emotion=emotion, **options)
+    alone = draw(pipeline, 2, prompt=[""], emotion=emotion[1:], **options)
+    torch.testing.assert_close(both[1:], alone, atol=1e-4, rtol=1e-4)
+
+
 def test_no_prompt_is_zeros_where_the_base_says_so() -> None:
     said = {"prompt": ["a person with red hair"], "num_inference_steps": 3}
     pictures = []

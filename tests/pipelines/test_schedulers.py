@@ -24,3 +24,12 @@ def test_a_sampler_keeps_the_noise_schedule_and_goes_again(name: str) -> None:
     assert pipeline.scheduler is own
     with sampling_with(pipeline, None):
         assert pipeline.scheduler is own
+
+
+@pytest.mark.parametrize("name", ["ddim", "ddpm", "lcm"])  # the others know no such setting
+def test_no_sampler_clamps_latents_to_the_range_of_pictures(name: str) -> None:
+    own = DPMSolverMultistepScheduler.from_config({"prediction_type": "v_prediction", "clip_sample": True})
+    assert own.config["clip_sample"], "as in folders that were saved from DDPM's scheduler"
+    pipeline = SimpleNamespace(scheduler=own)
+    with sampling_with(pipeline, name):
+        assert not pipeline.scheduler.config.get("clip_sample")

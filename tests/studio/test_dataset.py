@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -10,6 +11,7 @@ import pytest
 
 from mien.data.shards import read_shard, shard_name, shard_paths
 from mien.errors import BadInput, ConfigError, MienError
+from mien.evaluation.control.settings import FIRST_PERSON, FIRST_REFERENCE, FIRST_TARGET
 from mien.io import sha256_of, write_json
 from mien.studio import dataset, dataset_request
 from mien.studio.dataset import RenderTools, plan_picture, plan_portrait, render_dataset
@@ -223,3 +225,14 @@ def test_worker_errors_come_back_as_one_sentence(
     with pytest.raises(MienError, match="MediaPipe's model is not"):
         run_workers(request, [0, 1], tmp_path / "out", kit_path, 2, lambda done: None)
     assert shard_paths(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("page", ["studio", "studio-training"])
+def test_the_people_that_a_page_says_are_never_trained_on_show_no_expressions_either(page: str) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    (sentence,) = [part for part in " ".join(text.split()).split(". ") if "never trained on" in part]
+    (stated,) = re.findall(r"([\d,]+) to ([\d,]+)", sentence)
+    first, last = (int(number.replace(",", "")) for number in stated)
+    assert first == FIRST_PERSON < FIRST_TARGET < FIRST_REFERENCE <= last
+    templates = range(dataset._FIRST_TEMPLATE, dataset._FIRST_TEMPLATE + dataset._TEMPLATE_PEOPLE)
+    assert last < templates[0] and f"{templates[0]:,} to {templates[-1]:,}" in text

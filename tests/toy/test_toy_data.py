@@ -34,7 +34,7 @@ def tools() -> Tools:
             return NoFace(source)
         face = Face(
             "studio", (24, 24, 104, 104), landmarks=landmarks(), coefficients=np.full(53, 1.2, np.float32),
-            pose=(1.0, 2.0, 3.0), gaze=(4.0, 5.0), emotion=np.full(10, 0.25, np.float32),
+            pose=(1.0, 2.0, 3.0), emotion=np.full(10, 0.25, np.float32),
             mask=np.full((SIZE, SIZE), 255, np.uint8),
         )  # fmt: skip
         return OneFace(face, source)

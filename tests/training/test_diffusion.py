@@ -23,6 +23,10 @@ from mien.training.diffusion import (
 SCHEDULES: tuple[BetaSchedule, ...] = ("scaled_linear", "linear", "squaredcos_cap_v2")
 
 
+def test_latents_are_not_clamped_to_the_range_of_pictures() -> None:
+    assert not studio_scheduler().config["clip_sample"]
+
+
 def test_weights_are_min_snr() -> None:
     scheduler = studio_scheduler()
     timesteps = torch.tensor([0, 500, 999])

@@ -1,6 +1,6 @@
 """What an asset's files should be, and whether they are that.
 
-A hash comes from the registry, or, where nobody we trust has published one, from the first download: it is written to
+A hash comes from the registry, or, where nobody we trust has published one, from the first sight: it is written to
 a lock file in the cache and every later file is held against it (trust on first use).
 """
 

@@ -26,7 +26,7 @@ class Got:
     Attributes:
         path: its file or folder.
         fetched: whether anything was downloaded.
-        trusted: files whose hash was unknown and is now written down.
+        trusted: files whose hash was unknown and is now written down, fetched or found in the folder written to.
     """
 
     asset: Asset
@@ -71,24 +71,30 @@ def get(name: str, *, to: Path | None = None, watch: Watch | None = None) -> Got
             if verdict.state == "changed":
                 raise ChangedFile(f"{verdict.path} has changed: {verdict.why}; delete it and try again.")
         return Got(one, _result(one, found), fetched=False)
+    trusted: list[str] = []
+
+    def here(file: AssetFile) -> None:
+        # at once for each file: what came before an interruption is not wanted, so not looked at, by the next call
+        if not expected(one, file).has_hash:
+            remember(one, file, target / file.name)
+            trusted.append(file.name)
+
     wanted = [file for file in one.files if not _is_right(one, file, target)]
-    if not wanted:
-        return Got(one, _result(one, target), fetched=False)
-    trusted = [file for file in wanted if not expected(one, file).has_hash]
-    _fetch_all(one, wanted, target, watch or (lambda _: nullcontext(lambda *_: None)))
-    for file in trusted:
-        remember(one, file, target / file.name)
-    return Got(one, _result(one, target), fetched=True, trusted=tuple(file.name for file in trusted))
+    for file in one.files:
+        if file not in wanted:
+            here(file)
+    if wanted:
+        _fetch_all(one, wanted, target, watch or (lambda _: nullcontext(lambda *_: None)), here)
+    return Got(one, _result(one, target), fetched=bool(wanted), trusted=tuple(trusted))
 
 
-def _fetch_all(one: Asset, wanted: list[AssetFile], target: Path, watch: Watch) -> None:
+def _fetch_all(
+    one: Asset, wanted: list[AssetFile], target: Path, watch: Watch, here: Callable[[AssetFile], None]
+) -> None:
     make_room(target, sum(_still_to_come(file, target) for file in wanted))
     direct, hub = [file for file in wanted if file.urls], [file for file in wanted if not file.urls]
     if hub:
-        for file in hub:
-            # the hub's library takes a file that is there for the right one
-            (target / file.name).unlink(missing_ok=True)
-        fetch_from_hub(one, hub, target)
+        fetch_from_hub(one, hub, target, here)
     for file in direct:
         try:
             (target / file.name).parent.mkdir(parents=True, exist_ok=True)
@@ -96,6 +102,7 @@ def _fetch_all(one: Asset, wanted: list[AssetFile], target: Path, watch: Watch) 
             raise disk_problem(error, target) from error
         with watch(file.name) as report:
             fetch(one, file, target / file.name, report)
+        here(file)
 
 
 def _still_to_come(file: AssetFile, folder: Path) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,29 @@ from mien.assets.fetch import hub_endpoint, hub_is_off
 from mien.assets.lookup import folder_by_hand
 from mien.assets.problems import DownloadFailed, disk_problem, is_of_the_disk, make_room
 from mien.assets.registry import Asset, AssetFile
+from mien.assets.transfer import alone
 from mien.errors import MienError
 
+INCOMING = ".incoming"
+"""Folder, in the asset's own, that holds what has not been checked: a process killed there leaves nothing unchecked."""
 
-def fetch_from_hub(one: Asset, files: list[AssetFile], folder: Path) -> None:
-    """Bring files of the asset's repository into ``folder``, at their paths in the repository, and check them.
+
+def fetch_from_hub(one: Asset, files: list[AssetFile], folder: Path, here: Callable[[AssetFile], None]) -> None:
+    """Bring files of the asset's repository into ``folder``, at their paths in the repository, each checked first.
 
     The hub's own library transfers them, so it knows the user's login, mirrors and interrupted downloads. The files are
     named one by one and fetched one after the other: no pickle can come along, and Ctrl-C acts at once, which it does
-    not while ``snapshot_download``'s threads are busy.
+    not while ``snapshot_download``'s threads are busy. An older file stays until the new one is checked.
 
     Args:
         one: an asset with a hub.
-        files: those of its files that are missing.
+        files: those of its files that are missing or wrong.
         folder: the asset's folder.
+        here: told of each file as soon as it is in its place.
 
     Raises:
         DownloadFailed: if the hub is off, cannot be reached or does not give them, or gives something else.
-        MienError: if the disk is full or cannot be written.
+        MienError: if the disk is full or cannot be written, or another process is fetching the same asset.
     """
     assert one.hub is not None
     repo = f"{one.hub.repo} at {one.hub.revision[:12]}"
@@ -46,16 +52,24 @@ def fetch_from_hub(one: Asset, files: list[AssetFile], folder: Path) -> None:
         if absent:
             raise DownloadFailed(f"Cannot get {one.name}: {repo} has no {absent[0]}; a newer mien may know better.")
         make_room(folder, sum(there[file.name].size or 0 for file in files))
-        for file in files:
-            huggingface_hub.hf_hub_download(
-                one.hub.repo, file.name, revision=one.hub.revision, local_dir=folder, endpoint=hub_endpoint()
-            )
+        incoming = folder / INCOMING
+        incoming.mkdir(exist_ok=True)
+        part = incoming / f"{one.name}.part"
+        with part.open("ab") as stream:
+            alone(stream, part)
+            for file in files:
+                huggingface_hub.hf_hub_download(
+                    one.hub.repo, file.name, revision=one.hub.revision, local_dir=incoming, endpoint=hub_endpoint()
+                )
+                _check(one, file, incoming / file.name, there)
+                (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
+                (incoming / file.name).replace(folder / file.name)
+                here(file)
+        shutil.rmtree(incoming, ignore_errors=True)
     except MienError:
         raise
     except Exception as error:  # each release of the library has classes of its own for errors of the network
         raise _as_sentence(error, one, folder) from error
-    for file in files:
-        _check(one, file, folder / file.name, there)
 
 
 def _listing(api: Any, one: Asset) -> list[Any]:

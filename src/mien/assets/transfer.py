@@ -59,7 +59,7 @@ def transfer(url: str, part: Path, known: Expected, report: Report) -> None:
         OSError: if the disk fails.
     """
     with part.open("ab") as stream:
-        _alone(stream, part)
+        alone(stream, part)
         note, have = _read_note(part), part.stat().st_size
         # bytes of another place, or of a file that may have changed, go on only if the hash would tell
         if not known.has_hash and (note.url != url or note.validator is None):
@@ -104,8 +104,16 @@ def _read_note(part: Path) -> Note:
         return Note()  # no note, or half a one: as if nothing were known of the bytes
 
 
-def _alone(stream: IO[bytes], part: Path) -> None:
-    """Two processes that append to one file would spoil it; where the system has locks, the second one is told."""
+def alone(stream: IO[bytes], part: Path) -> None:
+    """Two processes that write one file would spoil it; where the system has locks, the second one is told.
+
+    Args:
+        stream: ``part``, open for as long as this process works on it.
+        part: named after what is fetched, with ``.part`` at the end.
+
+    Raises:
+        MienError: if another process is at it.
+    """
     try:
         import fcntl
     except ImportError:

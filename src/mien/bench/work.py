@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 T = TypeVar("T")
+
+
+def _attention_flop(query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **__: Any) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+# What attention is on a CPU; torch's own table has only the kernels of GPUs.
+_FURTHER = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flop}
 
 
 class BytesMode(TorchDispatchMode):
     """Counts the bytes that products, convolutions and attentions read and write: what no cache can spare a first time.
 
+    Args:
+        counted: the operations whose bytes are.
+
     Attributes:
         total: bytes so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counted: Container[Any]) -> None:
         super().__init__()
+        self.counted = counted
         self.total = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the operation, and count it if it is one of those whose arithmetic is counted."""
+        """Run the operation, and count it if it is one of those to be counted."""
         found = func(*args, **(kwargs or {}))
-        if func._overloadpacket in flop_registry:
+        if func._overloadpacket in self.counted:
             for leaf in tree_leaves((args, kwargs, found)):
                 if isinstance(leaf, Tensor):
                     self.total += leaf.numel() * leaf.element_size()
@@ -40,7 +53,8 @@ def work(run: Callable[[], T]) -> tuple[T, dict[str, float]]:
     Products, convolutions and attentions are counted (a multiplication and an addition are two operations); all else in
     a diffusion model is small beside them.
     """
-    flops, moved = FlopCounterMode(display=False), BytesMode()
+    flops = FlopCounterMode(display=False, custom_mapping=_FURTHER)
+    moved = BytesMode(flops.flop_registry)
     with flops, moved:
         found = run()
     return found, {"gflop": round(flops.get_total_flops() / 1e9, 3), "gigabytes": round(moved.total / 1e9, 4)}

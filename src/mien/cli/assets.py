@@ -126,7 +126,7 @@ def _tell(got: Got) -> None:
     if got.trusted:
         files = got.trusted[0] if len(got.trusted) == 1 else f"{len(got.trusted)} files"
         _note(
-            f"no hash of {files} of {got.asset.name} is known beforehand: what came now is trusted, its hash is "
+            f"no hash of {files} of {got.asset.name} is known beforehand: what is here now is trusted, its hash is "
             f"written to {lock_file(got.asset.name)}, and every later file is held against it."
         )
     typer.echo(f"{got.asset.name}: {got.path}" + ("" if got.fetched else "  (was here)"))

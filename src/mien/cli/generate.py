@@ -101,7 +101,8 @@ def generate(
         list[str] | None,
         typer.Option(
             metavar="BRANCH=NUMBER",
-            help="Strength of landmarks, expression, emotion or identity, e.g. landmarks=1.0; 0 is off; repeat.",
+            help="Strength of landmarks, expression, emotion or an identity branch, "
+            "e.g. landmarks=1.0; 0 is off; repeat.",
             rich_help_panel=HOW,
         ),
     ] = None,

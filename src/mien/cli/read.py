@@ -41,8 +41,6 @@ def describe(face: Any, with_landmarks: bool) -> dict[str, Any]:
         found["points"] = [_rounded(point, 1) for point in face.points]
     if face.pose is not None:
         found["pose"] = dict(zip(("yaw", "pitch", "roll"), _rounded(face.pose, 1), strict=True))
-    if face.gaze is not None:
-        found["gaze"] = dict(zip(("yaw", "pitch"), _rounded(face.gaze, 1), strict=True))
     if face.blendshapes is not None:
         found["blendshapes"] = dict(zip(BLENDSHAPE_NAMES, _rounded(face.blendshapes, 3), strict=True))
     if face.emotion is not None:

@@ -25,6 +25,9 @@ PATTERN = "shard-*.tar"
 _EXTRA = {"mask": "L", "template": "RGB"}
 """Further pictures of an entry -> their mode."""
 
+_END = bytes(2 * tarfile.BLOCKSIZE)
+"""Ends every tar file, whoever wrote it; `tarfile` also takes a header that is cut short or damaged for the end."""
+
 
 def shard_name(index: int) -> str:
     """File name of a shard."""
@@ -109,17 +112,22 @@ def read_shard(path: Path | str) -> Iterator[Entry]:
         BadInput: if the file is no shard, or is cut short, or a portrait in it lacks its picture or its record.
     """
     try:
-        with tarfile.open(path, "r:") as tar:
+        with Path(path).open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             parts: dict[str, bytes] = {}
             key = ""
             for member in tar:
+                stream = tar.extractfile(member)
+                if stream is None:  # a folder, say
+                    continue
                 stem, _, kind = Path(member.name).name.partition(".")
                 if parts and stem != key:
                     yield _entry(path, key, parts)
                     parts = {}
                 key = stem
-                stream = tar.extractfile(member)
-                parts[kind] = stream.read() if stream else b""
+                parts[kind] = stream.read()
+            file.seek(tar.offset)
+            if file.read(len(_END)) != _END:
+                raise tarfile.ReadError("unexpected end of data")
             if parts:
                 yield _entry(path, key, parts)
     except (tarfile.TarError, OSError) as error:

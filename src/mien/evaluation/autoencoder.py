@@ -1,11 +1,11 @@
-"""What the autoencoder keeps: pixels in all and around eyes and mouth, and what the face judge still reads there."""
+"""What the autoencoder keeps: pixels in all and around eyes and mouth, what the face judge still reads, the gaze."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,12 @@ from mien.evaluation.control.observe import judge
 from mien.evaluation.control.scene import Subject, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.tools import ControlTools
-from mien.evaluation.metrics.pose import pose_error
+from mien.evaluation.metrics.gaze import iris_offsets
 from mien.evaluation.metrics.reconstruction import REGIONS, decibels, region_mask, squared_error
 from mien.evaluation.page import Case, Cases
 from mien.evaluation.scores import Comparable, Score, finite
 from mien.studio.arkit import KIT_NAMES
+from mien.toolbox import largest_face
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,6 @@ Pixels = NDArray[np.uint8]
 Rows = NDArray[np.float64]
 
 _BATCH = 32
-_GAZE = "judge.gaze"
 _PARTS = {"coefficients": ("",), "eyelids": ("eyeBlink",), "mouth": ("jaw", "mouth")}
 """Name of a measure -> how the names of its driven coefficients begin."""
 
@@ -50,9 +50,9 @@ def compare_autoencoders(
         bar: makes progress bars.
 
     Returns:
-        The report, with the keys of `mien.evaluation.compare.compare`, and the pictures to show. Of what the judge
-        reads, the ceiling is the same judge on the renders themselves, the floor its readings of the decoded pictures
-        held against another person's picture.
+        The report, with the keys of `mien.evaluation.compare.compare`, and the pictures to show. Of what reader
+        and judge see, the ceiling is the same of the renders themselves, the floor what they see in the decoded
+        pictures held against another person's picture.
     """
     first = next(iter(models.values()))[1]
     subjects = varied_subjects(settings.first_person, settings.people, settings.targets)
@@ -65,7 +65,7 @@ def compare_autoencoders(
     points = np.stack([np.asarray(one.landmarks, np.float32) for one in drawn])
     people = np.repeat(np.arange(settings.people), settings.targets)
     weights = resamples([people], settings.draws, np.random.default_rng(0x766165))
-    before = judge_errors(_judged(first, originals, points), subjects)
+    before = _held(_read(first, originals, points), subjects, points)
     scores: dict[str, dict[str, Comparable]] = {}
     cases: dict[str, Cases] = {}
     told: dict[str, dict[str, Any]] = {}
@@ -74,12 +74,13 @@ def compare_autoencoders(
             decoded = reconstructed(tools.pipeline.vae, originals, step)
         errors = pixel_errors(originals, decoded, points)
         scores[name] = _psnr(errors, weights) | _ssim(originals, decoded, weights)
-        seen = _judged(first, decoded, points)
+        seen = _read(first, decoded, points)
         # other people's, since one person's pictures have no more in common than any two
         others = [*subjects[settings.targets :], *subjects[: settings.targets]]
-        after, floor = judge_errors(seen, subjects), judge_errors(seen, others)
+        after = _held(seen, subjects, points)
+        floor = _held(seen, others, np.roll(points, -settings.targets, 0))
         for part, rows in after.items():
-            scores[name][part] = _read(rows, before[part], floor[part], weights, squared=part == _GAZE)
+            scores[name][part] = _score(rows, before[part], floor[part], weights)
         cases[name] = _cases(originals, decoded, errors[""])
         told[name] = {"made_with": {file: one for file, one in tools.models.items() if file.startswith("vae/")}}
     return assembled(_title(settings), settings, len(subjects), first, told, scores), cases
@@ -143,45 +144,71 @@ def _ssim(originals: Sequence[Pixels], decoded: Sequence[Pixels], weights: Rows)
                           np.isfinite(rows), None, 1.0, "higher")}  # fmt: skip
 
 
-def _judged(tools: ControlTools, pictures: Sequence[Pixels], points: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """The face judge's ``coefficients`` [N, 53] and ``gaze`` [N, 2]; crops are placed by the exact landmarks."""
-    read = [
-        judge(tools, pictures[start : start + _BATCH], points[start : start + _BATCH])
+class _Seen(NamedTuple):
+    """What is read in N pictures.
+
+    Attributes:
+        reader: name of the reader.
+        landmarks: its [N, 478, 3], NaN where it found no face.
+        coefficients: the face judge's [N, 53].
+    """
+
+    reader: str
+    landmarks: NDArray[Any]
+    coefficients: NDArray[Any]
+
+
+def _read(tools: ControlTools, pictures: Sequence[Pixels], points: NDArray[Any]) -> _Seen:
+    """The judge's crops are placed by the exact landmarks."""
+    coefficients = [
+        judge(tools, pictures[start : start + _BATCH], points[start : start + _BATCH])["coefficients"]
         for start in range(0, len(pictures), _BATCH)
     ]
-    return {name: np.concatenate([part[name] for part in read]) for name in ("coefficients", "gaze")}
+    found, landmarks = [largest_face(tools.readers[tools.first_reader], one) for one in pictures], points * np.nan
+    for row, face in enumerate(found):
+        if face is not None:
+            landmarks[row] = face.landmarks
+    return _Seen(tools.first_reader, landmarks, np.concatenate(coefficients))
 
 
-def judge_errors(seen: Mapping[str, NDArray[Any]], of: Sequence[Subject]) -> dict[str, Rows]:
-    """How far readings are from what was driven in N planned pictures.
+def _held(seen: _Seen, of: Sequence[Subject], points: NDArray[Any]) -> dict[str, Rows]:
+    """All errors against planned pictures whose exact landmarks are ``points``."""
+    return {f"{seen.reader}.gaze": gaze_errors(seen.landmarks, points), **judge_errors(seen.coefficients, of)}
+
+
+def gaze_errors(landmarks: NDArray[Any], points: NDArray[Any]) -> Rows:
+    """How far the irises that a reader sees are from where they are, in widths of the eye, [N]; NaN without a face.
 
     Args:
-        seen: ``coefficients`` [N, 53] and ``gaze`` [N, 2] in degrees.
+        landmarks: the reader's [N, 478, 3].
+        points: exact [N, 478, 3].
+    """
+    return np.abs(iris_offsets(landmarks) - iris_offsets(points)).mean(-1)
+
+
+def judge_errors(coefficients: NDArray[Any], of: Sequence[Subject]) -> dict[str, Rows]:
+    """How far the face judge's readings are from what was driven in N planned pictures.
+
+    Args:
+        coefficients: [N, 53].
         of: the planned pictures.
 
     Returns:
-        ``judge.gaze``: mean square [N] of two angles in degrees; ``judge.coefficients``, ``judge.eyelids`` and
-        ``judge.mouth``: mean absolute differences [N].
+        ``judge.coefficients``, ``judge.eyelids`` and ``judge.mouth``: mean absolute differences [N].
     """
-    states = [one.picture.expression for one in of]
-    away = np.abs(seen["coefficients"] - np.array([state.coefficients for state in states], np.float64))
-    gaze = pose_error(np.array([state.gaze for state in states], np.float64), seen["gaze"])
-    found = {_GAZE: np.square(gaze).mean(-1)}
+    away = np.abs(coefficients - np.array([one.picture.expression.coefficients for one in of], np.float64))
+    found = {}
     for name, starts in _PARTS.items():
         chosen = [index for index, word in enumerate(KIT_NAMES) if word.startswith(starts)]
         found[f"judge.{name}"] = away[:, chosen].mean(-1)
     return found
 
 
-def _read(after: Rows, before: Rows, floor: Rows, weights: Rows, squared: bool) -> Score:
-    """An error of the judge on decoded pictures, with that on the renders as ceiling."""
-
-    def level(rows: Rows) -> Rows:
-        means = weighted_means(rows, weights)
-        return np.sqrt(means) if squared else means
-
-    low, high = (finite(float(level(rows)[0])) for rows in (floor, before))
-    return Score(lambda counted: level(np.where(counted, after, np.nan)), np.isfinite(after), low, high, "lower")
+def _score(after: Rows, before: Rows, floor: Rows, weights: Rows) -> Score:
+    """An error of a reading of decoded pictures, with that of the renders as ceiling."""
+    low, high = (finite(float(weighted_means(rows, weights)[0])) for rows in (floor, before))
+    return Score(lambda counted: weighted_means(np.where(counted, after, np.nan), weights), np.isfinite(after), low,
+                 high, "lower")  # fmt: skip
 
 
 def _cases(originals: Sequence[Pixels], decoded: Sequence[Pixels], errors: Rows) -> Cases:
@@ -199,7 +226,7 @@ def _cases(originals: Sequence[Pixels], decoded: Sequence[Pixels], errors: Rows)
 def _title(settings: ControlSettings) -> str:
     return (
         f"{settings.people * settings.targets} renders, {settings.targets} of each of {settings.people} held-out "
-        "studio people, encoded and decoded. PSNR in dB of the mean square error over all pictures; gaze in degrees "
-        "(root mean square). Ceiling: the judge on the renders themselves. In parentheses: 95 % interval, bootstrap "
-        "over people."
+        "studio people, encoded and decoded. PSNR in dB of the mean square error over all pictures; gaze: how far the "
+        "irises that the reader sees are from where they are, in widths of the eye. Ceiling: reader and judge on the "
+        "renders themselves. In parentheses: 95 % interval, bootstrap over people."
     )

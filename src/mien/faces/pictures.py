@@ -21,6 +21,10 @@ MIN_SIDE = 32
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
 
 
+_ORIENTATION = 0x0112
+_TELL_ORIENTATION = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+"""Where in a picture's `info` PIL looks for its orientation."""
+
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
 """Of the files in a folder that are taken for pictures."""
 
@@ -33,13 +37,13 @@ def files_in(folder: Path) -> list[Path]:
 def open_picture(path: Path | str) -> Image.Image:
     """Open a picture file as RGB, 8 bits a channel.
 
-    EXIF orientation is applied, transparency flattened on white, CMYK, palettes and 16-bit grey converted; of an
-    animation the first frame is taken.
+    EXIF orientation is applied where it can be read, transparency flattened on white, CMYK, palettes and 16-bit grey
+    converted; of an animation the first frame is taken.
 
     Raises:
         BadInput: if there is no such file, it is not a picture, it is damaged or cut off, or its size is out of range.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     path = Path(path)
     if not path.is_file():
@@ -53,7 +57,7 @@ def open_picture(path: Path | str) -> Image.Image:
                 _check_size(path, *picture.size)
                 picture.seek(0)
                 picture.load()
-                return _to_rgb(ImageOps.exif_transpose(picture))
+                return _to_rgb(_upright(picture))
     except Image.DecompressionBombError as error:
         raise BadInput(f"{path} declares far too many pixels; make it smaller.") from error
     except UnidentifiedImageError as error:
@@ -68,6 +72,31 @@ def _check_size(path: Path, width: int, height: int) -> None:
         raise BadInput(f"{path} declares {width} x {height} pixels, more than {limit} million; make it smaller.")
     if min(width, height) < MIN_SIDE:
         raise BadInput(f"{path} has {width} x {height} pixels; use a picture of at least {MIN_SIDE} x {MIN_SIDE}.")
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation; PIL's own `exif_transpose` writes all EXIF anew, which one malformed tag prevents."""
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    try:
+        turn = turns.get(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:  # whatever PIL raises on EXIF that is malformed; the pixels are fine
+        return picture
+    if turn is None:
+        return picture
+    turned = picture.transpose(turn)
+    for name in _TELL_ORIENTATION:
+        turned.info.pop(name, None)  # or the next reader would turn it again
+    return turned
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:

@@ -129,7 +129,6 @@ class StudioReader:
             blendshapes=vector["blendshapes"],
             coefficients=vector["coefficients"],
             pose=tuple(float(v) for v in vector["pose"]),  # type: ignore[arg-type]
-            gaze=tuple(float(v) for v in vector["gaze"]),  # type: ignore[arg-type]
             emotion=vector["emotion"],
             identity=self.embedder(aligned)[0].numpy(),
             mask=_mask_of_picture(read["mask"], matrix, size, picture.size),

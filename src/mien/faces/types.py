@@ -30,7 +30,6 @@ class Face:
         coefficients: [53] float32, the morphable model's driven coefficients.
         flame: [53] float32, FLAME's first 50 expression coefficients and the head's rotation (axis-angle, radians).
         pose: (yaw, pitch, roll); yaw + turns to the subject's left, pitch + up, roll + to the subject's left shoulder.
-        gaze: (yaw, pitch) of the eyes against the head.
         emotion: [10] float32, (valence, arousal, 8 probabilities in EmoNet's order).
         identity: [512] float32, L2 norm 1.
         mask: [H, W] uint8, 255 on facial skin, the size of the picture.
@@ -46,7 +45,6 @@ class Face:
     coefficients: NDArray[np.float32] | None = None
     flame: NDArray[np.float32] | None = None
     pose: tuple[float, float, float] | None = None
-    gaze: tuple[float, float] | None = None
     emotion: NDArray[np.float32] | None = None
     identity: NDArray[np.float32] | None = None
     mask: NDArray[np.uint8] | None = None

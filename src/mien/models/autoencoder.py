@@ -13,6 +13,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils import BaseOutput
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -87,6 +88,7 @@ class StudioAutoencoder(ModelMixin, ConfigMixin):
         self.register_buffer("latent_mean", torch.zeros(1, z, 1, 1))
         self.register_buffer("latent_std", torch.ones(1, 1, 1, 1))
 
+    @apply_forward_hook  # offloading wraps ``forward`` alone
     def encode(self, sample: Tensor, return_dict: bool = True) -> EncoderOutput | tuple[Tensor]:
         """Pictures [B, 3, H, W] in [-1, 1], H and W multiples of 8 -> normalised latents [B, C, H/8, W/8].
 
@@ -100,6 +102,7 @@ class StudioAutoencoder(ModelMixin, ConfigMixin):
         latents = (self.raw_encode(sample) - self.latent_mean) / self.latent_std
         return EncoderOutput(latents=latents) if return_dict else (latents,)
 
+    @apply_forward_hook
     def decode(self, latents: Tensor, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
         """Normalised latents [B, C, h, w] -> pictures [B, 3, 8h, 8w], about [-1, 1] (not clamped)."""
         sample = self.raw_decode(latents * self.latent_std + self.latent_mean)

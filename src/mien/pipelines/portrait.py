@@ -39,8 +39,10 @@ from mien.pipelines.request import (
     Conditions,
     IdentityMode,
     build_guidance,
+    check_identity_options,
     check_names,
     gather,
+    whole_guidance,
 )
 from mien.pipelines.rows import Generators, acts, as_list, initial_noise, per_picture, per_row, placed
 from mien.pipelines.sampling import GuidedSteps, Rows
@@ -151,11 +153,12 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Save all components, each adapter to ``adapters/<name>.safetensors``, and what few-step mode draws with."""
-        super().save_pretrained(save_directory, **kwargs)
+        # first, because diffusers' own uploads the folder (push_to_hub) as soon as its components are in it
         save_adapters(Path(save_directory), self.adapters)
         if self.has_few_steps:
             lora = self.few_step_weights()
             save_few_step(Path(save_directory) / FEW_STEP, lora.tensors, lora.settings)
+        super().save_pretrained(str(save_directory), **kwargs)
 
     @property
     def has_few_steps(self) -> bool:
@@ -232,10 +235,11 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
             identity_picture: face crops [P, 3, H, W] in [-1, 1], for an identity branch that looks at them (FaceID
                 Plus).
             identity_mode: ``"prompt"`` (Arc2Face) or ``"branch"`` (IP-Adapter-FaceID); the base's own when None.
-            scales: condition -> scale of its branch, one number or one a picture; the base's own or 1 by default, 0
-                leaves it out.
+            scales: condition -> scale of its branch, one number, one a row or one a picture; the base's own or 1 by
+                default, 0 leaves it out. An identity in the prompt has no branch: for it see ``guidance``.
             guidance: condition or ``"text"`` -> guidance weight, over those of the base and
-                :data:`DEFAULT_GUIDANCE`; or a whole :class:`Guidance`.
+                :data:`DEFAULT_GUIDANCE`; or a whole :class:`Guidance`, in whose sets ``identity`` and ``text`` are one
+                where the identity stands in the prompt.
             guidance_rescale: 0 to 1, against over-saturation.
             negative_prompt: prompt of the unconditional evaluation.
             masks: condition -> region [P, H, W] in [0, 1] in which its branch acts.
@@ -267,12 +271,15 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         """
         few = self.few_step_weights() if speed == "few" else None
         given = {"identity": identity, "landmarks": landmarks, "expression": expression, "emotion": emotion}
-        scales, masks, steps = {**self.config["scales"], **(scales or {})}, dict(masks or {}), dict(steps or {})
-        for option, names in {"scales": scales, "masks": masks, "steps": steps}.items():
+        scales, masks, steps = dict(scales or {}), dict(masks or {}), dict(steps or {})
+        options: dict[str, dict[str, Any]] = {"scales": scales, "masks": masks, "steps": steps}
+        for option, names in options.items():
             check_names(option, names, CONDITIONS)
         if set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs):
             raise BadInput(f"A callback is given {', '.join(self._callback_tensor_inputs)} only.")
         conditions = gather(prompt, given, identity_mode or self.config["identity_mode"], num_images_per_prompt)
+        check_identity_options(conditions, options)
+        scales = {**self.config["scales"], **scales}
         for name in [name for name in conditions.branches if not acts(scales.get(name, 1.0))]:
             del conditions.branches[name]
         if few is not None:
@@ -280,10 +287,10 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
             asked = guidance, guidance_rescale, negative_prompt, num_inference_steps
             guide = few.settings.guide((*said, *conditions.branches), *asked)
         elif isinstance(guidance, Guidance):
-            guide = guidance
+            guide = whole_guidance(guidance, conditions)
         else:
             guide = build_guidance(conditions, guidance or {}, guidance_rescale, self.config["guidance"])
-        controlled = self._controlled(conditions, scales, guide, num_images_per_prompt, {*masks, *steps})
+        controlled = self._controlled(conditions, scales, guide, {*masks, *steps})
         names = {kind: adapter_for(self.adapters, kind) for kind in conditions.branches}
         device = self._execution_device
         if "identity" in names:
@@ -303,7 +310,7 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         with placed(branches.values(), device):
             plan: Plan = injection.condition(
                 {name: self._tokens(one, conditions.branches[name], name).to(device) for name, one in branches.items()},
-                {kind: per_picture(scales.get(kind, 1.0), num_images_per_prompt) for kind in names},
+                {kind: per_picture(scales.get(kind, 1.0), conditions.count) for kind in names},
                 masks={kind: per_row(mask, conditions.count, device) for kind, mask in masks.items() if kind in names},
                 evaluations=guide.evaluations(),
                 steps={kind: span for kind, span in steps.items() if kind in names},
@@ -372,7 +379,6 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         conditions: Conditions,
         scales: Mapping[str, float | Tensor | Sequence[float]],
         guide: Guidance,
-        repeats: int,
         limited: set[str],
     ) -> ControlledRows | None:
         """Take what a ControlNet is told out of the branches: the landmark picture, or the tokens of a branch."""
@@ -387,7 +393,7 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         condition = conditions.branches.pop(kind)
         if told:
             condition = self._tokens(self.adapters[told[0]], condition, kind)
-        scale = per_picture(scales.get(kind, 1.0), repeats)
+        scale = per_picture(scales.get(kind, 1.0), conditions.count)
         return controlled_rows(self.controlnet, kind, condition, scale, guide.evaluations())
 
     def _encode(self, prompts: list[str], identity: Tensor | None = None) -> Text:
@@ -408,13 +414,15 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         return self._encode([prompt])
 
     def _text(self, conditions: Conditions, guide: Guidance, negative_prompt: str, device: torch.device) -> Text:
-        """The text of all evaluations, E P rows: the prompt where a set holds ``text``, else e(0)."""
+        """The text of all evaluations, E P rows: the prompt, if any, where a set holds ``text``, else e(0)."""
         dtype = self.unet.dtype
         null = self._null(negative_prompt).to(device, dtype).expand(conditions.count)
         said = null
         if conditions.has_text:
             identity = conditions.identity_in_prompt
             said = self._encode(conditions.prompts, None if identity is None else identity.to(device)).to(device, dtype)
+            # a row without words is what it is where nobody has any
+            said = said.where(torch.tensor([bool(prompt) for prompt in conditions.prompts], device=device), null)
         return stacked([said if "text" in names else null for names in guide.evaluations()])
 
     def _added_conditions(self, text: Text, size: tuple[int, int], **options: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -123,6 +123,42 @@ def check_names(option: str, names: Mapping[str, Any], allowed: Sequence[str]) -
     unknown = [name for name in names if name not in allowed]
     if unknown:
         raise BadInput(f"{option} names {unknown[0]!r}, which is unknown; choose among {', '.join(allowed)}.")
+
+
+def check_identity_options(conditions: Conditions, options: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse what a face in the prompt cannot have; a scale of 1 says nothing.
+
+    Args:
+        conditions: what is present.
+        options: ``scales``, ``masks`` and ``steps`` -> condition -> what the caller wants.
+
+    Raises:
+        BadInput: for the first option that would do nothing.
+    """
+    if conditions.identity_in_prompt is None:
+        return
+    for option, wanted in options.items():
+        value = wanted.get("identity")
+        if value is not None and not (option == "scales" and bool((torch.as_tensor(value) == 1).all())):
+            raise BadInput(
+                f"Here the identity stands in the prompt, where its {option} would do nothing: leave them out, and set "
+                "the guidance of identity (--guidance identity=NUMBER)."
+            )
+
+
+def whole_guidance(guide: Guidance, conditions: Conditions) -> Guidance:
+    """A caller's guidance, with ``text`` for ``identity`` in its sets where the identity stands in the prompt.
+
+    A set that holds both then holds ``text``: the prompt is said with the face in it, or not at all.
+    """
+    if conditions.identity_in_prompt is None:
+        return guide
+
+    def said(names: frozenset[str]) -> frozenset[str]:
+        return frozenset("text" if name == "identity" else name for name in names)
+
+    differences = tuple(one._replace(present=said(one.present), absent=said(one.absent)) for one in guide.differences)
+    return replace(guide, differences=differences, start=said(guide.start))
 
 
 def build_guidance(

@@ -50,10 +50,18 @@ def acts(scale: float | Tensor | Sequence[float]) -> bool:
     return bool((torch.as_tensor(scale) != 0).any())
 
 
-def per_picture(scale: float | Tensor | Sequence[float], repeats: int) -> Tensor:
-    """One number, or each picture's own repeated: [] or [P]."""
-    scale = torch.as_tensor(scale, dtype=torch.float32)
-    return scale if scale.ndim == 0 else scale.repeat_interleave(repeats)
+def per_picture(scale: float | Tensor | Sequence[float], count: int) -> Tensor:
+    """One number [], or that of each picture [P] of P numbers, or of B, one a row.
+
+    Raises:
+        BadInput: if P is no multiple of B.
+    """
+    scales = torch.as_tensor(scale, dtype=torch.float32)
+    if scales.ndim == 0:
+        return scales
+    if count % len(scales):
+        raise BadInput(f"{len(scales)} scales do not fit {count} pictures; give one number, or one for each.")
+    return scales.repeat_interleave(count // len(scales), 0)
 
 
 def per_row(mask: Tensor, count: int, device: torch.device) -> Tensor:

@@ -27,7 +27,9 @@ def sampling_with(pipeline: Any, name: str | None) -> Iterator[Any]:
 
     own = pipeline.scheduler if name else None
     if name:
-        pipeline.scheduler = getattr(diffusers, _CLASSES[name]).from_config(own.config)  # type: ignore[union-attr]
+        # diffusers' default for DDPM clamps to the range of pictures, which latents leave; configurations hand it on
+        scheduler = getattr(diffusers, _CLASSES[name])
+        pipeline.scheduler = scheduler.from_config(own.config, clip_sample=False)  # type: ignore[union-attr]
     try:
         yield pipeline
     finally:

@@ -28,6 +28,13 @@ class Text(NamedTuple):
         """One row for ``count`` pictures, without a copy."""
         return self.map(lambda part: part.expand(count, *part.shape[1:]))
 
+    def where(self, rows: Tensor, other: Text) -> Text:
+        """These rows, bool [B], and another text's elsewhere."""
+        states = torch.where(rows[:, None, None], self.states, other.states)
+        if self.pooled is None or other.pooled is None:
+            return Text(states)
+        return Text(states, torch.where(rows[:, None], self.pooled, other.pooled))
+
     def map(self, change: Callable[[Tensor], Tensor]) -> Text:
         """The same change to both parts."""
         return Text(change(self.states), None if self.pooled is None else change(self.pooled))

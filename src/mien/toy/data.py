@@ -134,7 +134,7 @@ def entry(person: Person, number: int, picture: Picture, words: str, image: Imag
             "picture": number,
             "caption": words,
             "coefficients": _listed(face.coefficients, 0.0),
-            "gaze": face.gaze or (0.0, 0.0),
+            "gaze": (0.0, 0.0),
             "flush": 0.0,
             "pose": face.pose or picture.pose,
             "landmarks": _listed(face.landmarks),

@@ -26,7 +26,7 @@ def studio_scheduler(
     start, end = (0.0001, 0.02) if beta_schedule == "linear" else (0.00085, 0.012)
     return DDPMScheduler(
         num_train_timesteps=1000, beta_start=start, beta_end=end, beta_schedule=beta_schedule,
-        prediction_type=prediction_type,
+        prediction_type=prediction_type, clip_sample=False,  # latents are not pictures in [-1, 1]
     )  # fmt: skip
 
 

@@ -21,8 +21,8 @@ Told = Callable[[int], Any]
 READ = {"blendshapes": (52,), "landmarks": (478, 3), "pose": (3,)}
 """What readers tell, and its shape."""
 
-JUDGED = {"coefficients": (53,), "pose": (3,), "gaze": (2,), "emotion": (10,)}
-"""What the face judge tells; ``gaze`` is in degrees, ``emotion`` is valence, arousal and eight probabilities."""
+JUDGED = {"coefficients": (53,), "pose": (3,), "emotion": (10,)}
+"""What the face judge tells; ``emotion`` is valence, arousal and eight probabilities. Its gaze tells nothing."""
 
 _BATCH = 32
 
