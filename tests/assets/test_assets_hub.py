@@ -188,6 +188,8 @@ def test_an_unchecked_file_has_no_name_yet(
         raise KeyboardInterrupt
 
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # read once, when the package is imported
     monkeypatch.setattr("mien.assets.hub._check", interrupted)
     with pytest.raises(KeyboardInterrupt):
         get("a")
