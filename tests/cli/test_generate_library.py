@@ -205,7 +205,7 @@ def test_no_input_is_written_over(tmp_path: Path, photo: Path, monkeypatch: pyte
     before = mine.read_bytes()
     (tmp_path / "link").symlink_to(output)
     for role, place in (("edit", output), ("expression", tmp_path / "link"), ("identity", output)):
-        request = GenerateRequest(**{role: mine}, emotion="happy", count=2, output=place)
+        request = GenerateRequest.checked(**{role: mine}, emotion="happy", count=2, output=place)
         with pytest.raises(BadInput, match=r"portrait-0001\.png is an input.* with -o"):
             generate(request)
     assert mine.read_bytes() == before

@@ -89,7 +89,9 @@ class Says(FakeReader):
 
     def read(self, image: Any, source: str = "the picture") -> Any:
         attributes = {"hair_color": self.color, "hair_style": "bob", "hair_length": "short"}
-        return OneFace(replace(super().read(image).only, attributes=attributes), source)
+        seen = super().read(image)
+        assert isinstance(seen, OneFace)
+        return OneFace(replace(seen.only, attributes=attributes), source)
 
 
 def test_prompts_of_another_reader_are_drawn_elsewhere(tmp_path: Path) -> None:

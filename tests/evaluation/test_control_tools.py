@@ -63,7 +63,7 @@ def test_the_reader_that_says_what_is_shown_is_told() -> None:
 
 def test_how_a_part_is_configured_counts_where_the_part_does(tmp_path: Path) -> None:
     folders = {part: tmp_path / part for part in ("text_encoder", "expression_encoder", "scheduler")}
-    spec = ModelSpec(**{part: str(folder) for part, folder in folders.items()})
+    spec = ModelSpec.model_validate({part: str(folder) for part, folder in folders.items()})
     for part, folder in folders.items():
         folder.mkdir()
         (folder / "model.safetensors").write_bytes(b"weights")

@@ -149,7 +149,7 @@ def test_lots_are_drawn_among_those_who_are_shown_the_same_targets() -> None:
     pairs = [Pair(person, person // 2 * 2 + k) for person in range(4) for k in range(2)]
     hard = np.array([pair.target > 1 for pair in pairs], np.float64)  # whoever is shown those is drawn badly
 
-    def levels(weights: np.ndarray) -> tuple[np.ndarray, ...]:
+    def levels(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         level = 1 - weights @ hard / weights.sum(1)
         return level, np.ones_like(level), level
 

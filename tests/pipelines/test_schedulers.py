@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from diffusers import DPMSolverMultistepScheduler
@@ -28,7 +28,7 @@ def test_a_sampler_keeps_the_noise_schedule_and_goes_again(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["ddim", "ddpm", "lcm"])  # the others know no such setting
 def test_no_sampler_clamps_latents_to_the_range_of_pictures(name: str) -> None:
-    own = DPMSolverMultistepScheduler.from_config({"prediction_type": "v_prediction", "clip_sample": True})
+    own: Any = DPMSolverMultistepScheduler.from_config({"prediction_type": "v_prediction", "clip_sample": True})
     assert own.config["clip_sample"], "as in folders that were saved from DDPM's scheduler"
     pipeline = SimpleNamespace(scheduler=own)
     with sampling_with(pipeline, name):

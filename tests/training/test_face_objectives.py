@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -92,16 +91,16 @@ def test_a_continued_run_has_the_margin_it_had(tmp_path: Path) -> None:
         objective = IdentityObjective()
         objective.prepare(corpus, tmp_path)
         parameters = objective.trained()
-        state: Any = parameters, PowerEMA(parameters, 0.0), torch.optim.AdamW(parameters.values())
+        average, optimizer = PowerEMA(parameters, 0.0), torch.optim.AdamW(parameters.values())
         if number == 0:
-            save_state(tmp_path / "old", *state, {})  # as before the accuracy was kept
+            save_state(tmp_path / "old", parameters, average, optimizer, {})  # as before the accuracy was kept
             for step in range(4):
                 batch = objective.batch(corpus, np.random.default_rng(step), 6)
                 objective(batch, torch.Generator().manual_seed(1))
-            save_state(tmp_path, *state, {}, objective.kept())
+            save_state(tmp_path, parameters, average, optimizer, {}, objective.kept())
         else:
-            assert load_state(tmp_path / "old", *state, objective.kept()) is not None
-            assert load_state(tmp_path, *state, objective.kept()) is not None
+            assert load_state(tmp_path / "old", parameters, average, optimizer, objective.kept()) is not None
+            assert load_state(tmp_path, parameters, average, optimizer, objective.kept()) is not None
         margins.append(objective(batch, torch.Generator().manual_seed(1))[1]["margin"])
     assert margins[0] == margins[1] > 0
 
