@@ -1,7 +1,7 @@
 """What an asset's files should be, and whether they are that.
 
-A hash comes from the registry, or, where nobody we trust has published one, from the first sight: it is written to
-a lock file in the cache and every later file is held against it (trust on first use).
+A hash comes from the registry, or, where nobody we trust has published one, from the first sight of the file: it is
+written to a lock file in the cache and every later file is held against it (trust on first use).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Expected:
 
     Attributes:
         sha256: the registry's, 64 hex digits.
-        first: that of the first download.
+        first: that of the file at first sight, downloaded or found.
         prefix: the first 8 hex digits, from the file's name.
         bytes: length.
         lock: where ``first`` is written down.
@@ -58,7 +58,7 @@ class Expected:
 
 
 def lock_file(name: str) -> Path:
-    """The lock file of an asset: JSON, file name -> sha256 of the first download."""
+    """The lock file of an asset: JSON, file name -> sha256 at first sight."""
     return downloads() / f"{name}.lock.json"
 
 
@@ -74,7 +74,7 @@ def expected(one: Asset, file: AssetFile) -> Expected:
 
 
 def remember(one: Asset, file: AssetFile, path: Path) -> None:
-    """Write down the sha256 of a first download.
+    """Write down the sha256 of a file at first sight.
 
     Raises:
         MienError: if the cache cannot be written.

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mien.distributed import gather
 from mien.evaluation.metrics.distributions import Moments
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -79,14 +77,3 @@ class Spread:
         if not parts:
             raise ValueError("no features were added")
         return sum(parts[1:], parts[0])
-
-
-def gather(value: T) -> list[T]:
-    """The value of every process, in their order; a list of one where there is one process."""
-    import torch.distributed as dist
-
-    if not (dist.is_available() and dist.is_initialized()):
-        return [value]
-    found: list[T] = [value] * dist.get_world_size()
-    dist.all_gather_object(found, value)
-    return found

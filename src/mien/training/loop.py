@@ -24,7 +24,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import nn
 
-from mien.evaluation.accumulators import gather
+from mien.distributed import gather
 from mien.io import read_json, write_json
 from mien.training.config import TrainConfig, learning_rate
 from mien.training.publish import entry_of

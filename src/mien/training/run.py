@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from mien.distributed import gather
 from mien.errors import ConfigError, first_problem
-from mien.evaluation.accumulators import gather
 from mien.io import cache_folder, read_json
 from mien.training.config import TrainConfig
 from mien.training.presets import SHIPPED, preset
