@@ -24,6 +24,7 @@ from mien.studio.person import sample_person
 class FakeRender:
     image: np.ndarray
     mask: np.ndarray
+    matte: np.ndarray
     landmarks: np.ndarray
 
 
@@ -40,7 +41,7 @@ class FakeRenderer:
         self.rendered.append((person.seed, picture.seed))
         rng = np.random.default_rng([person.seed, picture.seed])
         image = rng.integers(0, 256, (16, 16, 3), np.uint8)
-        return FakeRender(image, image[..., 0], rng.normal(size=(478, 3)).astype(np.float32))
+        return FakeRender(image, image[..., 0], image[..., 1], rng.normal(size=(478, 3)).astype(np.float32))
 
 
 @pytest.fixture

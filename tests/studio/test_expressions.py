@@ -73,6 +73,30 @@ def test_sampling_is_deterministic_and_covers_the_space() -> None:
     assert min(asymmetric) > 0.3
 
 
+def test_a_wink_is_all_on_the_closed_side() -> None:
+    """The squint, cheek and brow of a wink belong to the eye that is shut, whichever it is."""
+    rng, closed_sides = np.random.default_rng(3), set()
+    for _ in range(200):
+        named = sample_expression(rng, "wink").named()
+        left, right = (named.get(f"eyeBlink_{side}", 0.0) for side in "LR")
+        if max(left, right) < 0.75 or min(left, right) > 0.5:  # both shut: a blink on top of the wink
+            continue
+        closed, opened = ("L", "R") if left > right else ("R", "L")
+        closed_sides.add(closed)
+        for stem in ("cheekSquint", "mouthSmile", "browDown"):
+            small = 0.25  # faint tension of a resting face, and of the other side
+            assert named.get(f"{stem}_{opened}", 0.0) <= max(named.get(f"{stem}_{closed}", 0.0), small)
+    assert closed_sides == {"L", "R"}
+
+
+def test_extremes_reach_what_photographs_of_emotions_show() -> None:
+    rng = np.random.default_rng(4)
+    rows = np.array([sample_expression(rng, "extreme").array() for _ in range(1500)])
+    often = {name: float((rows[:, KIT_NAMES.index(name)] > 0.7).mean()) for name in KIT_NAMES}
+    for name in ("jawOpen", "mouthUpperUp_L", "mouthPucker", "eyeBlink_L", "cheekPuff_L", "noseSneer_R", "mouthSmile_L"):
+        assert often[name] > 0.03, name
+
+
 @pytest.mark.parametrize("kind", [*KINDS, *EMOTIONS[1:]])
 def test_every_kind_samples(kind: str) -> None:
     rng = np.random.default_rng(1)

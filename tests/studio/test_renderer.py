@@ -120,6 +120,14 @@ def test_mask_covers_the_face_only(renderer: Renderer, person: Person) -> None:
     assert not render.mask[:, :4].any()
 
 
+def test_matte_is_the_person_without_the_background(renderer: Renderer, person: Person) -> None:
+    render = renderer.render(person, sample_picture(1, person))
+    assert render.matte.shape == render.mask.shape and render.matte.dtype == np.uint8
+    assert (render.matte[render.mask > 0] > 200).mean() > 0.98  # the face is part of the person
+    assert not render.matte[:3, :3].any() and not render.matte[:3, -3:].any()  # corners show the background
+    assert 0.3 < (render.matte > 127).mean() < 0.8
+
+
 def test_hair_is_cut_out_of_the_mask_and_glasses_are_not(renderer: Renderer, person: Person) -> None:
     bald = renderer.render(replace(person, hair_style="bald"), plain(person))
     fringe = renderer.render(replace(person, hair_style="bangs"), plain(person))

@@ -1,6 +1,7 @@
 """Shards of portraits: plain tar files in WebDataset's layout (`KEY.png`, `KEY.mask.png`, `KEY.json`).
 
-A shard of pairs also holds `KEY.template.png`: the same expression on another face.
+Renders also have `KEY.matte.png`, the person without the background. A shard of pairs also holds `KEY.template.png`:
+the same expression on another face.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from mien.errors import BadInput, MienError
 from mien.io import atomic_path
 
 PATTERN = "shard-*.tar"
-_EXTRA = {"mask": "L", "template": "RGB"}
+_EXTRA = {"mask": "L", "matte": "L", "template": "RGB"}
 """Further pictures of an entry -> their mode."""
 
 _END = bytes(2 * tarfile.BLOCKSIZE)
@@ -48,12 +49,14 @@ class Entry:
         mask: uint8 [H, W], 255 = face; or None.
         sample: its record.
         template: uint8 [H, W, 3] where the record tells of a template, else None.
+        matte: uint8 [H, W], share of each pixel that is not background, 255 = person; or None.
     """
 
     image: np.ndarray
     mask: np.ndarray | None
     sample: Sample
     template: np.ndarray | None = None
+    matte: np.ndarray | None = None
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
@@ -141,7 +144,7 @@ def _entry(path: Path | str, key: str, parts: dict[str, bytes]) -> Entry:
     if (sample.template is None) != ("template.png" not in parts):
         raise BadInput(f"{path}: the pair {key} lacks its template's {'picture' if sample.template else 'record'}.")
     found = {kind: _pixels(parts[f"{kind}.png"], mode) for kind, mode in _EXTRA.items() if f"{kind}.png" in parts}
-    return Entry(_pixels(parts["png"], "RGB"), found.get("mask"), sample, found.get("template"))
+    return Entry(_pixels(parts["png"], "RGB"), found.get("mask"), sample, found.get("template"), found.get("matte"))
 
 
 def _pixels(data: bytes, mode: str) -> np.ndarray:

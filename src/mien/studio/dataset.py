@@ -16,11 +16,11 @@ from mien.data.schema import Sample, Template
 from mien.data.shards import Entry, ShardWriter, shard_name
 from mien.io import sha256_of
 from mien.studio.captions import caption
-from mien.studio.dataset_request import PHOTO_LIKE, DatasetRequest, claim_folder
+from mien.studio.dataset_request import PHOTO_LIKE, WIDE_EVERY, DatasetRequest, claim_folder
 from mien.studio.emotions import emotion_of
 from mien.studio.expressions import photo_like_expression
 from mien.studio.person import Person, sample_person
-from mien.studio.picture import Picture, attributes, sample_picture
+from mien.studio.picture import Picture, attributes, sample_picture, sample_wide_picture
 
 if TYPE_CHECKING:
     from mien.faces.mediapipe import MediaPipeReader
@@ -39,8 +39,10 @@ def plan_picture(person: Person, number: int) -> Picture:
     """Picture `number` of a person as data sets hold it.
 
     Numbers 0, 1 and 2 look like photographs (|yaw| < 15 degrees; number 0 nearly frontal, nearly neutral, eyes open
-    and into the camera); the others are `sample_picture` as it comes.
+    and into the camera); number 5 and each sixth after it is `sample_wide_picture`; the others are `sample_picture`.
     """
+    if number % WIDE_EVERY == WIDE_EVERY - 1:
+        return sample_wide_picture(number, person)
     picture = sample_picture(number, person)
     if number >= PHOTO_LIKE:
         return picture
@@ -158,7 +160,7 @@ def render_shard(
                 if request.templates:
                     shown, template = render_template(person, number, picture, tools)
                     sample = sample.model_copy(update={"template": template})
-                writer.write(Entry(render.image, render.mask, sample, shown))
+                writer.write(Entry(render.image, render.mask, sample, shown, render.matte))
             on_picture(len(request.numbers))
 
 

@@ -10,9 +10,13 @@ from mien.errors import BadInput, ConfigError
 from mien.io import claim, read_json
 from mien.provenance.fingerprint import UNKNOWN, version_of
 
+SAMPLER = 2
+"""Raised whenever the same request would draw other people, pictures or expressions."""
 SETTINGS_FILE = "dataset.json"
 PHOTO_LIKE = 3
 """The first pictures of each person look like photographs: nearly frontal, neutral, mild or happy."""
+WIDE_EVERY = 6
+"""One picture in so many shows heads turned far and any lens, see `sample_wide_picture`."""
 SHARD_PICTURES = 512
 """About how many pictures a shard holds."""
 
@@ -31,6 +35,7 @@ class DatasetRequest:
         templates: whether each picture comes with its expression on another person.
         portraits: not the pictures, but a photograph of the same look for each that does not look like one already.
         reader_sha256: hash of MediaPipe's model; empty where it does not read.
+        sampler: version of what draws people and pictures.
     """
 
     people: int
@@ -42,6 +47,7 @@ class DatasetRequest:
     templates: bool = False
     portraits: bool = False
     reader_sha256: str = ""
+    sampler: int = SAMPLER
 
     def __post_init__(self) -> None:
         if self.people < 1 or self.per_person < 1:
@@ -95,7 +101,7 @@ def claim_folder(folder: Path, request: DatasetRequest) -> None:
     """
     wanted = asdict(request)
     file = {"format": 1, "request": wanted, "shards": request.shards, "versions": _versions()}
-    before = {"templates": False, "portraits": False, "reader_sha256": request.reader_sha256}
+    before = {"templates": False, "portraits": False, "reader_sha256": request.reader_sha256, "sampler": 1}
     claim(folder / SETTINGS_FILE, wanted, "another data set", file, defaults=before)
     if not all((folder / shard_name(shard)).exists() for shard in range(request.shards)):
         _check_versions(folder, request)

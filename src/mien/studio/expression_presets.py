@@ -99,6 +99,42 @@ GESTURES: Mapping[str, Mapping[str, float]] = {
 }  # fmt: skip
 """Faces that are no emotion of the eight."""
 
+EXTREMES: Mapping[str, Mapping[str, Mapping[str, float]]] = {
+    "mouth": {
+        "shout": {"jawOpen": 0.85, "mouthLowerDown": 0.45, "mouthUpperUp": 0.45, "mouthStretch": 0.25, FLUSH: 0.40},
+        "roar": {"jawOpen": 0.75, "mouthUpperUp": 0.85, "mouthLowerDown": 0.75, "mouthStretch": 0.50, "noseSneer": 0.70,
+                 FLUSH: 0.60},
+        "scream": {"jawOpen": 1.0, "mouthStretch": 0.45, "mouthLowerDown": 0.30},
+        "gape": {"jawOpen": 0.95, "mouthFunnel": 0.30},
+        "bared teeth": {"mouthUpperUp": 0.85, "mouthLowerDown": 0.85, "mouthStretch": 0.55, "jawOpen": 0.06,
+                        "noseSneer": 0.35},
+        "grin": {"mouthSmile": 1.0, "mouthUpperUp": 0.60, "mouthLowerDown": 0.45, "jawOpen": 0.10, "cheekSquint": 0.70},
+        "laugh": {"mouthSmile": 1.0, "jawOpen": 0.60, "mouthUpperUp": 0.40, "cheekSquint": 0.90, FLUSH: 0.30},
+        "pucker": {"mouthPucker": 1.0, "mouthFunnel": 0.10},
+        "one-sided smile": {"mouthSmile_L": 0.90, "mouthDimple_L": 0.40, "cheekSquint_L": 0.40, "mouthUpperUp_L": 0.20},
+        "sneer": {"noseSneer_L": 1.0, "mouthUpperUp_L": 0.80, "cheekSquint_L": 0.40, "noseSneer_R": 0.30},
+        "wrinkled nose": {"noseSneer": 1.0, "mouthUpperUp": 0.55, "cheekSquint": 0.40},
+        "puffed": {"cheekPuff": 1.0, "mouthPress": 0.30, "mouthPucker": 0.25},
+        "turned down": {"mouthFrown": 1.0, "mouthShrugLower": 0.60},
+        "pressed": {"mouthRollLower": 0.70, "mouthRollUpper": 0.70, "mouthPress": 0.60},
+        "aside": {"mouthLeft": 0.90, "mouthPucker": 0.30, "jawLeft": 0.40},
+    },
+    "eyes": {
+        "squeezed": {"eyeBlink": 1.0, "eyeSquint": 1.0, "cheekSquint": 0.80, "browDown": 0.60, "noseSneer": 0.25},
+        "closed": {"eyeBlink": 1.0},
+        "narrowed": {"eyeSquint": 1.0, "eyeBlink": 0.25},
+        "wide": {"eyeWide": 1.0},
+        "wink": {"eyeBlink_L": 1.0, "cheekSquint_L": 0.70, "eyeSquint_L": 0.40, "browDown_L": 0.30},
+    },
+    "brows": {
+        "raised": {"browInnerUp": 1.0, "browOuterUp": 1.0},
+        "lowered": {"browDown": 1.0},
+        "drawn together": {"browInnerUp": 1.0, "browDown": 0.25},
+        "one raised": {"browOuterUp_L": 1.0, "browInnerUp_L": 0.50, "browDown_R": 0.80},
+    },
+}  # fmt: skip
+"""Parts of faces at the limit of what people do, by region: what stock photographs of emotions show (*inferred*)."""
+
 _SUM_LIMITS: tuple[tuple[tuple[str, ...], float], ...] = (
     (("mouthSmile", "mouthFrown"), 1.0),
     (("mouthSmile", "mouthPucker"), 1.0),

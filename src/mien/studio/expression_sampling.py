@@ -9,6 +9,7 @@ from mien.conditions import EMOTIONS
 from mien.studio.arkit import KIT_NAMES
 from mien.studio.expression_presets import (
     EMOTION_RECIPES,
+    EXTREMES,
     FLUSH,
     GESTURES,
     VISEMES,
@@ -23,16 +24,20 @@ if TYPE_CHECKING:
 
 KINDS: Mapping[str, float] = {
     "neutral": 0.05,
-    "emotion": 0.40,
-    "speech": 0.12,
-    "speech-emotion": 0.10,
-    "gesture": 0.08,
+    "emotion": 0.32,
+    "extreme": 0.20,
+    "speech": 0.09,
+    "speech-emotion": 0.08,
+    "gesture": 0.07,
     "wink": 0.04,
-    "blink": 0.04,
-    "mixture": 0.09,
-    "random": 0.08,
+    "blink": 0.03,
+    "mixture": 0.06,
+    "random": 0.06,
 }
 """Kinds of sampled expression and how often each is drawn."""
+
+_EXTREME_REGIONS: Mapping[str, float] = {"mouth": 0.85, "eyes": 0.45, "brows": 0.40}
+"""How often an extreme face is extreme in a region; one that is so in none takes the mouth."""
 
 _FREE = tuple(name for name in KIT_NAMES if not name.startswith("eyeLook") and name != "mouthClose")
 
@@ -41,14 +46,16 @@ def _pick(rng: Generator, options: tuple[str, ...], weights: tuple[float, ...] |
     return options[int(rng.choice(len(options), p=weights))]
 
 
-def _recipe(rng: Generator, recipe: Mapping[str, float], intensity: float) -> dict[str, float]:
+def _recipe(
+    rng: Generator, recipe: Mapping[str, float], intensity: float, mirror: bool | None = None
+) -> dict[str, float]:
     """A recipe at an intensity with the small differences of one face at one moment.
 
-    Each muscle varies by itself, the sides differ a little, now and then a muscle stays quiet, and in one of two
-    cases left and right are exchanged.
+    Each muscle varies by itself, the sides differ a little, now and then a muscle stays quiet. `mirror` exchanges left
+    and right; None does so in one of two cases.
     """
     sides = both_sides(recipe)
-    if rng.random() < 0.5:
+    if rng.random() < 0.5 if mirror is None else mirror:
         sides = mirrored(sides)
     skew = float(rng.normal(0.0, 0.10)) if rng.random() < 0.8 else float(rng.normal(0.0, 0.35))
     gain: dict[str, float] = {}
@@ -104,6 +111,19 @@ def _random(rng: Generator) -> dict[str, float]:
     return out
 
 
+def _extreme(rng: Generator) -> dict[str, float]:
+    """A face at the limit in one or several regions, alone or over an emotion."""
+    chosen = [region for region, share in _EXTREME_REGIONS.items() if rng.random() < share] or ["mouth"]
+    parts: dict[str, float] = {}
+    for region in chosen:
+        recipes = EXTREMES[region]
+        part = _recipe(rng, recipes[_pick(rng, tuple(recipes))], float(rng.uniform(0.6, 1.15)))
+        parts = {**parts, **{name: max(value, parts.get(name, 0.0)) for name, value in part.items()}}
+    if rng.random() < 0.25:
+        parts = _add(parts, _emotion(rng, intensity=float(rng.uniform(0.1, 0.5))))
+    return parts
+
+
 def _small_noise(rng: Generator) -> dict[str, float]:
     """Faint tension that a real resting face has."""
     return {_FREE[int(i)]: float(abs(rng.normal(0.0, 0.06))) for i in rng.choice(len(_FREE), 6, replace=False)}
@@ -112,9 +132,9 @@ def _small_noise(rng: Generator) -> dict[str, float]:
 def sample_gaze(rng: Generator) -> tuple[float, float]:
     """Gaze in degrees: often at the camera, mostly near it, sometimes far aside."""
     u = float(rng.random())
-    if u < 0.35:
+    if u < 0.3:
         return 0.0, 0.0
-    spread = 1.0 if u < 0.8 else 2.2
+    spread = 1.0 if u < 0.7 else 2.2
     yaw, pitch = float(rng.normal(0.0, 9.0 * spread)), float(rng.normal(-0.5, 5.0 * spread))
     return max(-30.0, min(30.0, yaw)), max(-20.0, min(18.0, pitch))
 
@@ -146,9 +166,10 @@ def sample_expression(rng: Generator, kind: str | None = None) -> ExpressionStat
     elif kind == "gesture":
         parts = _recipe(rng, GESTURES[_pick(rng, tuple(GESTURES))], float(rng.uniform(0.4, 1.1)))
     elif kind == "wink":
-        parts = _recipe(rng, {k: v for k, v in GESTURES["wink"].items() if k != "eyeBlink_L"}, float(rng.uniform(0, 1)))
         closed = "L" if rng.random() < 0.5 else "R"
-        parts = _add(parts if closed == "L" else mirrored(parts), {f"eyeBlink_{closed}": float(rng.uniform(0.75, 1.0))})
+        around = {name: value for name, value in GESTURES["wink"].items() if name != "eyeBlink_L"}
+        parts = _recipe(rng, around, float(rng.uniform(0, 1)), mirror=closed == "R")
+        parts[f"eyeBlink_{closed}"] = float(rng.uniform(0.75, 1.0))
     elif kind == "blink":
         shut = float(rng.uniform(0.35, 1.0))
         parts = _add(_emotion(rng, intensity=float(rng.uniform(0.0, 0.5))), {"eyeBlink_L": shut, "eyeBlink_R": shut})
@@ -157,6 +178,10 @@ def sample_expression(rng: Generator, kind: str | None = None) -> ExpressionStat
         parts = _add(_emotion(rng, intensity=share), _emotion(rng, intensity=1.0 - share))
     elif kind == "random":
         parts = _random(rng)
+    elif kind == "extreme":
+        parts = _extreme(rng)
+        if rng.random() < 0.2:
+            gaze = float(rng.uniform(-35.0, 35.0)), float(rng.uniform(-22.0, 20.0))
     else:
         raise ExpressionError(f"There is no kind of expression called {kind!r}; choose from {', '.join(KINDS)}.")
     if kind != "blink" and rng.random() < 0.06:

@@ -150,11 +150,6 @@ class Picture:
 def sample_picture(seed: int, person: Person) -> Picture:
     """Draw a picture of ``person``; the same seed and person give the same picture."""
     rng = np.random.default_rng([seed, 0x70696374, person.seed])
-    pose = (
-        float(np.clip(15.0 * rng.normal(), -40.0, 40.0)),
-        float(np.clip(8.0 * rng.normal(), -20.0, 20.0)),
-        float(np.clip(5.0 * rng.normal(), -15.0, 15.0)),
-    )
     return Picture(
         seed=seed,
         hair_color=_sample_hair_color(rng, person),
@@ -171,10 +166,33 @@ def sample_picture(seed: int, person: Person) -> Picture:
         ),
         background=str(rng.choice(list(palette.BACKGROUNDS))),
         background_center=(float(rng.uniform(-0.5, 0.5)), float(rng.uniform(-0.2, 0.5))),
-        pose=pose,
+        pose=_sample_pose(rng),
         expression=sample_expression(rng),
         headwear=sample_headwear(seed, person.seed, person.headwear),
     )
+
+
+def sample_wide_picture(seed: int, person: Person) -> Picture:
+    """Draw a picture as `sample_picture` does, but with a head turned up to 60 degrees and any lens and framing.
+
+    What a reader of faces must cope with beyond what a portrait shows.
+    """
+    rng = np.random.default_rng([seed, 0x77696465, person.seed])
+    camera = Camera(
+        fov=float(rng.uniform(16.0, 60.0)),
+        zoom=float(rng.uniform(0.8, 1.15)),
+        offset=(float(0.9 * rng.normal()), float(0.8 * rng.normal())),
+    )
+    pose = float(rng.uniform(-60.0, 60.0)), float(np.clip(12.0 * rng.normal(), -30.0, 30.0)), float(12.0 * rng.normal())
+    return replace(sample_picture(seed, person), camera=camera, pose=(pose[0], pose[1], max(-30.0, min(30.0, pose[2]))))
+
+
+def _sample_pose(rng: np.random.Generator) -> tuple[float, float, float]:
+    """Mostly near the camera; one in five anywhere within 45 and 25 degrees."""
+    far = rng.random() < 0.2
+    yaw = rng.uniform(-45.0, 45.0) if far else np.clip(14.0 * rng.normal(), -40.0, 40.0)
+    pitch = rng.uniform(-25.0, 25.0) if far else np.clip(8.0 * rng.normal(), -20.0, 20.0)
+    return float(yaw), float(pitch), float(np.clip(5.0 * rng.normal(), -15.0, 15.0))
 
 
 def attributes(person: Person, picture: Picture) -> dict[str, Any]:

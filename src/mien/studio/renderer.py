@@ -69,11 +69,13 @@ class Render:
     Attributes:
         image: uint8 [S, S, 3] RGB.
         mask: uint8 [S, S], 255 on the face (skin, eyes, mouth, glasses; not hair, ears or neck).
+        matte: uint8 [S, S], share of each pixel that is not background, 255 on the person.
         head: the geometry it shows.
     """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8]
+    matte: NDArray[np.uint8]
     head: PosedHead
 
     @cached_property
@@ -173,11 +175,11 @@ class Renderer:
         try:
             self._draw_shadows(picture, head.view, temporary, hair)
             self._draw(geometry, picture, head, temporary, hair)
-            image, mask = self._read()
+            image, mask, matte = self._read()
         finally:
             for drawable in temporary.values():
                 drawable.release()
-        return Render(image, mask, head)
+        return Render(image, mask, matte, head)
 
     def _picture_parts(
         self, geometry: PersonGeometry, picture: Picture, head: PosedHead, normals: Floats
@@ -327,13 +329,16 @@ class Renderer:
         self._target.depth_mask = True
         context.disable(context.BLEND)
 
-    def _read(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Average the samples of each pixel."""
+    def _read(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+        """Average the samples of each pixel; nothing is as deep as the background, which writes no depth."""
         s, k = self.size, self.supersample
         pixels = np.frombuffer(self._target.read(components=4), np.uint8).reshape(s, k, s, k, 4)
         total = pixels.sum(axis=(1, 3), dtype=np.uint32) if k > 1 else pixels.reshape(s, s, 4).astype(np.uint32)
         mean = ((total + k * k // 2) // (k * k)).astype(np.uint8)[::-1]
-        return np.ascontiguousarray(mean[..., :3]), np.where(mean[..., 3] >= 128, 255, 0).astype(np.uint8)
+        depth = np.frombuffer(self._target.read(components=1, attachment=-1, dtype="f4"), np.float32).reshape(s, k, s, k)
+        matte = np.round(255 * (depth < 1.0).mean((1, 3))).astype(np.uint8)[::-1]
+        mask = np.where(mean[..., 3] >= 128, 255, 0).astype(np.uint8)
+        return np.ascontiguousarray(mean[..., :3]), mask, np.ascontiguousarray(matte)
 
 
 def _eye_rotation(gaze: tuple[float, float]) -> NDArray[np.float64]:
