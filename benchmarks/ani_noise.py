@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from mien.core.io import write_json
 from mien.data.corpus import Corpus
 from mien.diffusion.inversion import SD_F_MAX, timestep_of_f
-from mien.io import write_json
+from mien.pipelines.runs import runs_folder
 from mien.training.presets import PRESETS
-from mien.training.run import build_objective, runs_folder
+from mien.training.run import build_objective
 
 RESULT = Path(__file__).parent / "results" / "ani_noise.json"
 BASES = {"v_prediction": "studio-alignment", "epsilon": "studio-alignment-epsilon"}

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mien.io import read_json, write_json
+from mien.core.io import read_json, write_json
 
 CURVES = ("loss", "diffusion", "ad")
 RESULT = Path(__file__).parent / "results" / "arms.json"

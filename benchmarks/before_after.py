@@ -21,12 +21,14 @@ from PIL import Image
 
 from mien.demo.examples import Example, Examples
 from mien.errors import MienError
-from mien.generate import branch_kinds, draw, load_pipeline, picture_size
+from mien.faces.observed import DetectedFace
+from mien.generation.conditioning import PipelineInputs, build_inputs, open_inputs
+from mien.generation.generate import draw
+from mien.generation.request import GenerateRequest
+from mien.generation.sweep import PAPER, mount
+from mien.generation.tools import FaceTools
+from mien.pipelines.load import branch_kinds, load_pipeline, picture_size
 from mien.provenance.png import write_picture
-from mien.request import GenerateRequest
-from mien.steering import Steering, open_inputs, steer
-from mien.sweep import PAPER, mount
-from mien.toolbox import Seen, Tools
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -77,7 +79,7 @@ def cases(**settings: Any) -> list[Case]:
     ]
 
 
-def steerings(wishes: Sequence[Case], pipeline: Any, reader: Tools, own: Tools) -> list[Steering]:
+def steerings(wishes: Sequence[Case], pipeline: Any, reader: FaceTools, own: FaceTools) -> list[PipelineInputs]:
     """What a model is given.
 
     Args:
@@ -87,19 +89,19 @@ def steerings(wishes: Sequence[Case], pipeline: Any, reader: Tools, own: Tools) 
         own: tools of the model, which embed identities.
     """
 
-    def embed(seen: Seen) -> Any:
+    def embed(seen: DetectedFace) -> Any:
         # a face that was read with an embedding brings that of the reader's own weights
-        plain = Seen(seen.image, replace(seen.face, identity=None))
+        plain = DetectedFace(seen.image, replace(seen.face, identity=None))
         return own.embed(plain)[0], reader.embed(seen)[1]
 
     tools = replace(reader, embed=embed)
     place = tools, picture_size(pipeline), branch_kinds(pipeline)
-    return [steer(one.request, open_inputs(one.request), *place) for one in wishes]
+    return [build_inputs(one.request, open_inputs(one.request), *place) for one in wishes]
 
 
-def drawn(folder: Path, wishes: Sequence[Case], reader: Tools) -> list[Image.Image]:
+def drawn(folder: Path, wishes: Sequence[Case], reader: FaceTools) -> list[Image.Image]:
     """The pictures of one model."""
-    pipeline, own = load_pipeline(str(folder)), Tools.load(str(folder), reader.reader_name)
+    pipeline, own = load_pipeline(str(folder)), FaceTools.load(str(folder), reader.reader_name)
     given = steerings(wishes, pipeline, reader, own)
     return [
         draw(pipeline, one.request, steering, one.request.seed) for one, steering in zip(wishes, given, strict=True)
@@ -136,7 +138,7 @@ def main(
     try:
         check_models(before, after)
         wishes = cases(seed=seed, steps=steps, speed=speed, reader=reader)
-        tools = Tools.load(str(after), reader)
+        tools = FaceTools.load(str(after), reader)
         rows = {name: drawn(folder, wishes, tools) for name, folder in (("before", before), ("after", after))}
         write_picture(output, sheet(wishes, rows), None)
     except MienError as error:

@@ -25,10 +25,10 @@ import typer
 from docs_parts import write_tables
 
 from mien.adapters import unet_config
+from mien.core.io import cache_folder, read_json, write_json
+from mien.core.pixels import pictures_to_tensor, tensor_to_pictures
 from mien.data.corpus import PORTRAITS, Corpus
 from mien.evaluation.control.report import table
-from mien.io import cache_folder, read_json, write_json
-from mien.pixels import pictures_to_tensor, tensor_to_pictures
 from mien.training.augmentation import photograph
 from mien.training.loop import fit
 from mien.training.objective import Objective, load_part
@@ -74,7 +74,7 @@ class Arm:
 
 
 COMMON: Final[dict[str, dict[str, Any]]] = {"studio-base": {"likeness": (0.0, 0.0), "late": 1.0}}
-"""Stage -> options of every arm that does not change them, where they are not the preset's."""
+"""Benchmark -> options of every arm that does not change them, where they are not the preset's."""
 _SHORT = {"batch": 32}  # with the preset's 128, steps are too few in a short run
 ARMS: Final[dict[str, Arm]] = {
     "preset": Arm("the preset, without likeness, wording from the start"),
@@ -131,7 +131,7 @@ _TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, int]]]]] = {
     "studio-identity": ("Identity embedder", _both("top1", "top-1", 3)),
     "studio-reader": ("Reader", _both("exp", "Exp", 4) | _both("pixels", "pixels", 2) | _both("yaw", "yaw", 2)),
 }  # fmt: skip
-"""Stage -> title of its table; columns: where the value is, its digits."""
+"""Benchmark -> title of its table; columns: where the value is, its digits."""
 
 
 def halved(unet: dict[str, Any]) -> dict[str, Any]:

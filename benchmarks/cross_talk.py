@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 
 from mien.cli.progress import bar
+from mien.core.io import cache_folder, write_json
 from mien.evaluation.control.crosstalk import cross_talk
 from mien.evaluation.control.pictures import open_folder
 from mien.evaluation.control.run import made_with_what
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.protocol import load_models
-from mien.evaluation.spec import load_spec
-from mien.io import cache_folder, write_json
+from mien.pipelines.spec import load_spec
 
 RESULT = Path(__file__).parent / "results" / "cross_talk.json"
 PEOPLE = 16

@@ -14,10 +14,10 @@ from typing import Any
 
 from PIL import Image
 
+from mien.core.io import cache_folder, read_json
 from mien.evaluation.control.pictures import open_folder
-from mien.io import cache_folder, read_json
+from mien.generation.sweep import mount
 from mien.provenance.png import write_picture
-from mien.sweep import mount
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, IMAGES = ROOT / "benchmarks" / "results", ROOT / "docs" / "images"

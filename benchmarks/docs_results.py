@@ -11,8 +11,8 @@ from typing import Any
 from docs_parts import short
 from docs_weights import section
 
+from mien.core.io import read_json, write_text
 from mien.evaluation.control.report import markdown, table
-from mien.io import read_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

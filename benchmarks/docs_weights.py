@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from docs_parts import only, short
 
+from mien.core.io import read_json
 from mien.evaluation.control.report import comparison, number, table
-from mien.io import read_json
 
 Told = Mapping[str, Any]
 

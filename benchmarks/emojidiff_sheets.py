@@ -20,14 +20,15 @@ import torch
 from photographs import astronaut
 from PIL import Image
 
+from mien.core.io import write_json
 from mien.demo.examples import Examples
-from mien.evaluation.metrics.expression import exp_distance
-from mien.evaluation.spec import load_spec
 from mien.faces.mediapipe import MediaPipeReader
-from mien.io import write_json
+from mien.faces.observed import DetectedFace, expression_crop
+from mien.generation.sweep import mount
+from mien.generation.tools import FaceTools
+from mien.metrics.expression import exp_distance
+from mien.pipelines.spec import load_spec
 from mien.provenance.png import write_picture
-from mien.sweep import mount
-from mien.toolbox import Seen, Tools, expression_crop
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = {
@@ -40,7 +41,7 @@ SEED = 1
 
 
 def main(spec: str, photographs: list[Path]) -> None:
-    pipeline, tools, examples = load_spec(spec).load(), Tools.load("studio", "mediapipe"), Examples.load()
+    pipeline, tools, examples = load_spec(spec).load(), FaceTools.load("studio", "mediapipe"), Examples.load()
     pipeline.set_progress_bar_config(disable=True)
     people = [tools.embed(seen(tools, one.path))[0] for one in examples.people[:3]]
     names = [one.name for one in examples.people[:3]]
@@ -57,15 +58,15 @@ def main(spec: str, photographs: list[Path]) -> None:
     write_json(ROOT / "benchmarks" / "results" / "emojidiff_sheets.json", {"command": command} | told)
 
 
-def seen(tools: Tools, place: Path) -> Seen:
+def seen(tools: FaceTools, place: Path) -> DetectedFace:
     """A picture and its largest face."""
     with Image.open(place) as image:
         picture = image.convert("RGB")
-    return Seen(picture, tools.read(picture, place.name).faces[0])
+    return DetectedFace(picture, tools.read(picture, place.name).faces[0])
 
 
 def sheet(
-    pipeline: Any, rows: list[tuple[str, np.ndarray, str | None]], templates: dict[str, Seen], name: str
+    pipeline: Any, rows: list[tuple[str, np.ndarray, str | None]], templates: dict[str, DetectedFace], name: str
 ) -> dict[str, Any]:
     """Draw a row a person or prompt, a column a template; judge each picture's expression."""
     reader = MediaPipeReader(max_faces=1)

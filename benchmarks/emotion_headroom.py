@@ -18,8 +18,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from mien.conditions import EMOTIONS
+from mien.core.io import write_json
 from mien.data.corpus import Corpus
-from mien.io import write_json
 from mien.training.features import training_landmarks
 
 EYES = (33, 263)

@@ -18,12 +18,12 @@ import numpy as np
 import typer
 from PIL import Image
 
+from mien.core.io import write_json
 from mien.data.corpus import Corpus
-from mien.evaluation.metrics.emotion import distribution_distance
-from mien.evaluation.metrics.expression import exp_distance, lms_distance
 from mien.faces.mediapipe import MediaPipeReader
-from mien.faces.pictures import open_picture
-from mien.io import write_json
+from mien.media.pictures import open_picture
+from mien.metrics.emotion import distribution_distance
+from mien.metrics.expression import exp_distance, lms_distance
 
 RESULTS = Path(__file__).resolve().parent / "results"
 RESTING = 0.1  # the share of renders with the smallest driven coefficients

@@ -15,10 +15,10 @@ import typer
 from docs_parts import by_model, only, write_tables
 
 from mien.cli.progress import bar
+from mien.core.io import cache_folder, read_json, write_json
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.protocol import load_models, preset_of
-from mien.evaluation.spec import load_spec
-from mien.io import cache_folder, read_json, write_json
+from mien.pipelines.spec import load_spec
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "guidance.json"

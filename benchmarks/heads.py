@@ -22,12 +22,12 @@ from docs_parts import write_tables
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.core.io import read_json, sha256_of, write_json
 from mien.data.corpus import Corpus
 from mien.evaluation.control.report import table
+from mien.faces.linear.face import LinearFace
 from mien.faces.mediapipe import MediaPipeReader, find_model, tracked_reading
 from mien.faces.mediapipe_torch import TorchFaceLandmarker
-from mien.io import read_json, sha256_of, write_json
-from mien.studio.linear_face import LinearFace
 from mien.training.batches import pictures_to_tensor, spread_rows
 from mien.training.decoding import decode
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mien.core.io import write_json
 from mien.demo.examples import FOLDER
-from mien.io import write_json
-from mien.provenance.mark import detect_mark, embed_mark
+from mien.provenance.watermark import detect_watermark, embed_watermark
 
 SIDE = 128
 MARKED, UNMARKED = 400, 40_000
@@ -78,14 +78,14 @@ def main() -> None:
     generator = np.random.default_rng(0)
     quality, survived = [], dict.fromkeys(CHANGES, 0)
     for image in crops(MARKED, generator):
-        mark_id = f"{generator.integers(1 << 32):08x}"
-        marked = embed_mark(image, mark_id)
+        watermark_id = f"{generator.integers(1 << 32):08x}"
+        marked = embed_watermark(image, watermark_id)
         error = np.mean((np.asarray(image, np.float64) - np.asarray(marked, np.float64)) ** 2)
         quality.append(10 * np.log10(255**2 / error))
         for name, change in CHANGES.items():
-            found = detect_mark(change(marked))
-            survived[name] += found is not None and found.id == mark_id
-    false = sum(detect_mark(image) is not None for image in crops(UNMARKED, np.random.default_rng(1)))
+            found = detect_watermark(change(marked))
+            survived[name] += found is not None and found.id == watermark_id
+    false = sum(detect_watermark(image) is not None for image in crops(UNMARKED, np.random.default_rng(1)))
     result = {
         "side": SIDE,
         "marked": MARKED,

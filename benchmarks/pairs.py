@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mien.core.io import read_json, write_json
 from mien.data.idi.source import Portraits
 from mien.evaluation.bootstrap import resamples, weighted_means
 from mien.evaluation.control.observe import observe
 from mien.evaluation.control.summary import estimate
 from mien.evaluation.control.tools import load_tools
-from mien.evaluation.metrics.expression import coefficient_distance, exp_distance
-from mien.evaluation.metrics.identity import cosine
-from mien.io import read_json, write_json
+from mien.generation.sweep import mount
+from mien.metrics.expression import coefficient_distance, exp_distance
+from mien.metrics.identity import cosine
 from mien.provenance.png import write_picture
-from mien.sweep import mount
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT, IMAGE = ROOT / "benchmarks" / "results" / "pairs.json", ROOT / "docs" / "images" / "emojidiff-pairs.png"

@@ -18,12 +18,14 @@ import numpy as np
 from docs_parts import write_tables
 from PIL import Image, ImageDraw, ImageOps
 
-from mien.evaluation.metrics.expression import exp_distance
+from mien.core.io import write_json
 from mien.faces.mediapipe import MediaPipeReader
-from mien.generate import generate, hashes, load_pipeline
-from mien.io import write_json
-from mien.request import GenerateRequest
-from mien.toolbox import Tools
+from mien.generation.generate import generate
+from mien.generation.records import hashes
+from mien.generation.request import GenerateRequest
+from mien.generation.tools import FaceTools
+from mien.metrics.expression import exp_distance
+from mien.pipelines.load import load_pipeline
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "photographs.json"
@@ -60,13 +62,13 @@ def main(photographs: list[Path]) -> None:
         templates = [reader.read(Image.open(path).convert("RGB")).faces[0].blendshapes for path in paths]
         cells: list[dict[str, Any]] = []
         images: list[Image.Image] = []
-        tools: Tools | None = None
+        tools: FaceTools | None = None
         for row, person in enumerate(paths):
             for column, template in enumerate(paths):
                 request = GenerateRequest.checked(
                     identity=person, expression=template, seed=1, output=folder / f"{row}-{column}"
                 )
-                tools = tools or Tools.load(request.base, request.reader)
+                tools = tools or FaceTools.load(request.base, request.reader)
                 images.append(Image.open(generate(request, pipeline=pipeline, tools=tools)[0]).convert("RGB"))
                 cells.append({"person": person.stem, "template": template.stem} | judge(reader, images[-1], templates))
                 cells[-1]["own_is_nearest"] = cells[-1]["nearest"] == column

@@ -19,14 +19,14 @@ import numpy as np
 import torch
 
 from mien.adapters import load_adapter
+from mien.core.io import write_json
 from mien.data.corpus import Corpus
 from mien.evaluation.bootstrap import resamples, weighted_means
 from mien.evaluation.control.summary import estimate
-from mien.io import write_json
+from mien.pipelines.runs import runs_folder
 from mien.training.batches import spread_rows
 from mien.training.features import expression_features
 from mien.training.probes import ridge
-from mien.training.run import runs_folder
 
 RESULT = Path(__file__).parent / "results" / "probes.json"
 KNOWN, DIRECTIONS, DRAWS = 6000, 1024, 1000

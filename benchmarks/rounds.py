@@ -17,8 +17,8 @@ import typer
 from docs_parts import by_model, check_models, only, write_tables
 from guidance import METRICS, measured
 
+from mien.core.io import read_json, write_json
 from mien.errors import MienError
-from mien.io import read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = {"conditions": ("prompt", "words"), "retarget": False}

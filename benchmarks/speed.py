@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from mien.io import read_json, write_json
+from mien.core.io import read_json, write_json
 
 RESULTS = Path(__file__).parent / "results"
 QUALITY = ("--model", "exact=embedded", "--model", "fast=embedded-fast", "--model", "few=embedded-few",

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.progress import bar
+from mien.core.io import cache_folder, write_json, write_text
 from mien.errors import BadInput, MienError
 from mien.evaluation.control.report import markdown
 from mien.evaluation.control.run import run_control
@@ -24,8 +25,7 @@ from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.page import write_report
 from mien.evaluation.protocol import load_models, preset_of
-from mien.evaluation.spec import load_spec
-from mien.io import cache_folder, write_json, write_text
+from mien.pipelines.spec import load_spec
 
 RESULTS = Path(__file__).resolve().parent / "results"
 FILES = {"control": "control", "fairness": "fairness", "text": "text_only", "distribution": "distribution",
@@ -76,11 +76,11 @@ def main(
         for name in names:
             start = time.monotonic()
             if name == "control":
-                settings = load_spec(model).applied(control_settings(small, **how))
+                settings = control_settings(small, **how).for_model(load_spec(model))
                 report = run_control(settings, tools, place, bar)
             else:
                 settings = preset_of(name).settings(**(SMALL[name] if small else {}), **how)
-                models = {"embedded": (load_spec(model).applied(settings), tools)}
+                models = {"embedded": (settings.for_model(load_spec(model)), tools)}
                 report, cases = evaluate(name, settings, models, place, bar=bar)
                 if reports is not None:
                     write_report(reports / name, report, cases)

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from mien.faces.observed import DetectedFace
 from mien.faces.types import Face, OneFace, Reading
-from mien.toolbox import Seen, Tools
+from mien.generation.tools import FaceTools
 
 SIZE = 128
 
@@ -53,22 +54,22 @@ class FakePipeline:
 
 def landmarks() -> np.ndarray:
     """A real face's points, in a picture of 128 px."""
-    from mien.studio.linear_face import LinearFace
+    from mien.faces.linear.face import LinearFace
 
     return LinearFace.load().landmarks(pose=(5.0, 0.0, 0.0))
 
 
-def fake_tools() -> Tools:
+def fake_tools() -> FaceTools:
     """Readers that see the same face in every picture, and an identity that depends on the pixels."""
 
     def read(image: Any, source: str) -> Reading:
         return OneFace(Face("studio", (24, 24, 104, 104), landmarks=landmarks(), pose=(0.0, 0.0, 0.0)), source)
 
-    def embed(seen: Seen) -> tuple[np.ndarray, dict[str, Any]]:
+    def embed(seen: DetectedFace) -> tuple[np.ndarray, dict[str, Any]]:
         vector = np.resize(np.asarray(seen.image, np.float32).mean((0, 1)), 512) + 1
         return (vector / np.linalg.norm(vector)).astype(np.float32), {"age": 30}
 
-    def crop(seen: Seen) -> torch.Tensor:
+    def crop(seen: DetectedFace) -> torch.Tensor:
         return torch.full((1, 3, 96, 96), float(np.asarray(seen.image).mean()) / 255)
 
-    return Tools("studio", read, embed, crop, lambda attributes: "portrait of a person")
+    return FaceTools("studio", read, embed, crop, lambda attributes: "portrait of a person")

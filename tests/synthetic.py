@@ -9,7 +9,7 @@ import numpy as np
 from mien.data.schema import Sample, Template
 from mien.data.shards import Entry, ShardWriter
 from mien.faces.drawing import draw_landmarks
-from mien.studio.linear_face import LinearFace
+from mien.faces.linear.face import LinearFace
 
 
 def write_corpus(

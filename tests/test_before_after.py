@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from mien.assets import embedded_or_none
-from mien.sweep import GAP, LABEL
+from mien.generation.sweep import GAP, LABEL
 from tests.fakes import fake_tools
 
 ROOT = Path(__file__).resolve().parents[1]

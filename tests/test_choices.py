@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import typer
 
+from mien.core.io import read_json
 from mien.data.corpus import Corpus
-from mien.io import read_json
 from mien.models.unet import build_unet
 from mien.training.run import build_objective, resolve
 from tests.synthetic import write_corpus

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mien.io import read_json
+from mien.core.io import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "benchmarks"))  # the scripts import from beside themselves
@@ -58,7 +58,7 @@ def test_every_measured_claim_is_there_held_or_not() -> None:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda file: file.stem)
 def test_whatever_a_script_writes_is_whole(file: Path) -> None:
-    """Text and JSON go through `mien.io`: an interrupted script leaves the old page or report, never a half."""
+    """Text and JSON go through `mien.core.io`: an interrupted script leaves the old page or report, never a half."""
     assert not re.findall(r"\.write_(?:text|bytes)\(", file.read_text(encoding="utf-8"))
 
 
@@ -73,7 +73,7 @@ def test_of_each_pair_the_picture_drawn_last_is_shown(tmp_path: Path) -> None:
 
 
 def test_a_page_says_where_its_base_is_not_the_one_that_ships(tmp_path: Path) -> None:
-    from mien.io import write_json
+    from mien.core.io import write_json
 
     parts, hashes = script("docs_parts"), tmp_path / "hashes.json"
     write_json(hashes, {parts.UNET: "new" * 10})

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from mien.assets import embedded
-from mien.evaluation.spec import ModelSpec
-from mien.io import read_json
+from mien.core.io import read_json
 from mien.pipelines.request import DEFAULT_GUIDANCE
+from mien.pipelines.spec import ModelSpec
 from tests.test_docs_results import script
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mien.core.io import read_json, write_json
 from mien.evaluation import fairness
 from mien.evaluation.control import people
 from mien.evaluation.control.people import choose_people
@@ -16,7 +17,6 @@ from mien.evaluation.control.run import run_control
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.protocol import preset_of
-from mien.io import read_json, write_json
 from tests.evaluation.fake_control import FakeModel, everybody, fake_control_tools
 from tests.evaluation.test_weights_protocols import tools, with_autoencoder
 

@@ -9,7 +9,7 @@ import torch
 from mien.adapters import branch_preset
 from mien.adapters.encoders import build_encoder
 from mien.faces.drawing import draw_landmarks
-from mien.studio.linear_face import LinearFace
+from mien.faces.linear.face import LinearFace
 
 
 def faces(count: int) -> torch.Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mien.adapters import Branch, Injection, load_adapter, save_adapter
-from mien.adapters.plan import Places
+from mien.adapters.plan import DistanceBias
 from mien.errors import BadInput, ConfigError
 from tests.tiny import TEXT_DIM, tiny_branch, tiny_condition, tiny_unet
 
@@ -27,7 +27,7 @@ def run(unet: Any, branch: Branch, tokens: torch.Tensor, **more: Any) -> torch.T
 
 
 def test_the_bias_is_half_the_squared_scaled_distance() -> None:
-    places = Places({"block": torch.tensor([0.0, 2.0])}, tokens=2, grid=(4, 4))
+    places = DistanceBias({"block": torch.tensor([0.0, 2.0])}, tokens=2, grid=(4, 4))
     bias = places.bias("block", 4)  # the level of 2x2 positions below a 4x4 latent
     assert bias.shape == (2, 4, 4)
     assert torch.equal(bias[0], torch.zeros(4, 4))
@@ -37,14 +37,14 @@ def test_the_bias_is_half_the_squared_scaled_distance() -> None:
 
 
 def test_a_query_off_the_tokens_grid_sees_the_nearest_best() -> None:
-    bias = Places({"block": torch.tensor([3.0])}, tokens=2, grid=(4, 6)).bias("block", 24)[0]
+    bias = DistanceBias({"block": torch.tensor([3.0])}, tokens=2, grid=(4, 6)).bias("block", 24)[0]
     assert bias.shape == (24, 4)
     assert bias[0].argmax() == 0 and bias[5].argmax() == 1 and bias[23].argmax() == 3
 
 
 def test_a_grid_that_does_not_fit_is_refused() -> None:
     with pytest.raises(BadInput, match="does not fit"):
-        Places({"block": torch.ones(1)}, tokens=2, grid=(4, 4)).bias("block", 5)
+        DistanceBias({"block": torch.ones(1)}, tokens=2, grid=(4, 4)).bias("block", 5)
 
 
 @pytest.mark.parametrize("attention", ["explicit", "sdpa"])

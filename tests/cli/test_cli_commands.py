@@ -281,12 +281,12 @@ def test_show_of_a_film(tmp_path: Path) -> None:
     from mien.demo.examples import Examples
     from mien.provenance.png import write_picture
     from mien.provenance.record import Record
-    from mien.video import write_film
+    from mien.provenance.video import write_video
 
     record = Record(mien="0.1.0", settings={"seed": 4, "animation": {}}, index=0, inputs={}, models={}, environment={})
     write_picture(tmp_path / "1.png", Image.open(Examples.load().people[0].path).convert("RGB"), record)
     Image.new("RGB", (256, 256)).save(tmp_path / "2.png")
-    write_film(tmp_path / "film.webp", [tmp_path / "1.png", tmp_path / "2.png"], 10, record)
+    write_video(tmp_path / "film.webp", [tmp_path / "1.png", tmp_path / "2.png"], 10, record)
     spoken = mien("show", tmp_path / "film.webp").stdout
     assert "seed 4" in spoken and "trainedAlgorithmicMedia" in spoken
     assert "in the first frame, belongs to the record" in spoken
@@ -330,7 +330,11 @@ def test_a_place_that_cannot_be_written_is_said_first(
 ) -> None:
     from mien.cli.main import main  # in this process: importing torch takes seconds
 
-    for loads in ("mien.generate.load_pipeline", "mien.toolbox.Tools.load", "mien.evaluation.protocol.load_models"):
+    for loads in (
+        "mien.pipelines.load.load_pipeline",
+        "mien.generation.tools.FaceTools.load",
+        "mien.evaluation.protocol.load_models",
+    ):
         monkeypatch.setattr(loads, lambda *words: pytest.fail("models were loaded"))
     plain, broken = tmp_path / "plain", tmp_path / "broken.json"
     plain.write_text("mine")
@@ -352,8 +356,8 @@ def test_a_place_that_cannot_be_written_is_said_first(
 
 
 def test_a_name_that_is_no_text_is_printed_byte_by_byte(tmp_path: Path) -> None:
-    script = "import mien.generate, sys; from pathlib import Path; from mien.cli.main import main\n"
-    script += "mien.generate.generate = lambda request, **_: [request.output / 'ü.png']\n"
+    script = "import mien.generation.generate, sys; from pathlib import Path; from mien.cli.main import main\n"
+    script += "mien.generation.generate.generate = lambda request, **_: [request.output / 'ü.png']\n"
     script += "sys.exit(main(['generate', '--prompt', 'a', '-o', sys.argv[1]]))"
     command = [sys.executable, "-c", script, b"o\xff"]
     for encoding, told in (("utf-8:strict", b"o\xff/\xc3\xbc.png\n"), ("latin1:strict", b"o\\udcff/\xfc.png\n")):

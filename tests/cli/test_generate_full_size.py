@@ -10,11 +10,12 @@ from PIL import Image
 
 from mien.cli.main import main
 from mien.errors import BadInput, MissingAsset
-from mien.generate import generate, repeat
-from mien.loading import Loading
+from mien.generation.generate import generate
+from mien.generation.repeat import repeat
+from mien.generation.request import GenerateRequest
+from mien.generation.tools import FaceTools
+from mien.pipelines.load_options import Loading
 from mien.provenance.png import read_record
-from mien.request import GenerateRequest
-from mien.toolbox import Tools
 from tests.ip_adapters import write_ip_adapter
 from tests.ldm import write_checkpoint
 from tests.published import write_arc2face, write_arcface, write_sd15, write_sdxl
@@ -117,7 +118,7 @@ def test_without_arcface_the_sentence_says_how_to_get_it(
     shutil.copytree(assets / "sd15", poor / "sd15")
     shutil.copy(assets / "face_landmarker.task", poor)
     monkeypatch.setenv("MIEN_ASSETS", str(poor))
-    tools = Tools.load("sd15", "auto")
+    tools = FaceTools.load("sd15", "auto")
     assert tools.describe({}) == "portrait photo of a person"
     with pytest.raises(MissingAsset, match="mien assets get arcface-r50"):
         generate(GenerateRequest(identity=photos[0], base="sd15", output=tmp_path / "out"), tools=tools)

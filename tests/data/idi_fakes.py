@@ -15,8 +15,9 @@ from mien.data.idi.build import Builder
 from mien.data.idi.makers import Job
 from mien.data.idi.request import checked_request
 from mien.data.idi.source import Portraits
+from mien.faces.observed import DetectedFace
 from mien.faces.types import Face, NoFace, OneFace, Reading
-from mien.toolbox import Seen, Tools
+from mien.generation.tools import FaceTools
 
 
 def read(image: Any, source: str) -> Reading:
@@ -30,13 +31,13 @@ def read(image: Any, source: str) -> Reading:
     return OneFace(Face("fake", (30, 30, 100, 100), landmarks=points, blendshapes=shapes), source)
 
 
-def embed(seen: Seen) -> tuple[np.ndarray, dict[str, Any]]:
+def embed(seen: DetectedFace) -> tuple[np.ndarray, dict[str, Any]]:
     """From the colour of the first pixel."""
     vector = np.random.default_rng(np.asarray(seen.image)[0, 0].astype(int)).normal(size=512)
     return (vector / np.linalg.norm(vector)).astype(np.float32), {}
 
 
-TOOLS = Tools("fake", read, embed, crop=lambda seen: None, describe=lambda attributes: "")  # type: ignore[arg-type]
+TOOLS = FaceTools("fake", read, embed, crop=lambda seen: None, describe=lambda attributes: "")  # type: ignore[arg-type]
 
 
 @dataclass

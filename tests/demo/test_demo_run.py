@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.core.io import write_json
 from mien.demo.examples import Examples
 from mien.demo.plan import plan
 from mien.demo.run import BATCH, batches, run
 from mien.errors import MissingAsset
 from mien.faces.types import Face, NoFace, OneFace, Reading, SeveralFaces
-from mien.io import write_json
 from mien.provenance.png import examine
 from tests.fakes import FakePipeline, fake_tools, landmarks
 
@@ -91,7 +91,7 @@ def test_every_picture_carries_its_origin(demo: Path, tmp_path: Path) -> None:
     for file in (demo / "sheet.png", tmp_path / "cell.png"):
         found = examine(file)
         assert found.record is not None
-        assert found.mark_fits
+        assert found.watermark_fits
         assert set(found.record.inputs) == {"people-0", "people-1", "people-2", "templates-0", "templates-1"}
 
 

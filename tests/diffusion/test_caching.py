@@ -96,7 +96,7 @@ def test_the_reference_is_the_most_conditioned_that_is_added() -> None:
     weights = {"identity": 2.5, "landmarks": 2.0, "emotion": 2.0}
     guide = Guidance.around(weights, [["identity"]])
     assert guide.evaluations()[guide.reference()] == {"identity", "landmarks"}
-    assert guide.agreeing("identity") == (0, 1, 1, 1)
-    assert guide.agreeing("nothing") == (0, 0, 0, 0)
+    assert guide.rows_sharing("identity") == (0, 1, 1, 1)
+    assert guide.rows_sharing("nothing") == (0, 0, 0, 0)
     away = Guidance((Difference("landmarks", -1.0, frozenset({"landmarks"}), frozenset()),))
     assert away.evaluations()[away.reference()] == frozenset()

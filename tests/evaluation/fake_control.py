@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.control.tools import EvaluationContext
+from mien.faces.linear.emotions import emotion_of
+from mien.faces.linear.face import LinearFace
 from mien.faces.types import Face, NoFace, OneFace, Reading
-from mien.studio.emotions import emotion_of
-from mien.studio.linear_face import LinearFace
 from mien.studio.person import Person, sample_person
-from mien.studio.picture import Picture
+from mien.studio.scene import Scene
 
 SIZE = 64
 POINTS = LinearFace.load().landmarks(size=SIZE)
@@ -43,7 +43,7 @@ class FakeRenderer:
 
     size = SIZE
 
-    def render(self, person: Person, picture_: Picture) -> Any:
+    def render(self, person: Person, picture_: Scene) -> Any:
         colour = np.random.default_rng(person.seed).uniform(0.2, 1, 3)
         level = (emotion_of(picture_.expression).valence + 1) / 2
         return SimpleNamespace(image=picture(colour, level), landmarks=POINTS)
@@ -55,7 +55,7 @@ class Repainted(FakeRenderer):
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def render(self, person: Person, picture_: Picture) -> Any:
+    def render(self, person: Person, picture_: Scene) -> Any:
         drawn = super().render(person, picture_)
         image = drawn.image[..., ::-1].copy() if person.seed == self.seed else drawn.image
         return SimpleNamespace(image=image, landmarks=drawn.landmarks)
@@ -130,8 +130,8 @@ def judge_identity(crops: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.normalize(crops[:, :, WHO[0], WHO[1]] - 0.2, dim=-1)
 
 
-def fake_control_tools(model: FakeModel) -> ControlTools:
-    return ControlTools(
+def fake_control_tools(model: FakeModel) -> EvaluationContext:
+    return EvaluationContext(
         pipeline=model,
         kinds=frozenset({"landmarks", "emotion", "expression"}),
         size=SIZE,

@@ -7,7 +7,7 @@ import pytest
 import torch.multiprocessing as multiprocessing
 
 from mien.evaluation.accumulators import Rows, Spread
-from mien.evaluation.metrics.distributions import Moments, frechet_distance
+from mien.metrics.distributions import Moments, frechet_distance
 
 ROWS = np.array([0.5, np.nan, 2.0, 3.0, np.nan, 1.0])
 FEATURES = np.random.default_rng(0).normal(size=(40, 5)) * [1, 2, 3, 4, 5]

@@ -15,13 +15,13 @@ from mien.evaluation import protocol
 from mien.evaluation.claims import CLAIMS, merge
 from mien.evaluation.claims import tested as claims_of
 from mien.evaluation.compare import compare
-from mien.evaluation.control.run import Performance, Stage
+from mien.evaluation.control.run import Benchmark, ModelRun
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.page import chosen_rows, control_cases, write_report
 from mien.evaluation.protocol import Sweep, add_sweeps, load_models, sweep_of
 from mien.evaluation.scores import mean_score
-from mien.evaluation.spec import ModelSpec, load_spec, shipped_specs
-from mien.generate import repeat
+from mien.generation.repeat import repeat
+from mien.pipelines.spec import ModelSpec, load_spec, shipped_specs
 from mien.provenance.declaration import DIGITAL_SOURCE_TYPE
 from mien.provenance.png import examine
 from tests.evaluation.fake_control import FakeModel, fake_control_tools
@@ -32,7 +32,7 @@ SETTINGS = ControlSettings(
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Performance], Stage, Path]:
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, ModelRun], Benchmark, Path]:
     """One model does as it is told, one hears of the identity alone and fails once."""
     folder = tmp_path_factory.mktemp("pictures")
     deaf = replace(SETTINGS, conditions=("identity",))
@@ -109,7 +109,7 @@ def test_a_report_marks_what_a_model_drew_and_nothing_else(done: Any, tmp_path: 
         if not name.endswith("-3.png"):  # a person and a target, who may be a user's own
             assert (one.record, one.digital_source_type, one.mark) == (None, None, None)
             continue
-        assert one.record is not None and one.digital_source_type == DIGITAL_SOURCE_TYPE and one.mark_fits
+        assert one.record is not None and one.digital_source_type == DIGITAL_SOURCE_TYPE and one.watermark_fits
         assert one.record.models == {"unet/model.safetensors": "b" * 64}
         assert one.record.settings["evaluation"] == "control" and one.record.settings["dtype"] == "float16"
     assert performed["told"].files[0].read_bytes() == kept
@@ -128,7 +128,7 @@ def test_specs_refuse_what_they_do_not_know(tmp_path: Path) -> None:
     assert all(ModelSpec.model_validate(spec) for spec in shipped_specs().values())
     file = tmp_path / "spec.json"
     file.write_text('{"base": "studio", "scales": {"landmarks": 1.5}, "steps": 7, "retarget": true}')
-    applied = load_spec(str(file)).applied(SETTINGS)
+    applied = SETTINGS.for_model(load_spec(str(file)))
     assert (applied.scales, applied.steps, applied.retarget) == ({"landmarks": 1.5}, 7, True)
     assert applied.conditions == SETTINGS.conditions and applied.people == SETTINGS.people
     for text, told in (('{"bass": 1}', "bass"), ('{"steps": 0}', "steps"), ('{"dtype": "int8"}', "dtype")):
@@ -199,7 +199,7 @@ def test_a_spec_names_any_file_of_a_run(tmp_path: Path, monkeypatch: pytest.Monk
     file.write_bytes(b"weights")
     spec.check()
     assert spec.adapter_file("identity") == file
-    pictures = spec.applied(SETTINGS).of_pictures()
+    pictures = SETTINGS.for_model(spec).of_pictures()
     assert pictures["identity_mode"] == "branch" and "identity_mode" not in SETTINGS.of_pictures()
 
 
@@ -212,7 +212,7 @@ def test_a_spec_brings_the_prediction_type_of_its_unet(tmp_path: Path) -> None:
 
 def test_fast_pictures_lie_in_a_folder_of_their_own() -> None:
     fast = load_spec("embedded-fast")
-    assert fast.applied(SETTINGS).of_pictures() == load_spec("embedded").applied(SETTINGS).of_pictures() | {
+    assert SETTINGS.for_model(fast).of_pictures() == SETTINGS.for_model(load_spec("embedded")).of_pictures() | {
         "speed": "fast"
     }
 

@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from mien.captions.compose import describe
 from mien.errors import BadInput
 from mien.evaluation.control.crosstalk import NOISE, cross_talk
 from mien.evaluation.control.report import markdown
@@ -18,7 +19,6 @@ from mien.evaluation.control.scene import target_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import gather_inputs, in_words
 from mien.faces.types import OneFace
-from mien.studio.captions import describe
 from tests.evaluation.fake_control import FakeModel, FakeReader, Repainted, fake_control_tools
 
 

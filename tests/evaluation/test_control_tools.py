@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mien.evaluation.control.tools import ControlTools, load_tools, with_model
-from mien.evaluation.spec import ModelSpec
+from mien.evaluation.control.tools import EvaluationContext, load_tools, with_model
+from mien.pipelines.spec import ModelSpec
 from tests.evaluation.fake_control import FakeModel, fake_control_tools
 
 
@@ -51,7 +51,7 @@ def test_the_reader_that_says_what_is_shown_is_told() -> None:
     rendered = replace(fake_control_tools(FakeModel()), judges=judges)
     own = replace(rendered, renderer=None)
 
-    def reads(tools: ControlTools, *conditions: str) -> bool:
+    def reads(tools: EvaluationContext, *conditions: str) -> bool:
         told = tools.models_for(conditions)
         assert "unet" in told and "judges/face/x.safetensors" not in told
         return "reader/face/x.safetensors" in told

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mien.evaluation.control import kept_readings
-from mien.evaluation.control.kept_readings import read_pictures
+from mien.evaluation.control.kept_readings import cached_readings
 from mien.evaluation.control.observe import observe
 from tests.evaluation.fake_control import SIZE, FakeModel, fake_control_tools
 
@@ -41,8 +41,8 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_the_same_pictures_are_read_once(files: list[Path], tmp_path: Path, read: list[int]) -> None:
     tools = replace(fake_control_tools(FakeModel()), judges={"judges/face": "a"})
     told: list[int] = []
-    first = read_pictures(tools, files, tmp_path / "kept", told.append)
-    again = read_pictures(tools, files, tmp_path / "kept", told.append)
+    first = cached_readings(tools, files, tmp_path / "kept", told.append)
+    again = cached_readings(tools, files, tmp_path / "kept", told.append)
     assert read == [3] and sum(told) == 6
     assert first.values.keys() == again.values.keys()
     for name, value in first.values.items():
@@ -52,15 +52,15 @@ def test_the_same_pictures_are_read_once(files: list[Path], tmp_path: Path, read
 
 def test_another_judge_or_picture_is_read(files: list[Path], tmp_path: Path, read: list[int]) -> None:
     tools = replace(fake_control_tools(FakeModel()), judges={"judges/face": "a"})
-    read_pictures(tools, files, tmp_path)
-    read_pictures(replace(tools, judges={"judges/face": "b"}), files, tmp_path)
-    read_pictures(tools, files[::-1], tmp_path)
+    cached_readings(tools, files, tmp_path)
+    cached_readings(replace(tools, judges={"judges/face": "b"}), files, tmp_path)
+    cached_readings(tools, files[::-1], tmp_path)
     Image.new("RGB", (SIZE, SIZE)).save(files[0])
-    read_pictures(tools, files, tmp_path)
+    cached_readings(tools, files, tmp_path)
     assert read == [3, 3, 3, 3]
 
 
 def test_nothing_is_kept_where_nobody_knows_who_judges(files: list[Path], tmp_path: Path, read: list[int]) -> None:
     for _ in range(2):
-        read_pictures(fake_control_tools(FakeModel()), files, tmp_path / "kept")
+        cached_readings(fake_control_tools(FakeModel()), files, tmp_path / "kept")
     assert read == [3, 3] and not (tmp_path / "kept").exists()

@@ -9,9 +9,9 @@ from PIL import Image
 
 from mien.errors import BadInput
 from mien.evaluation import score as module
-from mien.evaluation.metrics.declared import METRICS
 from mien.evaluation.pairing import pair_up
 from mien.faces.types import Face, NoFace, Reading, reading_of
+from mien.metrics.declared import METRICS
 
 
 class CodedReader:

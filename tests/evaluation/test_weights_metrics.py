@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mien.evaluation.metrics.groups import behind_mean
-from mien.evaluation.metrics.reconstruction import MARGIN, decibels, region_mask, squared_error
 from mien.evaluation.text_scores import right_of, text_scores
-from mien.studio.linear_face import LinearFace
+from mien.faces.linear.face import LinearFace
+from mien.metrics.groups import behind_mean
+from mien.metrics.reconstruction import MARGIN, decibels, region_mask, squared_error
 
 
 def test_behind_the_mean() -> None:

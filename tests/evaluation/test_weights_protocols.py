@@ -23,14 +23,14 @@ from mien.evaluation.control.planned import kept_renders
 from mien.evaluation.control.scene import Pair, Subject, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.evaluate import check_folders, evaluate
-from mien.evaluation.metrics.gaze import iris_offsets
 from mien.evaluation.page import write_report
 from mien.evaluation.protocol import preset_of
-from mien.studio import palette
-from mien.studio.dataset import plan_picture
-from mien.studio.linear_face import LinearFace
+from mien.faces import palette
+from mien.faces.linear.face import LinearFace
+from mien.metrics.gaze import iris_offsets
 from mien.studio.person import Person, sample_person
-from mien.studio.picture import Picture
+from mien.studio.plans import plan_scene
+from mien.studio.scene import Scene
 from tests.evaluation.fake_control import FakeModel, FakeRenderer, Repainted, everybody, fake_control_tools, picture
 
 SETTINGS = ControlSettings(people=2, targets=4, pairs_per_person=2, steps=2, batch=8, look_alikes=0, draws=30)
@@ -187,7 +187,7 @@ class Reader(FakeModel):
 
 
 class BackdropRenderer(FakeRenderer):
-    def render(self, person: Person, picture_: Picture) -> Any:
+    def render(self, person: Person, picture_: Scene) -> Any:
         colour = np.mean(palette.BACKGROUNDS[picture_.background], 0) / 255
         told = super().render(person, picture_)
         return SimpleNamespace(image=picture(colour, picture_.glasses is not None), landmarks=told.landmarks)
@@ -305,7 +305,7 @@ def test_without_torchmetrics_there_is_no_ssim(
 
 
 def test_what_is_lost_where() -> None:
-    render = FakeRenderer().render(sample_person(1), plan_picture(sample_person(1), 3))
+    render = FakeRenderer().render(sample_person(1), plan_scene(sample_person(1), 3))
     spoiled = render.image.copy()
     spoiled[-3:] = 255 - spoiled[-3:]  # below the mouth
     errors = pixel_errors([render.image], [spoiled], render.landmarks[None])
@@ -315,7 +315,7 @@ def test_what_is_lost_where() -> None:
 
 def test_errors_of_readings() -> None:
     person = sample_person(5)
-    plan = plan_picture(person, 4)
+    plan = plan_scene(person, 4)
     state = plan.expression
     seen = np.array([state.coefficients])
     found = judge_errors(seen, [Subject(person, plan)])

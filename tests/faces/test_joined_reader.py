@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from mien.errors import BadInput
-from mien.evaluation.networks.addition import NetworkAddition
 from mien.faces import FaceReader
 from mien.faces.alignment import arcface_matrix, five_points
 from mien.faces.joined import JoinedReader, same_face
+from mien.faces.linear.face import LinearFace
 from mien.faces.names import reader_names
+from mien.faces.published.addition import NetworkAddition
 from mien.faces.types import Face, NoFace, Reading, reading_of
-from mien.studio.linear_face import LinearFace
 
 PICTURE = np.zeros((128, 128, 3), np.uint8)
 
@@ -89,7 +89,7 @@ def test_names() -> None:
 @pytest.fixture
 def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from mien.assets.registry import asset
-    from mien.evaluation.networks.load import EXPORTED
+    from mien.faces.published.load import EXPORTED
     from tests.evaluation.networks.test_published_networks import PUBLISHED, onnx_file
 
     pytest.importorskip("onnxruntime")

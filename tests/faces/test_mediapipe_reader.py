@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from mien.errors import MissingAsset
-from mien.evaluation.metrics.pose import rotation
 from mien.faces.mediapipe import MediaPipeReader, find_model, pose_of
 from mien.faces.types import NoFace, OneFace, SeveralFaces
+from mien.metrics.pose import rotation
 
 
 def test_pose_of_inverts_our_rotation() -> None:

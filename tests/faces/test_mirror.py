@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from mien.faces.linear.arkit import BLENDSHAPE_NAMES, KIT_NAMES
 from mien.faces.mirror import landmark_order, name_order
-from mien.studio.arkit import BLENDSHAPE_NAMES, KIT_NAMES
 
 
 @pytest.mark.parametrize("order", [landmark_order(), name_order(KIT_NAMES), name_order(BLENDSHAPE_NAMES)])

@@ -11,9 +11,8 @@ from mien.demo.examples import Examples
 from mien.errors import MissingAsset
 from mien.faces.alignment import STUDIO_CENTRE, STUDIO_RADIUS, studio_matrix, transform_points
 from mien.faces.networks import Detector, IdentityEmbedder, StudioFaceNet
-from mien.faces.reader import FaceReader
 from mien.faces.studio import StudioReader, _without_doubles, sure_word
-from mien.faces.types import Face, NoFace, OneFace
+from mien.faces.types import Face, FaceReader, NoFace, OneFace
 
 CLASSES = {"beard": ("none", "stubble")}
 

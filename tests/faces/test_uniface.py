@@ -116,7 +116,7 @@ def test_a_face_has_box_points_landmarks_identity_and_mask(reader: UnifaceReader
 def test_identity_is_the_one_of_our_own_arcface_on_the_same_points(reader: UnifaceReader, shared: Path) -> None:
     from PIL import Image
 
-    from mien.evaluation.networks.faces import open_face_network
+    from mien.faces.published.networks import open_face_network
 
     photo = Image.open(shared / "photos" / "portrait_a.png").convert("RGB").resize((256, 256))
     points = np.array([[100, 110], [150, 108], [126, 140], [104, 165], [148, 163]], np.float32)

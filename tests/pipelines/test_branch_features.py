@@ -11,9 +11,9 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWi
 
 from mien.adapters.published import read_adapter
 from mien.errors import BadInput, MissingAsset
-from mien.loading import Loading
 from mien.pipelines.features import expression_features
 from mien.pipelines.load import add_adapters, add_image_encoder, load
+from mien.pipelines.load_options import Loading
 from tests.ip_adapters import write_ip_adapter
 from tests.pipelines.test_portrait_xl_pipeline import draw
 from tests.tiny import tiny_condition, tiny_pipeline

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from mien import pipelines
-from mien.io import read_json
+from mien.core.io import read_json
 from mien.pipelines import PortraitPipeline, PortraitXLPipeline, hub
 from mien.pipelines.bases import open_base
 from tests.tiny import tiny_pipeline, tiny_xl_pipeline

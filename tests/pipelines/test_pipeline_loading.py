@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from mien.adapters import Injection, save_adapter
 from mien.errors import BadInput, ConfigError, MissingAsset
-from mien.loading import Loading, Lora
 from mien.models import StudioAutoencoder
 from mien.pipelines.load import add_loras, choose_device, load
+from mien.pipelines.load_options import Loading, Lora
 from mien.pipelines.schedulers import sampling_with
 from tests.pipelines.test_portrait_xl_pipeline import draw, generators, stock
 from tests.tiny import tiny_branch, tiny_condition, tiny_pipeline, tiny_xl_pipeline

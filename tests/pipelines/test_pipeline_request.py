@@ -9,7 +9,7 @@ import torch
 
 from mien.errors import BadInput
 from mien.models.text import ID_PROMPT
-from mien.pipelines.request import build_guidance, gather
+from mien.pipelines.request import build_guidance, prepare_conditions
 
 
 def given(**tensors: Any) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def faces(count: int) -> torch.Tensor:
 
 def test_rows_are_repeated_picture_by_picture() -> None:
     identity = faces(2)
-    found = gather("a man", given(identity=identity, emotion=torch.ones(10)), "prompt", 3)
+    found = prepare_conditions("a man", given(identity=identity, emotion=torch.ones(10)), "prompt", 3)
     assert found.count == 6
     assert found.identity_in_prompt is not None
     torch.testing.assert_close(found.identity_in_prompt, identity.repeat_interleave(3, 0))
@@ -32,13 +32,13 @@ def test_rows_are_repeated_picture_by_picture() -> None:
 
 def test_the_id_prompt_is_put_in_front_where_it_is_missing() -> None:
     prompts = ["a man in a hat", "close-up of a id person, laughing", ""]
-    assert gather(prompts, given(identity=faces(1)), "prompt", 1).prompts == [
+    assert prepare_conditions(prompts, given(identity=faces(1)), "prompt", 1).prompts == [
         f"{ID_PROMPT}, a man in a hat",
         "close-up of a id person, laughing",
         ID_PROMPT,
     ]
-    assert gather(prompts, given(identity=faces(1)), "branch", 1).prompts == prompts
-    assert gather(None, given(emotion=torch.ones(2, 10)), "prompt", 1).prompts == ["", ""]
+    assert prepare_conditions(prompts, given(identity=faces(1)), "branch", 1).prompts == prompts
+    assert prepare_conditions(None, given(emotion=torch.ones(2, 10)), "prompt", 1).prompts == ["", ""]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_id_prompt_is_put_in_front_where_it_is_missing() -> None:
 )
 def test_what_does_not_fit_is_one_sentence(arguments: Any, message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        gather(*arguments)
+        prepare_conditions(*arguments)
 
 
 def named(*names: str) -> frozenset[str]:
@@ -67,7 +67,7 @@ def weights_of(conditions: Any, **weights: float) -> list[tuple[float, frozenset
 
 
 def test_guidance_with_the_identity_in_the_prompt_is_equation_6() -> None:
-    found = gather(
+    found = prepare_conditions(
         None, given(identity=faces(1), landmarks=torch.ones(1, 3, 8, 8), emotion=torch.ones(1, 10)), "prompt", 1
     )
     expected = [(2.5, named("text")), (2.0, named("text", "landmarks")), (2.0, named("text", "emotion"))]
@@ -77,16 +77,16 @@ def test_guidance_with_the_identity_in_the_prompt_is_equation_6() -> None:
 
 
 def test_guidance_with_an_identity_branch() -> None:
-    found = gather("a man", given(identity=faces(1)), "branch", 1)
+    found = prepare_conditions("a man", given(identity=faces(1)), "branch", 1)
     assert weights_of(found) == [(2.5, named("text", "identity"))]
     assert weights_of(found, identity=3.0) == [(3.0, named("text", "identity"))]
     assert weights_of(found, text=2.0, identity=3.0) == [(2.0, named("text")), (3.0, named("text", "identity"))]
-    alone = gather(None, given(identity=faces(1)), "branch", 1)
+    alone = prepare_conditions(None, given(identity=faces(1)), "branch", 1)
     assert weights_of(alone) == [(2.5, named("identity"))]
 
 
 def test_guidance_without_text_or_identity() -> None:
-    found = gather(None, given(emotion=torch.ones(1, 10)), "prompt", 1)
+    found = prepare_conditions(None, given(emotion=torch.ones(1, 10)), "prompt", 1)
     assert weights_of(found, emotion=3.0) == [(3.0, named("emotion"))]
     with pytest.raises(BadInput, match="emotions"):
         weights_of(found, emotions=3.0)

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from mien.errors import BadInput
+from mien.generation.request import Scheduler
 from mien.pipelines.redraw import Redraw
 from mien.pipelines.schedulers import sampling_with
-from mien.request import Scheduler
 from tests.tiny import tiny_condition, tiny_pipeline
 
 

@@ -8,8 +8,8 @@ from typing import Any, get_args
 import pytest
 from diffusers import DPMSolverMultistepScheduler
 
+from mien.generation.request import Scheduler
 from mien.pipelines.schedulers import sampling_with
-from mien.request import Scheduler
 
 
 @pytest.mark.parametrize("name", get_args(Scheduler))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mien.errors import BadInput
-from mien.generate import check_models
+from mien.generation.repeat import check_models
 from mien.provenance import fingerprint
 from mien.provenance.fingerprint import environment, model_hashes
 from mien.provenance.record import Record

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from mien.errors import BadInput
-from mien.provenance.mark import CODE_BITS, detect_mark, embed_mark
+from mien.provenance.watermark import CODE_BITS, detect_watermark, embed_watermark
 
 ID = "0123abcd"
 
@@ -41,35 +41,35 @@ def as_jpeg(image: Image.Image, quality: int) -> Image.Image:
 @pytest.mark.parametrize("name", pictures())
 def test_mark_is_invisible_and_survives(name: str) -> None:
     image = pictures()[name]
-    marked = embed_mark(image, ID)
+    marked = embed_watermark(image, ID)
     assert psnr(image, marked) >= 42
-    assert np.asarray(marked).tobytes() == np.asarray(embed_mark(image, ID)).tobytes()
+    assert np.asarray(marked).tobytes() == np.asarray(embed_watermark(image, ID)).tobytes()
     for survivor in (marked, as_jpeg(marked, 95), as_jpeg(marked, 90)):
-        found = detect_mark(survivor)
+        found = detect_watermark(survivor)
         assert found is not None
         assert found.id == ID
 
 
 def test_every_id_can_be_read_back() -> None:
     image = pictures()["photo"]
-    for mark_id in ("00000000", "ffffffff", "deadbeef", "80000001"):
-        found = detect_mark(embed_mark(image, mark_id))
+    for watermark_id in ("00000000", "ffffffff", "deadbeef", "80000001"):
+        found = detect_watermark(embed_watermark(image, watermark_id))
         assert found is not None
-        assert found.id == mark_id
+        assert found.id == watermark_id
 
 
 def test_unmarked_pictures_have_no_mark() -> None:
     for image in pictures().values():
-        assert detect_mark(image) is None
+        assert detect_watermark(image) is None
     generator = np.random.default_rng(1)
     for _ in range(300):
         noise = generator.normal(128, generator.uniform(1, 80), (64, 64, 3)).clip(0, 255)
-        assert detect_mark(Image.fromarray(noise.astype(np.uint8))) is None
+        assert detect_watermark(Image.fromarray(noise.astype(np.uint8))) is None
 
 
 def test_strength_says_how_much_was_lost() -> None:
-    marked = embed_mark(pictures()["photo"], ID)
-    fresh, worn = detect_mark(marked), detect_mark(as_jpeg(marked, 90))
+    marked = embed_watermark(pictures()["photo"], ID)
+    fresh, worn = detect_watermark(marked), detect_watermark(as_jpeg(marked, 90))
     assert fresh is not None
     assert worn is not None
     assert 0 < worn.strength < fresh.strength <= 1
@@ -77,16 +77,16 @@ def test_strength_says_how_much_was_lost() -> None:
 
 def test_too_small_or_a_wrong_id_is_refused() -> None:
     with pytest.raises(BadInput, match="too small"):
-        embed_mark(Image.new("RGB", (63, 128)), ID)
-    assert detect_mark(Image.new("RGB", (8, 8))) is None
+        embed_watermark(Image.new("RGB", (63, 128)), ID)
+    assert detect_watermark(Image.new("RGB", (8, 8))) is None
     for wrong in ("123", "xyzxyzxy", "0123456789"):
         with pytest.raises(BadInput, match="8 hex digits"):
-            embed_mark(Image.new("RGB", (64, 64)), wrong)
+            embed_watermark(Image.new("RGB", (64, 64)), wrong)
 
 
 def test_the_smallest_picture_holds_every_bit_often_enough() -> None:
     assert (64 // 8) ** 2 * 12 // CODE_BITS >= 13
     image = pictures()["photo"].resize((64, 64))
-    found = detect_mark(embed_mark(image, ID))
+    found = detect_watermark(embed_watermark(image, ID))
     assert found is not None
     assert found.id == ID

@@ -34,7 +34,7 @@ def test_record_survives_the_file(tmp_path: Path, image: Image.Image) -> None:
     assert found.record == RECORD
     assert found.digital_source_type == DIGITAL_SOURCE_TYPE
     assert found.mark is not None
-    assert found.mark_fits
+    assert found.watermark_fits
 
 
 def test_other_programs_can_read_it(tmp_path: Path, image: Image.Image) -> None:
@@ -68,7 +68,7 @@ def test_without_provenance_nothing_is_added(tmp_path: Path, image: Image.Image)
         assert opened.text == {}  # type: ignore[attr-defined]
         assert np.array_equal(np.asarray(opened), np.asarray(image))
     found = examine(file)
-    assert (found.record, found.digital_source_type, found.mark, found.mark_fits) == (None, None, None, None)
+    assert (found.record, found.digital_source_type, found.mark, found.watermark_fits) == (None, None, None, None)
     with pytest.raises(BadInput, match="carries no record"):
         read_record(file)
 
@@ -79,7 +79,7 @@ def test_the_mark_outlives_the_metadata(tmp_path: Path, image: Image.Image) -> N
     found = examine(tmp_path / "a.jpg")
     assert found.record is None
     assert found.mark is not None
-    assert found.mark.id == RECORD.mark_id
+    assert found.mark.id == RECORD.watermark_id
 
 
 def test_a_mark_moved_to_another_record_is_noticed(tmp_path: Path, image: Image.Image) -> None:
@@ -90,7 +90,7 @@ def test_a_mark_moved_to_another_record_is_noticed(tmp_path: Path, image: Image.
     text = PngInfo()
     text.add_itxt(CHUNK, other.text())
     Image.open(tmp_path / "a.png").save(tmp_path / "b.png", pnginfo=text)
-    assert examine(tmp_path / "b.png").mark_fits is False
+    assert examine(tmp_path / "b.png").watermark_fits is False
 
 
 def test_a_damaged_record_is_one_sentence(tmp_path: Path, image: Image.Image) -> None:

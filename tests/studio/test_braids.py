@@ -4,14 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.studio.caption_words import hair
-from mien.studio.expressions import ExpressionState
+from mien.captions.words import hair
+from mien.faces.linear.state import ExpressionState
+from mien.faces.linear.view import Camera
 from mien.studio.hair_styles import STYLES
 from mien.studio.kit import FaceKit
 from mien.studio.person import HAIR_LENGTHS, Person, sample_person
-from mien.studio.picture import Camera, Picture, sample_picture
 from mien.studio.renderer import Renderer
 from mien.studio.rope_styles import ROPES, rope_style
+from mien.studio.scene import Scene, sample_scene
 from mien.studio.strands import ribbons
 
 BRAIDED = ("locs", "box braids", "plaits")
@@ -22,9 +23,9 @@ def renderer(kit_path: Path) -> Renderer:
     return Renderer(FaceKit.load(kit_path))
 
 
-def plain(person: Person) -> Picture:
+def plain(person: Person) -> Scene:
     return replace(
-        sample_picture(0, person), expression=ExpressionState(), pose=(0.0, 0.0, 0.0), glasses=None, camera=Camera(),
+        sample_scene(0, person), expression=ExpressionState(), pose=(0.0, 0.0, 0.0), glasses=None, camera=Camera(),
         headwear=None, hair_color="pink",
     )  # fmt: skip
 

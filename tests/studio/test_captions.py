@@ -1,19 +1,20 @@
 import numpy as np
 
-from mien.studio.caption_words import hair, speaks_of_a_face, turning
-from mien.studio.captions import caption, describe, describe_face
-from mien.studio.dataset import plan_picture
-from mien.studio.expression_state import ExpressionState
-from mien.studio.expressions import preset_expression
+from mien.captions.compose import describe, describe_face
+from mien.captions.words import hair, speaks_of_a_face, turning
+from mien.faces.linear.expressions import preset_expression
+from mien.faces.linear.state import ExpressionState
+from mien.studio.captions import caption
 from mien.studio.person import HAIR_LENGTHS, sample_person
-from mien.studio.picture import attributes
+from mien.studio.plans import plan_scene
+from mien.studio.scene import attributes
 
 
 def test_captions_are_varied_repeatable_and_from_a_small_vocabulary() -> None:
     texts, words = set(), set()
     for seed in range(300):
         person = sample_person(seed)
-        picture = plan_picture(person, seed % 8)
+        picture = plan_scene(person, seed % 8)
         text = caption(person, picture, np.random.default_rng(seed))
         assert text == caption(person, picture, np.random.default_rng(seed))
         assert "  " not in text and " ," not in text and "{" not in text and not text.endswith(",")
@@ -24,7 +25,7 @@ def test_captions_are_varied_repeatable_and_from_a_small_vocabulary() -> None:
 
 def test_describe_mentions_what_is_known_only() -> None:
     person = sample_person(3)
-    picture = plan_picture(person, 0)
+    picture = plan_scene(person, 0)
     text = describe(attributes(person, picture))
     assert text.startswith("portrait of ") and picture.background in text and picture.hair_color in text
     assert describe({"hair_color": "brown", "hair_length": "short"}) == "portrait of a person with short brown hair"
@@ -60,7 +61,7 @@ def test_the_article_fits_the_word_that_follows() -> None:
 def test_words_of_a_face_are_known_as_such_and_looks_are_not() -> None:
     for seed in range(60):
         person = sample_person(seed)
-        picture = plan_picture(person, seed % 8)
+        picture = plan_scene(person, seed % 8)
         face = describe_face(picture.expression, picture.pose)
         assert speaks_of_a_face(face) == bool(face), face
         assert not speaks_of_a_face(describe(attributes(person, picture)))

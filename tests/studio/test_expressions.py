@@ -2,17 +2,11 @@ import numpy as np
 import pytest
 
 from mien.conditions import EMOTIONS
-from mien.studio.expression_presets import mirrored, plausible
-from mien.studio.expressions import (
-    KINDS,
-    KIT_NAMES,
-    ExpressionError,
-    ExpressionState,
-    expression_from_blendshapes,
-    photo_like_expression,
-    preset_expression,
-    sample_expression,
-)
+from mien.faces.linear.arkit import KIT_NAMES
+from mien.faces.linear.expressions import expression_from_blendshapes, preset_expression
+from mien.faces.linear.recipes import mirrored, plausible
+from mien.faces.linear.state import ExpressionError, ExpressionState
+from mien.studio.expression_sampling import KINDS, photo_like_expression, sample_expression
 
 
 def test_the_studios_own_names_are_there() -> None:
@@ -93,7 +87,15 @@ def test_extremes_reach_what_photographs_of_emotions_show() -> None:
     rng = np.random.default_rng(4)
     rows = np.array([sample_expression(rng, "extreme").array() for _ in range(1500)])
     often = {name: float((rows[:, KIT_NAMES.index(name)] > 0.7).mean()) for name in KIT_NAMES}
-    for name in ("jawOpen", "mouthUpperUp_L", "mouthPucker", "eyeBlink_L", "cheekPuff_L", "noseSneer_R", "mouthSmile_L"):
+    for name in (
+        "jawOpen",
+        "mouthUpperUp_L",
+        "mouthPucker",
+        "eyeBlink_L",
+        "cheekPuff_L",
+        "noseSneer_R",
+        "mouthSmile_L",
+    ):
         assert often[name] > 0.03, name
 
 

@@ -4,18 +4,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.studio import palette
-from mien.studio.caption_words import hair, headwear
-from mien.studio.captions import caption, describe
+from mien.captions.compose import describe
+from mien.captions.words import hair, headwear
+from mien.faces import palette
+from mien.faces.linear.state import ExpressionState
+from mien.faces.linear.view import Camera
+from mien.studio.captions import caption
 from mien.studio.dressing import dress, press
-from mien.studio.expressions import ExpressionState
 from mien.studio.head_field import CENTER, HeadField
 from mien.studio.headwear import HABITS, HEADWEAR, Headwear, sample_habit, visible_hair
 from mien.studio.headwear_meshes import edge_height
 from mien.studio.kit import FaceKit
 from mien.studio.person import Person, sample_person
-from mien.studio.picture import Camera, Picture, attributes, sample_picture
 from mien.studio.renderer import Renderer
+from mien.studio.scene import Scene, attributes, sample_scene
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +30,10 @@ def woman() -> Person:
     return replace(sample_person(6), hair_style="long straight", gender=0.7)
 
 
-def plain(person: Person, kind: str | None = None, **changes: object) -> Picture:
+def plain(person: Person, kind: str | None = None, **changes: object) -> Scene:
     worn = Headwear(kind, "red") if kind else None
     changes = {"expression": ExpressionState(), "pose": (0.0, 0.0, 0.0), "glasses": None, "camera": Camera()} | changes
-    return replace(sample_picture(0, person), headwear=worn, **changes)
+    return replace(sample_scene(0, person), headwear=worn, **changes)
 
 
 def test_one_in_seven_wears_something_and_no_man_a_headscarf() -> None:
@@ -40,7 +42,7 @@ def test_one_in_seven_wears_something_and_no_man_a_headscarf() -> None:
     assert 0.12 < len(wearers) / len(people) < 0.18
     assert {person.headwear for person in wearers} == set(HABITS) - {"none"}
     assert all(person.feminine for person in wearers if person.headwear == "headscarf")
-    pictures = [(person, sample_picture(number, person)) for person in wearers for number in range(4)]
+    pictures = [(person, sample_scene(number, person)) for person in wearers for number in range(4)]
     kinds = {picture.headwear.kind for _, picture in pictures if picture.headwear}
     assert kinds == set(HEADWEAR)
     bare = np.mean([picture.headwear is None for _, picture in pictures])
@@ -53,9 +55,9 @@ def test_headwear_changes_nothing_else_that_is_drawn() -> None:
     for seed in range(400):
         person = sample_person(seed)
         assert person.headwear == sample_habit(seed, person.feminine)
-        drawn = sample_picture(3, person)
-        assert drawn == sample_picture(3, person)
-        bare = sample_picture(3, replace(person, headwear="none"))
+        drawn = sample_scene(3, person)
+        assert drawn == sample_scene(3, person)
+        bare = sample_scene(3, replace(person, headwear="none"))
         assert bare.headwear is None
         assert replace(drawn, headwear=None) == bare
 
@@ -75,7 +77,7 @@ def test_captions_speak_of_headwear_and_not_of_hidden_hair() -> None:
     assert hair({"hair_style": "hidden", "hair_length": "short", "hair_color": "brown"}) == "short brown hair"
     assert hair({"hair_style": "hidden", "hair_length": "hidden", "hair_color": "hidden"}) == ""
     person = sample_person(6)
-    scarf = replace(sample_picture(3, person), headwear=Headwear("headscarf", "teal"))
+    scarf = replace(sample_scene(3, person), headwear=Headwear("headscarf", "teal"))
     bare = replace(scarf, headwear=None)
     texts = [caption(person, scarf, np.random.default_rng(seed)) for seed in range(60)]
     assert 0.75 < np.mean(["wearing a teal headscarf" in text for text in texts]) < 1.0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mien.errors import MienError
-from mien.studio.arkit import KIT_NAMES
+from mien.faces.linear.arkit import KIT_NAMES
 from mien.studio.kit import FaceKit
 
 

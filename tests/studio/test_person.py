@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mien.studio import palette
+from mien.faces import palette
 from mien.studio.person import BEARDS, HAIR_LENGTHS, Person, sample_person
-from mien.studio.picture import GARMENTS, LIGHT_SIDES, PATTERNS, Picture, attributes, sample_light, sample_picture
+from mien.studio.scene import GARMENTS, LIGHT_SIDES, PATTERNS, Scene, attributes, sample_light, sample_scene
 
 COUNT = 600
 
@@ -16,21 +16,21 @@ def people() -> list[Person]:
 
 
 @pytest.fixture(scope="module")
-def pictures(people: list[Person]) -> list[tuple[Person, Picture]]:
-    return [(person, sample_picture(person.seed % 7, person)) for person in people]
+def pictures(people: list[Person]) -> list[tuple[Person, Scene]]:
+    return [(person, sample_scene(person.seed % 7, person)) for person in people]
 
 
 def test_a_seed_is_a_person() -> None:
     assert sample_person(5) == sample_person(5)
     assert sample_person(5).shape != sample_person(6).shape
-    assert sample_picture(1, sample_person(5)) == sample_picture(1, sample_person(5))
+    assert sample_scene(1, sample_person(5)) == sample_scene(1, sample_person(5))
 
 
 def test_pictures_differ_and_combine() -> None:
     person, other = sample_person(5), sample_person(6)
-    first, second = sample_picture(0, person), sample_picture(1, person)
+    first, second = sample_scene(0, person), sample_scene(1, person)
     assert first != second
-    third = sample_picture(3, other)
+    third = sample_scene(3, other)
     combined = first.showing(third)
     assert combined.expression == third.expression and combined.pose == third.pose
     assert replace(combined, expression=first.expression, pose=first.pose) == first
@@ -49,7 +49,7 @@ def test_values_are_in_range(people: list[Person]) -> None:
         assert person.beard in BEARDS
 
 
-def test_combinations_are_plausible(pictures: list[tuple[Person, Picture]]) -> None:
+def test_combinations_are_plausible(pictures: list[tuple[Person, Scene]]) -> None:
     dyed = sum(picture.hair_color in ("pink", "teal") for _, picture in pictures)
     assert dyed < 0.05 * COUNT
     for person, picture in pictures:
@@ -66,7 +66,7 @@ def test_combinations_are_plausible(pictures: list[tuple[Person, Picture]]) -> N
     assert 0.2 < glasses < 0.4
 
 
-def test_attributes_are_plain(pictures: list[tuple[Person, Picture]]) -> None:
+def test_attributes_are_plain(pictures: list[tuple[Person, Scene]]) -> None:
     import json
 
     for person, picture in pictures[:50]:

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from mien.errors import MissingDependency
-from mien.studio.expressions import ExpressionState
+from mien.faces.linear.state import ExpressionState
+from mien.faces.linear.view import Camera
 from mien.studio.furrows import FURROWS, furrow_weights
 from mien.studio.kit import FaceKit
 from mien.studio.person import Person, sample_person
-from mien.studio.picture import Camera, Glasses, Picture, sample_picture
 from mien.studio.renderer import Renderer
+from mien.studio.scene import Glasses, Scene, sample_scene
 
 CHIN, FOREHEAD, NOSE = 152, 10, 1
 SIZE = 128
@@ -21,10 +22,10 @@ def renderer(kit_path: Path) -> Renderer:
     return Renderer(FaceKit.load(kit_path))
 
 
-def plain(person: Person, **changes: object) -> Picture:
+def plain(person: Person, **changes: object) -> Scene:
     """A frontal, neutral picture without glasses in the standard view."""
     base = replace(
-        sample_picture(0, person), expression=ExpressionState(), pose=(0.0, 0.0, 0.0), glasses=None, camera=Camera(),
+        sample_scene(0, person), expression=ExpressionState(), pose=(0.0, 0.0, 0.0), glasses=None, camera=Camera(),
         headwear=None,
     )  # fmt: skip
     return replace(base, **changes)
@@ -37,9 +38,9 @@ def person() -> Person:
 
 def test_same_seeds_same_bytes(renderer: Renderer, kit_path: Path) -> None:
     person = sample_person(3)
-    picture = sample_picture(2, person)
+    picture = sample_scene(2, person)
     first = renderer.render(person, picture)
-    renderer.render(sample_person(4), sample_picture(0, sample_person(4)))
+    renderer.render(sample_person(4), sample_scene(0, sample_person(4)))
     again = renderer.render(person, picture)
     elsewhere = Renderer(FaceKit.load(kit_path)).render(person, picture)
     for other in (again, elsewhere):
@@ -60,7 +61,7 @@ def test_what_comes_back(renderer: Renderer, person: Person) -> None:
 def test_two_pictures_share_the_person(renderer: Renderer, person: Person) -> None:
     """Clothes, light and background change pixels, never the geometry."""
     first = renderer.render(person, plain(person))
-    redrawn = replace(plain(person), background="dark", light=sample_picture(9, person).light, hair_color="auburn")
+    redrawn = replace(plain(person), background="dark", light=sample_scene(9, person).light, hair_color="auburn")
     second = renderer.render(person, redrawn)
     np.testing.assert_array_equal(first.head.points, second.head.points)
     np.testing.assert_array_equal(first.landmarks, second.landmarks)
@@ -121,7 +122,7 @@ def test_mask_covers_the_face_only(renderer: Renderer, person: Person) -> None:
 
 
 def test_matte_is_the_person_without_the_background(renderer: Renderer, person: Person) -> None:
-    render = renderer.render(person, sample_picture(1, person))
+    render = renderer.render(person, sample_scene(1, person))
     assert render.matte.shape == render.mask.shape and render.matte.dtype == np.uint8
     assert (render.matte[render.mask > 0] > 200).mean() > 0.98  # the face is part of the person
     assert not render.matte[:3, :3].any() and not render.matte[:3, -3:].any()  # corners show the background

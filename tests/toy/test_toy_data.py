@@ -11,9 +11,9 @@ import pytest
 
 from mien.data.corpus import Corpus
 from mien.faces.types import Face, NoFace, OneFace
+from mien.generation.tools import FaceTools
 from mien.models import ID_PROMPT
 from mien.studio.person import sample_person
-from mien.toolbox import Tools
 from mien.toy.data import FIRST_PERSON, PEOPLE_A_SHARD, TURNS, draw_dataset, planned, steering
 from tests.fakes import SIZE, FakePipeline, fake_tools, landmarks
 
@@ -25,7 +25,7 @@ class Few(FakePipeline):
         return super().__call__(**{"num_inference_steps": 1, **arguments})
 
 
-def tools() -> Tools:
+def tools() -> FaceTools:
     """Readers of faces with everything that a record holds; in every fifth picture there is none."""
     count = iter(range(10_000))
 
@@ -81,9 +81,9 @@ def test_it_goes_on_with_the_first_shard_that_is_missing(tmp_path: Path) -> None
 def test_a_person_keeps_their_bones_and_moves() -> None:
     person = sample_person(FIRST_PERSON)
     one, again, other = (steering(person, n, planned(person, n)) for n in (3, 3, 4))
-    assert one.landmark_picture is not None and other.landmark_picture is not None
-    assert np.array_equal(one.landmark_picture, again.landmark_picture) and one.prompt == again.prompt  # type: ignore[arg-type]
-    assert not np.array_equal(one.landmark_picture, other.landmark_picture)
+    assert one.landmark_image is not None and other.landmark_image is not None
+    assert np.array_equal(one.landmark_image, again.landmark_image) and one.prompt == again.prompt  # type: ignore[arg-type]
+    assert not np.array_equal(one.landmark_image, other.landmark_image)
 
 
 def test_poses_fill_their_range_and_the_first_picture_looks_ahead() -> None:

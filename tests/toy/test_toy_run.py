@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 
 import mien.training.run
 from mien.assets import embedded_or_none
+from mien.core.io import read_json
 from mien.errors import ConfigError
-from mien.io import read_json
 from mien.provenance.png import examine
 from mien.toy.run import LEARNT, PRESET, Size, run
 

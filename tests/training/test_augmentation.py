@@ -3,14 +3,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from mien.evaluation.metrics.pose import rotation
 from mien.faces.mediapipe import pose_of
+from mien.metrics.pose import rotation
 from mien.training import augmentation as aug
 from mien.training.face_labels import mirror_labels, turn_pose
 
 
-def _dice(count: int, seed: int = 0) -> aug.Dice:
-    return aug.Dice(count, torch.Generator().manual_seed(seed), torch.device("cpu"))
+def _dice(count: int, seed: int = 0) -> aug.BatchRandom:
+    return aug.BatchRandom(count, torch.Generator().manual_seed(seed), torch.device("cpu"))
 
 
 def test_same_generator_same_pictures() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mien.data.corpus import Corpus
-from mien.training.batches import Lots, group_odds
+from mien.training.batches import WeightedSampler, group_odds
 
 
 def people(ages: list[float], tones: list[float]) -> Corpus:
@@ -28,7 +28,7 @@ def test_the_ends_of_the_skin_tones_are_in_a_band() -> None:
 
 
 def test_lots_fall_as_the_odds_say() -> None:
-    lots = Lots(np.array([7, 8, 9]), np.array([1.0, 0.0, 3.0]))
+    lots = WeightedSampler(np.array([7, 8, 9]), np.array([1.0, 0.0, 3.0]))
     found = lots.draw(np.random.default_rng(0), 4000)
     counts = np.bincount(found, minlength=10)
     assert counts[8] == 0 and counts[7] + counts[9] == 4000

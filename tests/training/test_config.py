@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from mien.errors import ConfigError
+from mien.pipelines.runs import runs_folder
 from mien.training.bases import base_sources
 from mien.training.config import TrainConfig
 from mien.training.presets import PRESETS, preset
-from mien.training.run import resolve, runs_folder
+from mien.training.run import resolve
 from mien.training.sources import Sources
 
 BASE = ("unet", "vae", "text_encoder", "tokenizer", "scheduler", "identity")

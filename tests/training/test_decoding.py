@@ -11,9 +11,9 @@ from diffusers import AutoencoderKL, AutoencoderTiny
 
 from mien.assets import embedded_or_none
 from mien.errors import BadInput, MissingAsset
+from mien.faces.linear.face import LinearFace
 from mien.models import StudioAutoencoder
 from mien.pipelines.autoencoders import decode_latents
-from mien.studio.linear_face import LinearFace
 from mien.training.bases import base_autoencoder
 from mien.training.decoding import MARGIN, Box, _recorded, decode, decode_boxes, face_boxes, tiny_autoencoder
 from tests.memory import KeptBytes

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from mien.assets import embedded, embedded_or_none
+from mien.core.io import read_json
 from mien.errors import ConfigError
-from mien.io import read_json
 from mien.pipelines.few_step import FILE, read_few_step
 from mien.training.objectives import few_step
 from mien.training.presets import PRESETS, preset
@@ -222,7 +222,7 @@ def test_every_few_step_preset_divides_its_teachers_steps() -> None:
 
 
 def test_what_a_base_says_of_its_guidance_is_baked_in(tmp_path: Path) -> None:
-    from mien.io import write_json
+    from mien.core.io import write_json
     from mien.training.objectives.few_step import _own_guidance
     from mien.training.sources import Sources
 

@@ -10,7 +10,7 @@ import torch
 
 from mien.data.corpus import Corpus
 from mien.training.diffusion import studio_scheduler
-from mien.training.likeness import Likeness
+from mien.training.likeness import PerceptualLoss
 from mien.training.sources import Sources
 from tests.training.small_base import objective
 
@@ -23,7 +23,7 @@ def seen(small_base: Path, count: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_the_target_itself_is_the_right_person_with_the_right_expression(small_base: Path) -> None:
-    likeness = Likeness(Sources((small_base,)))
+    likeness = PerceptualLoss(Sources((small_base,)))
     latents, points = seen(small_base)
     for term in likeness(latents.clone(), latents, points):
         assert term.item() == pytest.approx(0, abs=1e-6)
@@ -32,7 +32,7 @@ def test_the_target_itself_is_the_right_person_with_the_right_expression(small_b
 def test_terms_are_those_of_the_frozen_networks_and_pull_at_the_prediction_alone(small_base: Path) -> None:
     from mien.pipelines.autoencoders import decode_latents
 
-    likeness = Likeness(Sources((small_base,)))
+    likeness = PerceptualLoss(Sources((small_base,)))
     latents, points = seen(small_base)
     clean = (latents + 0.3 * torch.randn(latents.shape)).requires_grad_()
     identity, expression = likeness(clean, latents, points)
@@ -50,7 +50,7 @@ def test_terms_are_those_of_the_frozen_networks_and_pull_at_the_prediction_alone
 
 
 def test_rows_with_more_noise_than_the_paper_allows_are_left_out(small_base: Path) -> None:
-    counted = Likeness(Sources((small_base,))).counted(studio_scheduler(), torch.tensor([0, 599, 600, 601, 999]))
+    counted = PerceptualLoss(Sources((small_base,))).counted(studio_scheduler(), torch.tensor([0, 599, 600, 601, 999]))
     assert counted.tolist() == [True, True, True, False, False]
 
 

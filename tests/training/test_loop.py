@@ -15,11 +15,11 @@ import torch.multiprocessing as multiprocessing
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from mien.core.io import read_json, write_json
 from mien.errors import MienError
-from mien.io import read_json, write_json
 from mien.training import loop
 from mien.training.config import TrainConfig, learning_rate
-from mien.training.loop import by_rate, earlier, fit, precision
+from mien.training.loop import earlier, fit, parameter_groups, precision
 from mien.training.objective import Logs, Objective
 from mien.training.run import is_finished
 from mien.training.state import PowerEMA, counters_of, save_state
@@ -309,7 +309,7 @@ def test_what_a_gpu_trained_is_told_apart(tmp_path: Path) -> None:
 
 def test_parameters_of_one_rate_are_one_group_and_numbered_as_they_are_taken() -> None:
     values = {name: torch.nn.Parameter(torch.zeros(1)) for name in ("text.a", "unet.b", "text.c", "branch.d")}
-    ordered, groups = by_rate(values, {"text.": 0.1, "branch.": 3.0})
+    ordered, groups = parameter_groups(values, {"text.": 0.1, "branch.": 3.0})
     assert list(ordered) == ["text.a", "text.c", "unet.b", "branch.d"]
     assert [group["factor"] for group in groups] == [0.1, 1.0, 3.0]
     taken = [parameter for group in groups for parameter in group["params"]]

@@ -199,7 +199,7 @@ def test_a_base_is_fine_tuned_on_restyled_pictures(trained: Path) -> None:
 
 
 def test_a_base_learns_to_predict_noise_and_what_is_trained_on_it_knows(trained: Path) -> None:
-    from mien.io import read_json
+    from mien.core.io import read_json
     from mien.training.presets import PRESETS
     from mien.training.run import build_objective
 
@@ -314,7 +314,7 @@ def test_the_control_arm_trains_the_text_encoder_alone(trained: Path) -> None:
 
 
 def test_the_joint_stage_is_trained_and_evaluated(trained: Path) -> None:
-    from mien.evaluation.spec import ModelSpec
+    from mien.pipelines.spec import ModelSpec
 
     options = {"pictures": 8, "batch": 8, "log_every": 1}
     train("studio-joint", data=trained.parent / "data", held_out=trained.parent / "held-out", runs=trained,

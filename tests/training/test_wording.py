@@ -10,12 +10,12 @@ import torch
 
 from mien.data.corpus import Corpus
 from mien.training.prompts import WORDED
-from mien.training.wording import Wording, shown_in
+from mien.training.wording import CaptionReadout, shown_in
 from tests.training.small_base import objective
 
 
 def test_the_reading_is_of_the_mean_state_of_real_tokens_in_rows_with_a_caption() -> None:
-    wording = Wording(2, 2)
+    wording = CaptionReadout(2, 2)
     with torch.no_grad():
         wording.head.weight.copy_(torch.eye(2))
         wording.head.bias.zero_()

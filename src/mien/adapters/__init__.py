@@ -14,9 +14,9 @@ _EXPORTS = {
     "BranchPreset": "presets",
     "BranchedAttnProcessor": "attention",
     "Injection": "injection",
-    "Plan": "plan",
+    "BranchPlan": "plan",
     "Tap": "plan",
-    "Term": "plan",
+    "BranchTerm": "plan",
     "branch_preset": "presets",
     "counts": "presets",
     "describe_unet": "blocks",
@@ -32,12 +32,12 @@ _EXPORTS = {
 __all__ = [
     "BlockSpec",
     "Branch",
+    "BranchPlan",
     "BranchPreset",
+    "BranchTerm",
     "BranchedAttnProcessor",
     "Injection",
-    "Plan",
     "Tap",
-    "Term",
     "branch_preset",
     "counts",
     "describe_unet",
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from mien.adapters.export import export_ip_adapter
     from mien.adapters.files import load_adapter, save_adapter
     from mien.adapters.injection import Injection
-    from mien.adapters.plan import Plan, Tap, Term
+    from mien.adapters.plan import BranchPlan, BranchTerm, Tap
     from mien.adapters.presets import BranchPreset, branch_preset, counts, preset_branch, unet_config
     from mien.adapters.published import read_adapter
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention, AttnProcessor, AttnProcessor2_0
 from torch import Tensor, nn
 
-from mien.adapters.plan import Plan, Tap, Term, block_grids, spread
+from mien.adapters.plan import BranchPlan, BranchTerm, Tap, block_grids, scatter_rows
 from mien.errors import BadInput, ConfigError
 
 AttentionKind = Literal["auto", "explicit", "sdpa"]
@@ -74,7 +74,7 @@ def attend(attn: Attention, query: Tensor, key: Tensor, value: Tensor, mask: Ten
     return out.transpose(1, 2).reshape(batch, positions, hidden).to(q.dtype)
 
 
-def branch_output(attn: Attention, query: Tensor, term: Term, block: str, explicit: bool) -> Tensor:
+def branch_output(attn: Attention, query: Tensor, term: BranchTerm, block: str, explicit: bool) -> Tensor:
     """s_b Attn(Q, K_b, V_b) for the rows of one branch.
 
     Args:
@@ -132,7 +132,7 @@ class BranchedAttnProcessor:
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
-        mien: Plan | None = None,
+        mien: BranchPlan | None = None,
         ip_adapter_masks: Any = None,
     ) -> Tensor:
         """Attention with all branches of ``mien`` that enter this block; see the module's equation."""
@@ -170,7 +170,7 @@ class BranchedAttnProcessor:
         plan = mien if taps is not None else mien._replace(taps=None)
         return self._sum_before_out(attn, hidden_states, encoder_hidden_states, attention_mask, terms, plan)
 
-    def _keeps_text(self, plan: Plan | None, text: Tensor | None, mask: Tensor | None) -> bool:
+    def _keeps_text(self, plan: BranchPlan | None, text: Tensor | None, mask: Tensor | None) -> bool:
         """Whether this block's keys and values of the base's text are in the plan, and usable here."""
         usable = self._native and self.residual is None and text is not None and mask is None
         return usable and plan is not None and plan.text is not None and self.block in plan.text.keys
@@ -182,7 +182,13 @@ class BranchedAttnProcessor:
         return self.base(attn, hidden, encoder_hidden_states=text, attention_mask=mask, **extra)
 
     def _sum_before_out(
-        self, attn: Any, hidden: Tensor, text: Tensor | None, mask: Tensor | None, terms: list[Term], plan: Plan
+        self,
+        attn: Any,
+        hidden: Tensor,
+        text: Tensor | None,
+        mask: Tensor | None,
+        terms: list[BranchTerm],
+        plan: BranchPlan,
     ) -> Tensor:
         batch = len(hidden)
         if plan.text is not None and self._keeps_text(plan, text, mask):
@@ -200,7 +206,7 @@ class BranchedAttnProcessor:
             if plan.taps is None and term.rows is not None:
                 total = total.index_add(0, term.rows, part)
                 continue
-            parts[term.name] = spread(part, term.rows, batch)
+            parts[term.name] = scatter_rows(part, term.rows, batch)
             total = total + parts[term.name]
         if plan.taps is not None:
             size = block_grids(plan.grid).get(hidden.shape[1])
@@ -210,7 +216,7 @@ class BranchedAttnProcessor:
         out = attn.to_out[1](attn.to_out[0](total))
         return out / attn.rescale_output_factor
 
-    def _add_after_base(self, attn: Any, hidden: Tensor, base: Tensor, terms: list[Term]) -> Tensor:
+    def _add_after_base(self, attn: Any, hidden: Tensor, base: Tensor, terms: list[BranchTerm]) -> Tensor:
         """Add branches behind a finished attention: at the serial site, or to a base processor of another kind.
 
         ``to_out`` is affine, so for the parallel sum to_out(base + sum) = to_out(base) + to_out(sum) - bias. The serial
@@ -220,7 +226,7 @@ class BranchedAttnProcessor:
         total = torch.zeros_like(query)
         for term in terms:
             part = branch_output(attn, query, term, self.block, self._explicit or not self._native)
-            total = total + spread(part, term.rows, len(hidden))
+            total = total + scatter_rows(part, term.rows, len(hidden))
         out = attn.to_out[0](total)
         if attn.to_out[0].bias is not None:
             out = out - attn.to_out[0].bias

@@ -19,7 +19,7 @@ def base_keys(unet: nn.Module, text: Tensor, rows: Tensor | None = None) -> Base
         rows: which text each row of the UNet's batch has, int64 [batch]; None when row i has text i.
 
     Returns:
-        What ``Plan.text`` takes; None where the UNet has to do it itself in every call: its weights are elsewhere
+        What ``BranchPlan.text`` takes; None where the UNet has to do it itself in every call: its weights are elsewhere
         (offloaded), or it projects its text states first.
     """
     if getattr(unet, "encoder_hid_proj", None) is not None:

@@ -13,8 +13,8 @@ from mien.adapters.files import save_adapter
 from mien.adapters.injection import Injection
 from mien.adapters.presets import BASES, unet_config
 from mien.adapters.published import read_adapter
+from mien.core.io import read_json
 from mien.errors import BadInput
-from mien.io import read_json
 
 Layout = Literal["mien", "ip-adapter"]
 

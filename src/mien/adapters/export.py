@@ -13,8 +13,8 @@ from mien.adapters.blocks import attention_modules, describe_unet
 from mien.adapters.branch import Branch
 from mien.adapters.encoders import ExpressionProjection, IdentityProjection
 from mien.adapters.low_rank import LINEARS
+from mien.core.io import atomic_path
 from mien.errors import ConfigError
-from mien.io import atomic_path
 
 TOKENS = 4
 """What diffusers takes for granted in both layouts."""

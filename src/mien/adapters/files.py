@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from mien.adapters.branch import Branch
+from mien.core.io import atomic_path
 from mien.errors import ConfigError, MienError, MissingAsset
-from mien.io import atomic_path
 
 FORMAT = "mien-adapter"
 VERSION = "1"

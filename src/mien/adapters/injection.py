@@ -15,7 +15,7 @@ from mien.adapters.attention import AttentionKind, BranchedAttnProcessor, Residu
 from mien.adapters.blocks import BlockSpec, attention_modules, describe_unet, select_blocks
 from mien.adapters.branch import Branch
 from mien.adapters.low_rank import attention_specs, put_low_rank
-from mien.adapters.plan import Places, Plan, Term, resize_masks
+from mien.adapters.plan import BranchPlan, BranchTerm, DistanceBias, resize_masks
 from mien.errors import BadInput, ConfigError
 
 Scale = float | Tensor | Sequence[float]
@@ -168,7 +168,7 @@ class Injection:
                 e B + i is picture i under set e); a branch is present where the set holds its name. One set of
                 everything when None.
             blocks: branch name -> shell patterns of the blocks it enters, fewer than it has projections for.
-            steps: branch name -> (start, end) fractions of the sampling; applied by ``Plan.at``.
+            steps: branch name -> (start, end) fractions of the sampling; applied by ``BranchPlan.at``.
             grid: (h, w) of the latent, for masks, taps and local branches; the UNet's ``sample_size`` when None.
             taps: record attention outputs by block in ``plan.taps``.
 
@@ -220,7 +220,7 @@ class Injection:
             )
             if term is not None:
                 terms.append(term._replace(steps=(steps or {}).get(name, (0.0, 1.0))))
-        return {"mien": Plan(tuple(terms), pictures * len(sets), grid, {} if taps else None)}
+        return {"mien": BranchPlan(tuple(terms), pictures * len(sets), grid, {} if taps else None)}
 
     def _latent_grid(self) -> tuple[int, int]:
         size = self.unet.config.sample_size  # type: ignore[union-attr]
@@ -236,7 +236,7 @@ class Injection:
         regions: dict[int, Tensor] | None,
         patterns: str | Sequence[str],
         grid: tuple[int, int],
-    ) -> Term | None:
+    ) -> BranchTerm | None:
         """One branch's term, or None when it acts in no row. ``here`` [rows] says which rows have the condition."""
         pictures = len(tokens)
         repeats = len(here) // pictures
@@ -262,7 +262,7 @@ class Injection:
         pick = source[rows].to(device)
         picture = (rows % pictures).to(device)
         sharpness = branch.sharpness()
-        return Term(
+        return BranchTerm(
             name=name,
             keys={key: keys[key] if direct else keys[key].index_select(0, pick) for key in kept},
             values={key: values[key] if direct else values[key].index_select(0, pick) for key in kept},
@@ -270,5 +270,5 @@ class Injection:
             rows=None if everyone else rows.to(device),
             active=active.to(device) if self.static_shapes else None,
             regions=None if regions is None else {n: m.to(device).index_select(0, picture) for n, m in regions.items()},
-            places=None if sharpness is None else Places(sharpness, cast(int, branch.encoder.grid), grid),
+            places=None if sharpness is None else DistanceBias(sharpness, cast(int, branch.encoder.grid), grid),
         )

@@ -15,7 +15,7 @@ from torch import Tensor
 from mien.errors import BadInput
 
 
-class Places(NamedTuple):
+class DistanceBias(NamedTuple):
     """Where the tokens of a local branch lie, and how sharply each head looks at them.
 
     Attributes:
@@ -52,7 +52,7 @@ def _squared_distances(size: tuple[int, int], side: int, device: torch.device) -
     return (centres(*size)[:, None] - centres(side, side)[None]).pow(2).sum(-1).to(device)
 
 
-class Term(NamedTuple):
+class BranchTerm(NamedTuple):
     """One branch's part of one UNet call (one summand of FaceCrafter Eq. 1).
 
     Attributes:
@@ -74,10 +74,10 @@ class Term(NamedTuple):
     rows: Tensor | None = None
     active: Tensor | None = None
     regions: dict[int, Tensor] | None = None
-    places: Places | None = None
+    places: DistanceBias | None = None
     steps: tuple[float, float] = (0.0, 1.0)
 
-    def part(self, span: slice) -> Term | None:
+    def part(self, span: slice) -> BranchTerm | None:
         """The term of a call that has these rows of the batch alone, or None where none of them takes part."""
         first, last = span.start, span.stop
         if self.rows is None:
@@ -145,7 +145,7 @@ class Tap(NamedTuple):
     grid: tuple[int, int]
 
 
-class Plan(NamedTuple):
+class BranchPlan(NamedTuple):
     """All branches of one UNet call.
 
     Attributes:
@@ -157,18 +157,18 @@ class Plan(NamedTuple):
         text: keys and values of the base's text, for ``batch`` rows; None when each call computes them.
     """
 
-    terms: tuple[Term, ...]
+    terms: tuple[BranchTerm, ...]
     batch: int
     grid: tuple[int, int]
     taps: dict[str, Tap] | None = None
     text: BaseKeys | None = None
 
-    def at(self, progress: float) -> Plan:
+    def at(self, progress: float) -> BranchPlan:
         """The plan at a fraction of the sampling (0 = first step, 1 = last): branches out of range are dropped."""
         terms = tuple(term for term in self.terms if term.steps[0] <= progress <= term.steps[1])
         return self if len(terms) == len(self.terms) else self._replace(terms=terms)
 
-    def part(self, span: slice) -> Plan:
+    def part(self, span: slice) -> BranchPlan:
         """The plan of a call that has these rows of the batch alone, such as one evaluation of all pictures."""
         terms = tuple(term for whole in self.terms if (term := whole.part(span)) is not None)
         text = None if self.text is None else self.text.part(span)
@@ -205,7 +205,7 @@ def resize_masks(masks: Tensor, grid: tuple[int, int]) -> dict[int, Tensor]:
     return {positions: mask.flatten(2).transpose(1, 2) for positions, mask in small.items()}
 
 
-def spread(part: Tensor, rows: Tensor | None, batch: int) -> Tensor:
+def scatter_rows(part: Tensor, rows: Tensor | None, batch: int) -> Tensor:
     """Put [R, ...] into the rows of a zero tensor [batch, ...]; itself when ``rows`` is None."""
     if rows is None:
         return part

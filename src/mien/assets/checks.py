@@ -12,7 +12,7 @@ from typing import Literal
 
 from mien.assets.lookup import downloads, folder_with
 from mien.assets.registry import Asset, AssetFile
-from mien.io import read_json, sha256_of, write_json
+from mien.core.io import read_json, sha256_of, write_json
 
 State = Literal["ok", "changed", "not there", "no hash known"]
 

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from mien.assets.registry import Asset, asset, lies_flat
+from mien.core.io import cache_folder
 from mien.errors import MissingAsset
-from mien.io import cache_folder
 
 
 def downloads() -> Path:

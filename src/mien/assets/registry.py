@@ -11,8 +11,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mien.core.io import read_json
 from mien.errors import BadInput
-from mien.io import read_json
 
 FILE = Path(__file__).with_name("registry.json")
 

@@ -22,8 +22,8 @@ from urllib.request import Request, urlopen
 from mien import __version__
 from mien.assets.checks import Expected
 from mien.assets.problems import Unavailable, make_room
+from mien.core.io import write_json
 from mien.errors import MienError
-from mien.io import write_json
 
 BLOCK = 1 << 16
 TIMEOUT = 30.0

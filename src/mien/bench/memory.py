@@ -27,7 +27,7 @@ def peak_in_a_process(settings: dict[str, Any], side: str) -> dict[str, float]:
     Raises:
         MienError: if that process fails, as it does where memory runs out.
     """
-    command = [sys.executable, "-m", "mien.bench.memory", json.dumps(settings), side]
+    command = [sys.executable, "-m", "mien.bench.one_side", json.dumps(settings), side]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["killed"])[-1]
@@ -59,19 +59,3 @@ def peak(device: str) -> float:
         return int(lines["VmHWM"].split()[0]) / 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-
-
-def main(settings: str, side: str) -> None:
-    """Draw one picture with one side, and print its memory as JSON."""
-    from mien.bench.sampling import Sampling, sides
-
-    chosen = Sampling.model_validate_json(settings)
-    run = sides(chosen.model_copy(update={"sides": (side,)}))[side]
-    forget_peak(chosen.device)
-    before = peak(chosen.device)
-    run()
-    print(json.dumps({"megabytes": round(peak(chosen.device), 1), "before": round(before, 1)}))  # noqa: T201
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mien.bars import Bar, silent
 from mien.bench import machine
 from mien.bench.timing import spread, take_turns
+from mien.core.progress import Bar, silent
 from mien.diffusion.caching import SPEEDS
 from mien.diffusion.shortcuts import Detours
 
@@ -57,12 +57,13 @@ def bench_portrait(rounds: int = 5, steps: int = 25, bar: Bar = silent) -> dict[
         share of the latter.
     """
     from mien.demo.examples import Examples
-    from mien.generate import generate, load_pipeline
-    from mien.request import GenerateRequest
-    from mien.toolbox import Tools
+    from mien.generation.generate import generate
+    from mien.generation.request import GenerateRequest
+    from mien.generation.tools import FaceTools
+    from mien.pipelines.load import load_pipeline
 
     told = machine.describe("cpu", "float32")
-    pipeline, tools, examples = load_pipeline("studio"), Tools.load("studio", "auto"), Examples.load()
+    pipeline, tools, examples = load_pipeline("studio"), FaceTools.load("studio", "auto"), Examples.load()
     speeds = [speed for speed in SPEEDS if speed != "few" or pipeline.has_few_steps]
     found: dict[str, dict[str, list[float]]] = {speed: {"all": [], **{part: [] for part in PARTS}} for speed in speeds}
 

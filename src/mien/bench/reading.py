@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from mien.bars import Bar, silent
 from mien.bench import machine
 from mien.bench.timing import Run, pairs, take_turns
+from mien.core.progress import Bar, silent
 from mien.errors import MissingAsset, MissingDependency
 
 
@@ -42,8 +42,9 @@ def _sides() -> tuple[dict[str, Run], int]:
 
     from mien.demo.examples import Examples
     from mien.faces.drawing import draw_landmarks
+    from mien.faces.observed import DetectedFace, embed_face, expression_crop, landmarks_of
+    from mien.faces.open import open_reader
     from mien.faces.studio import StudioReader
-    from mien.toolbox import Seen, expression_crop, identity_of, landmarks_of, open_reader
 
     examples = Examples.load()
     images = [Image.open(one.path).convert("RGB") for one in (*examples.people, *examples.templates)]
@@ -57,8 +58,8 @@ def _sides() -> tuple[dict[str, Run], int]:
         runs[name] = lambda reader=reader: [reader.read(image, "example").face() for image in images]
     faces = [own.read(image, "example").face() for image in images]
     # as a reader sees them that does not embed
-    seen = [Seen(image, replace(face, identity=None)) for image, face in zip(images, faces, strict=True)]
-    runs["identity"] = lambda: [identity_of(one, own) for one in seen]
+    seen = [DetectedFace(image, replace(face, identity=None)) for image, face in zip(images, faces, strict=True)]
+    runs["identity"] = lambda: [embed_face(one, own) for one in seen]
     runs["expression crop"] = lambda: [expression_crop(one) for one in seen]
     runs["landmark picture"] = lambda: [draw_landmarks(landmarks_of(one), 128) for one in seen]
     return runs, len(images)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mien.adapters.presets import preset_branch, unet_config
 from mien.errors import BadInput
 from mien.faces.alignment import CROP
-from mien.generate import silence_loading
+from mien.pipelines.load import silence_loading
 from mien.pipelines.portrait import PortraitPipeline
 
 SIZES = ("sd15",)

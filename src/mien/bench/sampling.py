@@ -9,7 +9,6 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from mien.bars import Bar, silent
 from mien.bench import machine
 from mien.bench.memory import peak_in_a_process
 from mien.bench.naive import NaivePipeline
@@ -17,6 +16,7 @@ from mien.bench.peers import PEERS, Peer, StockPipeline
 from mien.bench.rig import CONDITIONS, conditions_for, rig
 from mien.bench.timing import Run, Timing, pairs, spread, take_turns
 from mien.bench.work import against, work
+from mien.core.progress import Bar, silent
 from mien.diffusion.caching import SPEEDS, Caching, GuidanceInterval, Speed
 from mien.errors import BadInput, first_problem
 from mien.pipelines.portrait import PortraitPipeline

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from typing import Any
 
-from mien.bars import Bar, silent
 from mien.bench import machine
 from mien.bench.timing import Run, pairs, take_turns
+from mien.core.progress import Bar, silent
 from mien.errors import MienError
 
 STARTS: dict[str, tuple[str, ...]] = {
@@ -19,7 +19,7 @@ STARTS: dict[str, tuple[str, ...]] = {
     "import torch": ("-c", "import torch"),
     "import StableDiffusionPipeline": ("-c", "from diffusers import StableDiffusionPipeline"),
     "import PortraitPipeline": ("-c", "from mien.pipelines import PortraitPipeline"),
-    "load the studio": ("-c", "from mien.generate import load_pipeline; load_pipeline('studio')"),
+    "load the studio": ("-c", "from mien.generation.generate import load_pipeline; load_pipeline('studio')"),
 }
 """Name -> arguments of Python."""
 

@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.bars import Bar, silent
 from mien.bench import machine
 from mien.bench.timing import ratio, take_turns
+from mien.core.progress import Bar, silent
 from mien.data.corpus import Corpus
+from mien.pipelines.runs import runs_folder
 from mien.training.disentanglement import SETTINGS
 from mien.training.presets import preset
-from mien.training.run import build_objective, runs_folder
+from mien.training.run import build_objective
 
 ROWS = 16
 """Rows of the UNet in a step, on both sides."""

@@ -47,7 +47,7 @@ def animate(
     """
     from mien.cli.progress import bar
     from mien.cli.words import numbers
-    from mien.request import GenerateRequest, input_fields, people_of
+    from mien.generation.request import GenerateRequest, input_fields, people_of
 
     people, weights = people_of(identity)
     request = GenerateRequest.checked(
@@ -55,6 +55,6 @@ def animate(
         scales=numbers(scale, "--scale"), guidance=numbers(guidance, "--guidance"), base=base, reader=reader,
         provenance=not no_provenance,
     )  # fmt: skip
-    from mien.animate import animate as draw
+    from mien.generation.animation import animate as draw
 
     typer.echo(str(draw(request, driving, output, rate=fps, retarget=retarget, bar=bar)))

@@ -65,14 +65,14 @@ def evaluate(
 
     from mien.cli.progress import bar
     from mien.cli.words import named
+    from mien.core.io import cache_folder, check_writable
     from mien.errors import BadInput
     from mien.evaluation.claims import merge, rows_in
     from mien.evaluation.evaluate import check_folders
     from mien.evaluation.evaluate import evaluate as run
     from mien.evaluation.page import write_report
     from mien.evaluation.protocol import add_sweeps, load_models, preset_of, sweep_of
-    from mien.evaluation.spec import load_spec
-    from mien.io import cache_folder, check_writable
+    from mien.pipelines.spec import load_spec
 
     preset = preset_of(protocol)
     if preset.identity_only and sweep:

@@ -155,8 +155,8 @@ def generate(
     """
     from mien.cli.words import numbers
     from mien.errors import BadInput
-    from mien.loading import Loading, loras_of
-    from mien.request import STRENGTH, GenerateRequest, input_fields, people_of
+    from mien.generation.request import STRENGTH, GenerateRequest, input_fields, people_of
+    from mien.pipelines.load_options import Loading, loras_of
 
     people, weights = people_of(identity or [])
     inputs = {"expression": expression, "pose": pose, "edit": edit, **people}
@@ -177,7 +177,7 @@ def generate(
                 raise BadInput(f"--like repeats the recorded settings: leave out {option}, or leave out --like.")
         if weights:
             raise BadInput("--like repeats the recorded weights: give the identity pictures without.")
-        from mien.generate import repeat
+        from mien.generation.repeat import repeat
 
         given = context.get_parameter_source("base")
         chosen = base if given is not None and given.name != "DEFAULT" else None
@@ -209,7 +209,7 @@ def generate(
         output=output,
     )
     from mien.cli.progress import bar
-    from mien.generate import generate as draw
+    from mien.generation.generate import generate as draw
 
     total = None if request.steps_run is None else request.count * request.steps_run
     with bar(total, "drawing") as advance:

@@ -64,8 +64,8 @@ def publish(
     ] = None,
 ) -> None:
     """Collect what `mien train` made into one model that --base takes; at most 60 MB."""
+    from mien.pipelines.runs import runs_folder
     from mien.training.publish import publish as collect
-    from mien.training.run import runs_folder
 
     for name, entry in collect(runs or runs_folder(), output).items():
         typer.echo(f"{name:<26}{entry['pictures']:>10,} pictures")

@@ -21,8 +21,8 @@ def read(
     """Print, as JSON, what the face reader sees in a picture: pose, blendshapes, emotion, attributes."""
     import json
 
-    from mien.faces.pictures import open_picture
-    from mien.toolbox import open_reader
+    from mien.faces.open import open_reader
+    from mien.media.pictures import open_picture
 
     image = open_picture(photo)
     reading = open_reader(reader).read(image, str(photo))
@@ -34,7 +34,7 @@ def read(
 def describe(face: Any, with_landmarks: bool) -> dict[str, Any]:
     """A face as JSON values. The identity embedding is left out: it is biometric data and of no use to a reader."""
     from mien.conditions import EMOTIONS
-    from mien.studio.arkit import BLENDSHAPE_NAMES
+    from mien.faces.linear.arkit import BLENDSHAPE_NAMES
 
     found: dict[str, Any] = {"reader": face.reader, "score": round(face.score, 4), "box": _rounded(face.box, 1)}
     if face.points is not None:

@@ -25,12 +25,12 @@ def score(
 
     from mien.assets import embedded
     from mien.cli.progress import bar
-    from mien.evaluation.control.tools import attribute_judge
+    from mien.evaluation.judges import attribute_judge
     from mien.evaluation.networks import load_networks
     from mien.evaluation.pairing import pair_up
     from mien.evaluation.score import score as run
     from mien.faces import StudioReader
-    from mien.toolbox import open_reader
+    from mien.faces.open import open_reader
 
     pairs = pair_up(reference, generated)
     networks = load_networks(network or ())

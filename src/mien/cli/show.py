@@ -39,7 +39,7 @@ def summary(found: Found) -> dict[str, Any]:
         "record": found.record.model_dump() if found.record else None,
         "digital_source_type": found.digital_source_type,
         "mark": {"id": found.mark.id, "strength": found.mark.strength} if found.mark else None,
-        "mark_fits_record": found.mark_fits,
+        "mark_fits_record": found.watermark_fits,
     }
 
 
@@ -62,6 +62,8 @@ def lines(found: Found) -> list[str]:
     if found.mark is None:
         out += [f"mark         none found{where}"]
     else:
-        fits = {True: ", belongs to the record", False: ", does NOT belong to the record", None: ""}[found.mark_fits]
+        fits = {True: ", belongs to the record", False: ", does NOT belong to the record", None: ""}[
+            found.watermark_fits
+        ]
         out += [f"mark         {found.mark.id} (strength {found.mark.strength:.2f}){where}{fits}"]
     return out

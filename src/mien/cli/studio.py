@@ -46,7 +46,7 @@ def render(
 ) -> None:
     """Render people x pictures into shards, with captions, masks, landmarks and labels."""
     from mien.cli.progress import bar
-    from mien.studio.dataset import render_dataset
+    from mien.data.rendering.dataset import render_dataset
 
     kind = context.command.name
     try:

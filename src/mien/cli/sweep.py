@@ -47,9 +47,9 @@ def sweep(
     """
     from mien.cli.progress import bar
     from mien.errors import BadInput
-    from mien.request import GenerateRequest, input_fields, people_of
-    from mien.sweep import ANGLES, angle_stops, blendshape_stops, emotion_stops, grid_stops
-    from mien.sweep import sweep as draw
+    from mien.generation.request import GenerateRequest, input_fields, people_of
+    from mien.generation.sweep import ANGLES, angle_stops, blendshape_stops, emotion_stops, grid_stops
+    from mien.generation.sweep import sweep as draw
 
     angles = {name: text for name, text in zip(ANGLES, (yaw, pitch, roll), strict=True) if text is not None}
     if len(angles) + sum(one is not None for one in (emotion_path, emotion_grid, blendshape)) != 1:

@@ -22,9 +22,9 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from mien.core.io import atomic_path, in_processes, sha256_of
 from mien.data.shards import Entry, read_shard, shard_paths
 from mien.errors import BadInput, MienError
-from mien.io import atomic_path, in_processes, sha256_of
 
 log = logging.getLogger(__name__)
 PREPARED = "prepared.safetensors"

@@ -18,9 +18,9 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
+from mien.core.io import atomic_path
 from mien.data.schema import Sample
 from mien.errors import BadInput, MienError
-from mien.io import atomic_path
 
 PATTERN = "shard-*.tar"
 _EXTRA = {"mask": "L", "matte": "L", "template": "RGB"}

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mien.core.io import atomic_path, read_json, write_json
 from mien.errors import MissingAsset
-from mien.io import atomic_path, read_json, write_json
 
 FOLDER = Path(__file__).parents[1] / "assets" / "examples"
 INDEX = "examples.json"
@@ -85,13 +85,13 @@ def render_examples(folder: Path, kit: Path | None = None) -> Examples:
     from PIL import Image
 
     from mien.studio import FaceKit, Renderer, sample_person
-    from mien.studio.dataset import plan_picture
+    from mien.studio.plans import plan_scene
 
     renderer = Renderer(FaceKit.load(kit), SIZE)
 
     def save(name: str, person_seed: int, change: dict[str, Any]) -> dict[str, Any]:
         person = sample_person(person_seed)
-        render = renderer.render(person, replace(plan_picture(person, 0), **change))
+        render = renderer.render(person, replace(plan_scene(person, 0), **change))
         with atomic_path(folder / f"{name}.png") as temporary:
             Image.fromarray(render.image).save(temporary, "PNG", optimize=True)
         return {"name": name.partition("-")[2], "file": f"{name}.png", "person": person_seed}
@@ -107,8 +107,9 @@ def render_examples(folder: Path, kit: Path | None = None) -> Examples:
 
 def expression(kind: str, variant: int) -> Any:
     """The `ExpressionState` of an emotion's variant or of a gesture."""
-    from mien.studio.expression_presets import GESTURES, both_sides, plausible
-    from mien.studio.expressions import ExpressionState, preset_expression
+    from mien.faces.linear.expressions import preset_expression
+    from mien.faces.linear.recipes import GESTURES, both_sides, plausible
+    from mien.faces.linear.state import ExpressionState
 
     if kind in GESTURES:
         return ExpressionState.build(plausible(both_sides(GESTURES[kind])))

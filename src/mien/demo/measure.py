@@ -75,7 +75,7 @@ def table(
         people: identity embeddings [P, 512] of the people's own pictures.
         order: the people's names, in the order of ``people``.
     """
-    from mien.evaluation.metrics.expression import exp_distance, lms_distance
+    from mien.metrics.expression import exp_distance, lms_distance
 
     found = [(cell, outcome) for cell, outcome in zip(cells, outcomes, strict=True) if outcome.face is not None]
     expressions = [(cell, outcome) for cell, outcome in found if cell.section == "expression" and outcome.target]
@@ -100,8 +100,8 @@ def table(
 
 def cell_numbers(cell: Cell, outcome: Outcome, own: NDArray[np.float32]) -> dict[str, float | None]:
     """The numbers of one picture; None where a measure does not apply or no face was found."""
-    from mien.evaluation.metrics.expression import exp_distance, lms_distance
-    from mien.evaluation.metrics.identity import cosine
+    from mien.metrics.expression import exp_distance, lms_distance
+    from mien.metrics.identity import cosine
 
     face, target = outcome.face, outcome.target
     numbers: dict[str, float | None] = dict.fromkeys(("exp", "lms", "yaw_error", "pitch_error", "identity"))

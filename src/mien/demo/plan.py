@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from mien.conditions import EMOTIONS
 from mien.demo.examples import Example, Examples
-from mien.request import GenerateRequest
+from mien.generation.request import GenerateRequest
 
 Section = Literal["expression", "pose", "emotion"]
 

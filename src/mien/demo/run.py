@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien import __version__
+from mien.core.io import check_writable, sha256_of, write_json, write_text
 from mien.demo.examples import FOLDER, Examples
 from mien.demo.measure import Metric, Outcome, cell_numbers, table
 from mien.demo.plan import Cell, plan
-from mien.io import check_writable, sha256_of, write_json, write_text
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from mien.generation.tools import FaceTools
     from mien.provenance.record import Record
-    from mien.toolbox import Tools
 
 BATCH = 14
 """Pictures that go through the model together: two rows of the sheet."""
@@ -34,16 +34,16 @@ def run(
     seed: int = 1,
     examples: Path = FOLDER,
     pipeline: Any = None,
-    tools: Tools | None = None,
+    tools: FaceTools | None = None,
     on_picture: Callable[[int], None] | None = None,
 ) -> Path:
     """Draw and measure the demo.
 
     Args:
         output: folder for ``index.html``, ``sheet.png`` and ``metrics.json``.
-        base: as for `mien.request.GenerateRequest`.
+        base: as for `mien.generation.request.GenerateRequest`.
         reader: who reads the inputs and measures the outputs.
-        speed: as for `mien.request.GenerateRequest`; the default keeps the demo under a minute on two cores.
+        speed: as for `mien.generation.request.GenerateRequest`; the default keeps the demo under a minute on two cores.
         steps: denoising steps; 25 when None, or as many as the speed ``few`` was distilled for.
         seed: seed of every picture.
         examples: folder of the example pictures.
@@ -59,15 +59,15 @@ def run(
     """
     from mien.demo.page import page
     from mien.demo.sheet import sheet
-    from mien.generate import load_pipeline
+    from mien.generation.tools import FaceTools
+    from mien.pipelines.load import load_pipeline
     from mien.provenance.png import write_picture
-    from mien.toolbox import Tools
 
     started = time.perf_counter()
     check_writable(output / name for name in ("index.html", "sheet.png", "metrics.json"))
     inputs = Examples.load(examples)
     cells = plan(inputs, base=base, reader=reader, speed=speed, steps=steps, seed=seed)
-    tools = tools or Tools.load(cells[0].request.base, cells[0].request.reader)
+    tools = tools or FaceTools.load(cells[0].request.base, cells[0].request.reader)
     pipeline = pipeline if pipeline is not None else load_pipeline(base)
     images, targets, people = _draw_all(cells, inputs, pipeline, tools, on_picture)
     drawn = time.perf_counter()
@@ -113,17 +113,18 @@ def batches(cells: Sequence[Cell]) -> list[list[int]]:
 
 
 def _draw_all(
-    cells: Sequence[Cell], examples: Examples, pipeline: Any, tools: Tools, on_picture: Callable[[int], None] | None
+    cells: Sequence[Cell], examples: Examples, pipeline: Any, tools: FaceTools, on_picture: Callable[[int], None] | None
 ) -> tuple[list[Image.Image], list[Any], Any]:
     """The pictures, the faces of their templates (None elsewhere), and the people's embeddings [P, 512]."""
     import numpy as np
 
-    from mien.generate import branch_kinds, draw_requested, picture_size
-    from mien.steering import open_inputs, steer
+    from mien.generation.conditioning import build_inputs, open_inputs
+    from mien.generation.generate import draw_requested
+    from mien.pipelines.load import branch_kinds, picture_size
 
     size, kinds = picture_size(pipeline), branch_kinds(pipeline)
     tools = _remembering(tools)
-    steerings = [steer(cell.request, open_inputs(cell.request), tools, size, kinds) for cell in cells]
+    steerings = [build_inputs(cell.request, open_inputs(cell.request), tools, size, kinds) for cell in cells]
     images: list[Image.Image] = []
     for group in batches(cells):
         request = cells[group[0]].request
@@ -140,7 +141,7 @@ def _draw_all(
     return images, targets, np.stack([own[person.name] for person in examples.people])
 
 
-def _remembering(tools: Tools) -> Tools:
+def _remembering(tools: FaceTools) -> FaceTools:
     """The same tools, reading each input file once: every example stands in many cells."""
     from mien.faces.types import OneFace
 
@@ -160,16 +161,16 @@ def _remembering(tools: Tools) -> Tools:
     return replace(tools, read=read, embed=embed)
 
 
-def _look(image: Image.Image, target: Any, tools: Tools) -> Outcome:
-    from mien.toolbox import Seen, largest_face
+def _look(image: Image.Image, target: Any, tools: FaceTools) -> Outcome:
+    from mien.faces.observed import DetectedFace, largest_face
 
     face = largest_face(tools, image, "an output")
-    return Outcome(face, None if face is None else tools.embed(Seen(image, face))[0], target)
+    return Outcome(face, None if face is None else tools.embed(DetectedFace(image, face))[0], target)
 
 
-def _record(cell: Cell, examples: Examples, pipeline: Any, tools: Tools) -> Record:
+def _record(cell: Cell, examples: Examples, pipeline: Any, tools: FaceTools) -> Record:
     """One record for the sheet and every picture on the page: they come from one run."""
-    from mien.generate import hashes
+    from mien.generation.records import hashes
     from mien.provenance.fingerprint import environment
     from mien.provenance.record import Record
 

@@ -110,7 +110,7 @@ class Guidance:
         factors = list(self.coefficients().items())
         return max(range(len(factors)), key=lambda index: (factors[index][1] > 0, len(factors[index][0])))
 
-    def agreeing(self, condition: str) -> tuple[int, ...]:
+    def rows_sharing(self, condition: str) -> tuple[int, ...]:
         """For each evaluation the first that agrees with it on whether a condition is present."""
         holds = [condition in conditions for conditions in self.evaluations()]
         return tuple(holds.index(held) for held in holds)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mien.distributed import gather
-from mien.evaluation.metrics.distributions import Moments
+from mien.core.distributed import gather_objects
+from mien.metrics.distributions import Moments
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Rows:
     def rows(self) -> NDArray[np.float64]:
         """All rows so far, of all processes, in the order of processes; every process must call it."""
         own = np.concatenate(self._parts) if self._parts else np.empty(0)
-        return np.concatenate(gather(own))
+        return np.concatenate(gather_objects(own))
 
     def value(self) -> Value:
         """The value over the rows of all processes; every process must call it."""
@@ -73,7 +73,7 @@ class Spread:
         Raises:
             ValueError: if none has seen anything.
         """
-        parts = [part for part in gather(self.moments) if part is not None]
+        parts = [part for part in gather_objects(self.moments) if part is not None]
         if not parts:
             raise ValueError("no features were added")
         return sum(parts[1:], parts[0])

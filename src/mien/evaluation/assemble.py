@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.control.tools import EvaluationContext
 from mien.evaluation.scores import Comparable, told
 
 
@@ -14,7 +14,7 @@ def assembled(
     title: str,
     settings: ControlSettings,
     pictures: int,
-    tools: ControlTools,
+    tools: EvaluationContext,
     models: Mapping[str, Mapping[str, Any]],
     scores: Mapping[str, Mapping[str, Comparable]],
 ) -> dict[str, Any]:

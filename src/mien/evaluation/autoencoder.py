@@ -10,20 +10,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.bars import Bar, silent
+from mien.core.progress import Bar, silent
 from mien.errors import MissingDependency
 from mien.evaluation.assemble import assembled
 from mien.evaluation.bootstrap import resamples, weighted_means
 from mien.evaluation.control.observe import judge
 from mien.evaluation.control.scene import Subject, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.control.tools import ControlTools
-from mien.evaluation.metrics.gaze import iris_offsets
-from mien.evaluation.metrics.reconstruction import REGIONS, decibels, region_mask, squared_error
+from mien.evaluation.control.tools import EvaluationContext
 from mien.evaluation.page import Case, Cases
 from mien.evaluation.scores import Comparable, Score, finite
-from mien.studio.arkit import KIT_NAMES
-from mien.toolbox import largest_face
+from mien.faces.linear.arkit import KIT_NAMES
+from mien.faces.observed import largest_face
+from mien.metrics.gaze import iris_offsets
+from mien.metrics.reconstruction import REGIONS, decibels, region_mask, squared_error
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ _PARTS = {"coefficients": ("",), "eyelids": ("eyeBlink",), "mouth": ("jaw", "mou
 
 def compare_autoencoders(
     settings: ControlSettings,
-    models: Mapping[str, tuple[ControlSettings, ControlTools]],
+    models: Mapping[str, tuple[ControlSettings, EvaluationContext]],
     folder: Path,
     bar: Bar = silent,
 ) -> tuple[dict[str, Any], dict[str, Cases]]:
@@ -90,8 +90,8 @@ def reconstructed(vae: Any, pictures: Sequence[Pixels], step: Callable[[int], An
     """Pictures uint8 [S, S, 3], encoded and decoded."""
     import torch
 
+    from mien.core.pixels import pictures_to_tensor, tensor_to_pictures
     from mien.pipelines.autoencoders import decode_latents, encode_pictures
-    from mien.pixels import pictures_to_tensor, tensor_to_pictures
 
     found: list[Pixels] = []
     for start in range(0, len(pictures), _BATCH):
@@ -125,8 +125,8 @@ def _psnr(errors: Mapping[str, Rows], weights: Rows) -> dict[str, Comparable]:
 
 def _ssim(originals: Sequence[Pixels], decoded: Sequence[Pixels], weights: Rows) -> dict[str, Comparable]:
     """SSIM (Wang et al. 2004) as torchmetrics has it; left out where that is not installed."""
-    from mien.optional import require
-    from mien.pixels import pictures_to_tensor
+    from mien.core.optional import require
+    from mien.core.pixels import pictures_to_tensor
 
     try:
         image = require("torchmetrics.functional.image", extra="eval")
@@ -158,7 +158,7 @@ class _Seen(NamedTuple):
     coefficients: NDArray[Any]
 
 
-def _read(tools: ControlTools, pictures: Sequence[Pixels], points: NDArray[Any]) -> _Seen:
+def _read(tools: EvaluationContext, pictures: Sequence[Pixels], points: NDArray[Any]) -> _Seen:
     """The judge's crops are placed by the exact landmarks."""
     coefficients = [
         judge(tools, pictures[start : start + _BATCH], points[start : start + _BATCH])["coefficients"]

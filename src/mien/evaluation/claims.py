@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.io import read_json, write_json
 from mien.errors import BadInput
 from mien.evaluation.control.summary import estimate
-from mien.io import read_json, write_json
 
 
 class Claim(NamedTuple):

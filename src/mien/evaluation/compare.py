@@ -9,39 +9,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.bars import Bar, silent
+from mien.core.progress import Bar, silent
 from mien.evaluation.assemble import assembled
 from mien.evaluation.claims import tested
 from mien.evaluation.control.folders import set_up_folders, sized
 from mien.evaluation.control.likeness import cosine_rows, first_rows
 from mien.evaluation.control.measures import Distances
-from mien.evaluation.control.observe import Readings
 from mien.evaluation.control.people import labels_of
+from mien.evaluation.control.readings import Readings
 from mien.evaluation.control.run import (
-    Performance,
-    Stage,
+    Benchmark,
+    ModelRun,
     control_rows,
     gallery,
-    perform,
+    run_model,
     set_up,
 )
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import active
 from mien.evaluation.control.summary import levels_of, transfers
-from mien.evaluation.control.tools import ControlTools
-from mien.evaluation.metrics.groups import by_group, worst_group_gap
-from mien.evaluation.metrics.leak import leak
+from mien.evaluation.control.tools import EvaluationContext
 from mien.evaluation.scores import Comparable, Draws, Score, finite, mean_score, set_scores, share_score
+from mien.metrics.groups import by_group, worst_group_gap
+from mien.metrics.leak import leak
 
 
 def compare(
     settings: ControlSettings,
-    models: Mapping[str, tuple[ControlSettings, ControlTools]],
+    models: Mapping[str, tuple[ControlSettings, EvaluationContext]],
     folder: Path,
     bar: Bar = silent,
     own: tuple[Path, Path] | None = None,
     command: str = "",
-) -> tuple[dict[str, Any], dict[str, Performance], Stage]:
+) -> tuple[dict[str, Any], dict[str, ModelRun], Benchmark]:
     """Run the control protocol on several models.
 
     Args:
@@ -68,10 +68,10 @@ def compare(
     shown, donors = gallery(first, stage.people), gallery(first, stage.donors)
     points = np.stack([look.landmarks for look in stage.people])
     people = first.networks.read([look.image for look in stage.people], points)
-    done: dict[str, Performance] = {}
+    done: dict[str, ModelRun] = {}
     scores: dict[str, dict[str, Comparable]] = {}
     for name, (asked, tools) in models.items():
-        done[name] = perform(stage, sized(asked, stage.people, stage.wanted), tools, bar)
+        done[name] = run_model(stage, sized(asked, stage.people, stage.wanted), tools, bar)
         own_scores = _scores(stage, done[name], first, shown, donors) | _network_identities(stage, done[name], people)
         scores[name] = own_scores | _set_scores(stage, done[name], first)
     made = {
@@ -90,7 +90,7 @@ def compare(
     return report, done, stage
 
 
-def _title(settings: ControlSettings, stage: Stage) -> str:
+def _title(settings: ControlSettings, stage: Benchmark) -> str:
     who = "held-out studio people" if stage.identities else "people of one's own pictures"
     return (
         f"{settings.people} {who} x {settings.targets} targets, {len(stage.pairs)} pictures of each model on the same "
@@ -99,7 +99,7 @@ def _title(settings: ControlSettings, stage: Stage) -> str:
     )
 
 
-def group_gaps(stage: Stage, outputs: Readings, tools: ControlTools) -> dict[str, Any]:
+def group_gaps(stage: Benchmark, outputs: Readings, tools: EvaluationContext) -> dict[str, Any]:
     """Does it work for everybody? Exp by skin, age and gender; `mien.evaluation.fairness` has people chosen for it.
 
     Each group is held against its own exact renders; ``gap`` is what the worst group has more of than the best, None
@@ -116,7 +116,7 @@ def group_gaps(stage: Stage, outputs: Readings, tools: ControlTools) -> dict[str
     return found
 
 
-def _scores(stage: Stage, done: Performance, tools: ControlTools, shown: Any, donors: Any) -> dict[str, Score]:
+def _scores(stage: Benchmark, done: ModelRun, tools: EvaluationContext, shown: Any, donors: Any) -> dict[str, Score]:
     """Every metric of one model."""
     found: dict[str, Score] = {}
     for name in tools.readers:
@@ -133,7 +133,7 @@ def _scores(stage: Stage, done: Performance, tools: ControlTools, shown: Any, do
     return found | alike | {"identity.leak": leaked, "identity.top1": top1}
 
 
-def _network_identities(stage: Stage, done: Performance, people: Mapping[str, NDArray[Any]]) -> dict[str, Score]:
+def _network_identities(stage: Benchmark, done: ModelRun, people: Mapping[str, NDArray[Any]]) -> dict[str, Score]:
     """Cosine to the right person, and how often they come first, in other groups' embeddings [P, D] of the people."""
     found: dict[str, Score] = {}
     for part, shown in people.items():
@@ -144,7 +144,7 @@ def _network_identities(stage: Stage, done: Performance, people: Mapping[str, ND
     return found
 
 
-def _likeness(cosine: str, top1: str, seen: Any, exact: Any, shown: Any, stage: Stage) -> dict[str, Score]:
+def _likeness(cosine: str, top1: str, seen: Any, exact: Any, shown: Any, stage: Benchmark) -> dict[str, Score]:
     """Cosine to the right person, and how often they come first.
 
     Args:
@@ -161,7 +161,7 @@ def _likeness(cosine: str, top1: str, seen: Any, exact: Any, shown: Any, stage: 
     return _levels(cosine, cosine_rows(seen, exact, shown, owners), stage, False, "higher") | {top1: hits}
 
 
-def _set_scores(stage: Stage, done: Performance, tools: ControlTools) -> dict[str, Comparable]:
+def _set_scores(stage: Benchmark, done: ModelRun, tools: EvaluationContext) -> dict[str, Comparable]:
     """How far the outputs as a whole are from the exact renders of the same pairs."""
     if not stage.identities:
         return {}
@@ -175,7 +175,7 @@ def _set_scores(stage: Stage, done: Performance, tools: ControlTools) -> dict[st
     }
 
 
-def _levels(name: str, rows: Distances, stage: Stage, squared: bool, better: str) -> dict[str, Score]:
+def _levels(name: str, rows: Distances, stage: Benchmark, squared: bool, better: str) -> dict[str, Score]:
     """A measure, and its transfer."""
 
     def levels(counted: NDArray[np.bool_]) -> dict[str, Draws]:

@@ -13,26 +13,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.bars import Bar, silent
+from mien.core.progress import Bar, silent
 from mien.errors import MissingAsset
 from mien.evaluation.assemble import assembled
 from mien.evaluation.bootstrap import resamples
 from mien.evaluation.control.folders import sized
 from mien.evaluation.control.planned import kept_renders
-from mien.evaluation.control.run import Performance, Stage, perform, set_up
+from mien.evaluation.control.run import Benchmark, ModelRun, run_model, set_up
 from mien.evaluation.control.scene import Subject, varied_subjects
 from mien.evaluation.control.settings import FIRST_REFERENCE, ControlSettings
-from mien.evaluation.control.tools import ControlTools
-from mien.evaluation.metrics.distributions import Moments, frechet_distance, kernel_distances
+from mien.evaluation.control.tools import EvaluationContext
 from mien.evaluation.page import Cases, control_cases
 from mien.evaluation.scores import Comparable, KernelScore, SetScore, finite, frechet_name
+from mien.metrics.distributions import Moments, frechet_distance, kernel_distances
 
 Rows = NDArray[np.float64]
 
 
 def compare_distribution(
     settings: ControlSettings,
-    models: Mapping[str, tuple[ControlSettings, ControlTools]],
+    models: Mapping[str, tuple[ControlSettings, EvaluationContext]],
     folder: Path,
     bar: Bar = silent,
 ) -> tuple[dict[str, Any], dict[str, Cases]]:
@@ -65,10 +65,10 @@ def compare_distribution(
     by_reference = resamples(
         [np.repeat(np.arange(settings.people), each)], settings.draws, np.random.default_rng(0x72656673)
     )
-    done: dict[str, Performance] = {}
+    done: dict[str, ModelRun] = {}
     scores: dict[str, dict[str, Comparable]] = {}
     for name, (asked, tools) in models.items():
-        done[name] = perform(stage, sized(asked, stage.people, stage.wanted), tools, bar)
+        done[name] = run_model(stage, sized(asked, stage.people, stage.wanted), tools, bar)
         scores[name] = set_distances(
             halves[0], halves[1], stage.exact.values, done[name].outputs.values, stage.weights, by_reference,
             np.array([(pair.person, pair.target) for pair in stage.pairs]),
@@ -118,7 +118,7 @@ def set_distances(
     return found
 
 
-def _features(tools: ControlTools, subjects: list[Subject], folder: Path, bar: Bar) -> dict[str, Rows]:
+def _features(tools: EvaluationContext, subjects: list[Subject], folder: Path, bar: Bar) -> dict[str, Rows]:
     """``features.NAME`` [N, D] of renders."""
     pictures = kept_renders(tools, subjects, folder, "reference renders", bar)
     return {
@@ -127,7 +127,7 @@ def _features(tools: ControlTools, subjects: list[Subject], folder: Path, bar: B
     }
 
 
-def _title(settings: ControlSettings, stage: Stage) -> str:
+def _title(settings: ControlSettings, stage: Benchmark) -> str:
     return (
         f"{len(stage.pairs)} pictures of {settings.people} held-out studio people under {settings.targets} targets, "
         "against as many renders of other people. Ceiling: two halves of such renders; exact: the exact renders of the "

@@ -13,28 +13,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.bars import Bar, silent
+from mien.core.progress import Bar, silent
 from mien.evaluation.assemble import assembled
 from mien.evaluation.bootstrap import resamples
 from mien.evaluation.claims import tested
 from mien.evaluation.control.folders import read_folder
-from mien.evaluation.control.observe import Readings, observe
+from mien.evaluation.control.observe import observe
 from mien.evaluation.control.pictures import read_png
-from mien.evaluation.control.run import Performance, Stage, gallery, perform, renders
+from mien.evaluation.control.readings import Readings
+from mien.evaluation.control.run import Benchmark, ModelRun, gallery, renders, run_model
 from mien.evaluation.control.scene import identity_subjects, lay_out, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.control.tools import ControlTools
-from mien.evaluation.metrics.distributions import Moments, frechet_distance, kernel_distances
-from mien.evaluation.metrics.diversity import perceptual, spread_of_each
+from mien.evaluation.control.tools import EvaluationContext
 from mien.evaluation.page import Case, Cases
 from mien.evaluation.scores import Comparable, finite, finite_mean, mean_score, set_scores, share_score
+from mien.metrics.distributions import Moments, frechet_distance, kernel_distances
+from mien.metrics.diversity import perceptual, spread_of_each
 
 Rows = NDArray[np.float64]
 
 
 def compare_diversity(
     settings: ControlSettings,
-    models: Mapping[str, tuple[ControlSettings, ControlTools]],
+    models: Mapping[str, tuple[ControlSettings, EvaluationContext]],
     folder: Path,
     bar: Bar = silent,
     own: Path | None = None,
@@ -64,19 +65,19 @@ def compare_diversity(
     rendered = renders(first, varied, bar, "renders") if varied else []
     exact = observe(first, [look.image for look in rendered]) if rendered else Readings({})
     ends = _renders_apart(settings, first, exact, bar) if rendered else {}
-    stage = Stage(
+    stage = Benchmark(
         identities=[], targets=[], pairs=pairs, people=people, donors=[], exact=exact,
         wanted=[people[0]] * settings.targets, emotions=[None] * settings.targets,  # where targets would be: not read
         goals=Readings({}), weights=_weights(len(people), settings.draws), folder=folder,
     )  # fmt: skip
     shown = gallery(first, people)
     real = [look.image for look in rendered]
-    done: dict[str, Performance] = {}
+    done: dict[str, ModelRun] = {}
     scores: dict[str, dict[str, Comparable]] = {}
     for name, (asked, tools) in models.items():
         only = replace(asked, conditions=("identity",), people=len(people), targets=settings.targets,
                        pairs_per_person=None)  # fmt: skip
-        done[name] = perform(stage, only, tools, bar)
+        done[name] = run_model(stage, only, tools, bar)
         scores[name] = _scores(stage, done[name], first, shown, real, ends)
     title = (
         f"{len(people)} people x {settings.targets} pictures from the identity alone. In parentheses: 95 % interval, "
@@ -94,9 +95,9 @@ def _weights(people: int, draws: int) -> Rows:
 
 
 def _scores(
-    stage: Stage,
-    done: Performance,
-    tools: ControlTools,
+    stage: Benchmark,
+    done: ModelRun,
+    tools: EvaluationContext,
     shown: NDArray[Any],
     real: Sequence[Any],
     ends: Mapping[str, tuple[float | None, float | None]],
@@ -133,7 +134,7 @@ def _scores(
 
 
 def _renders_apart(
-    settings: ControlSettings, tools: ControlTools, exact: Readings, bar: Bar
+    settings: ControlSettings, tools: EvaluationContext, exact: Readings, bar: Bar
 ) -> dict[str, tuple[float | None, float | None]]:
     """What further renders of the same people, as many as the outputs, come to in every network's features."""
     further = varied_subjects(settings.first_person, settings.people, settings.targets, skipped=settings.targets)
@@ -157,7 +158,7 @@ def _straight(a: Rows, b: Rows) -> Rows:
 
 def _apart(of: Any, people: int, distance: Callable[[Any, Any], Any]) -> Rows:
     """Mean distance between two pictures (or features) of a person, [people]; NaN where there are none."""
-    from mien.pixels import pictures_to_tensor
+    from mien.core.pixels import pictures_to_tensor
 
     if not len(of):
         return np.full(people, np.nan)
@@ -182,7 +183,7 @@ def _mean(values: NDArray[Any]) -> Rows:
     return np.array([np.nan if (mean := finite_mean(row)) is None else mean for row in values])
 
 
-def _cases(stage: Stage, done: Performance, samples: int, reader: str) -> Cases:
+def _cases(stage: Benchmark, done: ModelRun, samples: int, reader: str) -> Cases:
     """The people whose pictures differ most and least in expression."""
     rows = _spread(done.outputs[f"{reader}.blendshapes"], len(stage.people))
     there = np.flatnonzero(np.isfinite(rows))

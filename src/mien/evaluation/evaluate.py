@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mien.bars import Bar, silent
+from mien.core.progress import Bar, silent
 from mien.errors import BadInput
 from mien.evaluation.autoencoder import compare_autoencoders
 from mien.evaluation.compare import compare
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.control.tools import EvaluationContext
 from mien.evaluation.distribution import compare_distribution
 from mien.evaluation.diversity import compare_diversity
 from mien.evaluation.fairness import compare_fairness
@@ -55,7 +55,7 @@ def check_folders(protocol: str, identities: Path | None, targets: Path | None) 
 def evaluate(
     protocol: str,
     settings: ControlSettings,
-    models: Mapping[str, tuple[ControlSettings, ControlTools]],
+    models: Mapping[str, tuple[ControlSettings, EvaluationContext]],
     folder: Path,
     identities: Path | None = None,
     targets: Path | None = None,

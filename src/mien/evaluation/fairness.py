@@ -16,22 +16,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.bars import Bar, silent
+from mien.core.progress import Bar, silent
 from mien.evaluation.assemble import assembled
 from mien.evaluation.bootstrap import weighted_means
 from mien.evaluation.control.folders import sized
 from mien.evaluation.control.likeness import cosine_rows, first_rows
 from mien.evaluation.control.measures import Distances, nearness
-from mien.evaluation.control.observe import Readings
 from mien.evaluation.control.people import GROUPINGS, choose_people, labels_of
-from mien.evaluation.control.run import Performance, Stage, control_rows, gallery, perform, set_up
+from mien.evaluation.control.readings import Readings
+from mien.evaluation.control.run import Benchmark, ModelRun, control_rows, gallery, run_model, set_up
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.summary import Weights, estimate, levels_of, transfers
-from mien.evaluation.control.tools import ControlTools
-from mien.evaluation.metrics.groups import behind_mean
+from mien.evaluation.control.tools import EvaluationContext
 from mien.evaluation.page import Cases, control_cases
 from mien.evaluation.scores import Comparable, Draws, Score, finite, quotient
+from mien.metrics.groups import behind_mean
 
 BOUND = 0.1
 """The worst group is to be no further behind the mean of the groups than this share of it."""
@@ -55,7 +55,7 @@ class Standing:
 
 def compare_fairness(
     settings: ControlSettings,
-    models: Mapping[str, tuple[ControlSettings, ControlTools]],
+    models: Mapping[str, tuple[ControlSettings, EvaluationContext]],
     folder: Path,
     bar: Bar = silent,
 ) -> tuple[dict[str, Any], dict[str, Cases]]:
@@ -79,11 +79,11 @@ def compare_fairness(
     settings = replace(settings, people=len(chosen))
     stage = set_up(settings, first, folder, bar, chosen)
     shown = gallery(first, stage.people)
-    done: dict[str, Performance] = {}
+    done: dict[str, ModelRun] = {}
     scores: dict[str, dict[str, Comparable]] = {}
     told: dict[str, dict[str, Any]] = {}
     for name, (asked, tools) in models.items():
-        done[name] = perform(stage, sized(asked, stage.people, stage.wanted), tools, bar)
+        done[name] = run_model(stage, sized(asked, stage.people, stage.wanted), tools, bar)
         fair, scores[name] = _fairness(standings(stage, done[name].outputs, first, shown), stage)
         told[name] = {"made_with": done[name].made_with, "fairness": fair}
     report = assembled(_title(settings, stage, least), settings, len(stage.pairs), first, told, scores) | {
@@ -98,7 +98,7 @@ def compare_fairness(
     return report, {name: control_cases(one, stage, shown_by) for name, one in done.items()}
 
 
-def standings(stage: Stage, outputs: Readings, tools: ControlTools, shown: NDArray[Any]) -> list[Standing]:
+def standings(stage: Benchmark, outputs: Readings, tools: EvaluationContext, shown: NDArray[Any]) -> list[Standing]:
     """Faces found, expression, pose, emotion and identity of one model.
 
     Args:
@@ -143,7 +143,7 @@ def _transfer(name: str, rows: Distances, squared: bool = False) -> Standing:
     return Standing(name, levels, np.isfinite(rows.model))
 
 
-def _fairness(measured: Sequence[Standing], stage: Stage) -> tuple[dict[str, Any], dict[str, Comparable]]:
+def _fairness(measured: Sequence[Standing], stage: Benchmark) -> tuple[dict[str, Any], dict[str, Comparable]]:
     """What the report tells of all measures, and the same as scores that can be compared between models."""
     labels = labels_of(one.person for one in stage.identities)
     fair: dict[str, Any] = {}
@@ -208,7 +208,7 @@ def _by_lot(
 ) -> NDArray[np.float64]:
     """Shortfall of the worst group where people are put into groups by lot: what noise alone gives, [up to draws].
 
-    Lots are drawn among those who are shown the same targets, as groups are.
+    WeightedSampler are drawn among those who are shown the same targets, as groups are.
     """
     rng = np.random.default_rng(0x66616972)
     owners = np.array([pair.person for pair in pairs])
@@ -226,7 +226,7 @@ def _by_lot(
     return worst[np.isfinite(worst)]
 
 
-def _title(settings: ControlSettings, stage: Stage, least: int) -> str:
+def _title(settings: ControlSettings, stage: Benchmark, least: int) -> str:
     each = settings.pairs_per_person or settings.targets
     return (
         f"{settings.people} held-out studio people, chosen so that {least} or more are in every group of skin, age and "

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from mien.core.io import write_json, write_text
 from mien.evaluation.control.pictures import read_png
 from mien.evaluation.control.report import comparison, number
-from mien.evaluation.control.run import Performance, Stage
-from mien.io import write_json, write_text
+from mien.evaluation.control.run import Benchmark, ModelRun
 
 if TYPE_CHECKING:
     from mien.provenance.record import Record
@@ -99,7 +99,7 @@ def drawn_record(report: Mapping[str, Any], model: str) -> Record:
     )
 
 
-def control_cases(done: Performance, stage: Stage, measure: str) -> Cases:
+def control_cases(done: ModelRun, stage: Benchmark, measure: str) -> Cases:
     """Person, target and output of the best, median and worst pairs by Exp.
 
     Args:
@@ -122,9 +122,9 @@ def control_cases(done: Performance, stage: Stage, measure: str) -> Cases:
     }  # fmt: skip
 
 
-def exp_rows(done: Performance, stage: Stage, measure: str) -> np.ndarray:
+def exp_rows(done: ModelRun, stage: Benchmark, measure: str) -> np.ndarray:
     """Exp of each pair; NaN where a face is missing."""
-    from mien.evaluation.metrics.expression import exp_distance
+    from mien.metrics.expression import exp_distance
 
     targets = stage.goals[measure][[pair.target for pair in stage.pairs]]
     return np.asarray(exp_distance(targets, done.outputs[measure]))

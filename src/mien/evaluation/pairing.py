@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.errors import BadInput
-from mien.faces.pictures import files_in
+from mien.media.pictures import files_in
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from mien.errors import BadInput
 from mien.evaluation.control.settings import DEFAULT_CONDITIONS, ControlSettings
-from mien.evaluation.control.tools import ControlTools, load_tools, with_model
-from mien.evaluation.spec import ModelSpec
+from mien.evaluation.control.tools import EvaluationContext, load_tools, with_model
+from mien.pipelines.spec import ModelSpec
 
 
 class Preset(NamedTuple):
@@ -116,7 +116,7 @@ def load_models(
     sweep: Sweep | None = None,
     rendered: bool = True,
     networks: Iterable[str] = (),
-) -> dict[str, tuple[ControlSettings, ControlTools]]:
+) -> dict[str, tuple[ControlSettings, EvaluationContext]]:
     """Settings and tools of every model and of its variants; readers, judges and renderer are loaded once.
 
     Args:
@@ -133,9 +133,9 @@ def load_models(
     for spec in specs.values():
         spec.check()
     shared = load_tools("studio", kit, rendered, networks)
-    found: dict[str, tuple[ControlSettings, ControlTools]] = {}
+    found: dict[str, tuple[ControlSettings, EvaluationContext]] = {}
     for name, spec in specs.items():
-        tools, own = with_model(shared, spec.load(), spec), spec.applied(settings)
+        tools, own = with_model(shared, spec.load(), spec), settings.for_model(spec)
         found[name] = own, tools
         if sweep is not None:
             for scale in sweep.scales:

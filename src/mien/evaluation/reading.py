@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.control.observe import READ, store
+from mien.evaluation.control.readings import READ, store
 from mien.evaluation.networks import Networks
 
 if TYPE_CHECKING:
-    from mien.faces.reader import FaceReader
     from mien.faces.studio import StudioReader
+    from mien.faces.types import FaceReader
 
 Floats = NDArray[np.float64]
 
 
-def read_pictures(
+def read_files(
     files: Sequence[Path],
     reader: FaceReader,
     studio: StudioReader,
@@ -28,7 +28,7 @@ def read_pictures(
     told: Callable[[int], Any],
 ) -> dict[str, Floats]:
     """Readings of N pictures by part, NaN where no face was found; ``features.NAME`` [N, D] of whole pictures."""
-    from mien.toolbox import Seen, identity_of, largest_face
+    from mien.faces.observed import DetectedFace, embed_face, largest_face
 
     shapes = READ | {"identity.studio": (512,), "emotion.studio": (10,)} | networks.parts()
     values = {part: np.full((len(files), *shape), np.nan) for part, shape in shapes.items()}
@@ -37,7 +37,7 @@ def read_pictures(
         face = largest_face(reader, image, str(files[row]))
         if face is not None:
             store(values, row, face)
-            values["identity.studio"][row] = identity_of(Seen(image, face), studio)[0]
+            values["identity.studio"][row] = embed_face(DetectedFace(image, face), studio)[0]
             felt = face if face.emotion is not None else largest_face(studio, image)
             if felt is not None:
                 values["emotion.studio"][row] = felt.emotion
@@ -51,33 +51,6 @@ def read_pictures(
 
 def opened(files: Sequence[Path]) -> Iterator[Any]:
     """Pictures (PIL), one after the other."""
-    from mien.faces.pictures import open_picture
+    from mien.media.pictures import open_picture
 
     return (open_picture(path) for path in files)
-
-
-def picture_features(judge: Any, image: Any) -> Floats:
-    """The attribute judge's features [1, C] of a whole picture, PIL or uint8 [H, W, 3]."""
-    import torch
-
-    with torch.no_grad():
-        return judge.features(_judged(image)).double().numpy()
-
-
-def picture_attributes(judge: Any, image: Any) -> dict[str, str]:
-    """The likeliest class of each named attribute of a whole picture, PIL or uint8 [H, W, 3]."""
-    import torch
-
-    with torch.no_grad():
-        seen = judge.predict(_judged(image))
-    return {name: values[int(seen[name][0].argmax())] for name, values in judge.classes.items()}
-
-
-def _judged(image: Any) -> Any:
-    """What the attribute judge reads, [1, 3, 96, 96]."""
-    from PIL import Image
-
-    from mien.pixels import picture_to_tensor
-
-    picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
-    return picture_to_tensor(picture.resize((96, 96), 3))  # bicubic, antialiased by PIL

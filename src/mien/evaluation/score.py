@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.bars import Bar, silent
+from mien.core.progress import Bar, silent
 from mien.evaluation.bootstrap import interval, resamples, weighted_means
-from mien.evaluation.control.observe import whole_rows
-from mien.evaluation.metrics import emotion, expression, identity, pose
-from mien.evaluation.metrics.declared import declared
-from mien.evaluation.metrics.parameters import parameter_distance
+from mien.evaluation.control.readings import whole_rows
+from mien.evaluation.judges import picture_features
 from mien.evaluation.networks import Networks
 from mien.evaluation.pairing import Pairs
-from mien.evaluation.reading import opened, picture_features, read_pictures
+from mien.evaluation.reading import opened, read_files
+from mien.metrics import emotion, expression, identity, pose
+from mien.metrics.declared import declared
+from mien.metrics.parameters import parameter_distance
 
 if TYPE_CHECKING:
-    from mien.faces.reader import FaceReader
     from mien.faces.studio import StudioReader
+    from mien.faces.types import FaceReader
 
 Floats = NDArray[np.float64]
 Distance = Callable[[Any, Any], Floats]
@@ -106,8 +107,7 @@ def score(
         features["studio"] = partial(picture_features, judge)
     with bar(2 * len(pairs.reference), "reading") as told:
         sides = [
-            read_pictures(files, reader, studio, networks, features, told)
-            for files in (pairs.reference, pairs.generated)
+            read_files(files, reader, studio, networks, features, told) for files in (pairs.reference, pairs.generated)
         ]
     reference, generated = sides
     metrics = {
@@ -172,7 +172,7 @@ def _pictures_apart(pairs: Pairs, network: Callable[[Any, Any], Any], draws: int
 
 def _same_size(reference: Any, generated: Any) -> tuple[Any, Any]:
     """Two PIL pictures as tensors [1, 3, H, W] in [-1, 1], the second resized to the first."""
-    from mien.pixels import pictures_to_tensor
+    from mien.core.pixels import pictures_to_tensor
 
     return pictures_to_tensor([reference]), pictures_to_tensor([generated.resize(reference.size, 3)])
 
@@ -187,8 +187,8 @@ def _floor(a: Floats, b: Floats, distance: Distance, root: bool) -> float | None
 
 def _set_distances(name: str, a: Floats, b: Floats) -> dict[str, dict[str, Any]]:
     """Distances of two sets as wholes in the features [N, D] of a network; ``n`` is the smaller set's size."""
-    from mien.evaluation.metrics.distributions import Moments, frechet_distance, kernel_distance
     from mien.evaluation.scores import frechet_name
+    from mien.metrics.distributions import Moments, frechet_distance, kernel_distance
 
     shared = {"low": None, "high": None, "n": min(len(a), len(b)), "n_failed": 0, "floor": None}
     return {

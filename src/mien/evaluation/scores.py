@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mien.evaluation.bootstrap import weighted_means
 from mien.evaluation.control.summary import Weights, estimate
-from mien.evaluation.metrics.distributions import Moments, frechet_distance, kernel_distances
+from mien.metrics.distributions import Moments, frechet_distance, kernel_distances
 
 Draws = NDArray[np.float64]
 

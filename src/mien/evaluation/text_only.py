@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.bars import Bar, silent
+from mien.captions.compose import describe
+from mien.core.progress import Bar, silent
 from mien.errors import MissingAsset
 from mien.evaluation.assemble import assembled
 from mien.evaluation.bootstrap import resamples
@@ -24,21 +25,20 @@ from mien.evaluation.control.planned import kept_renders
 from mien.evaluation.control.run import made_with_what
 from mien.evaluation.control.scene import Pair, lay_out, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.control.tools import EvaluationContext
+from mien.evaluation.judges import picture_attributes
 from mien.evaluation.page import Case, Cases
-from mien.evaluation.reading import picture_attributes
 from mien.evaluation.scores import Comparable, share_score
 from mien.evaluation.text_scores import ASKED, Told, right_of, text_scores
-from mien.steering import Steering
-from mien.studio.captions import describe
-from mien.studio.picture import attributes
-from mien.studio.surroundings import background_of
-from mien.toolbox import largest_face
+from mien.faces.observed import largest_face
+from mien.faces.surroundings import background_of
+from mien.generation.conditioning import PipelineInputs
+from mien.studio.scene import attributes
 
 
 def compare_text(
     settings: ControlSettings,
-    models: Mapping[str, tuple[ControlSettings, ControlTools]],
+    models: Mapping[str, tuple[ControlSettings, EvaluationContext]],
     folder: Path,
     bar: Bar = silent,
 ) -> tuple[dict[str, Any], dict[str, Cases]]:
@@ -78,7 +78,9 @@ def compare_text(
         with bar(len(pairs), "drawing") as step:
             files = draw_pairs(
                 tools.pipeline, only, pairs,
-                lambda part: [Steering(prompt=words[pair.person * settings.targets + pair.target]) for pair in part],
+                lambda part: [
+                    PipelineInputs(prompt=words[pair.person * settings.targets + pair.target]) for pair in part
+                ],
                 open_folder(folder, made_with), step,
             )  # fmt: skip
         pictures = [read_png(file) for file in files]
@@ -91,7 +93,7 @@ def compare_text(
     return assembled(_title(settings, len(pairs)), settings, len(pairs), first, told, scores), cases
 
 
-def read_attributes(tools: ControlTools, pictures: Sequence[NDArray[np.uint8]], bar: Bar = silent) -> list[Told]:
+def read_attributes(tools: EvaluationContext, pictures: Sequence[NDArray[np.uint8]], bar: Bar = silent) -> list[Told]:
     """What the attribute judge and the upper corners tell of pictures uint8 [S, S, 3]."""
     found = []
     with bar(len(pictures), "judging") as step:

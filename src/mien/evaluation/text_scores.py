@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.captions.words import hair
 from mien.evaluation.bootstrap import weighted_means
 from mien.evaluation.scores import Comparable, Score, finite, quotient, share_score
-from mien.studio.caption_words import hair
 
 Told = Mapping[str, str]
 """Attribute -> word, of one picture."""

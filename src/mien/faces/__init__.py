@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 _EXPORTS = {
     "Face": "types",
-    "FaceReader": "reader",
+    "FaceReader": "types",
     "MediaPipeReader": "mediapipe",
     "NoFace": "types",
     "OneFace": "types",
     "Reading": "types",
     "SeveralFaces": "types",
     "StudioReader": "studio",
-    "default_reader": "reader",
+    "default_reader": "open",
     "draw_landmarks": "drawing",
-    "open_picture": "pictures",
 }
 
 __all__ = [
@@ -30,16 +29,14 @@ __all__ = [
     "StudioReader",
     "default_reader",
     "draw_landmarks",
-    "open_picture",
 ]
 
 if TYPE_CHECKING:
     from mien.faces.drawing import draw_landmarks
     from mien.faces.mediapipe import MediaPipeReader
-    from mien.faces.pictures import open_picture
-    from mien.faces.reader import FaceReader, default_reader
+    from mien.faces.open import default_reader
     from mien.faces.studio import StudioReader
-    from mien.faces.types import Face, NoFace, OneFace, Reading, SeveralFaces
+    from mien.faces.types import Face, FaceReader, NoFace, OneFace, Reading, SeveralFaces
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -255,3 +255,12 @@ def studio_crop(image: Image.Image, landmarks: np.ndarray, size: int = 128) -> t
     points = torch.from_numpy(np.asarray(landmarks, np.float32))
     matrix = studio_matrix(points[None], size)[0]
     return crop_picture(image, matrix, size), transform_points(matrix, points).numpy(), matrix
+
+
+def paste(picture: Image.Image, crop: Any, matrix: Any) -> Image.Image:
+    """A crop [1, 3, S, S] in [0, 1] brought back by ``matrix`` [1, 2, 3] into a picture's frame (edges repeat)."""
+    from PIL import Image
+
+    width, height = picture.size
+    whole = warp(crop, matrix, max(width, height))[0, :, :height, :width]
+    return Image.fromarray((whole.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))

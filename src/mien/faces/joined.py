@@ -7,9 +7,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from mien.faces.reader import FaceReader, Picture, rgb_array
 from mien.faces.scrfd import intersection_over_union
-from mien.faces.types import Face, Reading, reading_of
+from mien.faces.types import Face, FaceReader, Picture, Reading, reading_of, rgb_array
 
 SAME_FACE = 0.3
 """Least intersection over union of two readers' boxes of one face (*ours*: one frames the skull, one the landmarks)."""

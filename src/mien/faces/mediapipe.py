@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.assets.lookup import find_asset, how_to_get
+from mien.core.optional import require
 from mien.errors import MissingAsset
-from mien.faces.reader import Picture, rgb_array
-from mien.faces.types import Face, Reading, reading_of
-from mien.optional import require
+from mien.faces.types import Face, Picture, Reading, reading_of, rgb_array
 
 ASSET = "mediapipe-face-landmarker"
 

@@ -6,7 +6,7 @@ from mien.errors import BadInput
 
 READERS = ("auto", "mediapipe", "studio", "uniface", "antelopev2")
 NETWORKS = ("arcface", "auraface", "facenet", "emotieff", "emonet", "smirk")
-"""Networks that read a face which a reader has found (`mien.evaluation.networks.faces`)."""
+"""Networks that read a face which a reader has found (`mien.faces.published.networks`)."""
 
 
 def reader_names(text: str) -> tuple[str, ...]:

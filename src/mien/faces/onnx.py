@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.optional import require
 from mien.errors import BadInput
-from mien.optional import require
 
 
 class OnnxModel:

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from mien.assets import require_asset
 from mien.errors import BadInput
 from mien.faces.onnx import OnnxModel
-from mien.faces.reader import Picture, rgb_array
-from mien.faces.types import Face, Reading, reading_of
+from mien.faces.types import Face, Picture, Reading, reading_of, rgb_array
 
 ASSET = "scrfd"
 STRIDES = (8, 16, 32)

@@ -26,9 +26,8 @@ from mien.faces.alignment import (
     warp,
 )
 from mien.faces.networks import Detector, IdentityEmbedder, StudioFaceNet
-from mien.faces.reader import Picture, rgb_array
-from mien.faces.types import Face, Reading, reading_of
-from mien.studio.surroundings import surroundings
+from mien.faces.surroundings import surroundings
+from mien.faces.types import Face, Picture, Reading, reading_of, rgb_array
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "assets" / "studio"
 """The weights that ship with the package."""

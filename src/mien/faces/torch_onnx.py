@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mien.core.optional import require
 from mien.errors import BadInput
 from mien.faces.graph import Graph, Operation, Step
-from mien.optional import require
 
 Attributes = dict[str, Any]
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import NoFaceFound
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,3 +128,33 @@ def reading_of(faces: list[Face], source: str = "the picture") -> Reading:
     if len(ordered) == 1:
         return OneFace(ordered[0], source)
     return SeveralFaces(tuple(ordered), source)
+
+
+Picture: TypeAlias = "Image.Image | NDArray[np.uint8]"
+
+
+@runtime_checkable
+class FaceReader(Protocol):
+    """Reads faces from pictures."""
+
+    name: str
+
+    def read(self, image: Picture, source: str = "the picture") -> Reading:
+        """Read one RGB picture (PIL, or uint8 [H, W, 3]); ``source`` names it in messages."""
+        ...
+
+    def read_batch(self, images: Iterable[Picture]) -> list[Reading]:
+        """Read several pictures; the answer has their order and number."""
+        ...
+
+
+def rgb_array(image: Any) -> NDArray[np.uint8]:
+    """A PIL picture or array as contiguous uint8 [H, W, 3].
+
+    Raises:
+        ValueError: if an array is not uint8 [H, W, 3].
+    """
+    array = np.asarray(image.convert("RGB")) if hasattr(image, "convert") else np.asarray(image)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise ValueError(f"expected uint8 [H, W, 3], got {array.dtype} {list(array.shape)}")
+    return np.ascontiguousarray(array)

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.optional import require
 from mien.errors import MissingAsset
-from mien.faces.reader import Picture, rgb_array
-from mien.faces.types import Face, Reading, reading_of
-from mien.optional import require
+from mien.faces.types import Face, Picture, Reading, reading_of, rgb_array
 
 WEIGHTS = {
     "SCRFD": ("SCRFDWeights", "SCRFD_10G_KPS"),

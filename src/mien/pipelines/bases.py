@@ -13,8 +13,8 @@ from diffusers import DiffusionPipeline, UNet2DConditionModel
 from safetensors import SafetensorError
 
 from mien.assets import find_asset, require_asset
+from mien.core.io import read_json
 from mien.errors import BadInput, MissingAsset
-from mien.io import read_json
 from mien.pipelines.hub import fetch_ours, is_ours
 from mien.pipelines.portrait import EMBEDDED, PortraitPipeline
 from mien.pipelines.portrait_xl import PortraitXLPipeline

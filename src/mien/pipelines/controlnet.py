@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mien.adapters.plan import spread
+from mien.adapters.plan import scatter_rows
 from mien.models.controlnet import blank_picture
 
 
@@ -66,7 +66,7 @@ class ControlledRows:
 
     def _placed(self, residual: Tensor, count: int) -> Tensor:
         scaled = residual * self.scale.to(residual)[:, None, None, None]
-        return spread(scaled, self.rows.to(residual.device), count)
+        return scatter_rows(scaled, self.rows.to(residual.device), count)
 
 
 def controlled_rows(

@@ -19,10 +19,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mien.core.io import atomic_path
 from mien.diffusion.few_step import few_step_scheduler
 from mien.diffusion.guidance import Guidance
 from mien.errors import BadInput, ConfigError, MissingAsset, first_problem
-from mien.io import atomic_path
 
 FILE = "few_step.safetensors"
 FORMAT = "mien-few-step"

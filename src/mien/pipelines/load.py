@@ -15,9 +15,9 @@ from mien.adapters.published import read_adapter
 from mien.assets import find_asset, require_asset
 from mien.assets.registry import asset, assets
 from mien.errors import BadInput, ConfigError, MissingAsset
-from mien.loading import Loading, Lora
 from mien.pipelines.bases import is_small, open_base
 from mien.pipelines.few_step import is_few_step, read_few_step
+from mien.pipelines.load_options import Loading, Lora
 
 if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
@@ -183,3 +183,46 @@ def _quietly() -> Iterator[None]:
             yield
     finally:
         log.removeFilter(is_news)
+
+
+def load_pipeline(base: str, loading: Loading | None = None) -> Any:
+    """The pipeline of a base, on the GPU if there is one.
+
+    Args:
+        base: see `mien.pipelines.bases.open_base`.
+        loading: what is added to it, and how it runs.
+
+    Raises:
+        MienError: if it cannot be loaded.
+    """
+    silence_loading()
+    pipeline = load(base, loading or Loading())
+    pipeline.set_progress_bar_config(disable=True)  # one bar for the whole request, not one a picture
+    return pipeline
+
+
+def silence_loading() -> None:
+    """No bars for the loading of weights that takes a second."""
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+
+
+def picture_size(pipeline: Any) -> int:
+    """Side of the pictures that a pipeline draws, in pixels."""
+    return int(pipeline.unet.config.sample_size * pipeline.vae_scale_factor)
+
+
+def branch_kinds(pipeline: Any) -> frozenset[str]:
+    """Kinds of branches that a pipeline has; "expression" only together with its image encoder.
+
+    "face" is among them where the identity branch looks at the face's picture (FaceID Plus).
+    """
+    kinds = {branch.kind for branch in pipeline.adapters.values()}
+    if getattr(pipeline, "controlnet", None) is not None:
+        kinds.add("landmarks")
+    if any(getattr(getattr(branch, "encoder", None), "looks", False) for branch in pipeline.adapters.values()):
+        kinds.add("face")
+    return frozenset(kinds - {"expression"} if pipeline.expression_encoder is None else kinds)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mien.adapters.branch import Branch
 from mien.adapters.injection import Injection
-from mien.adapters.plan import Plan
+from mien.adapters.plan import BranchPlan
 from mien.assets import embedded
 from mien.diffusion.caching import STEPS, Caching, Speed, caching_of
 from mien.diffusion.guidance import Guidance
@@ -41,10 +41,10 @@ from mien.pipelines.request import (
     build_guidance,
     check_identity_options,
     check_names,
-    gather,
+    prepare_conditions,
     whole_guidance,
 )
-from mien.pipelines.rows import Generators, acts, as_list, initial_noise, per_picture, per_row, placed
+from mien.pipelines.rows import Generators, as_list, expand_masks, initial_noise, is_active, on_device, per_picture
 from mien.pipelines.sampling import GuidedSteps, Rows
 from mien.pipelines.text import Text, stacked
 
@@ -277,10 +277,12 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
             check_names(option, names, CONDITIONS)
         if set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs):
             raise BadInput(f"A callback is given {', '.join(self._callback_tensor_inputs)} only.")
-        conditions = gather(prompt, given, identity_mode or self.config["identity_mode"], num_images_per_prompt)
+        conditions = prepare_conditions(
+            prompt, given, identity_mode or self.config["identity_mode"], num_images_per_prompt
+        )
         check_identity_options(conditions, options)
         scales = {**self.config["scales"], **scales}
-        for name in [name for name in conditions.branches if not acts(scales.get(name, 1.0))]:
+        for name in [name for name in conditions.branches if not is_active(scales.get(name, 1.0))]:
             del conditions.branches[name]
         if few is not None:
             said = ["text"] if conditions.has_text else []
@@ -294,7 +296,7 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         names = {kind: adapter_for(self.adapters, kind) for kind in conditions.branches}
         device = self._execution_device
         if "identity" in names:
-            face = None if identity_picture is None else per_row(identity_picture, conditions.count, device)
+            face = None if identity_picture is None else expand_masks(identity_picture, conditions.count, device)
             branch, own = self.adapters[names["identity"]], conditions.branches["identity"]
             conditions.branches["identity"] = with_picture(branch, self.expression_encoder, own, face)
         size = self._latent_size(*(image.shape[-2:] if image is not None else (height, width)))
@@ -307,17 +309,19 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         added = self._added_conditions(text, size, **base_options)
         branches = {kind: self.adapters[name] for kind, name in names.items()}
         injection = Injection(self.unet, branches)
-        with placed(branches.values(), device):
-            plan: Plan = injection.condition(
+        with on_device(branches.values(), device):
+            plan: BranchPlan = injection.condition(
                 {name: self._tokens(one, conditions.branches[name], name).to(device) for name, one in branches.items()},
                 {kind: per_picture(scales.get(kind, 1.0), conditions.count) for kind in names},
-                masks={kind: per_row(mask, conditions.count, device) for kind, mask in masks.items() if kind in names},
+                masks={
+                    kind: expand_masks(mask, conditions.count, device) for kind, mask in masks.items() if kind in names
+                },
                 evaluations=guide.evaluations(),
                 steps={kind: span for kind, span in steps.items() if kind in names},
                 grid=size,
             )["mien"]
         low_rank = [one for one in branches.values() if one.low_rank is not None]
-        with in_few_steps(self, few), placed(low_rank, device), injection:
+        with in_few_steps(self, few), on_device(low_rank, device), injection:
             latents = self._denoise(
                 latents,
                 text.states,
@@ -340,7 +344,7 @@ class PortraitPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin, FromSi
         latents: Tensor,
         text: Tensor,
         added: dict[str, Any],
-        plan: Plan,
+        plan: BranchPlan,
         guide: Guidance,
         controlled: ControlledRows | None,
         redraw: Redraw | None,

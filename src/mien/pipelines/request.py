@@ -48,7 +48,7 @@ class Conditions:
         return any(self.prompts)
 
 
-def gather(
+def prepare_conditions(
     prompt: str | Sequence[str] | None,
     given: Mapping[str, Tensor | None],
     identity_mode: IdentityMode,

@@ -45,7 +45,7 @@ def initial_noise(
     return randn_tensor(shape, generator=generators, device=device, dtype=torch.float32)
 
 
-def acts(scale: float | Tensor | Sequence[float]) -> bool:
+def is_active(scale: float | Tensor | Sequence[float]) -> bool:
     """Whether a scale is above or below 0 for any picture."""
     return bool((torch.as_tensor(scale) != 0).any())
 
@@ -64,7 +64,7 @@ def per_picture(scale: float | Tensor | Sequence[float], count: int) -> Tensor:
     return scales.repeat_interleave(count // len(scales), 0)
 
 
-def per_row(mask: Tensor, count: int, device: torch.device) -> Tensor:
+def expand_masks(mask: Tensor, count: int, device: torch.device) -> Tensor:
     """Region masks [P, H, W] of one mask [H, W] or several [B, H, W]; pictures [P, 3, H, W] likewise.
 
     Raises:
@@ -77,7 +77,7 @@ def per_row(mask: Tensor, count: int, device: torch.device) -> Tensor:
 
 
 @contextmanager
-def placed(modules: Iterable[nn.Module], device: torch.device) -> Iterator[None]:
+def on_device(modules: Iterable[nn.Module], device: torch.device) -> Iterator[None]:
     """Modules on ``device`` for a while: where a base is offloaded its branches live on the CPU, as the base does."""
     own = [(module, next(module.parameters()).device) for module in modules]
     for module, _ in own:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.adapters.base_keys import base_keys
-from mien.adapters.plan import BaseKeys, Plan
+from mien.adapters.plan import BaseKeys, BranchPlan
 from mien.diffusion.caching import Caching, Step
 from mien.diffusion.differences import Differences, noise_factor
 from mien.diffusion.guidance import Guidance
@@ -48,7 +48,7 @@ class Rows:
 
         None where all texts are different.
         """
-        agree = self.guide.agreeing("text")
+        agree = self.guide.rows_sharing("text")
         if len(set(agree)) == len(agree):
             return None
         firsts = sorted(set(agree))
@@ -85,7 +85,7 @@ class GuidedSteps:
     rows: Rows
     text: Tensor
     added: Mapping[str, Any]
-    plan: Plan
+    plan: BranchPlan
     controlled: ControlledRows | None
     caching: Caching
     count: int

@@ -21,7 +21,7 @@ def sampling_with(pipeline: Any, name: str | None) -> Iterator[Any]:
 
     Args:
         pipeline: a diffusers pipeline.
-        name: one of the names of `mien.request.Scheduler`; None changes nothing.
+        name: one of the names of `mien.generation.request.Scheduler`; None changes nothing.
     """
     import diffusers
 

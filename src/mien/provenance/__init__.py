@@ -6,20 +6,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _EXPORTS = {
-    "Mark": "mark",
+    "Watermark": "watermark",
     "Record": "record",
-    "detect_mark": "mark",
-    "embed_mark": "mark",
+    "detect_watermark": "watermark",
+    "embed_watermark": "watermark",
     "read_record": "png",
     "write_picture": "png",
 }
 
-__all__ = ["Mark", "Record", "detect_mark", "embed_mark", "read_record", "write_picture"]
+__all__ = ["Record", "Watermark", "detect_watermark", "embed_watermark", "read_record", "write_picture"]
 
 if TYPE_CHECKING:
-    from mien.provenance.mark import Mark, detect_mark, embed_mark
     from mien.provenance.png import read_record, write_picture
     from mien.provenance.record import Record
+    from mien.provenance.watermark import Watermark, detect_watermark, embed_watermark
 
 
 def __getattr__(name: str) -> Any:

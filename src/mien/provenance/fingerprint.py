@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 
-from mien.io import sha256_of
+from mien.core.io import sha256_of
 
 WEIGHTS = (".safetensors", ".task", ".bin", ".onnx")
 INDEX = "model_index.json"

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from mien.core.io import atomic_path
 from mien.errors import BadInput
-from mien.io import atomic_path
 from mien.provenance.declaration import DESCRIPTION, declaration, packet_in, source_type_in
 from mien.provenance.record import Record
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from mien.provenance.mark import Mark
+    from mien.provenance.watermark import Watermark
 
 CHUNK = "mien"
 """Keyword of the iTXt chunk with the record's JSON."""
@@ -36,15 +36,15 @@ class Found:
 
     record: Record | None
     digital_source_type: str | None
-    mark: Mark | None
+    mark: Watermark | None
     film: bool
 
     @property
-    def mark_fits(self) -> bool | None:
+    def watermark_fits(self) -> bool | None:
         """Whether the mark belongs to the record; None if one of them is missing."""
         if self.record is None or self.mark is None:
             return None
-        return self.mark.id == self.record.mark_id
+        return self.mark.id == self.record.watermark_id
 
 
 def write_picture(path: Path | str, image: Image.Image, record: Record | None) -> None:
@@ -60,7 +60,7 @@ def encode_picture(image: Image.Image, record: Record | None) -> bytes:
 
     from PIL.PngImagePlugin import PngInfo
 
-    from mien.provenance.mark import SMALLEST_SIDE, embed_mark
+    from mien.provenance.watermark import SMALLEST_SIDE, embed_watermark
 
     text = None
     if record is not None:
@@ -68,7 +68,7 @@ def encode_picture(image: Image.Image, record: Record | None) -> bytes:
         text.add_itxt(CHUNK, record.text())
         text.add_itxt(XMP_CHUNK, declaration(record))
         if min(image.size) >= SMALLEST_SIDE:
-            image = embed_mark(image, record.mark_id)
+            image = embed_watermark(image, record.watermark_id)
     stream = BytesIO()
     image.save(stream, "PNG", pnginfo=text)
     return stream.getvalue()
@@ -81,14 +81,14 @@ def examine(path: Path | str) -> Found:
         BadInput: if the file is neither a picture nor a film, or its record is damaged.
         MissingDependency: for a video file without ``av``.
     """
-    from mien.provenance.mark import detect_mark
-    from mien.video import first_picture
+    from mien.media.video import first_picture
+    from mien.provenance.watermark import detect_watermark
 
     path = Path(path)
     image = first_picture(path)
     told = _told(path)
     record = Record.parse(told.record, str(path)) if told.record else None
-    return Found(record, source_type_in(told.packet), detect_mark(image), told.film)
+    return Found(record, source_type_in(told.packet), detect_watermark(image), told.film)
 
 
 def read_record(path: Path | str) -> Record:
@@ -124,7 +124,7 @@ def _told(path: Path) -> _Told:
     from PIL import Image as Pictures
     from PIL import UnidentifiedImageError
 
-    from mien.video import VIDEOS, video_comment
+    from mien.media.video import VIDEOS, video_comment
 
     if path.suffix.lower() in VIDEOS:
         return _Told(_record_in(video_comment(path)), packet_in(path), True)

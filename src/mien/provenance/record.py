@@ -48,7 +48,7 @@ class Record(BaseModel):
         return json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=False)
 
     @property
-    def mark_id(self) -> str:
+    def watermark_id(self) -> str:
         """The 8 hex digits that the invisible mark carries: the beginning of the sha256 of `text`."""
         return hashlib.sha256(self.text().encode("utf-8")).hexdigest()[:8]
 

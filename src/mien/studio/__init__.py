@@ -6,37 +6,39 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _EXPORTS = {
-    "ExpressionState": "mien.studio.expressions",
+    "ExpressionState": "mien.faces.linear.state",
     "FaceKit": "mien.studio.kit",
     "Person": "mien.studio.person",
-    "Picture": "mien.studio.picture",
+    "Scene": "mien.studio.scene",
     "Render": "mien.studio.renderer",
     "Renderer": "mien.studio.renderer",
-    "preset_expression": "mien.studio.expressions",
-    "sample_expression": "mien.studio.expressions",
+    "preset_expression": "mien.faces.linear.expressions",
+    "sample_expression": "mien.studio.expression_sampling",
     "sample_person": "mien.studio.person",
-    "sample_picture": "mien.studio.picture",
+    "sample_scene": "mien.studio.scene",
 }
 
 __all__ = [
     "ExpressionState",
     "FaceKit",
     "Person",
-    "Picture",
     "Render",
     "Renderer",
+    "Scene",
     "preset_expression",
     "sample_expression",
     "sample_person",
-    "sample_picture",
+    "sample_scene",
 ]
 
 if TYPE_CHECKING:
-    from mien.studio.expressions import ExpressionState, preset_expression, sample_expression
+    from mien.faces.linear.expressions import preset_expression
+    from mien.faces.linear.state import ExpressionState
+    from mien.studio.expression_sampling import sample_expression
     from mien.studio.kit import FaceKit
     from mien.studio.person import Person, sample_person
-    from mien.studio.picture import Picture, sample_picture
     from mien.studio.renderer import Render, Renderer
+    from mien.studio.scene import Scene, sample_scene
 
 
 def __getattr__(name: str) -> Any:

@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.faces.linear.vectors import smoothstep, unit
 from mien.studio.meshes import torso_section
-from mien.studio.vectors import smoothstep, unit
 
 Field = NDArray[Any]
 

@@ -6,8 +6,8 @@ import os
 from importlib import resources
 from typing import Any, Final
 
+from mien.core.optional import require
 from mien.errors import MissingDependency
-from mien.optional import require
 
 _PACKAGES: Final = "libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri"
 

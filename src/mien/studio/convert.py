@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.bars import Bar, silent
+from mien.core.io import atomic_path, read_json
+from mien.core.progress import Bar, silent
 from mien.errors import BadInput
-from mien.io import atomic_path, read_json
 
 STEP: Final = 0.004
 """Quantum of the stored offsets, in units of about 1 cm."""

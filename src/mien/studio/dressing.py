@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.optional import require
+from mien.core.optional import require
+from mien.faces.linear.vectors import smoothstep
 from mien.studio.geometry import PersonGeometry
 from mien.studio.head_field import CENTER, HeadField
 from mien.studio.headscarf import headscarf, tuck_ears
@@ -14,7 +15,6 @@ from mien.studio.headwear import HIDES_HAIR, Headwear
 from mien.studio.headwear_meshes import Cloth, edge_height, wear
 from mien.studio.kit import FaceKit, Floats, Ints
 from mien.studio.strands import Strands
-from mien.studio.vectors import smoothstep
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mien.conditions import EMOTIONS
-from mien.studio.arkit import KIT_NAMES
-from mien.studio.expression_presets import (
+from mien.faces.linear.arkit import KIT_NAMES
+from mien.faces.linear.recipes import (
     EMOTION_RECIPES,
     EXTREMES,
     FLUSH,
@@ -17,7 +17,7 @@ from mien.studio.expression_presets import (
     mirrored,
     plausible,
 )
-from mien.studio.expression_state import ExpressionError, ExpressionState
+from mien.faces.linear.state import ExpressionError, ExpressionState
 
 if TYPE_CHECKING:
     from numpy.random import Generator

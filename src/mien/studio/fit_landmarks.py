@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.studio.landmark_map import SURFACE_POINTS, LandmarkMap
+from mien.faces.linear.landmark_map import SURFACE_POINTS, LandmarkMap
 
 Array = NDArray[np.floating[Any]]
 

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.faces.linear.vectors import distance_to_path, smoothstep
 from mien.studio.kit import FaceKit, Floats
-from mien.studio.vectors import distance_to_path, smoothstep
 
 Path = tuple[tuple[float, float], ...]
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mien.optional import require
+from mien.core.optional import require
 from mien.studio.context import program
 from mien.studio.geometry import EyeModel
 from mien.studio.headwear_meshes import Cloth

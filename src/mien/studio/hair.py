@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from mien.optional import require
+from mien.core.optional import require
+from mien.faces.linear.vectors import smoothstep, unit
 from mien.studio.braids import gathered_at, plaits
 from mien.studio.hair_styles import DOWN, LONG, STYLES, Field, Growth, Hairs, Style, growth_of
 from mien.studio.head_field import CENTER, HeadField
@@ -17,7 +18,6 @@ from mien.studio.person import HairShape, Person
 from mien.studio.roots import scatter
 from mien.studio.rope_styles import ROPES
 from mien.studio.strands import Strands
-from mien.studio.vectors import smoothstep, unit
 
 _OFF_FACE: Final = (*LONG, "curly", "side part")
 

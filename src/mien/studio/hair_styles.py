@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.faces.linear.vectors import smoothstep
 from mien.studio.person import HairShape
-from mien.studio.vectors import smoothstep
 
 Field = NDArray[Any]
 

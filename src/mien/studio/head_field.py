@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.optional import require
+from mien.core.optional import require
+from mien.faces.linear.vectors import Array
 from mien.studio.kit import FaceKit, Floats, Ints
-from mien.studio.vectors import Array
 
 CENTER = np.array([0.0, 5.0, 1.5], np.float32)
 """Centre of the skull, in units."""

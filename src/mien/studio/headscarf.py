@@ -7,12 +7,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.faces.linear.vectors import smoothstep, unit
 from mien.studio.head_field import CENTER, HeadField
 from mien.studio.headwear import Headwear
 from mien.studio.headwear_meshes import ALONG, COLUMNS, ROUND, Cloth
 from mien.studio.kit import FaceKit, Floats
 from mien.studio.meshes import sheet, torso_section, tube
-from mien.studio.vectors import smoothstep, unit
 
 Field = NDArray[Any]
 

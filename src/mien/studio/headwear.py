@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from mien.studio import palette
+from mien.faces import palette
 
 HEADWEAR: Final = ("headscarf", "head wrap", "beanie", "cap", "hat")
 """Kinds of headwear: a scarf around face and neck, cloth wound around the head, knitted, with a visor, with a brim."""

@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.faces.linear.vectors import smoothstep, unit
 from mien.studio.head_field import CENTER, HeadField
 from mien.studio.headwear import Headwear
 from mien.studio.kit import Floats, Ints
 from mien.studio.meshes import sheet, vertex_normals
-from mien.studio.vectors import smoothstep, unit
 
 Field = NDArray[Any]
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.io import sha256_of
+from mien.core.optional import require
 from mien.errors import MienError, MissingAsset
-from mien.io import sha256_of
-from mien.optional import require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

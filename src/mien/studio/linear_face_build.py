@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.faces.linear.face import LinearFace
+from mien.faces.linear.landmark_map import LandmarkMap
 from mien.studio.geometry import EyeModel
 from mien.studio.kit import FaceKit
-from mien.studio.landmark_map import LandmarkMap
-from mien.studio.linear_face import LinearFace
 
 IDENTITY_DIRECTIONS = 40
 """Directions kept of the kit's 100: 98 % of the variance of the points (tested)."""

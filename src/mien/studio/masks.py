@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.faces.linear.vectors import signed_distance, smooth_closed, smoothstep
 from mien.studio.kit import FaceKit, Floats
-from mien.studio.vectors import signed_distance, smooth_closed, smoothstep
 
 # Hairline height over the angle around the head (0 front, 180 back), in degrees and units.
 _HAIRLINE_ANGLES = (0, 20, 38, 50, 60, 68, 78, 84, 90, 100, 112, 122, 135, 155, 180)

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from mien.studio import palette
+from mien.faces import palette
+from mien.faces.linear.vectors import smoothstep
+from mien.faces.palette import Rgb, blend, linear, scaled
 from mien.studio.headwear import Headwear
-from mien.studio.palette import Rgb, blend, linear, scaled
 from mien.studio.person import Person
-from mien.studio.picture import Picture
-from mien.studio.vectors import smoothstep
+from mien.studio.scene import Scene
 
 
-def hair_color(person: Person, picture: Picture) -> Rgb:
+def hair_color(person: Person, picture: Scene) -> Rgb:
     """Linear RGB of the hair in this picture: partly greyed people have lighter, duller hair."""
     named = scaled(linear(palette.HAIR[picture.hair_color]), picture.hair_brightness)
     if picture.hair_color in ("grey", "white", "pink", "teal"):
@@ -22,14 +22,14 @@ def hair_color(person: Person, picture: Picture) -> Rgb:
     return blend(named, linear((150, 147, 144)), 0.3 * person.grey)
 
 
-def beard_color(person: Person, picture: Picture) -> Rgb:
+def beard_color(person: Person, picture: Scene) -> Rgb:
     """Linear RGB of the beard: the hair's, never dyed, a little redder, greying first."""
     name = picture.hair_color if picture.hair_color not in ("pink", "teal") else person.natural_hair_color
     base = scaled(linear(palette.HAIR[name]), 0.85, 0.76, 0.72)
     return blend(base, linear((170, 167, 164)), 0.35 * person.grey)
 
 
-def skin_uniforms(person: Person, picture: Picture) -> dict[str, Any]:
+def skin_uniforms(person: Person, picture: Scene) -> dict[str, Any]:
     """Uniforms of the skin's part of the surface shader."""
     makeup, expression = picture.makeup, picture.expression
     lips = person.lips
@@ -55,7 +55,7 @@ def skin_uniforms(person: Person, picture: Picture) -> dict[str, Any]:
     }
 
 
-def cloth_uniforms(picture: Picture) -> dict[str, Any]:
+def cloth_uniforms(picture: Scene) -> dict[str, Any]:
     """Uniforms of the clothes: colours, pattern and collar."""
     clothing = picture.clothing
     first = linear(palette.CLOTHES[clothing.color])
@@ -102,7 +102,7 @@ def eye_uniforms(person: Person) -> dict[str, Any]:
     }
 
 
-def backdrop_uniforms(picture: Picture) -> dict[str, Any]:
+def backdrop_uniforms(picture: Scene) -> dict[str, Any]:
     """Uniforms of the background's gradient."""
     inner, outer = palette.BACKGROUNDS[picture.background]
     return {"inner": linear(inner), "outer": linear(outer), "middle": picture.background_center}

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mien.optional import require
+from mien.core.optional import require
+from mien.faces.linear.vectors import Array, smoothstep, unit
 from mien.studio.kit import Floats, Ints
-from mien.studio.picture import GLASSES, Glasses
-from mien.studio.vectors import Array, smoothstep, unit
+from mien.studio.scene import GLASSES, Glasses
 
 
 @dataclass(frozen=True, eq=False)

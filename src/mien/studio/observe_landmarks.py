@@ -10,17 +10,17 @@ import numpy as np
 import typer
 
 from mien.errors import MienError
+from mien.faces.linear.arkit import KIT_INDEX
+from mien.faces.linear.face import FACE_FILE
+from mien.faces.linear.landmark_map import MAP_FILE, SURFACE_POINTS, LandmarkMap
 from mien.faces.mediapipe import MediaPipeReader
-from mien.studio.arkit import KIT_INDEX
-from mien.studio.expressions import sample_expression
+from mien.studio.expression_sampling import sample_expression
 from mien.studio.fit_landmarks import Observations, fit_map
 from mien.studio.kit import FaceKit
-from mien.studio.landmark_map import MAP_FILE, SURFACE_POINTS, LandmarkMap
-from mien.studio.linear_face import FACE_FILE
 from mien.studio.linear_face_build import build_linear_face
 from mien.studio.person import HAIR_LENGTHS, sample_person
-from mien.studio.picture import sample_picture
 from mien.studio.renderer import Renderer
+from mien.studio.scene import sample_scene
 
 FIRST_SEED = 700_000
 """Seeds of the people that the map is fitted on: neither training nor benchmark people."""
@@ -50,7 +50,7 @@ def observe(kit: FaceKit, reader: MediaPipeReader, count: int, size: int = 384) 
             rng = np.random.default_rng([seed, number])
             yaw, pitch, roll = (float(v) for v in rng.normal(size=3) * (12.0, 7.0, 4.0))
             picture = replace(
-                sample_picture(number, person),
+                sample_scene(number, person),
                 glasses=None,
                 pose=(yaw, pitch, roll),
                 expression=sample_expression(rng, kind),

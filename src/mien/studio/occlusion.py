@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from mien.io import atomic_path, cache_folder
-from mien.optional import require
+from mien.core.io import atomic_path, cache_folder
+from mien.core.optional import require
+from mien.faces.linear.vectors import unit
 from mien.studio.context import program, set_uniforms
 from mien.studio.kit import FaceKit, Floats
 from mien.studio.masks import SkinMasks
-from mien.studio.vectors import unit
 
 logger = logging.getLogger(__name__)
 

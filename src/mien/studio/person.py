@@ -7,15 +7,15 @@ from typing import Final
 
 import numpy as np
 
-from mien.studio import palette
+from mien.faces import palette
+from mien.faces.linear.vectors import smoothstep
+from mien.faces.palette import Rgb
 from mien.studio.gender_axis import FEMININE
 from mien.studio.headwear import sample_habit
-from mien.studio.palette import Rgb
 from mien.studio.rope_styles import rope_style
-from mien.studio.vectors import smoothstep
 
 SHAPE_SIZE: Final = 100
-BIRTHDAYS: Final = (30, 45, 60)
+AGE_GROUP_EDGES: Final = (30, 45, 60)
 """Where one group of age ends and the next begins, for who is drawn and for who is compared (*ours*)."""
 
 HAIR_LENGTHS: Final[dict[str, str]] = {

@@ -9,16 +9,18 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.studio import palette
-from mien.studio.camera import PIVOT, View, light_colors, light_vectors, shadow_matrix
+from mien.faces import palette
+from mien.faces.linear.landmark_map import LandmarkMap
+from mien.faces.linear.state import EYE_PITCH
+from mien.faces.linear.vectors import rotation
+from mien.faces.linear.view import PIVOT, View
 from mien.studio.context import create_context, set_uniforms
 from mien.studio.dressing import Worn, dress
-from mien.studio.expression_state import EYE_PITCH
 from mien.studio.furrows import furrow_patterns, furrow_weights
 from mien.studio.geometry import EyeModel, PersonGeometry, build_beard, build_geometry
 from mien.studio.gpu import Drawable, KitMeshes, Programs, upload_cloth, upload_mesh, upload_overlay, upload_strands
 from mien.studio.kit import FaceKit, Floats
-from mien.studio.landmark_map import LandmarkMap
+from mien.studio.lights import light_colors, light_vectors, shadow_matrix
 from mien.studio.masks import build_masks
 from mien.studio.materials import (
     backdrop_uniforms,
@@ -32,8 +34,7 @@ from mien.studio.materials import (
 from mien.studio.meshes import spectacles
 from mien.studio.occlusion import load_occlusion
 from mien.studio.person import Person
-from mien.studio.picture import Picture
-from mien.studio.vectors import rotation
+from mien.studio.scene import Scene
 
 _SHADOW_SIZE: Final = 384
 _FURROW_DEPTH: Final = 0.11  # units
@@ -137,7 +138,7 @@ class Renderer:
         if geometry.hair is not None:
             self._loaded["hair"] = upload_strands(self._context, self._programs, geometry.hair, shadow_every=3)
 
-    def pose_head(self, person: Person, picture: Picture) -> tuple[PosedHead, Floats, Floats]:
+    def pose_head(self, person: Person, picture: Scene) -> tuple[PosedHead, Floats, Floats]:
         """The deformed head of a picture, its normals [V, 3] and furrow depths [V]."""
         geometry, state = self.geometry(person), picture.expression
         points = geometry.points + self.kit.offsets(state.coefficients)
@@ -161,7 +162,7 @@ class Renderer:
         )
         return head, normals, furrows
 
-    def render(self, person: Person, picture: Picture) -> Render:
+    def render(self, person: Person, picture: Scene) -> Render:
         """Draw one picture."""
         head, normals, furrows = self.pose_head(person, picture)
         geometry = self.geometry(person)
@@ -182,7 +183,7 @@ class Renderer:
         return Render(image, mask, matte, head)
 
     def _picture_parts(
-        self, geometry: PersonGeometry, picture: Picture, head: PosedHead, normals: Floats
+        self, geometry: PersonGeometry, picture: Scene, head: PosedHead, normals: Floats
     ) -> dict[str, Drawable]:
         """Upload what changes with each picture: brows, beard, glasses."""
         context, programs = self._context, self._programs
@@ -209,9 +210,7 @@ class Renderer:
             parts["hair"] = upload_strands(self._context, self._programs, worn.hair, shadow_every=3)
         return parts.get("hair")
 
-    def _draw_shadows(
-        self, picture: Picture, view: View, temporary: dict[str, Drawable], hair: Drawable | None
-    ) -> None:
+    def _draw_shadows(self, picture: Scene, view: View, temporary: dict[str, Drawable], hair: Drawable | None) -> None:
         context, programs = self._context, self._programs
         toward = light_vectors(picture.light)["Lk"]
         common = {"HR": view.head, "pivot": PIVOT, "VP": shadow_matrix(toward)}
@@ -232,7 +231,7 @@ class Renderer:
     def _draw(
         self,
         geometry: PersonGeometry,
-        picture: Picture,
+        picture: Scene,
         head: PosedHead,
         temporary: dict[str, Drawable],
         hair: Drawable | None,
@@ -280,7 +279,7 @@ class Renderer:
         self._draw_eyes(geometry, picture, view, lit)
         self._draw_overlays(person, picture, temporary, lit)
 
-    def _draw_eyes(self, geometry: PersonGeometry, picture: Picture, view: View, lit: dict[str, Any]) -> None:
+    def _draw_eyes(self, geometry: PersonGeometry, picture: Scene, view: View, lit: dict[str, Any]) -> None:
         gaze = _eye_rotation(picture.expression.gaze)
         shader, lid = self._programs.eyeball, 0.05 + 0.012 * picture.expression.gaze[1]  # lids follow the eyes
         set_uniforms(shader, **lit, **eye_uniforms(geometry.person), HRi=view.head.T, lid=lid)
@@ -290,7 +289,7 @@ class Renderer:
             self._meshes.eyeball.render()
 
     def _draw_overlays(
-        self, person: Person, picture: Picture, temporary: dict[str, Drawable], lit: dict[str, Any]
+        self, person: Person, picture: Scene, temporary: dict[str, Drawable], lit: dict[str, Any]
     ) -> None:
         """Brows, beard, glasses, lashes and lenses: blended so that the mask in alpha stays as it is."""
         context, programs, meshes = self._context, self._programs, self._meshes
@@ -335,7 +334,9 @@ class Renderer:
         pixels = np.frombuffer(self._target.read(components=4), np.uint8).reshape(s, k, s, k, 4)
         total = pixels.sum(axis=(1, 3), dtype=np.uint32) if k > 1 else pixels.reshape(s, s, 4).astype(np.uint32)
         mean = ((total + k * k // 2) // (k * k)).astype(np.uint8)[::-1]
-        depth = np.frombuffer(self._target.read(components=1, attachment=-1, dtype="f4"), np.float32).reshape(s, k, s, k)
+        depth = np.frombuffer(self._target.read(components=1, attachment=-1, dtype="f4"), np.float32).reshape(
+            s, k, s, k
+        )
         matte = np.round(255 * (depth < 1.0).mean((1, 3))).astype(np.uint8)[::-1]
         mask = np.where(mean[..., 3] >= 128, 255, 0).astype(np.uint8)
         return np.ascontiguousarray(mean[..., :3]), mask, np.ascontiguousarray(matte)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.optional import require
+from mien.core.optional import require
+from mien.faces.linear.vectors import unit
 from mien.studio.kit import FaceKit, Floats, Ints
 from mien.studio.person import Brows
-from mien.studio.vectors import unit
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from mien.faces.linear.vectors import smoothstep, unit
 from mien.studio.kit import FaceKit, Floats, Ints
 from mien.studio.masks import SkinMasks
 from mien.studio.person import Brows, Person
 from mien.studio.roots import Roots, brow_points, locate, scatter
-from mien.studio.vectors import smoothstep, unit
 
 RIBBON_FLOATS = 13
 """Floats a ribbon vertex: position 3, tangent 3, (side, along, width, chance) 4, normal 3."""

@@ -17,14 +17,15 @@ import numpy as np
 from mien.data.schema import Sample
 from mien.data.shards import Entry, ShardWriter, shard_name
 from mien.faces.drawing import draw_landmarks
+from mien.faces.linear.face import LinearFace
+from mien.faces.observed import DetectedFace, largest_face
+from mien.generation.conditioning import PipelineInputs, run_pipeline
+from mien.generation.tools import FaceTools
 from mien.models import ID_PROMPT
-from mien.steering import Steering, draw_rows
 from mien.studio.captions import caption
-from mien.studio.dataset import plan_picture
-from mien.studio.linear_face import LinearFace
 from mien.studio.person import Person, sample_person
-from mien.studio.picture import Picture, attributes, sample_picture
-from mien.toolbox import Seen, Tools, largest_face
+from mien.studio.plans import plan_scene
+from mien.studio.scene import Scene, attributes, sample_scene
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -47,7 +48,7 @@ def draw_dataset(
     people: int,
     per_person: int,
     pipeline: Any,
-    tools: Tools,
+    tools: FaceTools,
     on_pictures: Callable[[int], Any] = lambda count: None,
 ) -> None:
     """Draw a training set into a folder; the same call continues an interrupted one.
@@ -72,7 +73,7 @@ def draw_dataset(
 
 
 def _draw_people(
-    seeds: Sequence[int], per_person: int, pipeline: Any, tools: Tools, told: Callable[[int], Any]
+    seeds: Sequence[int], per_person: int, pipeline: Any, tools: FaceTools, told: Callable[[int], Any]
 ) -> list[Entry]:
     """Entries of some people, those without a face left out.
 
@@ -92,40 +93,42 @@ def _draw_people(
                 if face is not None:
                     found.append(entry(*plan, str(row.prompt).removeprefix(f"{ID_PROMPT}, "), image, face))
                     if wanted is first:
-                        identities[plan[0].seed] = tools.embed(Seen(image, face))[0]
+                        identities[plan[0].seed] = tools.embed(DetectedFace(image, face))[0]
             told(len(wanted[start : start + BATCH]))
     return found
 
 
-def planned(person: Person, number: int) -> Picture:
-    """Picture ``number`` of a person: the first nearly frontal and at rest, the others turned at random."""
+def planned(person: Person, number: int) -> Scene:
+    """Scene ``number`` of a person: the first nearly frontal and at rest, the others turned at random."""
     if number == 0:
-        return plan_picture(person, 0)
+        return plan_scene(person, 0)
     yaw, pitch, roll = np.random.default_rng([number, person.seed]).uniform(-1, 1, 3) * TURNS
-    return replace(sample_picture(number, person), pose=(float(yaw), float(pitch), float(roll)))
+    return replace(sample_scene(number, person), pose=(float(yaw), float(pitch), float(roll)))
 
 
-def _draw(pipeline: Any, rows: Sequence[Steering], plans: Sequence[tuple[Person, int, Picture]]) -> list[Image.Image]:
+def _draw(
+    pipeline: Any, rows: Sequence[PipelineInputs], plans: Sequence[tuple[Person, int, Scene]]
+) -> list[Image.Image]:
     """Each picture with noise of its own, in few steps."""
     seeds = [person.seed * 1000 + number for person, number, _ in plans]
-    return draw_rows(pipeline, rows, seeds, speed="few") if rows else []
+    return run_pipeline(pipeline, rows, seeds, speed="few") if rows else []
 
 
-def steering(person: Person, number: int, picture: Picture, identity: Any = None) -> Steering:
+def steering(person: Person, number: int, picture: Scene, identity: Any = None) -> PipelineInputs:
     """What a picture of a studio person is drawn from: words, a landmark picture, and the identity if it is known."""
     rng = np.random.default_rng([person.seed, number])
     bones = BONES * np.random.default_rng(person.seed).normal(size=LinearFace.load().shapes)
     state = picture.expression
     points = LinearFace.load().landmarks(state.coefficients, picture.pose, state.gaze, bones)
     words = caption(person, picture, rng)
-    return Steering(
+    return PipelineInputs(
         prompt=words if identity is None else f"{ID_PROMPT}, {words}",
         identity=identity,
-        landmark_picture=draw_landmarks(points, 128),
+        landmark_image=draw_landmarks(points, 128),
     )
 
 
-def entry(person: Person, number: int, picture: Picture, words: str, image: Image.Image, face: Face) -> Entry:
+def entry(person: Person, number: int, picture: Scene, words: str, image: Image.Image, face: Face) -> Entry:
     """A drawn picture with what the reader saw in it; its attributes are those that were asked for."""
     valence, arousal, *probabilities = np.zeros(10) if face.emotion is None else face.emotion
     sample = Sample.from_dict(

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien import __version__
-from mien.bars import Bar, silent
-from mien.io import claim, read_json, write_json
+from mien.core.io import claim, read_json, write_json
+from mien.core.progress import Bar, silent
+from mien.generation.sweep import mount
 from mien.provenance.png import write_picture
 from mien.provenance.record import Record
-from mien.sweep import mount
 from mien.toy.sheet import Column, sheet
 from mien.toy.watch import SEED, WISHES, Watch
 
@@ -80,9 +80,8 @@ def run(
     Raises:
         ConfigError: if the folder holds a toy of another size.
     """
-    from mien.generate import load_pipeline
-    from mien.pipelines.load import add_adapters
-    from mien.toolbox import Tools
+    from mien.generation.tools import FaceTools
+    from mien.pipelines.load import add_adapters, load_pipeline
     from mien.toy.data import draw_dataset
     from mien.training.run import train
     from mien.training.state import counters_of
@@ -90,7 +89,7 @@ def run(
     size = size or Size()
     fixed = {name: value for name, value in asdict(size).items() if name != "rounds"}
     claim(output / "size.json", fixed, "a toy of another size")
-    tools, pipeline = Tools.load("studio", "studio"), load_pipeline("studio")
+    tools, pipeline = FaceTools.load("studio", "studio"), load_pipeline("studio")
     report = Report(output, Watch(tools, pipeline, size.steps), asdict(size), on_look)
     report.look("shipped", 0, 0.0)
     with bar(size.people * size.per_person, "drawing what to learn from") as told:
@@ -178,7 +177,7 @@ class Report:
         return self.output / "toy.png"
 
     def _record(self) -> Record:
-        from mien.generate import hashes
+        from mien.generation.records import hashes
         from mien.provenance.fingerprint import environment
 
         return Record(

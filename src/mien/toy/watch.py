@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.demo.examples import Examples
-from mien.generate import branch_kinds, draw_requested, picture_size
-from mien.request import GenerateRequest
-from mien.steering import Steering, open_inputs, steer
-from mien.toolbox import Tools, largest_face
+from mien.faces.observed import largest_face
+from mien.generation.conditioning import PipelineInputs, build_inputs, open_inputs
+from mien.generation.generate import draw_requested
+from mien.generation.request import GenerateRequest
+from mien.generation.tools import FaceTools
+from mien.pipelines.load import branch_kinds, picture_size
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -60,11 +62,11 @@ class Watch:
         steps: denoising steps.
     """
 
-    tools: Tools
+    tools: FaceTools
     pipeline: Any
     steps: int | None = None
     requests: list[GenerateRequest] = field(init=False)
-    steerings: list[Steering] = field(init=False)
+    steerings: list[PipelineInputs] = field(init=False)
 
     def __post_init__(self) -> None:
         people = Examples.load().people
@@ -74,14 +76,14 @@ class Watch:
             for row, (_, wish) in enumerate(WISHES)
         ]
         place = self.tools, picture_size(self.pipeline), branch_kinds(self.pipeline)
-        self.steerings = [steer(request, open_inputs(request), *place) for request in self.requests]
+        self.steerings = [build_inputs(request, open_inputs(request), *place) for request in self.requests]
 
     @property
     def wanted(self) -> list[Image.Image]:
         """The landmark pictures."""
         from PIL import Image
 
-        return [Image.fromarray(one.landmark_picture) for one in self.steerings if one.landmark_picture is not None]
+        return [Image.fromarray(one.landmark_image) for one in self.steerings if one.landmark_image is not None]
 
     def look(self, *, without: bool = False) -> Look:
         """Draw the wishes with the branch that the pipeline has now, and read what came out.

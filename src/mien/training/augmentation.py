@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from mien.faces.alignment import compose, full_precision
 
 
-class Dice:
+class BatchRandom:
     """Random numbers for a batch, on its device."""
 
     def __init__(self, count: int, generator: torch.Generator, device: torch.device) -> None:
@@ -35,7 +35,7 @@ class Dice:
         return self.uniform(0, 1) < odds
 
 
-def jitter_parts(dice: Dice, size: int, *, scale: float, turn: float, shift: float) -> tuple[Tensor, Tensor]:
+def jitter_parts(dice: BatchRandom, size: int, *, scale: float, turn: float, shift: float) -> tuple[Tensor, Tensor]:
     """Random similarities [B, 2, 3] about the middle of a crop, and by how many degrees [B] each turns it clockwise.
 
     Args:
@@ -55,7 +55,13 @@ def jitter_parts(dice: Dice, size: int, *, scale: float, turn: float, shift: flo
 
 
 def jitter_matrix(
-    dice: Dice, size: int, *, scale: float = 0.08, turn: float = 6.0, shift: float = 0.03, flip: Tensor | None = None
+    dice: BatchRandom,
+    size: int,
+    *,
+    scale: float = 0.08,
+    turn: float = 6.0,
+    shift: float = 0.03,
+    flip: Tensor | None = None,
 ) -> Tensor:
     """As ``jitter_parts``, and mirrored where ``flip`` [B]; for labels that do not care."""
     matrix, _ = jitter_parts(dice, size, scale=scale, turn=turn, shift=shift)
@@ -71,7 +77,7 @@ def mirror_matrix(flip: Tensor, size: int) -> Tensor:
     return torch.stack(rows, -2)
 
 
-def random_texture(dice: Dice, size: int, channels: int = 3) -> Tensor:
+def random_texture(dice: BatchRandom, size: int, channels: int = 3) -> Tensor:
     """Coloured clouds [B, channels, size, size], about -1 to 1: noise of three sizes."""
     texture = dice.normal(channels, 1, 1) * 0.5
     for cells, strength in ((3, 0.4), (9, 0.3), (size // 3, 0.2)):
@@ -80,7 +86,7 @@ def random_texture(dice: Dice, size: int, channels: int = 3) -> Tensor:
     return texture.clamp(-1, 1)
 
 
-def recolour(pictures: Tensor, dice: Dice, strength: float = 1.0) -> Tensor:
+def recolour(pictures: Tensor, dice: BatchRandom, strength: float = 1.0) -> Tensor:
     """White balance, gamma, contrast, brightness, saturation, an uneven light, and now and then no colour at all.
 
     Each picture takes a random share of ``strength``.
@@ -102,13 +108,13 @@ def recolour(pictures: Tensor, dice: Dice, strength: float = 1.0) -> Tensor:
     return x.clamp_(0, 1).mul_(2).sub_(1)
 
 
-def occlude(pictures: Tensor, dice: Dice, odds: float = 0.3) -> Tensor:
+def occlude(pictures: Tensor, dice: BatchRandom, odds: float = 0.3) -> Tensor:
     """Lay a random patch (a soft turned ellipse or bar, one colour or clouds) over some of the pictures."""
     chosen = dice.some(odds).nonzero()[:, 0]
     if not len(chosen):
         return pictures
     size = pictures.shape[-1]
-    few = Dice(len(chosen), dice.generator, dice.device)
+    few = BatchRandom(len(chosen), dice.generator, dice.device)
     axis = (torch.arange(size, device=pictures.device) + 0.5) / size
     x, y = axis[None, None, :] - few.uniform(0, 1, 1, 1), axis[None, :, None] - few.uniform(0, 1, 1, 1)
     angle = few.uniform(0, math.pi, 1, 1)
@@ -120,7 +126,7 @@ def occlude(pictures: Tensor, dice: Dice, odds: float = 0.3) -> Tensor:
     return result
 
 
-def soften(pictures: Tensor, dice: Dice, odds: float = 0.35) -> Tensor:
+def soften(pictures: Tensor, dice: BatchRandom, odds: float = 0.35) -> Tensor:
     """Bring some of the pictures down to a lower resolution and up again, each third of them to another one."""
     size = pictures.shape[-1]
     chosen = dice.some(odds).nonzero()[:, 0]
@@ -134,12 +140,12 @@ def soften(pictures: Tensor, dice: Dice, odds: float = 0.35) -> Tensor:
     return result
 
 
-def add_noise(pictures: Tensor, dice: Dice, most: float = 0.15) -> Tensor:
+def add_noise(pictures: Tensor, dice: BatchRandom, most: float = 0.15) -> Tensor:
     """Sensor noise of standard deviation 0 to ``most`` (square law: mostly little)."""
     return pictures + dice.normal(*pictures.shape[1:]) * (dice.uniform(0, 1, 1, 1, 1).square() * most)
 
 
-def compress(pictures: Tensor, dice: Dice, odds: float = 0.3) -> Tensor:
+def compress(pictures: Tensor, dice: BatchRandom, odds: float = 0.3) -> Tensor:
     """JPEG's blocks: round the 8x8 cosine coefficients of some of the pictures (sides must be multiples of 8)."""
     chosen = dice.some(odds).nonzero()[:, 0]
     if not len(chosen):
@@ -162,7 +168,7 @@ def compress(pictures: Tensor, dice: Dice, odds: float = 0.3) -> Tensor:
 @full_precision
 def photograph(pictures: Tensor, generator: torch.Generator, strength: float = 1.0, occluders: float = 0.3) -> Tensor:
     """Everything above in the order in which a camera does it: light, occluders, blur, noise, compression."""
-    dice = Dice(len(pictures), generator, pictures.device)
+    dice = BatchRandom(len(pictures), generator, pictures.device)
     x = recolour(pictures, dice, strength)
     if occluders:
         x = occlude(x, dice, occluders)

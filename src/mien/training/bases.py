@@ -8,8 +8,8 @@ from typing import Any
 
 from diffusers import DDPMScheduler
 
+from mien.core.io import read_json
 from mien.errors import BadInput
-from mien.io import read_json
 from mien.pipelines.bases import arc2face_parts
 from mien.training.diffusion import studio_scheduler
 from mien.training.presets import BASE_NEEDS

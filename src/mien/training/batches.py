@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.pixels import pictures_to_tensor
-from mien.studio.person import BIRTHDAYS, skin_band
+from mien.core.pixels import pictures_to_tensor
+from mien.studio.person import AGE_GROUP_EDGES, skin_band
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
 
-__all__ = ["Lots", "group_odds", "pictures_to_tensor", "spread_rows"]
+__all__ = ["WeightedSampler", "group_odds", "pictures_to_tensor", "spread_rows"]
 
 
 def group_odds(corpus: Corpus, power: float) -> np.ndarray:
@@ -22,12 +22,12 @@ def group_odds(corpus: Corpus, power: float) -> np.ndarray:
         corpus: the pictures.
         power: 0 leaves all rows alike, 1 makes all groups alike (*ours*): four of age times four of skin tone.
     """
-    groups = np.digitize(corpus["age"], BIRTHDAYS) * 4 + [skin_band(tone) for tone in corpus["skin_tone"]]
+    groups = np.digitize(corpus["age"], AGE_GROUP_EDGES) * 4 + [skin_band(tone) for tone in corpus["skin_tone"]]
     shares = np.bincount(groups, minlength=16) / len(groups)
     return shares[groups] ** -power
 
 
-class Lots:
+class WeightedSampler:
     """Draws rows with given odds.
 
     Args:

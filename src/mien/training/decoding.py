@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from mien.core.io import read_json
 from mien.errors import BadInput, MissingAsset
-from mien.io import read_json
 from mien.pipelines.autoencoders import decode_latents, vae_scale_factor
 
 Region = Literal["whole", "face"]

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mien.core.pixels import pictures_to_tensor
 from mien.pipelines.autoencoders import vae_scale_factor
-from mien.pixels import pictures_to_tensor
 from mien.training.bases import base_autoencoder
 from mien.training.features import (
     LandmarkPictures,

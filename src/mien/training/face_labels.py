@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mien.faces.linear.arkit import BLENDSHAPE_NAMES, KIT_NAMES
 from mien.faces.mirror import landmark_order, name_order
-from mien.studio.arkit import BLENDSHAPE_NAMES, KIT_NAMES
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
@@ -25,10 +25,10 @@ ATTRIBUTES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "he
 
 def attribute_classes() -> dict[str, tuple[str, ...]]:
     """The classes of each named attribute, as the studio has them."""
+    from mien.faces.palette import HAIR
     from mien.studio.headwear import HEADWEAR
-    from mien.studio.palette import HAIR
     from mien.studio.person import BEARDS, HAIR_LENGTHS
-    from mien.studio.picture import GLASSES
+    from mien.studio.scene import GLASSES
 
     return {
         "hair_style": tuple(HAIR_LENGTHS),

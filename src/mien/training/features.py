@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from mien.core.io import in_processes, sha256_of
+from mien.core.pixels import pictures_to_tensor
 from mien.data.restyle import restyle
 from mien.errors import MissingAsset
-from mien.io import in_processes, sha256_of
 from mien.pipelines.autoencoders import encode_pictures
 from mien.pipelines.features import expression_features as encoded
-from mien.pixels import pictures_to_tensor
 from mien.training.resident import Resident
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class LandmarkPictures:
         self.points = training_landmarks(corpus) * (size / corpus["images"].shape[1])
         self._drawn = None
         if size <= KEPT_SIZE:
-            self._drawn = Resident(corpus.cached("landmark_pictures", self._key(corpus), self._all), device)
+            self._drawn = Resident(corpus.cached("landmark_images", self._key(corpus), self._all), device)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray | torch.Tensor:
         return _draw(self.points[rows], self.size) if self._drawn is None else self._drawn[rows]

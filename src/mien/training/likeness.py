@@ -15,7 +15,7 @@ from mien.training.heads import FaceHeads
 from mien.training.sources import Sources
 
 
-class Likeness(nn.Module):
+class PerceptualLoss(nn.Module):
     """Two of EmojiDiff's terms, against the picture itself (*ours*: there, one prediction is held against another).
 
     A diffusion loss weighs a pixel like a pixel, and what makes a person is few of them: the distance between two eyes

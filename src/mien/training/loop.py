@@ -24,8 +24,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import nn
 
-from mien.distributed import gather
-from mien.io import read_json, write_json
+from mien.core.distributed import gather_objects
+from mien.core.io import read_json, write_json
 from mien.training.config import TrainConfig, learning_rate
 from mien.training.publish import entry_of
 from mien.training.state import EXPORTED, FILE, PowerEMA, load_state, save_state
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Wish(IntEnum):
+class LoopAction(IntEnum):
     """What a process wants before a step; all do what the largest says, since a step adds up all their gradients."""
 
-    GO_ON, PAUSE, STOP = range(3)
+    CONTINUE, PAUSE, STOP = range(3)
 
 
 def fit(
@@ -83,7 +83,7 @@ def fit(
     if start_from is not None and not (folder / FILE).exists():
         objective.start_from(start_from)
         write_json(folder / "started.json", earlier(start_from, config.name))
-    parameters, groups = by_rate(objective.trained(), objective.learning_rates())
+    parameters, groups = parameter_groups(objective.trained(), objective.learning_rates())
     plain = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True)
     ema = PowerEMA(parameters, config.ema)
     counters = load_state(folder, parameters, ema, plain, objective.kept()) or {"seen": 0, "step": 0, "seconds": 0.0}
@@ -96,10 +96,12 @@ def fit(
     def seconds() -> float:
         return before + time.monotonic() - start
 
-    def wish() -> Wish:
+    def wish() -> LoopAction:
         if interrupt.is_set():
-            return Wish.STOP
-        return Wish.PAUSE if minutes is not None and time.monotonic() - start > minutes * 60 else Wish.GO_ON
+            return LoopAction.STOP
+        return (
+            LoopAction.PAUSE if minutes is not None and time.monotonic() - start > minutes * 60 else LoopAction.CONTINUE
+        )
 
     def checkpoint() -> None:
         counters["seconds"] = seconds()
@@ -119,7 +121,7 @@ def fit(
     )
     with interruptible() as interrupt, Progress(*columns, disable=quiet or not accelerator.is_main_process) as progress:
         task = progress.add_task(config.name, total=config.pictures, completed=counters["seen"], note="")
-        while (leave := max(gather(wish()))) is Wish.GO_ON and counters["seen"] < config.pictures:
+        while (leave := max(gather_objects(wish()))) is LoopAction.CONTINUE and counters["seen"] < config.pictures:
             for group in optimizer.param_groups:
                 group["lr"] = group["factor"] * learning_rate(config, counters["seen"])
             rng = np.random.default_rng([config.seed, counters["step"], rank])
@@ -145,7 +147,7 @@ def fit(
                 checkpoint()
                 last_save = time.monotonic()
         checkpoint()
-        if leave is Wish.STOP:
+        if leave is LoopAction.STOP:
             accelerator.wait_for_everyone()  # a process that is gone would have the one that saves killed
             raise KeyboardInterrupt
     values = _rounded(running)
@@ -162,7 +164,7 @@ def fit(
     return {"seen": counters["seen"], "finished": counters["seen"] >= config.pictures, "logs": values}
 
 
-def by_rate(
+def parameter_groups(
     parameters: dict[str, nn.Parameter], factors: dict[str, float]
 ) -> tuple[dict[str, nn.Parameter], list[dict[str, Any]]]:
     """Parameters in the order in which the optimizer numbers them, and its groups, one a rate.

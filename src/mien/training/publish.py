@@ -8,8 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from mien.core.io import read_json, sha256_of, write_json
 from mien.errors import BadInput, MienError
-from mien.io import read_json, sha256_of, write_json
 from mien.training.presets import SHIPPED
 
 LIMIT = 60_000_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import time
 from pathlib import Path
@@ -10,30 +9,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mien.distributed import gather
+from mien.core.distributed import gather_objects
+from mien.core.io import read_json
 from mien.errors import ConfigError, first_problem
-from mien.io import cache_folder, read_json
+from mien.pipelines.runs import runs_folder
 from mien.training.config import TrainConfig
 from mien.training.presets import SHIPPED, preset
 
 ON_A_BASE = ("branch", "joint", "controlnet", "alignment", "few_step")
 """Objectives that train something beside a frozen base, whichever it is."""
-PUBLISHED = ("sd15", "sdxl", "arc2face")
-"""Bases that have a name; any other is a folder."""
-
-
-def runs_folder(base: str = "studio") -> Path:
-    """Where runs are kept unless told otherwise; those on another base have a folder of their own.
-
-    That of a base in a folder has the folder's name and eight digits made of its whole path.
-    """
-    runs = cache_folder() / "runs"
-    if base == "studio":
-        return runs
-    if base in PUBLISHED:
-        return runs / "on" / base
-    path = Path(base).resolve()
-    return runs / "on" / f"{path.name}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
 
 
 def resolve(name: str, overrides: dict[str, Any]) -> TrainConfig:
@@ -124,7 +108,7 @@ def train_all(
         if is_finished(runs / name, pictures):
             continue
         left = None if minutes is None else minutes - (time.monotonic() - started) / 60
-        if any(gather(left is not None and left <= 0)):  # of all processes, or some would wait for the others
+        if any(gather_objects(left is not None and left <= 0)):  # of all processes, or some would wait for the others
             break
         results[name] = train(
             name, data=data, held_out=held_out, runs=runs, minutes=left, quiet=quiet,

@@ -17,8 +17,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mien.core.io import atomic_path
 from mien.errors import MienError
-from mien.io import atomic_path
 
 FILE = "checkpoint.safetensors"
 EXPORTED = "exported.json"

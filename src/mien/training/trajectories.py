@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mien.io import atomic_path
+from mien.core.io import atomic_path
 from mien.training.prompts import WORDED, Kind
 
 if TYPE_CHECKING:

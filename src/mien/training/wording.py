@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SHOWN = ("coefficients", "gaze", "pose", "emotion")
 
 
-class Wording(nn.Module):
+class CaptionReadout(nn.Module):
     """A linear reading of expression, gaze, pose and emotion from the text encoder's states (*ours*).
 
     A contrast of captions and pictures is won by hair and clothes; words such as "smiling" and "looking sad" may then

@@ -15,8 +15,9 @@ from mien.data.idi.makers import Iterated, Job, Oracle
 from mien.data.idi.swappers import OnnxSwapper, Redraw, face_region
 from mien.data.schema import Sample
 from mien.errors import BadInput
+from mien.faces.observed import DetectedFace
 from mien.faces.types import Face, NoFace, OneFace, Reading
-from mien.toolbox import Seen, Tools
+from mien.generation.tools import FaceTools
 from tests.synthetic import write_corpus
 from tests.tiny import tiny_pipeline
 
@@ -39,12 +40,12 @@ def face_of(entry: Any, side: int) -> Face:
     return Face("t", (0.0, 0.0, side, side), landmarks=points)
 
 
-def tools(entry: Any, side: int, blind: bool = False) -> Tools:
+def tools(entry: Any, side: int, blind: bool = False) -> FaceTools:
     def read(image: Any, source: str) -> Reading:
         return NoFace(source) if blind else OneFace(face_of(entry, side), source)
 
     crop = torch.randn(1, 5, 20, generator=torch.Generator().manual_seed(0))
-    return Tools("t", read, lambda seen: (unit(0), {}), lambda seen: crop, lambda told: "")  # type: ignore[arg-type]
+    return FaceTools("t", read, lambda seen: (unit(0), {}), lambda seen: crop, lambda told: "")  # type: ignore[arg-type]
 
 
 def job(entry: Any, side: int, seed: int = 5) -> Job:
@@ -65,7 +66,7 @@ def test_redraw_changes_the_face_and_nothing_else(entry: Any, conditions: tuple[
     alone = maker.make([job(entry, 16)])[0].astype(int)
     assert np.abs(alone - made[0]).max() <= 2
 
-    seen = Seen(Image.fromarray(np.full((16, 16, 3), 90, np.uint8)), face_of(entry, 16))
+    seen = DetectedFace(Image.fromarray(np.full((16, 16, 3), 90, np.uint8)), face_of(entry, 16))
     swapped = [np.asarray(swapper.swap([seen], unit(who)[None], [1])[0]).astype(int) for who in (3, 4)]
     inside = np.asarray(face_region(seen, 0.0)) > 0
     assert np.abs(swapped[0] - swapped[1])[inside].max() > 0, "the third identity is drawn"
@@ -108,7 +109,7 @@ def swapper_file(path: Path, size: int, matrix: bool = True) -> Path:
 @pytest.mark.parametrize("size", [128, 256])
 def test_onnx_swappers_of_both_layouts(entry: Any, tmp_path: Path, size: int) -> None:
     swapper = OnnxSwapper(swapper_file(tmp_path / "swapper.onnx", size, matrix=size == 128))
-    seen = Seen(Image.fromarray(entry.image), face_of(entry, 128))
+    seen = DetectedFace(Image.fromarray(entry.image), face_of(entry, 128))
     embedding = np.zeros(512, np.float32)
     embedding[-1 if size == 128 else 0] = 1.0  # inswapper's matrix turns it round
     (swapped,) = swapper.swap([seen], embedding[None], [0])
@@ -131,8 +132,8 @@ def test_files_that_are_no_swapper(tmp_path: Path) -> None:
 
 
 def test_the_oracle_knows_its_own_portraits_only(entry: Any) -> None:
-    from mien.studio.dataset import plan_picture
     from mien.studio.person import sample_person
+    from mien.studio.plans import plan_scene
 
     drawn: list[tuple[Any, Any]] = []
 
@@ -143,14 +144,14 @@ def test_the_oracle_knows_its_own_portraits_only(entry: Any) -> None:
 
     with pytest.raises(BadInput, match="no render of this studio"):
         Oracle(Renderer()).make([job(entry, 16)])
-    own = plan_picture(sample_person(7), 4)
+    own = plan_scene(sample_person(7), 4)
 
     def record(person: int, picture: int) -> Sample:
-        shape = list(plan_picture(sample_person(person), picture).expression.coefficients)
+        shape = list(plan_scene(sample_person(person), picture).expression.coefficients)
         return entry.sample.model_copy(update={"person": person, "picture": picture, "coefficients": shape})
 
     target = job(entry, 16)
     Oracle(Renderer()).make([Job(target.target, record(7, 4), unit(1), unit(2), record(9, 1), 0)])
     ((person, picture),) = drawn
     assert person.seed == 9 and picture.expression == own.expression and picture.pose == own.pose
-    assert picture.background == plan_picture(sample_person(9), 1).background
+    assert picture.background == plan_scene(sample_person(9), 1).background

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mien.core.io import read_json, write_json
 from mien.data.idi import open as opening
 from mien.data.idi.build import Builder
 from mien.data.idi.filters import Read
@@ -17,8 +18,7 @@ from mien.data.idi.open import CALIBRATION_FILE, Order, build_pairs
 from mien.data.idi.request import claim_pairs
 from mien.errors import ConfigError, MissingAsset
 from mien.faces.types import Reading
-from mien.io import read_json, write_json
-from mien.toolbox import Tools
+from mien.generation.tools import FaceTools
 from tests.data.idi_fakes import TOOLS, Recolour, builder, read
 from tests.synthetic import write_corpus
 
@@ -37,7 +37,7 @@ class Loads:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.opened = self.calibrated = 0
-        monkeypatch.setattr(Tools, "load", lambda base, reader: TOOLS)
+        monkeypatch.setattr(FaceTools, "load", lambda base, reader: TOOLS)
         monkeypatch.setattr(Order, "open", self.open)
         monkeypatch.setattr(opening, "_good_pairs", self.good_pairs)
 
@@ -96,7 +96,7 @@ def test_an_interrupted_set_is_not_calibrated_again(
 def test_what_draws_or_filters_otherwise_makes_other_pairs(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Tools, "load", lambda base, reader: TOOLS)
+    monkeypatch.setattr(FaceTools, "load", lambda base, reader: TOOLS)
     hashed: dict[str, str] = {}
     monkeypatch.setattr(opening, "model_hashes", lambda folder, extra: dict(hashed))
     other_kit, branch = tmp_path / "other.npz", tmp_path / "branch.json"
@@ -134,7 +134,7 @@ def test_a_portrait_is_read_once_however_many_it_stands_beside(data: Path, tmp_p
 
     made = builder(data, attempts=3, thresholds={"exp": 1e-6})  # every attempt fails
     own = {entry.image.tobytes() for entry in (made.portraits[row] for row in range(len(made.portraits)))}
-    Builder(made.request, made.portraits, made.maker, Tools("fake", counted, *_rest())).build(tmp_path)
+    Builder(made.request, made.portraits, made.maker, FaceTools("fake", counted, *_rest())).build(tmp_path)
     assert len([one for one in seen if one in own]) == len(own) == 12
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mien.evaluation.networks import Networks
-from mien.evaluation.networks.faces import LAYOUTS, FaceNetwork
+from mien.faces.published.networks import LAYOUTS, FaceNetwork
 
 
 def colour_embedding(batch: Any) -> dict[str, Any]:

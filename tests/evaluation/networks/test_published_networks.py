@@ -13,11 +13,11 @@ from PIL import Image
 from mien.conditions import EMOTIONS
 from mien.errors import BadInput, MissingAsset
 from mien.evaluation.networks import FACE_NETWORKS, load_networks
-from mien.evaluation.networks.facenet import FaceNet, load_facenet
-from mien.evaluation.networks.faces import AFFECTNET, LAYOUTS, FaceNetwork, emonet, emotiefflib, open_face_network
 from mien.evaluation.networks.inception import Inception, clean_resize
 from mien.evaluation.networks.lpips import Lpips, lpips_distance, published_heads, unit_channels
-from mien.studio.linear_face import LinearFace
+from mien.faces.linear.face import LinearFace
+from mien.faces.published.facenet import FaceNet, load_facenet
+from mien.faces.published.networks import AFFECTNET, LAYOUTS, FaceNetwork, emonet, emotiefflib, open_face_network
 
 POINTS = LinearFace.load().landmarks(size=128)[None]
 

@@ -13,8 +13,8 @@ from mien.evaluation import score as module
 from mien.evaluation.compare import compare
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.diversity import compare_diversity
-from mien.evaluation.metrics.declared import METRICS
 from mien.evaluation.pairing import pair_up
+from mien.metrics.declared import METRICS
 from tests.evaluation.fake_control import FakeModel, fake_control_tools
 from tests.evaluation.networks.fake_networks import fake_networks
 from tests.evaluation.test_score import CodedReader, write

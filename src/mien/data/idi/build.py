@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from mien.bars import Bar, silent
+from mien.core.io import read_json, write_json
+from mien.core.progress import Bar, silent
 from mien.data.idi.filters import Read, Verdict, judge_template
 from mien.data.idi.makers import Job, TemplateMaker
 from mien.data.idi.manifest import MANIFEST, write_manifest
@@ -25,8 +26,8 @@ from mien.data.idi.source import Portraits
 from mien.data.schema import Template
 from mien.data.shards import Entry, ShardWriter, read_shard, shard_name
 from mien.errors import BadInput
-from mien.io import read_json, write_json
-from mien.toolbox import Seen, Tools, largest_face
+from mien.faces.observed import DetectedFace, largest_face
+from mien.generation.tools import FaceTools
 
 PARTS = ".parts"
 REMEMBERED = 1024
@@ -49,7 +50,7 @@ class Builder:
     request: PairsRequest
     portraits: Portraits
     maker: TemplateMaker
-    tools: Tools
+    tools: FaceTools
 
     def build(self, folder: Path, bar: Bar = silent) -> dict[str, Any]:
         """Make all pairs, or those that are missing.
@@ -111,7 +112,7 @@ class Builder:
 
         picture = Image.fromarray(image)
         face = largest_face(self.tools, picture)
-        return Read(image, face, None if face is None else self.tools.embed(Seen(picture, face))[0])
+        return Read(image, face, None if face is None else self.tools.embed(DetectedFace(picture, face))[0])
 
     def job(self, row: int, attempt: int, target: Read) -> tuple[Job, tuple[str, str]]:
         """An attempt with its second and third person, and their keys."""

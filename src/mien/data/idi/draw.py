@@ -10,13 +10,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.faces.drawing import draw_landmarks
-from mien.generate import picture_size
-from mien.steering import Steering, draw_rows, framed
-from mien.toolbox import Seen, Tools
+from mien.faces.observed import DetectedFace
+from mien.generation.conditioning import PipelineInputs, framed, run_pipeline
+from mien.generation.tools import FaceTools
+from mien.pipelines.load import picture_size
 
 
 def drawn(
-    pipeline: Any, tools: Tools, seen: Sequence[Seen], identities: NDArray[np.float32], seeds: Sequence[int],
+    pipeline: Any,
+    tools: FaceTools,
+    seen: Sequence[DetectedFace],
+    identities: NDArray[np.float32],
+    seeds: Sequence[int],
     conditions: Sequence[str], options: Mapping[str, Any],
 ) -> list[Image.Image]:  # fmt: skip
     """Pictures of other people with the expressions of some faces.
@@ -32,11 +37,11 @@ def drawn(
     """
     size = picture_size(pipeline)
     rows = [
-        Steering(
+        PipelineInputs(
             identity=identity,
             expression=tools.crop(one),
-            landmark_picture=draw_landmarks(framed(one, size), size) if "landmarks" in conditions else None,
+            landmark_image=draw_landmarks(framed(one, size), size) if "landmarks" in conditions else None,
         )
         for one, identity in zip(seen, identities, strict=True)
     ]
-    return draw_rows(pipeline, rows, seeds, **options)
+    return run_pipeline(pipeline, rows, seeds, **options)

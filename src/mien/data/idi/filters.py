@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mien.data.idi.request import Thresholds
 from mien.errors import BadInput
-from mien.evaluation.metrics.expression import exp_distance, lms_distance
 from mien.faces.types import Face
+from mien.metrics.expression import exp_distance, lms_distance
 
 
 @dataclass(frozen=True, eq=False)

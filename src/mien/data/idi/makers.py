@@ -15,7 +15,8 @@ from mien.data.idi.filters import Read
 from mien.data.idi.swappers import Swapper
 from mien.data.schema import Sample
 from mien.errors import BadInput
-from mien.toolbox import Seen, Tools, largest_face
+from mien.faces.observed import DetectedFace, largest_face
+from mien.generation.tools import FaceTools
 
 Picture = NDArray[np.uint8]
 
@@ -65,7 +66,7 @@ class Iterated:
     """
 
     pipeline: Any
-    tools: Tools
+    tools: FaceTools
     swapper: Swapper
     conditions: Sequence[str] = ("expression",)
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -77,7 +78,7 @@ class Iterated:
 
     def make(self, jobs: Sequence[Job]) -> list[Picture]:
         """See the protocol; a restruct picture without a face comes back as it is, for the filters to refuse."""
-        shown = [Seen(Image.fromarray(job.target.image), job.target.face) for job in jobs if job.target.face]
+        shown = [DetectedFace(Image.fromarray(job.target.image), job.target.face) for job in jobs if job.target.face]
         assert len(shown) == len(jobs), "attempts are made for targets with a face only"
         restruct = drawn(
             self.pipeline, self.tools, shown, np.stack([job.second for job in jobs]), [job.seed for job in jobs],
@@ -87,7 +88,7 @@ class Iterated:
         faces = [largest_face(self.tools, image) for image in restruct]
         rows = [row for row, face in enumerate(faces) if face is not None]
         if rows:
-            seen = [Seen(restruct[row], face) for row, face in enumerate(faces) if face is not None]
+            seen = [DetectedFace(restruct[row], face) for row, face in enumerate(faces) if face is not None]
             third = np.stack([jobs[row].third for row in rows])
             swapped = self.swapper.swap(seen, third, [jobs[row].seed + 1 for row in rows])
             for row, image in zip(rows, swapped, strict=True):
@@ -112,13 +113,13 @@ class Oracle:
         Raises:
             BadInput: if the data set was not made by the studio.
         """
-        from mien.studio.dataset import plan_picture
         from mien.studio.person import sample_person
+        from mien.studio.plans import plan_scene
 
         found = []
         for job in jobs:
             own, person = self.planned(job.sample), sample_person(job.third_sample.person)
-            picture = plan_picture(person, job.third_sample.picture)
+            picture = plan_scene(person, job.third_sample.picture)
             found.append(self.renderer.render(person, picture.showing(own)).image)
         return found
 
@@ -128,10 +129,10 @@ class Oracle:
         Raises:
             BadInput: if it was not the studio that made it.
         """
-        from mien.studio.dataset import plan_picture
         from mien.studio.person import sample_person
+        from mien.studio.plans import plan_scene
 
-        own = plan_picture(sample_person(sample.person), sample.picture)
+        own = plan_scene(sample_person(sample.person), sample.picture)
         if not np.allclose(own.expression.coefficients, sample.coefficients, atol=1e-6):
             raise BadInput(f"The portrait {sample.key} is no render of this studio, so there is no exact answer.")
         return own

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mien.io import atomic_path
-from mien.optional import require
+from mien.core.io import atomic_path
+from mien.core.optional import require
 
 MANIFEST = "manifest.parquet"
 

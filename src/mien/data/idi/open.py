@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.assets import embedded
-from mien.bars import Bar, silent
+from mien.core.io import claim, read_json, sha256_of, write_json
+from mien.core.progress import Bar, silent
 from mien.data.idi.build import Builder, is_finished, report_of
 from mien.data.idi.filters import Read, calibrated
 from mien.data.idi.makers import Iterated, Oracle
@@ -17,12 +18,11 @@ from mien.data.idi.request import SETTINGS_FILE, PairsRequest, checked_request, 
 from mien.data.idi.source import Portraits
 from mien.data.idi.swappers import OnnxSwapper, Redraw
 from mien.errors import BadInput, MienError
-from mien.io import claim, read_json, sha256_of, write_json
+from mien.generation.tools import FaceTools
 from mien.provenance.fingerprint import model_hashes
-from mien.toolbox import Tools
 
 if TYPE_CHECKING:
-    from mien.evaluation.spec import ModelSpec
+    from mien.pipelines.spec import ModelSpec
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Order:
 
     request: PairsRequest
     portraits: Portraits
-    tools: Tools
+    tools: FaceTools
     model: str
     spec: ModelSpec
     maker: str
@@ -68,7 +68,7 @@ class Order:
 
         Args:
             data: folder of shards.
-            model: spec of the model that draws, see `mien.evaluation.spec`.
+            model: spec of the model that draws, see `mien.pipelines.spec`.
             maker: see the attributes.
             settings: further settings of `PairsRequest`.
             targets: how many; all when None.
@@ -78,14 +78,14 @@ class Order:
         Raises:
             MienError: if a file is missing or does not fit, or a setting is wrong.
         """
-        from mien.evaluation.spec import load_spec
+        from mien.pipelines.spec import load_spec
         from mien.studio.kit import kit_file
 
         portraits, spec = Portraits(data), load_spec(model)
         kind = maker if maker in ("redraw", "oracle") else "onnx"
         if kind == "onnx" and not Path(maker).is_file():
             raise BadInput(f"There is no maker {maker!r}: choose redraw, oracle, or give an ONNX file.")
-        tools = Tools.load(spec.base, reader)
+        tools = FaceTools.load(spec.base, reader)
         base = model_hashes(embedded(spec.base) if spec.base == "studio" else Path(spec.base), {})
         if kind == "oracle":
             models = {name: digest for name, digest in base.items() if name.startswith(("identity/", "reader/"))}
@@ -210,8 +210,8 @@ def _copied(pipeline: Any, image: Any) -> Any:
     """A picture after the base's autoencoder."""
     import torch
 
+    from mien.core.pixels import picture_to_tensor, tensor_to_pictures
     from mien.pipelines.autoencoders import decode_latents, encode_pictures
-    from mien.pixels import picture_to_tensor, tensor_to_pictures
 
     own = picture_to_tensor(image).to(pipeline.vae.dtype)
     with torch.no_grad():

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from mien.core.io import write_json, write_text
 from mien.data.idi.request import PairsRequest
 from mien.data.shards import Entry, encode_png
-from mien.io import write_json, write_text
 
 _STYLE = """
 body { margin: 2rem auto; max-width: 62rem; padding: 0 1rem; background: #faf8f4; color: #211e1b; }

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mien.core.io import claim
 from mien.data.idi import defaults
 from mien.errors import ConfigError, first_problem
-from mien.io import claim
 
 SETTINGS_FILE = "pairs.json"
 

@@ -9,9 +9,9 @@ from functools import cached_property, lru_cache
 from itertools import accumulate
 from pathlib import Path
 
+from mien.core.io import sha256_of
 from mien.data.shards import Entry, read_shard, shard_paths
 from mien.errors import BadInput
-from mien.io import sha256_of
 
 
 class Portraits:

@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from mien.core.optional import require
 from mien.data.idi.defaults import STRENGTH
 from mien.data.idi.draw import drawn
 from mien.errors import BadInput
+from mien.faces.alignment import paste
 from mien.faces.connections import POLYLINES
+from mien.faces.observed import DetectedFace, landmarks_of
 from mien.faces.onnx import OnnxModel
-from mien.optional import require
-from mien.toolbox import Seen, Tools, landmarks_of
+from mien.generation.tools import FaceTools
 
 Embeddings = NDArray[np.float32]
 
@@ -28,7 +30,7 @@ class Swapper(Protocol):
     @property
     def name(self) -> str: ...  # noqa: D102
 
-    def swap(self, seen: Sequence[Seen], identities: Embeddings, seeds: Sequence[int]) -> list[Image.Image]:
+    def swap(self, seen: Sequence[DetectedFace], identities: Embeddings, seeds: Sequence[int]) -> list[Image.Image]:
         """N pictures, their faces now those of identities [N, 512] (L2 norm 1)."""
         ...
 
@@ -46,17 +48,17 @@ class Redraw:
     """
 
     pipeline: Any
-    tools: Tools
+    tools: FaceTools
     conditions: Sequence[str] = ("expression",)
     strength: float = STRENGTH
     options: Mapping[str, Any] = field(default_factory=dict)
     name: str = "redraw"
 
-    def swap(self, seen: Sequence[Seen], identities: Embeddings, seeds: Sequence[int]) -> list[Image.Image]:
+    def swap(self, seen: Sequence[DetectedFace], identities: Embeddings, seeds: Sequence[int]) -> list[Image.Image]:
         """See the protocol."""
         import torch
 
-        from mien.pixels import pictures_to_tensor
+        from mien.core.pixels import pictures_to_tensor
 
         pictures = pictures_to_tensor([one.image for one in seen])
         regions = torch.from_numpy(np.stack([np.asarray(face_region(one, 0.0)) for one in seen])).float()
@@ -92,11 +94,11 @@ class OnnxSwapper:
         self.name = f"onnx:{path.stem}"
         self.matrix = self._matrix(path) if self.size == 128 else None
 
-    def swap(self, seen: Sequence[Seen], identities: Embeddings, seeds: Sequence[int]) -> list[Image.Image]:
+    def swap(self, seen: Sequence[DetectedFace], identities: Embeddings, seeds: Sequence[int]) -> list[Image.Image]:
         """See the protocol; the seeds are not needed."""
         return [self._one(one, identity) for one, identity in zip(seen, identities, strict=True)]
 
-    def _one(self, seen: Seen, identity: NDArray[np.float32]) -> Image.Image:
+    def _one(self, seen: DetectedFace, identity: NDArray[np.float32]) -> Image.Image:
         import torch
 
         from mien.faces.alignment import arcface_matrix, compose, invert, scale_and_shift, warp
@@ -130,16 +132,7 @@ class OnnxSwapper:
         return found.astype(np.float32)
 
 
-def paste(picture: Image.Image, crop: Any, matrix: Any) -> Image.Image:
-    """A crop [1, 3, S, S] in [0, 1] brought back by ``matrix`` [1, 2, 3] into a picture's frame (edges repeat)."""
-    from mien.faces.alignment import warp
-
-    width, height = picture.size
-    whole = warp(crop, matrix, max(width, height))[0, :, :height, :width]
-    return Image.fromarray((whole.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
-
-
-def face_region(seen: Seen, feather: float) -> Image.Image:
+def face_region(seen: DetectedFace, feather: float) -> Image.Image:
     """Mask L of the face oval; ``feather``: width of its soft edge as a share of the picture's longer side."""
     points, size = landmarks_of(seen), seen.image.size
     mask = Image.new("L", size)

@@ -11,15 +11,15 @@ from PIL import Image
 
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.steer import Look
-from mien.evaluation.control.tools import ControlTools
-from mien.steering import framed
-from mien.toolbox import largest_face
+from mien.evaluation.control.tools import EvaluationContext
+from mien.faces.observed import largest_face
+from mien.generation.conditioning import framed
 
 Finish = Callable[[Pair, Any], Any]
 """(pair, picture drawn for it) -> the picture that is kept."""
 
 
-def animated(tools: ControlTools, wanted: Sequence[Look]) -> Finish:
+def animated(tools: EvaluationContext, wanted: Sequence[Look]) -> Finish:
     """Warp each picture's face onto its target's landmarks in the studio's framing; without a face it stays."""
 
     def finish(pair: Pair, picture: Any) -> Any:
@@ -46,7 +46,7 @@ def warp_face(image: NDArray[np.uint8], source: NDArray[Any], target: NDArray[An
     Raises:
         MissingDependency: without scipy.
     """
-    from mien.optional import require
+    from mien.core.optional import require
 
     spatial, images = (require(f"scipy.{name}", extra="studio") for name in ("spatial", "ndimage"))
     height, width = image.shape[:2]

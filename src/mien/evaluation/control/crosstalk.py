@@ -9,31 +9,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.bars import Bar, silent
+from mien.core.progress import Bar, silent
 from mien.evaluation.bootstrap import resamples, weighted_means
 from mien.evaluation.control.dials import base_settings, dials
-from mien.evaluation.control.observe import Readings, observe
+from mien.evaluation.control.observe import observe
 from mien.evaluation.control.pictures import draw_pairs, read_png
+from mien.evaluation.control.readings import Readings
 from mien.evaluation.control.scene import Pair, identity_subjects, target_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import look_at
 from mien.evaluation.control.summary import estimate
-from mien.evaluation.control.tools import ControlTools
-from mien.evaluation.metrics.identity import cosine
-from mien.evaluation.metrics.pose import pose_error
-from mien.steering import Steering
-from mien.studio.surroundings import background_colours
+from mien.evaluation.control.tools import EvaluationContext
+from mien.faces.surroundings import background_colours
+from mien.generation.conditioning import PipelineInputs
+from mien.metrics.identity import cosine
+from mien.metrics.pose import pose_error
 
 NOISE = "noise (nothing turned)"
 Floats = NDArray[np.float64]
 
 
-def cross_talk(settings: ControlSettings, tools: ControlTools, folder: Path, bar: Bar = silent) -> dict[str, Any]:
+def cross_talk(settings: ControlSettings, tools: EvaluationContext, folder: Path, bar: Bar = silent) -> dict[str, Any]:
     """Draw a base picture of each person, then one for each dial turned with the same noise, and compare.
 
     Args:
         settings: ``cross_talk_people`` and how to draw.
-        tools: see `ControlTools`.
+        tools: see `EvaluationContext`.
         folder: pictures go into ``cross-talk-PEOPLE/DIAL/`` in it.
         bar: makes progress bars.
 
@@ -47,7 +48,7 @@ def cross_talk(settings: ControlSettings, tools: ControlTools, folder: Path, bar
     looks = [look_at(tools, tools.render(one)) for one in identity_subjects(sized)]
     donors = target_subjects(sized, 0)
     base = base_settings(tools, settings, looks, donors)
-    turned: dict[str, list[Steering]] = {"base": base.steerings}
+    turned: dict[str, list[PipelineInputs]] = {"base": base.steerings}
     turned |= {name: [dial(tools, base, row) for row in range(len(looks))] for name, dial in dials(base).items()}
     turned[NOISE] = base.steerings
     # the person before lends an identity, the donor expressions: its own picture stands for those that show them
@@ -102,7 +103,7 @@ def readouts(
     return {name: np.asarray(values, np.float64) for name, values in found.items()}
 
 
-def _spread(settings: ControlSettings, tools: ControlTools) -> dict[str, float]:
+def _spread(settings: ControlSettings, tools: EvaluationContext) -> dict[str, float]:
     """Mean difference of each readout between random pictures of different people."""
     subjects = target_subjects(settings)
     pictures = [np.asarray(tools.render(one).image) for one in subjects]

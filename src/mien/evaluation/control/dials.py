@@ -13,12 +13,12 @@ from mien.conditions import EMOTIONS, Emotion
 from mien.evaluation.control.scene import Subject
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import Look, active, crop_of, embed, look_at
-from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.control.tools import EvaluationContext
 from mien.faces.drawing import draw_landmarks
-from mien.steering import Steering
-from mien.studio.expression_state import ExpressionState
-from mien.studio.expressions import preset_expression
-from mien.studio.linear_face import LinearFace
+from mien.faces.linear.expressions import preset_expression
+from mien.faces.linear.face import LinearFace
+from mien.faces.linear.state import ExpressionState
+from mien.generation.conditioning import PipelineInputs
 
 TURN = 25.0
 """Degrees by which the pose dial turns the head, to either side."""
@@ -39,12 +39,12 @@ class Base:
         donors: [M] plans of other people, who lend their expression pictures.
     """
 
-    steerings: list[Steering]
+    steerings: list[PipelineInputs]
     looks: list[Look]
     donors: Sequence[Subject]
 
 
-Dial = Callable[[ControlTools, Base, int], Steering]
+Dial = Callable[[EvaluationContext, Base, int], PipelineInputs]
 
 
 def feeling(row: int) -> str:
@@ -52,17 +52,19 @@ def feeling(row: int) -> str:
     return EMOTIONS[1 + row % (len(EMOTIONS) - 1)]
 
 
-def base_settings(tools: ControlTools, settings: ControlSettings, looks: list[Look], donors: Sequence[Subject]) -> Base:
+def base_settings(
+    tools: EvaluationContext, settings: ControlSettings, looks: list[Look], donors: Sequence[Subject]
+) -> Base:
     """Every condition the model has and the settings ask for, at its base."""
     used = active(settings, tools.kinds)
     words = PROMPT if "identity" in used else PROMPT.replace(" id", "")
     rows = []
     for row, look in enumerate(looks):
         rows.append(
-            Steering(
+            PipelineInputs(
                 prompt=words,
                 identity=embed(tools, look) if "identity" in used else None,
-                landmark_picture=_landmarks(tools, look, ExpressionState(), 0.0) if "landmarks" in used else None,
+                landmark_image=_landmarks(tools, look, ExpressionState(), 0.0) if "landmarks" in used else None,
                 expression=_crop(tools, donors[row], ExpressionState()) if "expression" in used else None,
                 emotion=Emotion.of("neutral") if "emotion" in used else None,
             )
@@ -74,7 +76,7 @@ def dials(base: Base) -> dict[str, Dial]:
     """The dials that this base has."""
     first = base.steerings[0]
     found: dict[str, Dial] = {}
-    if first.landmark_picture is not None:
+    if first.landmark_image is not None:
         found |= {"landmark pose": _turn_pose, "landmark expression": _turn_landmarks}
     if first.identity is not None:
         found["identity"] = _turn_identity
@@ -85,34 +87,34 @@ def dials(base: Base) -> dict[str, Dial]:
     return found | {"prompt's background": _turn_background}
 
 
-def _turn_pose(tools: ControlTools, base: Base, row: int) -> Steering:
+def _turn_pose(tools: EvaluationContext, base: Base, row: int) -> PipelineInputs:
     picture = _landmarks(tools, base.looks[row], ExpressionState(), TURN if row % 2 else -TURN)
-    return replace(base.steerings[row], landmark_picture=picture)
+    return replace(base.steerings[row], landmark_image=picture)
 
 
-def _turn_landmarks(tools: ControlTools, base: Base, row: int) -> Steering:
+def _turn_landmarks(tools: EvaluationContext, base: Base, row: int) -> PipelineInputs:
     picture = _landmarks(tools, base.looks[row], preset_expression(feeling(row)), 0.0)
-    return replace(base.steerings[row], landmark_picture=picture)
+    return replace(base.steerings[row], landmark_image=picture)
 
 
-def _turn_identity(tools: ControlTools, base: Base, row: int) -> Steering:
+def _turn_identity(tools: EvaluationContext, base: Base, row: int) -> PipelineInputs:
     return replace(base.steerings[row], identity=base.steerings[row - 1].identity)
 
 
-def _turn_emotion(tools: ControlTools, base: Base, row: int) -> Steering:
+def _turn_emotion(tools: EvaluationContext, base: Base, row: int) -> PipelineInputs:
     return replace(base.steerings[row], emotion=Emotion.of(feeling(row)))
 
 
-def _turn_expression(tools: ControlTools, base: Base, row: int) -> Steering:
+def _turn_expression(tools: EvaluationContext, base: Base, row: int) -> PipelineInputs:
     return replace(base.steerings[row], expression=_crop(tools, base.donors[row], preset_expression(feeling(row))))
 
 
-def _turn_background(tools: ControlTools, base: Base, row: int) -> Steering:
+def _turn_background(tools: EvaluationContext, base: Base, row: int) -> PipelineInputs:
     prompt = base.steerings[row].prompt or ""
     return replace(base.steerings[row], prompt=prompt.replace(*BACKGROUNDS))
 
 
-def _landmarks(tools: ControlTools, look: Look, state: ExpressionState, yaw: float) -> NDArray[np.uint8]:
+def _landmarks(tools: EvaluationContext, look: Look, state: ExpressionState, yaw: float) -> NDArray[np.uint8]:
     """A landmark picture of the linear face with the person's bones; ``yaw`` in degrees."""
     points = LinearFace.load().landmarks(
         state.coefficients, pose=(yaw, 0.0, 0.0), gaze=state.gaze, shape=look.bones, size=tools.size
@@ -120,7 +122,7 @@ def _landmarks(tools: ControlTools, look: Look, state: ExpressionState, yaw: flo
     return draw_landmarks(points, tools.size)
 
 
-def _crop(tools: ControlTools, donor: Subject, state: ExpressionState) -> Any:
+def _crop(tools: EvaluationContext, donor: Subject, state: ExpressionState) -> Any:
     """The donor's face, frontal, with an expression."""
     picture = replace(donor.picture, expression=state, pose=(0.0, 0.0, 0.0))
     return crop_of(look_at(tools, tools.render(Subject(donor.person, picture))))

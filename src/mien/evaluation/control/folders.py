@@ -9,18 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.bars import Bar, silent
 from mien.conditions import Emotion
+from mien.core.progress import Bar, silent
 from mien.errors import BadInput
-from mien.evaluation.control.observe import Readings, observe
-from mien.evaluation.control.run import Stage, shown_pairs
+from mien.evaluation.control.observe import observe
+from mien.evaluation.control.readings import Readings
+from mien.evaluation.control.run import Benchmark, shown_pairs
 from mien.evaluation.control.scene import lay_out
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import Look
 from mien.evaluation.control.summary import pair_weights
-from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.control.tools import EvaluationContext
 from mien.evaluation.pairing import pictures_in
-from mien.toolbox import largest_face
+from mien.faces.observed import largest_face
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +29,14 @@ SIDE = 256
 """Of the crops: twice the networks' own size, so that they can frame the face once more without losing detail."""
 
 
-def read_folder(tools: ControlTools, folder: Path, bar: Bar = silent) -> list[Look]:
+def read_folder(tools: EvaluationContext, folder: Path, bar: Bar = silent) -> list[Look]:
     """The faces of a folder's pictures in the studio's framing; pictures without a face are left out with a warning.
 
     Raises:
         BadInput: if the folder is absent, or fewer than two of its pictures show a face.
     """
     from mien.faces.alignment import studio_crop
-    from mien.faces.pictures import open_picture
+    from mien.media.pictures import open_picture
 
     files = pictures_in(folder)
     reader, found = tools.readers[tools.first_reader], []
@@ -64,8 +65,13 @@ def sized(settings: ControlSettings, identities: Sequence[Look], targets: Sequen
 
 
 def set_up_folders(
-    settings: ControlSettings, tools: ControlTools, identities: Path, targets: Path, folder: Path, bar: Bar = silent
-) -> tuple[ControlSettings, Stage]:
+    settings: ControlSettings,
+    tools: EvaluationContext,
+    identities: Path,
+    targets: Path,
+    folder: Path,
+    bar: Bar = silent,
+) -> tuple[ControlSettings, Benchmark]:
     """As `mien.evaluation.control.run.set_up`, for two folders of pictures; also the settings as they were run.
 
     Emotions of the targets are those the studio's reader sees, where it is there.
@@ -79,14 +85,14 @@ def set_up_folders(
     with bar(len(wanted), "reading") as told:
         goals = observe(tools, [look.image for look in wanted], told)
     exact = Readings({name: np.full((len(pairs), *rows.shape[1:]), np.nan) for name, rows in goals.values.items()})
-    return settings, Stage(
+    return settings, Benchmark(
         identities=[], targets=[], pairs=pairs, people=people, wanted=wanted, donors=wanted,
         emotions=[_emotion(tools, look) for look in wanted], exact=exact, goals=goals,
         weights=pair_weights(pairs, settings.draws), folder=folder,
     )  # fmt: skip
 
 
-def _emotion(tools: ControlTools, look: Look) -> Emotion | None:
+def _emotion(tools: EvaluationContext, look: Look) -> Emotion | None:
     """As the studio's reader sees it; neutral where it sees no face, None without that reader."""
     if "studio" not in tools.readers:
         return None

@@ -10,17 +10,20 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from mien.evaluation.control.observe import Readings, Told, observe
+from mien.core.io import atomic_path, sha256_of
+from mien.evaluation.control.observe import Told, observe
 from mien.evaluation.control.pictures import read_png
-from mien.evaluation.control.tools import ControlTools
-from mien.io import atomic_path, sha256_of
+from mien.evaluation.control.readings import Readings
+from mien.evaluation.control.tools import EvaluationContext
 from mien.provenance.fingerprint import version_of
 
 _PACKAGES = ("mien", "torch", "mediapipe", "onnxruntime")
 """Whose versions what is read depends on."""
 
 
-def read_pictures(tools: ControlTools, files: Sequence[Path], folder: Path, told: Told = lambda _: None) -> Readings:
+def cached_readings(
+    tools: EvaluationContext, files: Sequence[Path], folder: Path, told: Told = lambda _: None
+) -> Readings:
     """What :func:`observe` tells of picture files, taken from ``folder`` where the same readers read the same bytes.
 
     Args:
@@ -41,7 +44,7 @@ def read_pictures(tools: ControlTools, files: Sequence[Path], folder: Path, told
     return found
 
 
-def _digest(tools: ControlTools, files: Sequence[Path]) -> str:
+def _digest(tools: EvaluationContext, files: Sequence[Path]) -> str:
     """Of the pictures' bytes and of everything that reads them."""
     asked = {
         "judges": dict(tools.judges),

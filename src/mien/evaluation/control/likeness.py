@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mien.evaluation.bootstrap import weighted_means
 from mien.evaluation.control.measures import Distances
-from mien.evaluation.control.observe import whole_rows
+from mien.evaluation.control.readings import whole_rows
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.summary import Weights, estimate, summarise
 
@@ -125,7 +125,7 @@ def _nearer(probes: Floats, right: Floats, others: Floats) -> NDArray[np.float64
 
 def first_rows(probes: Floats, gallery: Floats, own: NDArray[Any]) -> NDArray[np.float64]:
     """1 where the right person is nearest, else 0; [N]."""
-    from mien.evaluation.metrics.identity import ranks
+    from mien.metrics.identity import ranks
 
     there = whole_rows(probes)
     found = np.zeros(len(own))

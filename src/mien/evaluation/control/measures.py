@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.control.observe import Readings, whole_rows
+from mien.evaluation.control.readings import Readings, whole_rows
 from mien.evaluation.control.scene import Pair, Subject
-from mien.evaluation.metrics.emotion import distribution_distance
-from mien.evaluation.metrics.expression import coefficient_distance, exp_distance, lms_distance
-from mien.evaluation.metrics.parameters import parameter_distance
-from mien.evaluation.metrics.pose import pose_error
-from mien.studio.emotions import emotion_of
+from mien.faces.linear.emotions import emotion_of
+from mien.metrics.emotion import distribution_distance
+from mien.metrics.expression import coefficient_distance, exp_distance, lms_distance
+from mien.metrics.parameters import parameter_distance
+from mien.metrics.pose import pose_error
 
 Distance = Callable[[Any, Any], NDArray[np.float64]]
 

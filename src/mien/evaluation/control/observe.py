@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.control.tools import ControlTools
-from mien.toolbox import largest_face
+from mien.evaluation.control.readings import READ, Readings, store, whole_rows
+from mien.evaluation.control.tools import EvaluationContext
+from mien.faces.observed import largest_face
 
 if TYPE_CHECKING:
-    from mien.faces.types import Face
+    pass
 
 Floats = NDArray[np.float32]
 Told = Callable[[int], Any]
-
-READ = {"blendshapes": (52,), "landmarks": (478, 3), "pose": (3,)}
-"""What readers tell, and its shape."""
 
 JUDGED = {"coefficients": (53,), "pose": (3,), "emotion": (10,)}
 """What the face judge tells; ``emotion`` is valence, arousal and eight probabilities. Its gaze tells nothing."""
@@ -27,27 +24,7 @@ JUDGED = {"coefficients": (53,), "pose": (3,), "emotion": (10,)}
 _BATCH = 32
 
 
-@dataclass(frozen=True, eq=False)
-class Readings:
-    """Readings of N pictures.
-
-    Attributes:
-        values: such as ``"mediapipe.blendshapes"`` [N, 52], ``"judge.coefficients"`` [N, 53], ``"identity"`` [N, D] of
-            the judge, ``"identity.arcface"`` [N, 512]; NaN in rows without a face, and where a reader does not tell
-            this; and ``"features.studio"`` [N, D] of whole pictures.
-    """
-
-    values: dict[str, NDArray[Any]]
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        return self.values[name]
-
-    def found(self, reader: str) -> NDArray[np.bool_]:
-        """In which pictures a reader found a face, [N]."""
-        return whole_rows(self.values[f"{reader}.landmarks"])
-
-
-def observe(tools: ControlTools, pictures: Sequence[Any], told: Told = lambda _: None) -> Readings:
+def observe(tools: EvaluationContext, pictures: Sequence[Any], told: Told = lambda _: None) -> Readings:
     """Read and judge pictures.
 
     Args:
@@ -85,25 +62,12 @@ def observe(tools: ControlTools, pictures: Sequence[Any], told: Told = lambda _:
     return Readings(values | {name: np.concatenate(rows) for name, rows in whole.items()})
 
 
-def whole_rows(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which rows of [N, ...] have no NaN, [N]."""
-    return np.asarray(np.isfinite(values.reshape(len(values), -1)).all(axis=1))
-
-
-def store(values: Mapping[str, NDArray[Any]], row: int, face: Face | None, prefix: str = "") -> None:
-    """Write what a reader tells of a face into a row of ``values[prefix + part]`` for each part of `READ`."""
-    for part in READ if face is not None else ():
-        told = getattr(face, part)
-        if told is not None:
-            values[prefix + part][row] = told
-
-
-def judge(tools: ControlTools, pictures: Sequence[Any], points: Floats) -> dict[str, Floats]:
+def judge(tools: EvaluationContext, pictures: Sequence[Any], points: Floats) -> dict[str, Floats]:
     """Judges' outputs for pictures with landmarks [B, 478, 3]; NaN for rows whose landmarks are NaN."""
     import torch
 
+    from mien.core.pixels import pictures_to_tensor
     from mien.faces.alignment import CROP, judge_face_matrix, judge_identity_matrix, warp
-    from mien.pixels import pictures_to_tensor
 
     there = whole_rows(points)
     # a picture without a face goes through with somebody's landmarks, so that batches keep their shape

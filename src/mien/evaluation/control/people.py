@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from itertools import combinations, product
 from typing import Final
 
+from mien.captions.words import noun
 from mien.errors import BadInput
 from mien.evaluation.control.settings import FIRST_PERSON, FIRST_TARGET
-from mien.studio.caption_words import noun
-from mien.studio.person import BIRTHDAYS, Person, sample_person
+from mien.studio.person import AGE_GROUP_EDGES, Person, sample_person
 
 GROUPINGS: Final[dict[str, tuple[str, ...]]] = {
     "skin": ("band 0", "band 1", "band 2", "band 3"),
@@ -25,7 +25,7 @@ Cell = tuple[str, ...]
 
 def groups_of(person: Person) -> Cell:
     """The group of each of `GROUPINGS` that a person is in."""
-    older = sum(person.age >= birthday for birthday in BIRTHDAYS)
+    older = sum(person.age >= birthday for birthday in AGE_GROUP_EDGES)
     gender = noun({"gender": person.gender}).replace("person", "in between")
     return GROUPINGS["skin"][person.skin_band], GROUPINGS["age"][older], gender
 

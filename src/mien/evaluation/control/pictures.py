@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.core.io import atomic_path, write_json
 from mien.evaluation.control.observe import Told
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.settings import ControlSettings
-from mien.io import atomic_path, write_json
-from mien.steering import Steering, draw_rows
+from mien.generation.conditioning import PipelineInputs, run_pipeline
 
 Pixels = NDArray[np.uint8]
 SETTINGS_FILE = "made-with.json"
@@ -67,7 +67,7 @@ def draw_pairs(
     pipeline: Any,
     settings: ControlSettings,
     pairs: Sequence[Pair],
-    steering: Callable[[Sequence[Pair]], list[Steering]],
+    steering: Callable[[Sequence[Pair]], list[PipelineInputs]],
     folder: Path,
     told: Told = lambda _: None,
     finish: Callable[[Pair, Any], Any] = lambda pair, picture: picture,
@@ -75,7 +75,7 @@ def draw_pairs(
     """Draw every pair whose picture is not in the folder; a batch of which one is missing is drawn as a whole.
 
     Args:
-        pipeline: see `ControlTools`.
+        pipeline: see `EvaluationContext`.
         settings: steps, scales, guidance, batch.
         pairs: what to draw.
         steering: the conditions of a batch.
@@ -91,7 +91,7 @@ def draw_pairs(
         paths = [folder / pair.file for pair in batch]
         if not all(path.exists() for path in paths):
             seeds = [settings.seed * SEEDS + pair.seed for pair in batch]
-            images = draw_rows(
+            images = run_pipeline(
                 pipeline, steering(batch), seeds, scales=dict(settings.scales), guidance=dict(settings.guidance),
                 identity_mode=settings.identity_mode, speed=settings.speed,
                 num_inference_steps=None if settings.speed == "few" else settings.steps,

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.bars import Bar, silent
+from mien.core.progress import Bar, silent
 from mien.evaluation.control.pictures import Pixels, kept, open_folder
 from mien.evaluation.control.scene import Subject, pixels_digest
-from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.control.tools import EvaluationContext
 
 
 def kept_renders(
-    tools: ControlTools, subjects: Sequence[Subject], folder: Path, what: str, bar: Bar = silent
+    tools: EvaluationContext, subjects: Sequence[Subject], folder: Path, what: str, bar: Bar = silent
 ) -> list[Pixels]:
     """Renders uint8 [S, S, 3], each drawn unless it is there.
 

@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from mien.bars import Bar, silent
 from mien.conditions import Emotion
+from mien.core.progress import Bar, silent
 from mien.evaluation.control.animation import animated
 from mien.evaluation.control.crosstalk import cross_talk
-from mien.evaluation.control.kept_readings import read_pictures
+from mien.evaluation.control.kept_readings import cached_readings
 from mien.evaluation.control.likeness import donor_leak, likeness, look_alike_top1
 from mien.evaluation.control.measures import Distances, Measure, distances, driven_values, measures
-from mien.evaluation.control.observe import Floats, Readings, Told, judge, observe
+from mien.evaluation.control.observe import Floats, Told, judge, observe
 from mien.evaluation.control.pictures import draw_pairs, kept, open_folder
+from mien.evaluation.control.readings import Readings
 from mien.evaluation.control.scene import (
     Pair,
     Subject,
@@ -31,13 +32,13 @@ from mien.evaluation.control.scene import (
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import Look, active, gather_inputs, look_at
 from mien.evaluation.control.summary import Weights, estimate, pair_weights, summarise
-from mien.evaluation.control.tools import ControlTools
-from mien.studio.emotions import emotion_of
+from mien.evaluation.control.tools import EvaluationContext
+from mien.faces.linear.emotions import emotion_of
 from mien.studio.person import Person
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class Benchmark:
     """What every model of one run is held against: people, targets, exact renders and what is read in them.
 
     Attributes:
@@ -68,7 +69,7 @@ class Stage:
 
 
 @dataclass(frozen=True, eq=False)
-class Performance:
+class ModelRun:
     """What one model did.
 
     Attributes:
@@ -86,11 +87,11 @@ class Performance:
 
 def set_up(
     settings: ControlSettings,
-    tools: ControlTools,
+    tools: EvaluationContext,
     folder: Path,
     bar: Bar = silent,
     chosen: Sequence[Person] | None = None,
-) -> Stage:
+) -> Benchmark:
     """Render people, targets and exact answers, and read them.
 
     Args:
@@ -111,18 +112,18 @@ def set_up(
     with bar(len(pairs), "exact renders") as told:
         answers = _answers(tools, identities, targets, pairs, place, told)
     with bar(len(pairs) + len(targets), "reading") as told:
-        exact = read_pictures(tools, answers, place, told)
+        exact = cached_readings(tools, answers, place, told)
         goals = observe(tools, [look.image for look in wanted], told)
     donors = renders(tools, target_subjects(settings, 0), bar, "donors")
     emotions: list[Emotion | None] = [emotion_of(one.picture.expression) for one in targets]
     weights = pair_weights(pairs, settings.draws)
-    return Stage(
+    return Benchmark(
         identities=identities, targets=targets, pairs=pairs, people=people, wanted=wanted, donors=donors,
         emotions=emotions, exact=exact, goals=goals, weights=weights, folder=folder, inputs=inputs,
     )  # fmt: skip
 
 
-def perform(stage: Stage, settings: ControlSettings, tools: ControlTools, bar: Bar = silent) -> Performance:
+def run_model(stage: Benchmark, settings: ControlSettings, tools: EvaluationContext, bar: Bar = silent) -> ModelRun:
     """Draw every pair with one model, where its picture is not there, and read the pictures."""
     made_with = made_with_what(settings, tools, stage.inputs)
     drawn = open_folder(stage.folder, made_with)
@@ -131,11 +132,11 @@ def perform(stage: Stage, settings: ControlSettings, tools: ControlTools, bar: B
     with bar(len(stage.pairs), "drawing") as told:
         files = draw_pairs(tools.pipeline, settings, stage.pairs, inputs.rows, drawn, told, **finish)
     with bar(len(stage.pairs), "reading") as told:
-        outputs = read_pictures(tools, files, drawn, told)
-    return Performance(files, outputs, made_with, drawn)
+        outputs = cached_readings(tools, files, drawn, told)
+    return ModelRun(files, outputs, made_with, drawn)
 
 
-def run_control(settings: ControlSettings, tools: ControlTools, folder: Path, bar: Bar = silent) -> dict[str, Any]:
+def run_control(settings: ControlSettings, tools: EvaluationContext, folder: Path, bar: Bar = silent) -> dict[str, Any]:
     """Run the benchmark; an interrupted run goes on from the pictures that are there.
 
     Args:
@@ -148,7 +149,7 @@ def run_control(settings: ControlSettings, tools: ControlTools, folder: Path, ba
         The report, as JSON.
     """
     stage = set_up(settings, tools, folder, bar)
-    done = perform(stage, settings, tools, bar)
+    done = run_model(stage, settings, tools, bar)
     report = {
         "benchmark": "control",
         "settings": settings.as_json(),
@@ -172,7 +173,7 @@ def run_control(settings: ControlSettings, tools: ControlTools, folder: Path, ba
     return report
 
 
-def control_rows(stage: Stage, outputs: Readings, tools: ControlTools) -> list[tuple[Measure, Distances]]:
+def control_rows(stage: Benchmark, outputs: Readings, tools: EvaluationContext) -> list[tuple[Measure, Distances]]:
     """Every measure of expression, pose and emotion with its rows; without renders nobody knows what was driven."""
     driven = driven_values(stage.targets)
     return [
@@ -182,7 +183,7 @@ def control_rows(stage: Stage, outputs: Readings, tools: ControlTools) -> list[t
     ]
 
 
-def renders(tools: ControlTools, subjects: Sequence[Subject], bar: Bar, label: str) -> list[Look]:
+def renders(tools: EvaluationContext, subjects: Sequence[Subject], bar: Bar, label: str) -> list[Look]:
     """Rendered and read."""
     found = []
     with bar(len(subjects), label) as told:
@@ -197,7 +198,7 @@ def shown_pairs(pairs: Sequence[Pair], people: Sequence[Look], wanted: Sequence[
     return [pair.showing(people[pair.person].image, wanted[pair.target].image) for pair in pairs]
 
 
-def made_with_what(settings: ControlSettings, tools: ControlTools, inputs: str = "") -> dict[str, Any]:
+def made_with_what(settings: ControlSettings, tools: EvaluationContext, inputs: str = "") -> dict[str, Any]:
     """Everything that the pictures depend on, besides what each one's file name holds.
 
     Args:
@@ -224,7 +225,7 @@ def made_with_what(settings: ControlSettings, tools: ControlTools, inputs: str =
 
 
 def _answers(
-    tools: ControlTools,
+    tools: EvaluationContext,
     identities: Sequence[Subject],
     targets: Sequence[Subject],
     pairs: Sequence[Pair],
@@ -254,7 +255,7 @@ def _found(outputs: Readings, best: Readings, reader: str, weights: Weights) -> 
 
 
 def _identity(
-    settings: ControlSettings, tools: ControlTools, stage: Stage, outputs: Readings, bar: Bar
+    settings: ControlSettings, tools: EvaluationContext, stage: Benchmark, outputs: Readings, bar: Bar
 ) -> dict[str, Any]:
     """Identity against four galleries: the pictures shown, other pictures, look-alikes, donors."""
     seen, true, weights = outputs["identity"], stage.exact["identity"], stage.weights
@@ -275,7 +276,7 @@ def _identity(
     return found
 
 
-def gallery(tools: ControlTools, looks: Sequence[Look]) -> Floats:
+def gallery(tools: EvaluationContext, looks: Sequence[Look]) -> Floats:
     """Identity judge's embeddings [N, D] of renders."""
     parts = [
         judge(tools, [look.image for look in part], np.stack([look.landmarks for look in part]))["identity"]

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from mien.evaluation.control.settings import TARGET_PICTURE, ControlSettings
-from mien.studio.dataset import plan_picture
 from mien.studio.person import Person, sample_person
-from mien.studio.picture import Picture
+from mien.studio.plans import plan_scene
+from mien.studio.scene import Scene
 
 _SEEDS_A_PERSON = 1000
 
@@ -21,7 +21,7 @@ class Draws(Protocol):
 
     size: int
 
-    def render(self, person: Person, picture: Picture, /) -> Any: ...  # noqa: D102
+    def render(self, person: Person, picture: Scene, /) -> Any: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Subject:
     """A planned picture of a person."""
 
     person: Person
-    picture: Picture
+    picture: Scene
 
 
 def pixels_digest(pictures: Sequence[Any]) -> str:
@@ -99,13 +99,13 @@ def identity_subjects(
         chosen: the people; None is the first held-out ones.
     """
     people = chosen or [sample_person(settings.first_person + row) for row in range(settings.people)]
-    return [Subject(person, plan_picture(person, number)) for person in people]
+    return [Subject(person, plan_scene(person, number)) for person in people]
 
 
 def target_subjects(settings: ControlSettings, number: int = TARGET_PICTURE) -> list[Subject]:
     """A picture of each target's person; ``TARGET_PICTURE`` is the target itself, any expression and pose."""
     people = [sample_person(settings.first_target + row) for row in range(settings.targets)]
-    return [Subject(person, plan_picture(person, number)) for person in people]
+    return [Subject(person, plan_scene(person, number)) for person in people]
 
 
 def varied_subjects(first: int, people: int, each: int, skipped: int = 0) -> list[Subject]:
@@ -118,7 +118,7 @@ def varied_subjects(first: int, people: int, each: int, skipped: int = 0) -> lis
         skipped: pictures of each that are not among them, since they serve elsewhere.
     """
     chosen, start = [sample_person(first + row) for row in range(people)], TARGET_PICTURE + skipped
-    return [Subject(one, plan_picture(one, start + number)) for one in chosen for number in range(each)]
+    return [Subject(one, plan_scene(one, start + number)) for one in chosen for number in range(each)]
 
 
 def oracle(identity: Subject, target: Subject) -> Subject:

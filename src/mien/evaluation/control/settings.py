@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from mien.diffusion.caching import Speed
 from mien.errors import BadInput
+
+if TYPE_CHECKING:
+    from mien.pipelines.spec import ModelSpec
 
 CONDITIONS = ("identity", "landmarks", "emotion", "expression", "prompt", "words")
 """What a picture can be asked for with.
@@ -97,6 +100,16 @@ class ControlSettings:
     def as_json(self) -> dict[str, Any]:
         """All settings."""
         return asdict(self) | {"conditions": list(self.conditions)}
+
+    def for_model(self, spec: ModelSpec) -> ControlSettings:
+        """These settings, as a model runs them."""
+        changes: dict[str, Any] = {"scales": spec.scales, "guidance": spec.guidance, "retarget": spec.retarget}
+        changes |= {"identity_mode": spec.identity_mode, "animate": spec.animate, "speed": spec.speed}
+        if spec.conditions is not None:
+            changes["conditions"] = spec.conditions
+        if spec.steps is not None:
+            changes["steps"] = spec.steps
+        return replace(self, **changes)
 
     def of_pictures(self) -> dict[str, Any]:
         """The settings that a drawn picture's pixels depend on; the number of people and targets is not among them."""

@@ -14,14 +14,14 @@ from mien.conditions import Emotion
 from mien.errors import BadInput
 from mien.evaluation.control.scene import Pair, Subject
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.control.tools import ControlTools
+from mien.evaluation.control.tools import EvaluationContext
 from mien.faces.drawing import draw_landmarks
+from mien.faces.observed import largest_face
 from mien.faces.types import Face
-from mien.steering import Steering, framed
-from mien.toolbox import largest_face
+from mien.generation.conditioning import PipelineInputs, framed
 
 if TYPE_CHECKING:
-    from mien.toolbox import Seen
+    from mien.faces.observed import DetectedFace
 
 Floats = NDArray[np.float32]
 
@@ -41,23 +41,25 @@ class Look:
     read: bool
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> DetectedFace:
         """As the product's own tools take it."""
         from PIL import Image
 
-        from mien.toolbox import Seen
+        from mien.faces.observed import DetectedFace
 
-        return Seen(Image.fromarray(self.image), Face("benchmark", (0.0, 0.0, 0.0, 0.0), landmarks=self.landmarks))
+        return DetectedFace(
+            Image.fromarray(self.image), Face("benchmark", (0.0, 0.0, 0.0, 0.0), landmarks=self.landmarks)
+        )
 
     @cached_property
     def bones(self) -> NDArray[np.float64]:
         """Identity coefficients of the linear face fitted to the landmarks."""
-        from mien.studio.linear_fit import fit_face
+        from mien.faces.linear.fit import fit_face
 
         return fit_face(self.landmarks).shape
 
 
-def look_at(tools: ControlTools, render: Any) -> Look:
+def look_at(tools: EvaluationContext, render: Any) -> Look:
     """Read a render, as a `mien.studio.renderer.Renderer` gives it."""
     face = largest_face(tools.readers[tools.first_reader], render.image)
     points = None if face is None else face.landmarks
@@ -65,12 +67,12 @@ def look_at(tools: ControlTools, render: Any) -> Look:
     return Look(render.image, exact if points is None else np.asarray(points, np.float32), points is not None)
 
 
-def embed(tools: ControlTools, look: Look) -> Floats:
+def embed(tools: EvaluationContext, look: Look) -> Floats:
     """The model's identity embedding [512] of a render."""
     import torch
 
+    from mien.core.pixels import pictures_to_tensor
     from mien.faces.alignment import arcface_matrix, warp
-    from mien.pixels import pictures_to_tensor
 
     size = int(tools.embedder.config["size"])
     points = torch.from_numpy(look.landmarks)[None]
@@ -78,7 +80,7 @@ def embed(tools: ControlTools, look: Look) -> Floats:
         return tools.embedder(warp(pictures_to_tensor([look.image]), arcface_matrix(points, size), size))[0].numpy()
 
 
-def attributes_of(tools: ControlTools, look: Look) -> Mapping[str, Any]:
+def attributes_of(tools: EvaluationContext, look: Look) -> Mapping[str, Any]:
     """What the studio's reader sees of a person.
 
     Raises:
@@ -98,7 +100,7 @@ class Inputs:
         identity: embeddings [512] of the people.
         attributes: of the people.
         doing: what the targets' faces do, in words.
-        landmark_pictures: of the targets, as read (the paper's way).
+        landmark_images: of the targets, as read (the paper's way).
         crops, emotions: of the targets.
         bones: (people, targets) where landmarks are put onto the person's bones.
         size: side of the pictures in pixels.
@@ -107,19 +109,19 @@ class Inputs:
     identity: list[Floats | None]
     attributes: list[Mapping[str, Any] | None]
     doing: list[str | None]
-    landmark_pictures: list[NDArray[np.uint8] | None]
+    landmark_images: list[NDArray[np.uint8] | None]
     crops: list[Any]
     emotions: list[Emotion | None]
     bones: tuple[Sequence[Look], Sequence[Look]] | None
     size: int
 
-    def rows(self, pairs: Sequence[Pair]) -> list[Steering]:
+    def rows(self, pairs: Sequence[Pair]) -> list[PipelineInputs]:
         """The conditions of some pairs."""
         return [
-            Steering(
+            PipelineInputs(
                 prompt=self._prompt(pair),
                 identity=self.identity[pair.person],
-                landmark_picture=self._landmarks(pair),
+                landmark_image=self._landmarks(pair),
                 expression=self.crops[pair.target],
                 emotion=self.emotions[pair.target],
             )
@@ -127,15 +129,15 @@ class Inputs:
         ]
 
     def _prompt(self, pair: Pair) -> str | None:
-        from mien.studio.captions import describe
+        from mien.captions.compose import describe
 
         who, does = self.attributes[pair.person], self.doing[pair.target]
         return None if who is does is None else describe(who or {}, does or "")
 
     def _landmarks(self, pair: Pair) -> NDArray[np.uint8] | None:
         if self.bones is None:
-            return self.landmark_pictures[pair.target]
-        from mien.studio.linear_fit import retarget
+            return self.landmark_images[pair.target]
+        from mien.faces.linear.fit import retarget
 
         people, targets = self.bones
         points = retarget(framed(targets[pair.target].seen, self.size), people[pair.person].bones)
@@ -143,7 +145,7 @@ class Inputs:
 
 
 def gather_inputs(
-    tools: ControlTools,
+    tools: EvaluationContext,
     settings: ControlSettings,
     people: Sequence[Look],
     targets: Sequence[Look],
@@ -171,7 +173,7 @@ def gather_inputs(
         identity=[embed(tools, look) if "identity" in used else None for look in people],
         attributes=[attributes_of(tools, look) if "prompt" in used else None for look in people],
         doing=[in_words(one) for one in subjects] if "words" in used else [None] * len(targets),
-        landmark_pictures=[
+        landmark_images=[
             draw_landmarks(framed(look.seen, tools.size), tools.size) if by_landmarks else None for look in targets
         ],
         crops=[crop_of(look) if "expression" in used else None for look in targets],
@@ -191,13 +193,13 @@ def active(settings: ControlSettings, kinds: frozenset[str]) -> tuple[str, ...]:
 
 def in_words(target: Subject) -> str:
     """What a target's face does."""
-    from mien.studio.captions import describe_face
+    from mien.captions.compose import describe_face
 
     return describe_face(target.picture.expression, target.picture.pose)
 
 
 def crop_of(look: Look) -> Any:
     """The expression encoder's input, [1, 3, 96, 96]."""
-    from mien.toolbox import expression_crop
+    from mien.faces.observed import expression_crop
 
     return expression_crop(look.seen)

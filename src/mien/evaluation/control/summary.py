@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mien.evaluation.bootstrap import interval, resamples, weighted_means
 from mien.evaluation.control.measures import Distances
 from mien.evaluation.control.scene import Pair
-from mien.evaluation.metrics.transfer import transfer
+from mien.metrics.transfer import transfer
 
 Weights = NDArray[np.float64]
 _DIGITS = 5

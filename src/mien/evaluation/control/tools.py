@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import BadInput, MissingAsset, MissingDependency
 from mien.evaluation.control.scene import Draws, Subject
+from mien.evaluation.judges import attribute_judge, open_network, picture_features
 from mien.evaluation.networks import Networks, load_networks
 
 if TYPE_CHECKING:
-    from mien.evaluation.spec import ModelSpec
-    from mien.faces.reader import FaceReader
+    from mien.faces.types import FaceReader
+    from mien.pipelines.spec import ModelSpec
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ _ONLY_FOR = {
 
 
 @dataclass(frozen=True, eq=False)
-class ControlTools:
+class EvaluationContext:
     """Everything the benchmark calls.
 
     Attributes:
@@ -78,8 +79,6 @@ class ControlTools:
 
     def looks(self) -> dict[str, Callable[[Any], Any]]:
         """Name -> features [1, D] of a whole picture: the attribute judge's, as ``studio``, and other groups'."""
-        from mien.evaluation.reading import picture_features
-
         own = {} if self.judge_attributes is None else {"studio": partial(picture_features, self.judge_attributes)}
         return own | dict(self.networks.sets)
 
@@ -108,7 +107,7 @@ class ControlTools:
         return self.renderer.render(subject.person, subject.picture)
 
 
-def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: Iterable[str] = ()) -> ControlTools:
+def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: Iterable[str] = ()) -> EvaluationContext:
     """Load a model with its judges, and whatever readers are at hand.
 
     Args:
@@ -121,7 +120,7 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
         MienError: if the model, a judge, a network, the kit or every reader is missing.
     """
     from mien.assets import embedded
-    from mien.generate import branch_kinds, load_pipeline, picture_size
+    from mien.pipelines.load import branch_kinds, load_pipeline, picture_size
     from mien.provenance.fingerprint import model_hashes
     from mien.studio.kit import FaceKit
     from mien.studio.renderer import Renderer
@@ -135,15 +134,15 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
     judging = {name: digest for name, digest in hashes.items() if name.startswith(_NOT_DRAWING)}
     used = {name: digest for name, digest in hashes.items() if name not in judging} | _steering(readers, judging)
     size = picture_size(pipeline)
-    return ControlTools(
+    return EvaluationContext(
         pipeline=pipeline,
         kinds=branch_kinds(pipeline),
         size=size,
         renderer=Renderer(face_kit, size=size) if face_kit else None,
         readers=readers,
-        embedder=_network("IdentityEmbedder", folder / "identity"),
-        judge_face=_network("JudgeFace", folder / "judges" / "face"),
-        judge_identity=_network("JudgeIdentity", folder / "judges" / "identity"),
+        embedder=open_network("IdentityEmbedder", folder / "identity"),
+        judge_face=open_network("JudgeFace", folder / "judges" / "face"),
+        judge_identity=open_network("JudgeIdentity", folder / "judges" / "identity"),
         judge_attributes=attribute_judge(folder),
         networks=others,
         models=used,
@@ -152,13 +151,13 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
     )
 
 
-def with_model(tools: ControlTools, pipeline: Any, spec: ModelSpec) -> ControlTools:
+def with_model(tools: EvaluationContext, pipeline: Any, spec: ModelSpec) -> EvaluationContext:
     """The same readers, judges and renderer around another model.
 
     Raises:
         BadInput: if it draws pictures of another size, or reads identities with another embedder than the studio's.
     """
-    from mien.generate import branch_kinds, picture_size
+    from mien.pipelines.load import branch_kinds, picture_size
     from mien.provenance.fingerprint import model_hashes
 
     size = picture_size(pipeline)
@@ -176,7 +175,7 @@ def with_model(tools: ControlTools, pipeline: Any, spec: ModelSpec) -> ControlTo
 
 def _steering(readers: Mapping[str, FaceReader], judging: Mapping[str, str]) -> dict[str, str]:
     """Names and sha256 of the first reader's files, whose landmarks steer whatever base."""
-    from mien.io import sha256_of
+    from mien.core.io import sha256_of
 
     files = getattr(next(iter(readers.values())), "files", {})
     return {name: sha256_of(file) for name, file in files.items()} or _studio_reader(judging)
@@ -185,12 +184,6 @@ def _steering(readers: Mapping[str, FaceReader], judging: Mapping[str, str]) -> 
 def _studio_reader(judging: Mapping[str, str]) -> dict[str, str]:
     """Those of the files that read or judge which are the studio's reader."""
     return {name: digest for name, digest in judging.items() if name.startswith(_READER)}
-
-
-def attribute_judge(folder: Path) -> Any | None:
-    """The judge in a model folder in whose features sets of pictures are compared; None where there is none."""
-    place = folder / "judges" / "attributes"
-    return _network("JudgeAttributes", place) if place.is_dir() else None
 
 
 def _readers(folder: Path) -> dict[str, FaceReader]:
@@ -216,16 +209,3 @@ def _readers(folder: Path) -> dict[str, FaceReader]:
             f"No face reader is at hand: put MediaPipe's model into MIEN_ASSETS, or train {folder}/reader."
         )
     return found
-
-
-def _network(name: str, folder: Path) -> Any:
-    """One of `mien.faces.networks`, in float32 and evaluation mode.
-
-    Raises:
-        MissingAsset: if it is not there.
-    """
-    from mien.faces import networks
-
-    if not (folder / "config.json").is_file():
-        raise MissingAsset(f"There is no {name} in {folder}: train it (mien train) and publish it beside the model.")
-    return getattr(networks, name).from_pretrained(folder).float().eval()

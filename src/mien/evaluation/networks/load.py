@@ -9,15 +9,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mien.errors import BadInput, MissingAsset
-from mien.evaluation.networks.faces import LAYOUTS, SHAPES, Arrays, FaceNetwork, open_face_network
+from mien.errors import BadInput
+from mien.faces.published.load import FACE_NETWORKS, network_file
+from mien.faces.published.networks import SHAPES, Arrays, FaceNetwork, open_face_network
 
-FACE_NETWORKS = tuple(LAYOUTS)
 SET_NETWORKS = ("inception",)
 PAIR_NETWORKS = ("lpips-alex", "lpips-vgg")
-
-EXPORTED = {"emonet": "emonet_8.onnx", "smirk": "smirk_encoder.onnx"}
-"""Networks that a user exports, and the file's name: what EmoNet's licence forbids is passing it on."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ def load_networks(names: Iterable[str]) -> Networks:
         MissingAsset: if a file is not there; the message has the command that gets it.
         MissingDependency: if a package is not there.
     """
-    from mien.io import sha256_of
+    from mien.core.io import sha256_of
 
     names = list(dict.fromkeys(names))
     known = (*FACE_NETWORKS, *SET_NETWORKS, *PAIR_NETWORKS)
@@ -70,27 +67,6 @@ def load_networks(names: Iterable[str]) -> Networks:
         {name: _inception(path) for name, path in assets.items() if name in SET_NETWORKS},
         {name: _lpips(name, path) for name, path in assets.items() if name in PAIR_NETWORKS},
         {f"networks/{name}": sha256_of(path) for name, path in assets.items()},
-    )
-
-
-def network_file(name: str) -> Path:
-    """The file of a network.
-
-    Raises:
-        MissingAsset: if it is not there; the message has the command that gets it.
-    """
-    from mien.assets import require_asset
-    from mien.assets.lookup import folders
-
-    if name not in EXPORTED:
-        return require_asset(name)
-    places = [folder / EXPORTED[name] for folder in folders()]
-    for place in places:
-        if place.is_file():
-            return place
-    raise MissingAsset(
-        f"{name} is published as code with weights: export it once as docs/assets.md says, and put {EXPORTED[name]} "
-        f"into {places[0].parent}."
     )
 
 

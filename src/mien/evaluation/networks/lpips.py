@@ -13,8 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from mien.core.optional import require
 from mien.errors import BadInput
-from mien.optional import require
 
 Net = Literal["alex", "vgg"]
 
@@ -71,7 +71,7 @@ class Lpips(nn.Module):
             BadInput: if the file is another one.
             MissingDependency: without torchmetrics.
         """
-        from mien.evaluation.networks.weights import read_weights
+        from mien.faces.published.weights import read_weights
 
         lpips = cls(net, published_heads(net))
         weights = {name: value for name, value in read_weights(path).items() if name.startswith("features.")}
@@ -125,7 +125,7 @@ def published_heads(net: Net) -> list[Tensor]:
     Raises:
         MissingDependency: without torchmetrics.
     """
-    from mien.evaluation.networks.weights import read_weights
+    from mien.faces.published.weights import read_weights
 
     require("torchmetrics", extra="eval")
     folder = resources.files("torchmetrics.functional.image").joinpath("lpips_models")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from mien.core.io import read_json, write_json
 from mien.errors import BadInput, ConfigError, first_problem
-from mien.io import read_json, write_json
 
 FILE = "study.json"
 SETS, DRAWN = 30, 5
@@ -152,7 +152,7 @@ def tasks_of(study: Study, participant: str) -> list[Task]:
 
 
 def _sets(folder: Path) -> dict[str, list[Path]]:
-    from mien.faces.pictures import ENDINGS, files_in
+    from mien.media.pictures import ENDINGS, files_in
 
     if not folder.is_dir():
         raise BadInput(f"There is no folder {folder}; check the path.")
@@ -166,7 +166,7 @@ def _sets(folder: Path) -> dict[str, list[Path]]:
 
 
 def _copy(files: list[Path], folder: Path, stem: str) -> list[str]:
-    from mien.faces.pictures import open_picture
+    from mien.media.pictures import open_picture
     from mien.provenance.png import write_picture
 
     copies = []

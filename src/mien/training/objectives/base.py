@@ -12,19 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from mien.adapters import Injection, preset_branch
-from mien.adapters.plan import spread
+from mien.adapters.plan import scatter_rows
 from mien.diffusion.prediction import to_x0
 from mien.models.text import encode_ids
 from mien.models.unet import build_unet
-from mien.training.batches import Lots, group_odds, spread_rows
+from mien.training.batches import WeightedSampler, group_odds, spread_rows
 from mien.training.diffusion import BetaSchedule, PredictionType, errors_by_timestep, loss_of, noisy, studio_scheduler
 from mien.training.examples import Examples
 from mien.training.export import save_branch
-from mien.training.likeness import Likeness
+from mien.training.likeness import PerceptualLoss
 from mien.training.objective import Logs, Objective, load_branch
 from mien.training.prompts import WORDED, Kind
 from mien.training.sources import Sources
-from mien.training.wording import Wording, shown_in
+from mien.training.wording import CaptionReadout, shown_in
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
@@ -53,10 +53,10 @@ class BaseObjective(Objective):
         prediction_type, beta_schedule: of the noise schedule, see :func:`studio_scheduler`.
         gamma: see :func:`loss_weights`.
         emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
-        likeness: weights of the two terms of :class:`Likeness`, of the person and of the expression.
+        likeness: weights of the two terms of :class:`PerceptualLoss`, of the person and of the expression.
         beside_words: branches are in place so much less often in rows with a caption: where a branch tells all, words
             are not listened to.
-        wording: weight of :class:`Wording`.
+        wording: weight of :class:`CaptionReadout`.
         late: the last share of training, in which ``likeness`` and ``wording`` count; before it nothing but the reading
             head of the latter learns. From nothing both do harm (docs/studio-training.md).
     """
@@ -93,10 +93,10 @@ class BaseObjective(Objective):
         self.branches = nn.ModuleDict(together)
         self.injection = Injection(self.unet, together)
         self._compile = compile
-        self.likeness = Likeness(sources) if any(likeness) else None
+        self.likeness = PerceptualLoss(sources) if any(likeness) else None
         self.likeness_weights = likeness
         self.beside_words, self.wording_weight, self.late = beside_words, wording, late
-        self.wording: Wording | None = None
+        self.wording: CaptionReadout | None = None
         self.tokenizer: Any = None
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
@@ -113,9 +113,12 @@ class BaseObjective(Objective):
         if self.wording_weight:
             self._shown = shown_in(corpus)
             width = self.text_encoder.config.hidden_size
-            self.wording = Wording(width, self._shown.shape[1]).to(self.unet.device)
+            self.wording = CaptionReadout(width, self._shown.shape[1]).to(self.unet.device)
         odds, photographs = group_odds(corpus, self.balance), np.nonzero(photo_like_rows(corpus))[0]
-        self._rows, self._photo_rows = Lots(np.arange(len(corpus)), odds), Lots(photographs, odds[photographs])
+        self._rows, self._photo_rows = (
+            WeightedSampler(np.arange(len(corpus)), odds),
+            WeightedSampler(photographs, odds[photographs]),
+        )
         # Not a submodule: the compiled wrapper shares the UNet's parameters.
         object.__setattr__(self, "_run_unet", torch.compile(self.unet) if self._compile else self.unet)
 
@@ -189,7 +192,7 @@ class BaseObjective(Objective):
         """Of the prompts, [B, L, D]."""
         return encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.examples.prompts.id_token)
 
-    def _read(self, wording: Wording, batch: dict[str, Tensor], hidden: Tensor) -> Tensor:
+    def _read(self, wording: CaptionReadout, batch: dict[str, Tensor], hidden: Tensor) -> Tensor:
         words = batch["ids"] != self.tokenizer.pad_token_id
         return wording(hidden, words, batch["shown"], batch["worded"])
 
@@ -207,7 +210,7 @@ class BaseObjective(Objective):
     def _tokens(self, kind: str, condition: Tensor, present: Tensor) -> Tensor:
         """Tokens [B, N, D]; rows without the condition are not encoded, their tokens are zeros that nobody reads."""
         encoded = self._branch(kind).encode(condition[present])
-        return spread(encoded, present.nonzero()[:, 0], len(present))
+        return scatter_rows(encoded, present.nonzero()[:, 0], len(present))
 
     def _branch(self, kind: str) -> Any:
         return self.branches[kind]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from mien.faces.alignment import face_place, full_precision, scale_and_shift, warp
 from mien.faces.networks import Detector
 from mien.faces.networks.detector import STRIDE
-from mien.training.augmentation import Dice, photograph, random_texture
+from mien.training.augmentation import BatchRandom, photograph, random_texture
 from mien.training.batches import spread_rows
 from mien.training.features import training_landmarks
 from mien.training.normalisation import recalibrate
@@ -58,7 +58,7 @@ class DetectorObjective(Objective):
         renders = batch["images"].permute(0, 3, 1, 2).float() / 127.5 - 1
         side = renders.shape[-1]
         count = len(renders)
-        dice = Dice(count, generator, renders.device)
+        dice = BatchRandom(count, generator, renders.device)
         # ground: clouds, or another render out of focus, which has the colours of a room and a person in it
         blurred = F.adaptive_avg_pool2d(renders.roll(11, 0), 9)
         blurred = F.interpolate(blurred, size=(size, size), mode="bilinear", align_corners=False)

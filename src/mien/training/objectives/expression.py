@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from mien.faces.alignment import compose, expression_matrix, full_precision, transform_points, warp
 from mien.faces.networks import ExpressionEncoder
 from mien.faces.networks.blocks import Mixer
-from mien.training.augmentation import Dice, jitter_parts, mirror_matrix, photograph
+from mien.training.augmentation import BatchRandom, jitter_parts, mirror_matrix, photograph
 from mien.training.batches import spread_rows
 from mien.training.face_labels import attribute_classes, attribute_loss, label_batch, mirror_labels, turn_pose
 from mien.training.features import training_landmarks
@@ -112,7 +112,7 @@ class ExpressionObjective(Objective):
         }
 
     @full_precision
-    def _crops(self, batch: dict[str, Tensor], dice: Dice) -> tuple[Tensor, dict[str, Tensor]]:
+    def _crops(self, batch: dict[str, Tensor], dice: BatchRandom) -> tuple[Tensor, dict[str, Tensor]]:
         """Crops [B, 3, 96, 96], moved a little and mirrored at even odds, with labels that follow."""
         size = self.net.config["size"]
         images = batch["images"].permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -131,7 +131,7 @@ class ExpressionObjective(Objective):
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
-        dice = Dice(len(batch["images"]), generator, batch["images"].device)
+        dice = BatchRandom(len(batch["images"]), generator, batch["images"].device)
         clean, labels = self._crops(batch, dice)
         seen = photograph(clean, generator, self.augment, 0.0)
         cells = clean.shape[-1] // CELL

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from mien.adapters import Branch, Injection
 from mien.adapters.published import read_adapter
+from mien.core.io import claim, read_json
 from mien.diffusion.few_step import at, ddim_step, few_step_scheduler, landing_target, levels
 from mien.diffusion.prediction import Prediction, prediction_type
 from mien.errors import ConfigError
-from mien.io import claim, read_json
 from mien.pipelines.few_step import FILE, FewStep, save_few_step, truncated, widened
 from mien.pipelines.request import DEFAULT_GUIDANCE
 from mien.training.bases import base_autoencoder

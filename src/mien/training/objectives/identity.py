@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.evaluation.metrics.identity import top1_accuracy
 from mien.faces.alignment import arcface_matrix, compose, full_precision, warp
 from mien.faces.networks import IdentityEmbedder
-from mien.training.augmentation import Dice, jitter_matrix, photograph
+from mien.metrics.identity import top1_accuracy
+from mien.training.augmentation import BatchRandom, jitter_matrix, photograph
 from mien.training.batches import pictures_to_tensor
 from mien.training.features import training_landmarks
 from mien.training.normalisation import recalibrate
@@ -112,7 +112,7 @@ class IdentityObjective(Objective):
     def crops(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
         """Aligned crops, moved and mirrored a little, as a camera may deliver them."""
         images = batch["images"].permute(0, 3, 1, 2).float() / 127.5 - 1
-        dice = Dice(len(images), generator, images.device)
+        dice = BatchRandom(len(images), generator, images.device)
         size = self.net.config.get("size", 96)
         jitter = jitter_matrix(dice, size, scale=0.05, turn=4.0, shift=0.02, flip=dice.some(0.5))
         crops = warp(images, compose(jitter, self.matrix(batch["landmarks"], size)), size)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from mien.faces.alignment import compose, full_precision, judge_face_matrix, judge_identity_matrix, warp
 from mien.faces.networks import JudgeAttributes, JudgeFace, JudgeIdentity
 from mien.faces.networks.reader_net import POSE_UNIT
-from mien.training.augmentation import Dice, jitter_matrix, jitter_parts, mirror_matrix, photograph
+from mien.training.augmentation import BatchRandom, jitter_matrix, jitter_parts, mirror_matrix, photograph
 from mien.training.batches import spread_rows
 from mien.training.face_labels import (
     accuracy,
@@ -107,7 +107,7 @@ class JudgeFaceObjective(_JudgeObjective):
     @full_precision
     def _augmented(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         images = _pictures(batch["images"])
-        dice = Dice(len(images), generator, images.device)
+        dice = BatchRandom(len(images), generator, images.device)
         jitter, degrees = jitter_parts(dice, 96, scale=0.06, turn=4.0, shift=0.025)
         flip = dice.some(0.5)
         matrix = compose(mirror_matrix(flip, 96), compose(jitter, judge_face_matrix(batch["landmarks"])))
@@ -155,7 +155,7 @@ class JudgeAttributesObjective(_JudgeObjective):
     @full_precision
     def _augmented(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
         images = _pictures(batch["images"])
-        dice = Dice(len(images), generator, images.device)
+        dice = BatchRandom(len(images), generator, images.device)
         jitter = jitter_matrix(dice, 96, scale=0.06, turn=4.0, shift=0.03, flip=dice.some(0.5))
         crops = warp(images, compose(jitter, _whole(images)), 96)
         return photograph(crops, generator, self.augment, 0.1)

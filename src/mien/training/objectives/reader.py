@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.evaluation.metrics.expression import exp_distance, lms_distance
 from mien.faces.alignment import compose, full_precision, studio_matrix, transform_points, warp
 from mien.faces.networks import StudioFaceNet
 from mien.faces.networks.reader_net import POSE_UNIT
-from mien.training.augmentation import Dice, jitter_parts, mirror_matrix, photograph, random_texture
+from mien.metrics.expression import exp_distance, lms_distance
+from mien.training.augmentation import BatchRandom, jitter_parts, mirror_matrix, photograph, random_texture
 from mien.training.batches import spread_rows
 from mien.training.face_labels import (
     accuracy,
@@ -98,7 +98,7 @@ class ReaderObjective(Objective):
         """
         size = self.net.config["size"]
         images = batch["images"].permute(0, 3, 1, 2).float() / 127.5 - 1
-        dice = Dice(len(images), generator, images.device)
+        dice = BatchRandom(len(images), generator, images.device)
         jitter, degrees = jitter_parts(dice, size, scale=0.10, turn=8.0, shift=0.05)
         flip = dice.some(0.5)
         absent = dice.some(self.absent)

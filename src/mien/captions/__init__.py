@@ -1,0 +1,1 @@
+"""Words for what is seen in a portrait, and what words mean."""

@@ -1,0 +1,1 @@
+"""What every room uses: files, pixels, progress, optional packages, several processes."""

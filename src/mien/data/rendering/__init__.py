@@ -1,0 +1,1 @@
+"""Rendering data sets of studio portraits into shards."""

@@ -1,0 +1,1 @@
+"""Face networks of other groups: loaded from the assets registry, never shipped."""

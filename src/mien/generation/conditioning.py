@@ -1,0 +1,251 @@
+"""From pictures and words to what the pipeline takes: identity, landmark picture, expression crop, emotion, prompt.
+
+The landmark picture (FaceCrafter's condition) is made in one of three ways. *Raw*: the expression picture's own
+landmarks, moved and scaled into the studio's framing (``--raw``); the paper's way, which also carries the donor's
+bones. *Retargeted*: the same with the identity's bones put in. *Built*: as soon as a pose, an angle or a blendshape is
+named, a linear face with the identity's shape, the expression's coefficients and the wanted pose; also where nothing
+says what the face of a given person or feeling does: then at rest, or as the feeling usually looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mien.captions.words import speaks_of_a_face
+from mien.conditions import Emotion
+from mien.faces.observed import DetectedFace, face_crop, landmarks_of
+from mien.generation.request import GenerateRequest, Role
+from mien.generation.tools import FaceTools
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+
+@dataclass(frozen=True, eq=False)
+class PipelineInputs:
+    """What the pipeline is given; None leaves a condition out.
+
+    Attributes:
+        prompt: words.
+        identity: [512], L2 norm 1.
+        landmarks: [478, 3] pixels of the picture to be drawn.
+        landmark_image: uint8 [S, S, 3].
+        expression: float [1, 3, H, W] in [-1, 1].
+        face: the person's face for an identity branch that looks at it, float [1, 3, H, W] in [-1, 1]; of several
+            people that of the one with the largest weight.
+        emotion: what was asked for.
+        seen: the input pictures with their faces, by role.
+    """
+
+    prompt: str | None = None
+    identity: NDArray[np.float32] | None = None
+    landmarks: NDArray[np.float32] | None = None
+    landmark_image: NDArray[np.uint8] | None = None
+    expression: Any = None
+    face: Any = None
+    emotion: Emotion | None = None
+    seen: dict[Role, DetectedFace] = field(default_factory=dict)
+
+
+def arguments(steerings: Sequence[PipelineInputs]) -> dict[str, Any]:
+    """Keyword arguments of `PortraitPipeline.__call__` for one picture of each steering.
+
+    Raises:
+        ValueError: if they do not all have the same conditions.
+    """
+    import torch
+
+    from mien.core.pixels import pictures_to_tensor
+
+    first = steerings[0]
+    for name in ("prompt", "identity", "landmark_image", "expression", "face", "emotion"):
+        if len({getattr(one, name) is None for one in steerings}) > 1:
+            raise ValueError(f"some rows have {name} and some have not")
+    found: dict[str, Any] = {"prompt": None if first.prompt is None else [one.prompt for one in steerings]}
+    if first.identity is not None:
+        found["identity"] = torch.stack([torch.from_numpy(one.identity) for one in steerings])
+    if first.landmark_image is not None:
+        found["landmarks"] = pictures_to_tensor([one.landmark_image for one in steerings])
+    if first.expression is not None:
+        found["expression"] = torch.cat([one.expression for one in steerings])
+    if first.face is not None:
+        found["identity_picture"] = torch.cat([one.face for one in steerings])
+    if first.emotion is not None:
+        found["emotion"] = torch.tensor([one.emotion.vector() for one in steerings if one.emotion is not None])
+    return found
+
+
+def run_pipeline(
+    pipeline: Any, rows: Sequence[PipelineInputs], seeds: Sequence[int], **options: Any
+) -> list[Image.Image]:
+    """One picture of each row in one call; each picture's noise comes from its own seed alone, on any device.
+
+    Args:
+        pipeline: a `mien.pipelines.PortraitPipeline`.
+        rows: B conditions, see `arguments`.
+        seeds: B seeds.
+        options: further arguments of the pipeline.
+    """
+    import torch
+
+    generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+    return pipeline(**arguments(rows), generator=generators, **options).images
+
+
+def open_inputs(request: GenerateRequest) -> dict[Role, Image.Image]:
+    """The input pictures, opened and checked."""
+    from mien.media.pictures import open_picture
+
+    return {role: open_picture(path) for role, path in request.inputs.items()}
+
+
+def build_inputs(
+    request: GenerateRequest, pictures: dict[Role, Image.Image], tools: FaceTools, size: int, kinds: frozenset[str]
+) -> PipelineInputs:
+    """Read the faces and build every condition of a request.
+
+    Args:
+        request: what is asked for.
+        pictures: opened inputs by role.
+        tools: readers.
+        size: side of the pictures to be drawn, pixels.
+        kinds: branches that the base has; an expression picture steers through those of "landmarks" and "expression"
+            that are among them, and "face" says that the identity branch looks at the face too.
+
+    Raises:
+        NoFaceFound: if a picture has no face.
+    """
+    seen: dict[Role, DetectedFace] = {
+        role: DetectedFace(image, tools.read(image, str(request.inputs[role])).face())
+        for role, image in pictures.items()
+    }
+    identity, face, prompt = None, None, request.prompt
+    if "identity" in seen:
+        from mien.faces.sphere import sphere_mean
+
+        embedded = {role: tools.embed(seen[role]) for role in request.people}
+        identity = sphere_mean([embedding for embedding, _ in embedded.values()], request.weights)
+        chief = heaviest(request)
+        prompt = prompt if prompt is not None else tools.describe(embedded[chief][1])
+        face = face_crop(seen[chief]) if "face" in kinds else None
+    by_crop = "expression" in kinds and "landmarks" not in kinds and not request.builds_landmarks
+    landmarks = None if by_crop else wanted_landmarks(request, seen, size, by_default="landmarks" in kinds)
+    landmark_image = None
+    if landmarks is not None:
+        from mien.faces.drawing import draw_landmarks
+
+        landmark_image = draw_landmarks(landmarks, size)
+    return PipelineInputs(
+        prompt=prompt,
+        identity=identity,
+        landmarks=landmarks,
+        landmark_image=landmark_image,
+        expression=tools.crop(seen["expression"]) if "expression" in seen and "expression" in kinds else None,
+        face=face,
+        emotion=Emotion.parse(request.emotion) if request.emotion else None,
+        seen=seen,
+    )
+
+
+def heaviest(request: GenerateRequest) -> Role:
+    """Who has the largest weight among the people, the first of equals: a mixture is described as this one."""
+    weights = dict(zip(request.people, request.weights, strict=True)) if request.weights else {}
+    return max(request.people, key=lambda role: weights.get(role, 1.0))
+
+
+def people_shape(request: GenerateRequest, seen: dict[Role, DetectedFace], size: int) -> NDArray[np.float64] | None:
+    """Shape of the wanted person on the linear face: the weighted mean of those of the pictures; None without one."""
+    import numpy as np
+
+    from mien.faces.linear.fit import fit_face
+
+    shapes = [fit_face(framed(seen[role], size)).shape for role in request.people]
+    return np.average(shapes, axis=0, weights=request.weights or None) if shapes else None
+
+
+def wanted_landmarks(
+    request: GenerateRequest, seen: dict[Role, DetectedFace], size: int, by_default: bool = True
+) -> NDArray[np.float32] | None:
+    """Landmarks [478, 3] in pixels of the picture to be drawn.
+
+    Those of the expression picture as they are, or built where a pose or a blendshape is asked for. Where no picture
+    shows an expression, a face that was given or a feeling still gets them (*ours*): at rest and ahead, or as that
+    feeling looks; told where the parts of a face are, a small model draws them better. But where the prompt says what
+    the face does, a face at rest would gainsay it.
+
+    Args:
+        request: what is asked for.
+        seen: faces by role.
+        size: side of the picture in pixels.
+        by_default: build landmarks that nothing asks for.
+
+    Returns:
+        None if words alone are to decide.
+    """
+    if request.builds_landmarks:
+        return _built(request, seen, size)
+    if "expression" not in seen:
+        said = request.prompt is not None and speaks_of_a_face(request.prompt)
+        wanted = by_default and (request.emotion or (seen and not said))
+        return _built(request, seen, size) if wanted else None
+    points = framed(seen["expression"], size)
+    bones = people_shape(request, seen, size) if request.retarget else None
+    if bones is not None:
+        from mien.faces.linear.fit import retarget
+
+        points = retarget(points, bones)
+    return points
+
+
+def framed(seen: DetectedFace, size: int) -> NDArray[np.float32]:
+    """A face's landmarks, moved and scaled but not turned, in the studio's framing of ``size`` pixels a side."""
+    import torch
+
+    from mien.faces.alignment import studio_matrix, transform_points
+
+    points = torch.from_numpy(landmarks_of(seen))
+    return transform_points(studio_matrix(points[None], size)[0], points).numpy()
+
+
+def _built(request: GenerateRequest, seen: dict[Role, DetectedFace], size: int) -> NDArray[np.float32]:
+    """The linear face with the identity's shape, the expression's coefficients and gaze, and the wanted pose."""
+    from mien.faces.linear.arkit import kit_indices
+    from mien.faces.linear.face import LinearFace
+    from mien.faces.linear.fit import fit_face
+
+    fits = {role: fit_face(framed(one, size)) for role, one in seen.items() if role in ("expression", "pose")}
+    expression = fits.get("expression")
+    coefficients = _look_of(request.emotion) if expression is None else expression.coefficients.copy()
+    for name, value in request.blendshapes.items():
+        coefficients[list(kit_indices(name))] = value
+    donor = fits.get("pose", expression)
+    own = (0.0, 0.0, 0.0) if donor is None else donor.pose
+    yaw, pitch, roll = (
+        kept if angle is None else angle
+        for kept, angle in zip(own, (request.yaw, request.pitch, request.roll), strict=True)
+    )
+    return LinearFace.load().landmarks(
+        coefficients,
+        pose=(yaw, pitch, roll),
+        gaze=(0.0, 0.0) if expression is None else expression.gaze,
+        shape=people_shape(request, seen, size),
+        size=size,
+    )
+
+
+def _look_of(emotion: str | None) -> NDArray[np.float64]:
+    """Coefficients [53] of how a feeling usually looks; zeros for none."""
+    import numpy as np
+
+    from mien.conditions import EMOTIONS
+    from mien.faces.linear.arkit import KIT_NAMES
+    from mien.faces.linear.expressions import preset_expression
+
+    if emotion is None:
+        return np.zeros(len(KIT_NAMES))
+    strengths = zip(EMOTIONS, Emotion.parse(emotion).probabilities, strict=True)
+    return np.sum([strength * np.array(preset_expression(name).coefficients) for name, strength in strengths], axis=0)

@@ -1,0 +1,127 @@
+"""Drawing what a request asks for, into files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mien.core.io import check_apart, check_writable
+from mien.generation.conditioning import PipelineInputs, build_inputs, open_inputs, run_pipeline
+from mien.generation.editing import build_edit_inputs
+from mien.generation.records import record_maker
+from mien.generation.request import GenerateRequest
+from mien.generation.tools import FaceTools
+from mien.pipelines.load import branch_kinds, load_pipeline, picture_size
+from mien.provenance.png import write_picture
+
+Progress = Callable[[int, int], None]
+"""Told after each denoising step: (picture, step), both from 0."""
+
+
+def generate(
+    request: GenerateRequest,
+    *,
+    pipeline: Any = None,
+    tools: FaceTools | None = None,
+    only: int | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Draw the pictures of a request and write them as PNG files.
+
+    One picture goes through the model at a time, so its bits do not depend on how many others were asked for.
+
+    Args:
+        request: what to draw.
+        pipeline: a loaded `mien.pipelines.PortraitPipeline`; ``request.base`` is loaded if None.
+        tools: readers and helpers; those of the request are loaded if None.
+        only: draw only this picture of the request, counted from 0.
+        progress: told after each step.
+
+    Returns:
+        The files, in order of their seeds: ``output/portrait-SEED.png``.
+
+    Raises:
+        MienError: if an input cannot be used or would be written over, weights are missing, or the folder cannot be
+            written.
+    """
+    indices = list(range(request.count)) if only is None else [only]
+    files = picture_files(request, indices)
+    pictures = open_inputs(request)  # before the seconds of loading: a mistyped path should answer at once
+    tools = tools or FaceTools.load(request.base, request.reader)
+    pipeline = pipeline if pipeline is not None else load_pipeline(request.base, request.loading)
+    canvas, options = None, {}
+    place = (request, pictures, tools, picture_size(pipeline), branch_kinds(pipeline))
+    if request.edit is None:
+        steering = build_inputs(*place)
+    else:
+        steering, canvas = build_edit_inputs(*place)
+        options = canvas.arguments(request.strength)
+    records = record_maker(request, pipeline, tools) if request.provenance else None
+    for index, path in zip(indices, files, strict=True):
+        image = draw(
+            pipeline,
+            request,
+            steering,
+            request.seed + index,
+            lambda step, i=index: progress and progress(i, step),
+            **options,
+        )
+        image = image if canvas is None else canvas.put_back(image)
+        write_picture(path, image, records(index) if records else None)
+    return files
+
+
+def picture_files(request: GenerateRequest, indices: Sequence[int], further: Sequence[Path] = ()) -> list[Path]:
+    """Where the pictures of a request go, once it is clear that they can be written and replace nothing that is read.
+
+    Args:
+        request: what is drawn.
+        indices: which of its pictures, from 0.
+        further: files that are read besides its inputs.
+
+    Raises:
+        MienError: if a file cannot be written, or is one of the inputs.
+    """
+    files = [request.output / f"portrait-{request.seed + index:04d}.png" for index in indices]
+    check_apart(files, [*further, *request.inputs.values()])
+    check_writable(files)
+    return files
+
+
+def draw(
+    pipeline: Any,
+    request: GenerateRequest,
+    steering: PipelineInputs,
+    seed: int,
+    on_step: Callable[[int], Any] | None = None,
+    **options: Any,
+) -> Any:
+    """One picture (PIL) for one seed; ``options``: further arguments of the pipeline."""
+
+    def told(_pipeline: Any, step: int, _timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
+        if on_step:
+            on_step(step)
+        return values
+
+    return draw_requested(pipeline, request, [steering], [seed], callback_on_step_end=told, **options)[0]
+
+
+def draw_requested(
+    pipeline: Any, request: GenerateRequest, rows: Sequence[PipelineInputs], seeds: Sequence[int], **options: Any
+) -> list[Any]:
+    """`run_pipeline` with the scheduler, steps, speed, scales and guidance of a request."""
+    from mien.pipelines.schedulers import sampling_with
+
+    with sampling_with(pipeline, request.scheduler):
+        return run_pipeline(
+            pipeline,
+            rows,
+            seeds,
+            scales=dict(request.scales),
+            guidance=dict(request.guidance),
+            guidance_rescale=request.guidance_rescale,
+            num_inference_steps=request.steps,
+            speed=request.speed,
+            **options,
+        )

@@ -1,0 +1,138 @@
+"""A recorded picture drawn again, bit for bit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mien import __version__
+from mien.core.io import sha256_of
+from mien.errors import BadInput
+from mien.generation.generate import generate, picture_files
+from mien.generation.records import hashes
+from mien.generation.request import LOCAL, ROLES, GenerateRequest, input_fields
+from mien.generation.tools import FaceTools
+from mien.pipelines.load import load_pipeline
+from mien.pipelines.load_options import Loading
+from mien.provenance.png import read_record
+from mien.provenance.record import Record
+
+_OTHER_COMMANDS = {"animation": "animate", "demo": "demo", "evaluation": "evaluate"}
+"""Setting that only the records of another command hold -> that command."""
+_GIVEN_WITH = {"adapter": "adapter", "few_step": "adapter", "lora": "lora", "image_encoder": "image-encoder"}
+"""Kind of a model that is added to a base -> the option that it is given with."""
+
+
+def repeat(
+    file: Path,
+    inputs: Mapping[str, Path | None],
+    output: Path,
+    *,
+    base: str | None = None,
+    loading: Loading | None = None,
+    **options: Any,
+) -> list[Path]:
+    """Draw the picture in ``file`` again from the same inputs.
+
+    Args:
+        file: a picture with a record.
+        inputs: role -> file, for the roles that the picture was made with.
+        output: folder for the new file.
+        base: where the models are, if they came from a folder or a file.
+        loading: the adapters and LoRA files that were used, and where to run; the rest is as recorded.
+        options: as for `generate`.
+
+    Returns:
+        The one file written.
+
+    Raises:
+        BadInput: if ``file`` has no record or would be written over, an input is missing, superfluous or not the
+            recorded one, or the models differ.
+    """
+    record = read_record(file)
+    for setting, command in _OTHER_COMMANDS.items():
+        if setting in record.settings:
+            raise BadInput(f"{file} was not made by  mien generate: give  mien {command}  the same again.")
+    check_inputs(record, inputs, file)
+    if record.settings.get("base") == LOCAL and base is None:
+        raise BadInput(f"{file} was made with models from a folder or a file: give it with --base.")
+    chosen: dict[str, Any] = {} if base is None else {"base": base}
+    chosen |= {"loading": (loading or Loading()).repeated(record.settings.get("loading", {})), "output": output}
+    wanted = GenerateRequest.checked(**{**record.settings, **input_fields(inputs), **chosen})
+    picture_files(wanted, [record.index], [file])
+    before = sha256_of(file)
+    if record.mien != __version__:
+        warnings.warn(f"{file} was made by mien {record.mien}, this is {__version__}: bits may differ", stacklevel=2)
+    threads = record.environment.get("threads", "")
+    if threads.isdigit():
+        import torch
+
+        torch.set_num_threads(int(threads))  # sums of floats depend on how they are split
+    pipeline = options.pop("pipeline", None) or load_pipeline(wanted.base, wanted.loading)
+    tools = options.pop("tools", None) or FaceTools.load(wanted.base, wanted.reader)
+    present = hashes(pipeline, tools)
+    check_models(record, present, file)
+    files = generate(wanted, pipeline=pipeline, tools=tools, only=record.index, **options)
+    if sha256_of(files[0]) != before:
+        as_now = record.models.keys() == present.keys()
+        why = "the libraries or the machine differ" if as_now else "its record is of an older kind, and so is its mark"
+        warnings.warn(f"{files[0]} is not bit-equal to {file}: {why}", stacklevel=2)
+    return files
+
+
+def check_inputs(record: Record, inputs: Mapping[str, Path | None], file: Path) -> None:
+    """Refuse inputs that are not the recorded ones, naming the one that differs."""
+    for role in sorted({*ROLES, *inputs, *record.inputs}):
+        option = "another --identity" if role not in ROLES else f"--{role}"
+        given, expected = inputs.get(role), record.inputs.get(role)
+        if given is None and expected is not None:
+            raise BadInput(f"{file} was made with {option}: give the same picture again.")
+        if given is not None and expected is None:
+            raise BadInput(f"{file} was made without {option}: leave it out.")
+        if given is None or expected is None:
+            continue
+        if not given.is_file():
+            raise BadInput(f"There is no picture file at {given}; check the path.")
+        if sha256_of(given) != expected:
+            raise BadInput(
+                f"{given} is not the {role} picture of {file}: its sha256 is not {expected[:12]}... as recorded."
+            )
+
+
+def check_models(record: Record, present: Mapping[str, str], file: Path) -> None:
+    """Refuse models that are not the recorded ones, naming the first that differs and how to give it again."""
+    from mien.provenance.fingerprint import is_configuration
+
+    if not any(map(is_configuration, record.models)):  # recorded before configurations were
+        present = {name: digest for name, digest in present.items() if not is_configuration(name)}
+    recorded = under_present_names(record.models, present)
+    for name in sorted(recorded.keys() | present.keys()):
+        if recorded.get(name) != present.get(name):
+            how = "is not there now" if name not in present else "was not there" if name not in recorded else "differs"
+            raise BadInput(f"{file} was made with other models ({name} {how}): {_advice(name, record)}.")
+
+
+def under_present_names(recorded: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str]:
+    """Recorded models, those whose name is gone under the name that the same bytes have now.
+
+    Records of earlier releases tell added files by their own names, which a user may change.
+    """
+    free = {name: digest for name, digest in present.items() if name not in recorded}
+    found = {}
+    for name, digest in recorded.items():
+        now = name if name in present else next((one for one, there in free.items() if there == digest), name)
+        free.pop(now, None)
+        found[now] = digest
+    return found
+
+
+def _advice(model: str, record: Record) -> str:
+    """What to do about a model that differs."""
+    option = _GIVEN_WITH.get(model.replace("/", ":").partition(":")[0])
+    if option is not None:
+        return f"give the same files again with --{option}, in their order"
+    if record.settings.get("base") == LOCAL:
+        return "give the same --base again, or install the version that made it"
+    return "install the version that made it"

@@ -1,0 +1,242 @@
+"""What ``mien generate`` is asked for: a checked, JSON-able request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from mien.conditions import MAX_POSE, Emotion
+from mien.diffusion.caching import STEPS, Speed
+from mien.errors import BadInput, first_problem
+from mien.faces.names import reader_names
+from mien.pipelines.load_options import Loading
+
+Role = str
+ROLES = ("identity", "expression", "pose", "edit")
+"""What an input picture can be given for; a second picture of the person is ``identity-2``, and so on."""
+
+Branch = Literal["landmarks", "expression", "emotion", "identity"]
+"""Branches with a scale."""
+Dial = Literal["text", "identity", "landmarks", "expression", "emotion"]
+"""Names of guidance differences (FaceCrafter Eq. 6, generalised)."""
+Scheduler = Literal["dpm++", "ddpm", "ddim", "euler", "lcm"]
+"""Samplers by name; the first is the studio's own, DDPM the papers', LCM for few steps with a LoRA made for it."""
+LOCAL = "folder"
+"""What a record says of a base that was a folder of the user's."""
+
+
+STRENGTH = 0.8
+"""Share of the steps that an edit runs. In the studio more hardly brings the expression nearer, and less keeps more of
+the old one (*ours*)."""
+
+
+class GenerateRequest(BaseModel):
+    """One call of ``mien generate``.
+
+    Attributes:
+        identity: picture of the person to draw.
+        identities: more pictures of the same person, or of others to mix in: embeddings and bones are averaged.
+        weights: of `identity` and each of `identities` in that mean; all alike if empty.
+        expression: picture whose expression (and, without `pose` and angles, head pose) is wanted.
+        pose: picture whose head pose is wanted.
+        edit: a portrait whose face is to be changed, instead of a new picture; who it is and which way it looks come
+            from it, and what the face does where neither `expression` nor `emotion` says so.
+        strength: how much of the portrait's face is given up, above 0 and up to 1; for `edit` alone.
+        yaw: degrees, + to the subject's left; an angle not given comes from `pose`, else `expression`, else 0.
+        pitch: degrees, + up.
+        roll: degrees, + tilts to the subject's left shoulder.
+        blendshapes: name -> [0, 1], over the expression's own (ARKit, MediaPipe or kit spelling).
+        emotion: as `mien.conditions.Emotion.parse` reads it, e.g. ``happy:0.8``.
+        prompt: words; without them the identity picture is described.
+        count: number of pictures; picture i has seed ``seed + i``.
+        seed: seed of the first picture.
+        steps: denoising steps; 25 when None, or as many as the speed ``few`` was distilled for.
+        scales: branch -> factor of its attention output (s_b of DESIGN section 1); 0 switches it off.
+        guidance: dial -> weight of its guidance difference (FaceCrafter Eq. 6).
+        base: ``studio``, ``sd15``, ``sdxl``, ``arc2face``, a folder, a ``.safetensors`` file or a name on the hub.
+        loading: adapters and LoRA files that are added to it, its precision, and where it runs.
+        reader: who reads faces, see `mien.faces.names`; ``auto`` is MediaPipe where it is installed, else the studio's
+            own.
+        retarget: put the identity's bones into the donor's landmarks (*ours*) instead of drawing them as read, the
+            paper's way; always so when a pose, an angle or a blendshape is given, since then there is no one donor to
+            copy.
+        scheduler: one of `Scheduler`; None is the base's own.
+        speed: ``exact``; ``fast``: most steps reuse what changes slowly; ``few``: a few steps of a distilled base
+            (docs/speed.md).
+        guidance_rescale: 0 to 1, against over-saturation at high guidance (Lin et al. 2024, Eq. 15-16).
+        provenance: write the record, the XMP packet and the invisible mark.
+        output: folder for the PNG files.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    identity: Path | None = None
+    identities: tuple[Path, ...] = ()
+    weights: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = ()
+    expression: Path | None = None
+    pose: Path | None = None
+    edit: Path | None = None
+    strength: Annotated[float, Field(gt=0, le=1)] = STRENGTH
+    yaw: Annotated[float, Field(ge=-MAX_POSE[0], le=MAX_POSE[0])] | None = None
+    pitch: Annotated[float, Field(ge=-MAX_POSE[1], le=MAX_POSE[1])] | None = None
+    roll: Annotated[float, Field(ge=-MAX_POSE[2], le=MAX_POSE[2])] | None = None
+    blendshapes: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    emotion: str | None = None
+    prompt: str | None = None
+    count: Annotated[int, Field(ge=1, le=1000)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**63 - 1000)] = 0
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+    scales: dict[Branch, Annotated[float, Field(ge=0, le=10)]] = {}
+    guidance: dict[Dial, Annotated[float, Field(ge=0, le=50)]] = {}
+    base: str = "studio"
+    loading: Loading = Loading()
+    reader: str = "auto"
+    retarget: bool = True
+    scheduler: Scheduler | None = None
+    speed: Speed = "exact"
+    guidance_rescale: Annotated[float, Field(ge=0, le=1)] = 0.0
+    provenance: bool = True
+    output: Path = Path()
+
+    @field_validator("emotion")
+    @classmethod
+    def _emotion_is_known(cls, value: str | None) -> str | None:
+        if value is not None:
+            Emotion.parse(value)
+        return value
+
+    @field_validator("blendshapes")
+    @classmethod
+    def _blendshapes_are_known(cls, value: dict[str, float]) -> dict[str, float]:
+        from mien.faces.linear.arkit import kit_indices
+
+        for name in value:
+            if not kit_indices(name):
+                raise BadInput(
+                    f"There is no blendshape called {name!r}; use ARKit's names, such as jawOpen or mouthSmileLeft."
+                )
+        return value
+
+    @field_validator("reader")
+    @classmethod
+    def _readers_are_known(cls, value: str) -> str:
+        reader_names(value)
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _the_usual_steps(cls, values: Any) -> Any:
+        """A record says how many there were, except where that stands beside the base's weights."""
+        if isinstance(values, dict) and values.get("steps") is None and values.get("speed") != "few":
+            return {**values, "steps": STEPS}
+        return values
+
+    @model_validator(mode="after")
+    def _few_steps_have_their_own_scheduler(self) -> GenerateRequest:
+        if self.speed == "few" and self.scheduler is not None:
+            raise BadInput("The few-step mode has a scheduler of its own: leave the scheduler out.")
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_asked(self) -> GenerateRequest:
+        if not (self.inputs or self.prompt or self.emotion or self.builds_landmarks):
+            raise BadInput("Nothing to draw: give --identity PHOTO, --prompt WORDS, or another condition.")
+        return self
+
+    @model_validator(mode="after")
+    def _an_edit_changes_something(self) -> GenerateRequest:
+        others = [path for role, path in self.inputs.items() if role != "edit"]
+        if self.edit is not None and not (others or self.prompt or self.emotion or self.builds_landmarks):
+            raise BadInput("Nothing to change: give --expression PHOTO, --emotion, --blendshape or another condition.")
+        if self.edit is None and self.strength != STRENGTH:
+            raise BadInput("The strength says how much of a given portrait changes: give the portrait as edit.")
+        return self
+
+    @model_validator(mode="after")
+    def _each_identity_has_a_weight(self) -> GenerateRequest:
+        people = len(self.people)
+        if self.identities and self.identity is None:
+            raise BadInput("Further pictures of a person need a first one: give it as identity.")
+        if self.weights and len(self.weights) != people:
+            raise BadInput(f"There are {people} identity pictures and {len(self.weights)} weights; give one for each.")
+        return self
+
+    @classmethod
+    def checked(cls, **values: Any) -> GenerateRequest:
+        """Build a request, with pydantic's findings as one sentence.
+
+        Raises:
+            BadInput: for an unknown key or a value out of range.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            where, what, given = first_problem(error)
+            raise BadInput(f"{where}: {what.lower()}, not {given!r}.") from error
+
+    @property
+    def people(self) -> dict[Role, Path]:
+        """The pictures that say who it is, by role, in the order of `weights`."""
+        return _by_role([path for path in (self.identity, *self.identities) if path is not None])
+
+    @property
+    def inputs(self) -> dict[Role, Path]:
+        """The input pictures that were given, by role."""
+        return {role: path for role in ROLES if (path := getattr(self, role)) is not None} | self.people
+
+    @property
+    def steps_run(self) -> int | None:
+        """Denoising steps of one picture; None where only the base knows."""
+        if self.steps is None or self.edit is None:
+            return self.steps
+        return max(1, round(self.steps * self.strength))
+
+    @property
+    def builds_landmarks(self) -> bool:
+        """Whether the landmark picture has to be built, since no one picture shows the pose and expression wanted."""
+        angles = (self.yaw, self.pitch, self.roll)
+        return self.pose is not None or bool(self.blendshapes) or any(angle is not None for angle in angles)
+
+    def settings(self) -> dict[str, Any]:
+        """What the record keeps: everything but the paths, which name files and so, often, people."""
+        settings = self.model_dump(mode="json", exclude={*ROLES, "identities", "output", "provenance", "loading"})
+        if self.edit is None:
+            del settings["strength"]
+        if loading := self.loading.settings():
+            settings["loading"] = loading
+        return settings | ({"base": LOCAL} if Path(self.base).exists() else {})
+
+
+def _by_role(people: Sequence[Path]) -> dict[Role, Path]:
+    """Pictures of people by role: ``identity``, then ``identity-2`` and so on."""
+    return {f"identity-{number}" if number > 1 else "identity": path for number, path in enumerate(people, 1)}
+
+
+def input_fields(inputs: Mapping[Role, Path | None]) -> dict[str, Any]:
+    """Input pictures by role as the fields of a request: `GenerateRequest.inputs` the other way round."""
+    further = [role for role in inputs if role not in ROLES]
+    return {role: inputs.get(role) for role in ROLES} | {"identities": tuple(inputs[role] for role in further)}
+
+
+def people_of(words: Sequence[str]) -> tuple[dict[Role, Path], tuple[float, ...]]:
+    """Input pictures by role, and their weights, of words such as ``me.jpg`` or ``me.jpg:0.7``; () if none has one.
+
+    Raises:
+        BadInput: if a weight is no positive number.
+    """
+    paths, weights = [], []
+    for word in words:
+        path, colon, number = word.rpartition(":")
+        plain = not colon or not path or Path(word).is_file()
+        try:
+            weights.append(1.0 if plain else float(number))
+        except ValueError:
+            plain = True  # a colon in a file's name
+            weights.append(1.0)
+        paths.append(Path(word if plain else path))
+        if not 0 < weights[-1] <= 1000:
+            raise BadInput(f"The weight in --identity {word} must be a number above 0.")
+    return _by_role(paths), () if all(one == 1 for one in weights) else tuple(weights)

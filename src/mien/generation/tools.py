@@ -1,0 +1,119 @@
+"""The readers and helpers a request needs, in one place, so that tests and other bases can bring their own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import MissingAsset
+from mien.faces.observed import CLIP_SIDE, DetectedFace, embed_face, expression_crop, points_of
+from mien.faces.open import open_reader
+
+log = logging.getLogger(__name__)
+
+FULL_SIZE_PROMPT = "portrait photo of a person"
+"""What a base of full size is told where the user has no words (*ours*)."""
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mien.faces.types import Reading
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTools:
+    """Everything that reads faces.
+
+    Attributes:
+        reader_name: resolved name of the reader ("mediapipe" or "studio").
+        read: (picture, its name for messages) -> the faces in it; as a `mien.faces.FaceReader` reads.
+        embed: seen -> (identity embedding [512], attributes for `describe`).
+        crop: seen -> the expression encoder's input, float [1, 3, H, W] in [-1, 1].
+        describe: attributes -> the prompt used when none is given.
+        files: name -> model file outside the base's folder that the result depends on.
+    """
+
+    reader_name: str
+    read: Callable[[Any, str], Reading]
+    embed: Callable[[DetectedFace], tuple[NDArray[np.float32], dict[str, Any]]]
+    crop: Callable[[DetectedFace], Any]
+    describe: Callable[[dict[str, Any]], str]
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, base: str, reader: str) -> FaceTools:
+        """A reader, and what a base wants for the rest: the studio's own networks, or ArcFace.
+
+        Args:
+            base: see `mien.pipelines.bases.open_base`; a folder with an identity embedder of its own reads identities
+                with that.
+            reader: see :func:`open_reader`.
+
+        Raises:
+            MissingDependency, MissingAsset: if the reader or the networks are not installed.
+        """
+        from mien.captions.compose import describe
+        from mien.faces.studio import EMBEDDED, StudioReader
+        from mien.pipelines.bases import is_small
+
+        # identity tokens mean what the base was trained with: its own folder goes first
+        folder = Path(base)
+        own = folder if (folder / "identity").is_dir() else None
+        studio = StudioReader.from_pretrained(own)
+        opened = open_reader(reader, studio)
+        files = dict(getattr(opened, "files", {}))
+        if own is None and not is_small(base):
+            return cls.of_full_size(base, opened, files)
+        if own is None and base != "studio":
+            files |= {f"studio/{path.relative_to(EMBEDDED)}": path for path in EMBEDDED.glob("reader/*/*.safetensors")}
+            files |= {f"studio/{path.relative_to(EMBEDDED)}": path for path in EMBEDDED.glob("identity/*.safetensors")}
+        return cls(
+            reader_name=opened.name,
+            read=opened.read,
+            embed=lambda seen: embed_face(seen, studio),
+            crop=expression_crop,
+            describe=describe,
+            files=files,
+        )
+
+    @classmethod
+    def of_full_size(cls, base: str, opened: Any, files: Mapping[str, Path]) -> FaceTools:
+        """What SD1.5, SDXL and Arc2Face are steered with.
+
+        Args:
+            base: see `mien.pipelines.bases.open_base`.
+            opened: a reader of faces.
+            files: its files.
+
+        Raises:
+            MissingAsset: when an identity is read, if ArcFace is not here; prompts and expressions need none.
+        """
+        from mien.faces.published.networks import open_face_network
+        from mien.pipelines.bases import arcface_file
+
+        networks: list[Any] = []
+
+        def embed(seen: DetectedFace) -> tuple[NDArray[np.float32], dict[str, Any]]:
+            if not networks:
+                networks.append(open_face_network("arcface", arcface_file(base)))
+            return networks[0]([seen.image], points_of(seen)[None])["identity"][0], {}
+
+        # Arc2Face knows one prompt only, in which the face stands; it is put there where no words are given
+        reads_prompt = base != "arc2face" and not (Path(base) / "arc2face").is_dir()
+        own: dict[str, Path] = {}
+        with suppress(MissingAsset):
+            own["identity/arcface.onnx"] = arcface_file(base)
+        return cls(
+            reader_name=opened.name,
+            read=opened.read,
+            embed=embed,
+            crop=partial(expression_crop, size=CLIP_SIDE),
+            describe=lambda _: FULL_SIZE_PROMPT if reads_prompt else "",
+            files={**files, **own},
+        )

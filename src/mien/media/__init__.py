@@ -1,0 +1,1 @@
+"""Pictures and videos as files: what is read from them and written into them."""

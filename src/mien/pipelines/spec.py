@@ -1,0 +1,209 @@
+"""What a model of an evaluation is: base, adapters, and how they are used, as one JSON file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mien.core.io import read_json
+from mien.diffusion.caching import Speed
+from mien.errors import ConfigError, MissingAsset, first_problem
+from mien.pipelines.runs import runs_folder
+
+_FOLDERS = ("unet", "scheduler", "lora", "controlnet", "text_encoder", "expression_encoder")
+"""Fields of a spec that name the folder of a network."""
+_PRESET = re.compile(r"(studio|facecrafter|emojidiff)-[a-z0-9-]+")
+"""Names of presets (`mien.training.presets`), as against paths."""
+_FILES = {"few_step": "few_step.safetensors"}
+"""Those that name a file, as a run exports it."""
+
+
+class ModelSpec(BaseModel):
+    """One model.
+
+    Attributes:
+        base: ``studio``, or the folder of a base.
+        adapters: branch -> adapter file in the place of the base's own; None takes a branch away.
+        unet: folder of a UNet in the place of the base's, as a fine-tuning makes one.
+        scheduler: folder of the noise schedule that the UNet was trained on, where it predicts something else than the
+            base's; the solver stays the base's.
+        lora: folder of a LoRA on the UNet, in the layout of ``load_lora_weights``.
+        few_step: file of few-step weights in the place of the base's own.
+        controlnet: folder of a ControlNet that reads the landmark pictures in the place of the landmarks branch, or the
+            tokens of an adapter of the site ``controlnet``.
+        text_encoder: folder of a text encoder in the place of the base's, as the joint stage trains one; e(0) stays the
+            base's own.
+        expression_encoder: folder of an expression encoder in the place of the base's. For this and the six above,
+            the name of a preset stands for its run in the user's cache, ``PRESET:FILE`` for an adapter of another name.
+        identity_mode: ``prompt`` or ``branch``, see the pipeline.
+        conditions: what it is told; None is whatever it has a branch for.
+        scales: branch -> scale.
+        guidance: condition -> guidance weight.
+        steps: denoising steps; None leaves the protocol's.
+        speed: ``exact``, ``fast`` or ``few``, see the pipeline.
+        dtype: of the base and its branches.
+        retarget: landmarks with the identity's bones.
+        animate: the picture's face is moved onto the target's landmarks after it was drawn, see `control.animation`.
+        note: for people, such as the row of a paper's table.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base: str = "studio"
+    adapters: dict[str, str | None] = {}
+    unet: str | None = None
+    scheduler: str | None = None
+    lora: str | None = None
+    few_step: str | None = None
+    controlnet: str | None = None
+    text_encoder: str | None = None
+    expression_encoder: str | None = None
+    identity_mode: Literal["prompt", "branch"] = "prompt"
+    conditions: tuple[str, ...] | None = None
+    scales: dict[str, float] = {}
+    guidance: dict[str, float] = {}
+    steps: int | None = Field(default=None, ge=1)
+    speed: Speed = "exact"
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    retarget: bool = False
+    animate: bool = False
+    note: str = ""
+
+    def check(self) -> None:
+        """Look for every file before anything is loaded.
+
+        Raises:
+            MissingAsset: if one is missing.
+        """
+        for name in self.adapters:
+            self.adapter_file(name)
+        for part in (*_FOLDERS, *_FILES):
+            self.folder(part)
+
+    def load(self) -> Any:
+        """The pipeline.
+
+        Raises:
+            MienError: if the base or an adapter file is missing or does not fit.
+        """
+        import torch
+
+        from mien.adapters import load_adapter
+        from mien.pipelines.load import load_pipeline
+
+        pipeline = load_pipeline(self.base)
+        if (unet := self.folder("unet")) is not None:
+            from diffusers import UNet2DConditionModel
+
+            pipeline.register_modules(unet=UNet2DConditionModel.from_pretrained(unet).float().eval())
+        if (scheduler := self.folder("scheduler")) is not None:
+            kind = type(pipeline.scheduler)
+            trained = read_json(scheduler / "scheduler_config.json")["prediction_type"]
+            pipeline.register_modules(scheduler=kind.from_config(pipeline.scheduler.config, prediction_type=trained))
+        if (lora := self.folder("lora")) is not None:
+            pipeline.unet.load_lora_adapter(lora, weight_name="pytorch_lora_weights.safetensors", prefix="unet")
+        for name in self.adapters:
+            file = self.adapter_file(name)
+            if file is None:
+                pipeline.adapters.pop(name, None)
+            else:
+                pipeline.adapters[name] = next(iter(load_adapter(file).values()))
+        if (few_step := self.folder("few_step")) is not None:
+            from mien.pipelines.few_step import read_few_step
+
+            pipeline.few_step = read_few_step(few_step)
+        if (controlnet := self.folder("controlnet")) is not None:
+            from diffusers import ControlNetModel
+
+            pipeline.register_modules(controlnet=ControlNetModel.from_pretrained(controlnet))
+        if (text_encoder := self.folder("text_encoder")) is not None:
+            from transformers import CLIPTextModel
+
+            pipeline.encode_null()
+            pipeline.register_modules(text_encoder=CLIPTextModel.from_pretrained(text_encoder).float().eval())
+        if (encoder := self.folder("expression_encoder")) is not None:
+            from mien.faces.networks import ExpressionEncoder
+
+            pipeline.register_modules(expression_encoder=ExpressionEncoder.from_pretrained(encoder).float().eval())
+        return pipeline if self.dtype == "float32" else pipeline.to(dtype=getattr(torch, self.dtype))
+
+    def adapter_file(self, name: str) -> Path | None:
+        """A branch's adapter file, or None where the branch is taken away.
+
+        Raises:
+            MissingAsset: if it is not there.
+        """
+        place = self.adapters[name]
+        return None if place is None else _found(place, f"adapters/{name}.safetensors")
+
+    def folder(self, part: str) -> Path | None:
+        """Where the network (or file) is that takes the place of the base's ``text_encoder`` and so on, if one does.
+
+        Raises:
+            MissingAsset: if it is not there.
+        """
+        place = getattr(self, part)
+        return None if place is None else _found(place, _FILES.get(part, part))
+
+    def hashes(self, base: Mapping[str, str]) -> dict[str, str]:
+        """sha256 of what pictures depend on, by its place in a model folder, from those of the base alone."""
+        from mien.core.io import sha256_of
+        from mien.provenance.fingerprint import model_hashes
+
+        used = dict(base)
+        for name in self.adapters:
+            used.pop(f"adapters/{name}.safetensors", None)
+            if (file := self.adapter_file(name)) is not None:
+                used[f"adapters/{name}.safetensors"] = sha256_of(file)
+        for part in _FOLDERS:
+            if (folder := self.folder(part)) is not None:
+                # beside a scheduler's own settings those of the base count, whose solver stays
+                lone = {f"{part}/{file.name}": file for file in folder.glob("scheduler_config.json")}
+                used |= model_hashes(None, lone if part == "scheduler" else {part: folder})
+        if (few_step := self.folder("few_step")) is not None:
+            used[_FILES["few_step"]] = sha256_of(few_step)
+        if self.dtype != "float32":
+            used["dtype"] = self.dtype  # no file, but pictures depend on it as on one
+        return used
+
+
+def _found(place: str, part: str) -> Path:
+    """A file or folder that a spec names, or a part of a preset's run in the user's cache (``PRESET:FILE`` another)."""
+    preset, _, other = place.partition(":")
+    if _PRESET.fullmatch(preset) is None:
+        if not Path(place).exists():
+            raise MissingAsset(f"There is nothing at {place}, which a spec names; check the path.")
+        return Path(place)
+    path = runs_folder() / preset / "export" / (f"adapters/{other}.safetensors" if other else part)
+    if not path.exists():
+        raise MissingAsset(f"There is no {part} of {preset}: train it with  mien train {preset} --data FOLDER.")
+    return path
+
+
+def load_spec(place: str) -> ModelSpec:
+    """A spec that ships with mien, by its name, or a JSON file.
+
+    Raises:
+        ConfigError: if there is none, or it has unknown keys or wrong values.
+    """
+    shipped = shipped_specs()
+    if place not in shipped and not Path(place).is_file():
+        raise ConfigError(f"There is no spec {place}; give a JSON file, or one of: {', '.join(shipped)}.")
+    try:
+        return ModelSpec.model_validate(shipped[place] if place in shipped else read_json(place))
+    except ValidationError as error:
+        where, what, _ = first_problem(error)
+        raise ConfigError(f"{place}: {where}: {what}.") from error
+
+
+def shipped_specs() -> Mapping[str, Any]:
+    """Name -> spec of those that ship."""
+    folder = resources.files("mien.pipelines").joinpath("specs")
+    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".json")), key=lambda one: one.name)
+    return {file.name.removesuffix(".json"): json.loads(file.read_text(encoding="utf-8")) for file in files}

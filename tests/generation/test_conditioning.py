@@ -1,0 +1,115 @@
+"""Which landmarks a request leads to, when nothing, a feeling or a picture says what the face does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.faces.linear.face import LinearFace
+from mien.faces.linear.fit import fit_face
+from mien.faces.types import Face, OneFace
+from mien.generation.conditioning import build_inputs
+from mien.generation.request import GenerateRequest
+from tests.fakes import SIZE, fake_tools
+
+BRANCHES = frozenset({"landmarks", "emotion"})
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (SIZE, SIZE), (200, 150, 120)).save(path)
+    return path
+
+
+def landmarks(kinds: frozenset[str] = BRANCHES, **asked: Any) -> Any:
+    request = GenerateRequest.checked(output=Path("out"), **asked)
+    pictures: Any = {role: Image.open(path) for role, path in request.inputs.items()}
+    return build_inputs(request, pictures, fake_tools(), SIZE, kinds).landmarks
+
+
+def test_a_person_alone_is_drawn_at_rest_and_looking_ahead(photo: Path) -> None:
+    points = landmarks(identity=photo)
+    assert points is not None
+    fitted = fit_face(points)
+    assert max(abs(angle) for angle in fitted.pose) < 2 and fitted.coefficients.max() < 0.1
+    assert landmarks(identity=photo, kinds=frozenset()) is None  # a base without the branch is not asked for it
+
+
+def test_a_feeling_alone_looks_as_it_usually_does() -> None:
+    rest, happy, faint = (
+        LinearFace.load().landmarks(size=SIZE),
+        landmarks(emotion="happy"),
+        landmarks(emotion="happy:0.3"),
+    )
+
+    def width(points: np.ndarray) -> float:
+        return float(np.linalg.norm(points[61, :2] - points[291, :2]))
+
+    assert width(happy) > width(faint) > width(rest)
+    np.testing.assert_allclose(landmarks(emotion="neutral"), rest)
+
+
+def test_a_picture_of_an_expression_goes_before_a_feeling(photo: Path) -> None:
+    np.testing.assert_array_equal(
+        landmarks(identity=photo, expression=photo, emotion="anger"), landmarks(identity=photo, expression=photo)
+    )
+
+
+def test_the_bones_are_the_persons_own_unless_raw_landmarks_are_asked_for(photo: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.png"
+    Image.new("RGB", (SIZE, SIZE), (90, 60, 40)).save(other)
+    face = LinearFace.load()
+    broad = np.zeros(face.shapes)
+    broad[0] = 2.0
+    shapes = {(200, 150, 120): broad, (90, 60, 40): -broad}
+
+    def read(image: Any, source: str) -> OneFace:
+        points = face.landmarks(shape=shapes[image.getpixel((0, 0))], size=SIZE)
+        return OneFace(Face("studio", (24, 24, 104, 104), landmarks=points), source)
+
+    def drawn(**asked: Any) -> np.ndarray:
+        request = GenerateRequest.checked(identity=photo, expression=other, output=Path("out"), **asked)
+        pictures: Any = {role: Image.open(path) for role, path in request.inputs.items()}
+        points = build_inputs(request, pictures, replace(fake_tools(), read=read), SIZE, BRANCHES).landmarks
+        assert points is not None
+        return fit_face(points).shape
+
+    assert drawn()[0] > 1 > -1 > drawn(retarget=False)[0]
+
+
+def test_a_face_at_rest_does_not_gainsay_the_words(photo: Path) -> None:
+    said: dict[str, Any] = {"identity": photo, "prompt": "photo of a id person, laughing, blue eyes"}
+    assert landmarks(**said) is None
+    assert landmarks(identity=photo, prompt="photo of a id person with blue eyes") is not None
+    assert landmarks(**said, yaw=20.0) is not None  # an angle asks for landmarks, whatever the words
+    np.testing.assert_array_equal(landmarks(**said, emotion="sad"), landmarks(identity=photo, emotion="sad"))
+
+
+def test_words_alone_decide_for_themselves() -> None:
+    assert landmarks(prompt="portrait of a smiling woman") is None
+    assert landmarks(prompt="portrait of a woman", yaw=20.0) is not None
+
+
+@pytest.mark.parametrize(("weights", "chief"), [((0.05, 0.95), 1), ((0.6, 0.4), 0), ((), 0)])
+def test_the_heaviest_of_several_people_is_described_and_looked_at(
+    weights: tuple[float, ...], chief: int, photo: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.png"
+    Image.new("RGB", (SIZE, SIZE), (90, 60, 40)).save(other)
+
+    def embed(seen: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        return fake_tools().embed(seen)[0], {"colour": seen.image.getpixel((0, 0))}
+
+    tools = replace(fake_tools(), embed=embed, describe=lambda attributes: str(attributes["colour"]))
+    request = GenerateRequest.checked(identity=photo, identities=(other,), weights=weights, output=Path("out"))
+    pictures: Any = {role: Image.open(path) for role, path in request.inputs.items()}
+    found = build_inputs(request, pictures, tools, SIZE, frozenset({"face"}))
+    colour = ((200, 150, 120), (90, 60, 40))[chief]
+    assert found.prompt == str(colour)
+    assert (found.face[0, :, 0, 0] + 1).tolist() == pytest.approx([2 * value / 255 for value in colour], abs=0.01)
