@@ -22,7 +22,10 @@ class NaivePipeline(PortraitPipeline):
 
     def _tokens(self, branch: Branch, condition: Tensor, kind: str) -> Tensor:
         tokens = super()._tokens(branch, condition, kind)
-        self._told: dict[str, tuple[Branch, Tensor]] = {**getattr(self, "_told", {}), kind: (branch, tokens)}
+        self._branch_tokens: dict[str, tuple[Branch, Tensor]] = {
+            **getattr(self, "_branch_tokens", {}),
+            kind: (branch, tokens),
+        }
         return tokens
 
     def _denoise(
@@ -42,9 +45,9 @@ class NaivePipeline(PortraitPipeline):
         scheduler: Any = self.scheduler
         scheduler.set_timesteps(count, device=latents.device)
         latents = latents * scheduler.init_noise_sigma
-        told, self._told = getattr(self, "_told", {}), {}
-        injection = Injection(self.unet, {kind: branch for kind, (branch, _) in told.items()})
-        tokens, pictures = {kind: states for kind, (_, states) in told.items()}, len(latents)
+        branch_tokens, self._branch_tokens = getattr(self, "_branch_tokens", {}), {}
+        injection = Injection(self.unet, {kind: branch for kind, (branch, _) in branch_tokens.items()})
+        tokens, pictures = {kind: states for kind, (_, states) in branch_tokens.items()}, len(latents)
         dtype = self.unet.dtype
         for timestep in scheduler.timesteps:
             inputs = scheduler.scale_model_input(latents, timestep).to(dtype)

@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "toy": ("mien.cli.toy", "Watch a landmark branch learn: three minutes on two cores."),
     "show": ("mien.cli.show", "Say where a picture comes from: settings, hashes, mark."),
     "read": ("mien.cli.read", "Print what the face reader sees in a picture."),
-    "evaluate": ("mien.cli.evaluate", "Hold models against each other on the same people and targets."),
+    "evaluate": ("mien.cli.evaluate", "Compare models on the same people and targets."),
     "score": ("mien.cli.score", "Measure pictures of any program against their references."),
     "study": ("mien.cli.study", "A user study in the browser: which pictures do people choose?"),
     "model": ("mien.cli.model", "Facts about the models."),

@@ -141,8 +141,8 @@ def claim(
 
 def _changed(key: str, old: Any, new: Any) -> str:
     """Hashes and tables of settings are named alone: nobody reads them in a sentence."""
-    told = f"{key} {old} instead of {new}"
-    return told if len(told) <= 60 else key
+    sentence = f"{key} {old} instead of {new}"
+    return sentence if len(sentence) <= 60 else key
 
 
 def sha256_of(path: Path | str) -> str:

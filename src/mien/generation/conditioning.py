@@ -1,10 +1,10 @@
 """From pictures and words to what the pipeline takes: identity, landmark picture, expression crop, emotion, prompt.
 
-The landmark picture (FaceCrafter's condition) is made in one of three ways. *Raw*: the expression picture's own
-landmarks, moved and scaled into the studio's framing (``--raw``); the paper's way, which also carries the donor's
-bones. *Retargeted*: the same with the identity's bones put in. *Built*: as soon as a pose, an angle or a blendshape is
-named, a linear face with the identity's shape, the expression's coefficients and the wanted pose; also where nothing
-says what the face of a given person or feeling does: then at rest, or as the feeling usually looks.
+The landmark image (FaceCrafter's condition) is made in one of three ways. *Raw*: the expression picture's own
+landmarks, moved and scaled into the studio's framing (``--no-retarget``); the paper's way, which also carries the
+donor's face shape. *Retargeted*: the same with the identity's face shape put in. *Built*: as soon as a pose, an angle
+or a blendshape is named, a linear face with the identity's shape, the expression's coefficients and the wanted pose;
+also where nothing says what the face of a given person or feeling does: then at rest, or as the feeling usually looks.
 """
 
 from __future__ import annotations
