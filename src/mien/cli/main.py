@@ -80,8 +80,11 @@ def root(
         False, "--version", help="Print the version and stop.", callback=_version, is_eager=True
     ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more on the error stream."),
+    offline: bool = typer.Option(False, "--offline", help="Fetch nothing unasked (also MIEN_OFFLINE=1)."),
 ) -> None:
     """Portraits with one dial each for who, which expression, which way, what feeling and what the text says."""
+    if offline:
+        os.environ["MIEN_OFFLINE"] = "1"
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", force=True)
     if not verbose:
         # libraries' chatter is theirs; ours is raised as UserWarning from the package and shown as one line
