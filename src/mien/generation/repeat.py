@@ -14,6 +14,7 @@ from mien.generation.generate import generate, picture_files
 from mien.generation.records import hashes
 from mien.generation.request import LOCAL, ROLES, GenerateRequest, input_fields
 from mien.generation.tools import FaceTools
+from mien.media.pictures import as_picture, pixel_hash
 from mien.pipelines.load import load_pipeline
 from mien.pipelines.load_options import Loading
 from mien.provenance.png import read_record
@@ -95,7 +96,8 @@ def check_inputs(record: Record, inputs: Mapping[str, Path | None], file: Path) 
             continue
         if not given.is_file():
             raise BadInput(f"There is no picture file at {given}; check the path.")
-        if sha256_of(given) != expected:
+        # a picture that was given in memory is recorded by its pixels
+        if expected != sha256_of(given) and expected != pixel_hash(as_picture(given)):
             raise BadInput(
                 f"{given} is not the {role} picture of {file}: its sha256 is not {expected[:12]}... as recorded."
             )
