@@ -84,8 +84,8 @@ class GenerateRequest(BaseModel):
         reader: who reads faces, see `mien.faces.names`; ``auto`` is MediaPipe where it is installed, else the studio's
             own.
         retarget: put the identity's face shape into the donor's landmarks (*ours*) instead of drawing them as read,
-            the paper's way; always so when a pose, an angle or a blendshape is given, since then there is no one donor to
-            copy.
+            the paper's way; always so when a pose, an angle or a blendshape is given, since then there is no one donor
+            to copy.
         scheduler: one of `Scheduler`; None is the base's own.
         speed: ``exact``; ``fast``: most steps reuse what changes slowly; ``few``: a few steps of a distilled base
             (docs/speed.md).
