@@ -228,11 +228,8 @@ class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderM
 
         Example:
             >>> import mien
-            >>> from mien.assets import example_files
             >>> pipe = mien.load("studio")
-            >>> pipe.set_progress_bar_config(disable=True)
-            >>> ada, laugh = example_files("Ada", "laugh")
-            >>> out = pipe(identity=ada, expression=laugh, pose=mien.Pose(yaw=20), num_inference_steps=2)
+            >>> out = pipe(identity="me.jpg", expression="friend.jpg", pose=mien.Pose(yaw=20), num_inference_steps=2)
             >>> out.images[0].size
             (128, 128)
         """
