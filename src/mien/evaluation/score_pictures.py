@@ -63,15 +63,15 @@ def score(
 
 
 def _paired(reference: PictureSet, generated: PictureSet) -> Pairs:
-    sides = [[side] if _is_one(side) else side for side in (reference, generated)]
-    if all(_is_one(side) and isinstance(side, str | Path) for side in (reference, generated)):
-        return pair_up(Path(str(reference)), Path(str(generated)))
-    if any(isinstance(one, str | Path) and Path(one).is_dir() for side in sides for one in side):
+    if isinstance(reference, str | Path) and isinstance(generated, str | Path):
+        return pair_up(Path(reference), Path(generated))
+    first, second = _pictures(reference), _pictures(generated)
+    if any(isinstance(one, str | Path) and Path(one).is_dir() for one in (*first, *second)):
         raise BadInput("Give two folders, or two lists of pictures, not one of each.")
-    if len(sides[0]) != len(sides[1]) or not len(sides[0]):
-        raise BadInput(f"There are {len(sides[0])} references and {len(sides[1])} generated pictures; give as many.")
-    return Pairs(tuple(sides[0]), tuple(sides[1]))
+    if len(first) != len(second) or not first:
+        raise BadInput(f"There are {len(first)} references and {len(second)} generated pictures; give as many of each.")
+    return Pairs(first, second)
 
 
-def _is_one(side: Any) -> bool:
-    return not isinstance(side, list | tuple)
+def _pictures(side: Any) -> tuple[PictureLike, ...]:
+    return tuple(side) if isinstance(side, list | tuple) else (side,)

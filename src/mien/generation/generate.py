@@ -93,18 +93,18 @@ def draw_pictures(
     """
     pictures = open_inputs(request)  # before the seconds of loading: a mistyped path should answer at once
     tools = tools or FaceTools.load(request.base, request.reader)
-    pipeline = pipeline if pipeline is not None else load_pipeline(request.base, request.loading)
+    drawn_by: PortraitPipeline = load_pipeline(request.base, request.loading) if pipeline is None else pipeline
     canvas, options = None, {}
-    readings = (request, pictures, tools, picture_size(pipeline), branch_kinds(pipeline))
+    readings = (request, pictures, tools, picture_size(drawn_by), branch_kinds(drawn_by))
     if request.edit is None:
         inputs = build_inputs(*readings)
     else:
         inputs, canvas = build_edit_inputs(*readings)
         options = canvas.arguments(request.strength)
-    records = record_maker(request, pipeline, tools) if request.provenance else None
+    records = record_maker(request, drawn_by, tools) if request.provenance else None
     for index in range(request.count) if indices is None else indices:
         image = draw(
-            pipeline,
+            drawn_by,
             request,
             inputs,
             request.seed + index,

@@ -266,7 +266,7 @@ def _by_role(people: Sequence[P]) -> dict[Role, P]:
     return {f"identity-{number}" if number > 1 else "identity": picture for number, picture in enumerate(people, 1)}
 
 
-def input_fields(inputs: Mapping[Role, Path | None]) -> dict[str, Any]:
+def input_fields(inputs: Mapping[Role, InputPicture | None]) -> dict[str, Any]:
     """Input pictures by role as the fields of a request: `GenerateRequest.inputs` the other way round."""
     further = [role for role in inputs if role not in ROLES]
     return {role: inputs.get(role) for role in ROLES} | {"identities": tuple(inputs[role] for role in further)}

@@ -82,13 +82,15 @@ def _of_array(values: Any) -> Image.Image:
         array = np.empty(0, object)
     if array.ndim == 4 and len(array) == 1:
         array = array[0]
-    if array.ndim != 3 or 3 not in (array.shape[0], array.shape[2]) or array.dtype.kind not in "uf":
+    shape: tuple[int, ...] = array.shape
+    if len(shape) != 3 or 3 not in (shape[0], shape[2]) or array.dtype.kind not in "uf":
         raise BadInput(
             f"A picture is a file, a PIL picture, or an array [H, W, 3] or [3, H, W], not {_described(values, array)}."
         )
-    if array.shape[2] != 3:
+    if shape[2] != 3:
         array = array.transpose(1, 2, 0)
-    _check_size("The picture", array.shape[1], array.shape[0])
+    height, width = array.shape[:2]
+    _check_size("The picture", width, height)
     if array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
         if not (low >= -1 and high <= 1):  # also where there is a NaN

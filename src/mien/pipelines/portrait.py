@@ -163,7 +163,7 @@ class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderM
         callback_on_step_end: StepCallback | PipelineCallback | MultiPipelineCallbacks | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         **base_options: Any,
-    ) -> PortraitPipelineOutput | tuple[Any]:
+    ) -> PortraitPipelineOutput | Any:
         """Draw portraits. Each condition has one row, or one a picture; rows may be different people.
 
         Pictures and poses are read by the pipeline's `reader`, as `mien.generate` reads them: an expression or a pose
@@ -218,7 +218,7 @@ class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderM
             **base_options: what only some bases take: see :class:`mien.pipelines.PortraitXLPipeline`.
 
         Returns:
-            The pictures, all of the first row first.
+            The pictures, all of the first row first; a tuple of them with ``return_dict=False``.
 
         Raises:
             BadInput: if a condition does not fit, this base has no adapter for it, or an argument of diffusers has no
