@@ -200,7 +200,7 @@ class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderM
             strength: how much, above 0 and up to 1: the share of the steps that is run.
             num_inference_steps: denoising steps; 25 when None, or those that ``"few"`` was distilled for.
             timesteps: the denoising steps themselves, falling, for schedulers that take them.
-            sigmas: likewise, as noise levels.
+            sigmas: likewise, as noise levels that end with 0.
             eta: of DDIM, 0 to 1.
             speed: ``"exact"``; ``"fast"``: most steps make one evaluation and leave the deep blocks out
                 (:mod:`mien.diffusion.caching`); ``"few"``: a few steps of one evaluation, of a UNet distilled for it

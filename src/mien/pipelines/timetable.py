@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ class Timetable:
     Attributes:
         steps: number of denoising steps.
         timesteps: the caller's own instead, falling.
-        sigmas: likewise, as noise levels.
+        sigmas: likewise, as noise levels that end with 0, as diffusers takes them.
         eta: the DDIM paper's; 0 is deterministic. For schedulers that take it (DDIM).
     """
 
@@ -41,10 +42,13 @@ class Timetable:
         if self.timesteps is not None and self.sigmas is not None:
             raise BadInput("Give timesteps or sigmas, not both.")
         name = "timesteps" if self.timesteps is not None else "sigmas"
+        values = list(getattr(self, name))
+        if not values or any(later >= earlier for earlier, later in pairwise(values)):
+            raise BadInput(f"The {name} must fall from step to step, not {values}.")
         if name not in inspect.signature(scheduler.set_timesteps).parameters:
             raise BadInput(f"{type(scheduler).__name__} takes no {name}; leave them out, or set another scheduler.")
         try:
-            scheduler.set_timesteps(device=device, **{name: list(getattr(self, name))})
+            scheduler.set_timesteps(device=device, **{name: values})
         except (ValueError, TypeError) as error:
             raise BadInput(f"These {name} do not fit {type(scheduler).__name__} ({error}).") from error
 
