@@ -46,7 +46,7 @@ def score(
         >>> import mien
         >>> report = mien.score(reference=["me.jpg"], generated=["friend.jpg"])
         >>> report["pairs"], report["metrics"]["yaw"]["unit"]
-        (1, 'degrees')
+        (1, 'degree')
     """
     from mien.assets import embedded
     from mien.evaluation.judges import attribute_judge
