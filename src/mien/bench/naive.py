@@ -37,13 +37,13 @@ class NaivePipeline(PortraitPipeline):
         guide: Guidance,
         controlled: Any,
         redraw: Any,
-        count: int,
+        timetable: Any,
         *_: Any,
     ) -> Tensor:
         if controlled is not None or redraw is not None or added:
             raise BadInput("The naive sampler draws from noise, on bases of SD1.5's shape, without a ControlNet.")
         scheduler: Any = self.scheduler
-        scheduler.set_timesteps(count, device=latents.device)
+        timetable.apply(scheduler, latents.device)
         latents = latents * scheduler.init_noise_sigma
         branch_tokens, self._branch_tokens = getattr(self, "_branch_tokens", {}), {}
         injection = Injection(self.unet, {kind: branch for kind, (branch, _) in branch_tokens.items()})

@@ -93,7 +93,7 @@ def animate(
         raise BadInput("The driving film gives expression and pose: leave --expression, --pose and angles out.")
     check_video(output)
     frames, driven = output.with_name(output.name + ".frames"), _driving_files(driving)
-    check_apart([output, frames], [*request.inputs.values(), driving, *driven.values()])
+    check_apart([output, frames], [*request.input_files, driving, *driven.values()])
     check_writable([output])
     people = open_inputs(request)
     tools = tools or FaceTools.load(request.base, request.reader)
@@ -105,8 +105,8 @@ def animate(
         track = follow(driving, tools, size, "expression" in kinds, rate, shape, read)
     if track.unread:
         log.warning("%d frames of %s show no face; they keep the face before", track.unread, driving)
-    told = {"animation": {"rate": round(track.rate, 4), "retarget": retarget}}
-    records = record_maker(request, pipeline, tools, driven, told)
+    animation = {"animation": {"rate": round(track.rate, 4), "retarget": retarget}}
+    records = record_maker(request, pipeline, tools, driven, animation)
     count = len(track.landmarks)
     with bar(count, "drawing") as drawn:
         row = partial(frame_steering, person, track, size)

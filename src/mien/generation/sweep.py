@@ -129,7 +129,7 @@ def sweep(
 
     row = request.output / "sweep.png"
     places = [request.output / f"{number:02d}.png" for number in range(1, len(stops) + 1)]
-    check_apart([row, *places], request.inputs.values())
+    check_apart([row, *places], request.input_files)
     check_writable([row, *places])
     requests = [GenerateRequest.checked(**{**request.model_dump(exclude={"count"}), **stop.changes}) for stop in stops]
     tools = tools or FaceTools.load(request.base, request.reader)
@@ -157,7 +157,6 @@ def sweep(
 def _is_this(file: Path, request: GenerateRequest, models: dict[str, str], reader: str) -> bool:
     """Whether a file's record says that it is the picture of a request; one without a record says nothing."""
     from mien import __version__
-    from mien.core.io import sha256_of
     from mien.provenance.png import read_record
 
     if not request.provenance or not file.is_file():
@@ -166,9 +165,8 @@ def _is_this(file: Path, request: GenerateRequest, models: dict[str, str], reade
         record = read_record(file)
     except MienError:
         return False
-    inputs = {role: sha256_of(path) for role, path in request.inputs.items()}
     return (record.mien, record.settings, record.inputs, record.models) == (
-        __version__, request.settings() | {"reader": reader}, inputs, models
+        __version__, request.settings() | {"reader": reader}, request.input_hashes(), models
     )  # fmt: skip
 
 

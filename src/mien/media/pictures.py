@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mien.errors import BadInput
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
+    from torch import Tensor
+
+PictureLike: TypeAlias = "str | Path | Image.Image | NDArray[np.uint8] | NDArray[np.floating[Any]] | Tensor"
+"""What a user may give as a picture: see `as_picture`."""
 
 MAX_PIXELS = 100_000_000
 """Largest picture that is decoded (a medium-format photograph); more is refused before any pixel is read."""
@@ -32,6 +39,73 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".
 def files_in(folder: Path) -> list[Path]:
     """The picture files directly in a folder, by name."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
+
+
+def as_picture(picture: PictureLike) -> Image.Image:
+    """A picture in any of the usual forms as RGB, 8 bits a channel.
+
+    Args:
+        picture: a file; a PIL picture; an array or tensor [H, W, 3] or [3, H, W], with or without a batch axis of one:
+            uint8, or floating point in [0, 1] (or, where any value is below 0, in [-1, 1], as in diffusers).
+
+    Raises:
+        BadInput: if a file cannot be used (see `open_picture`), or an array has another shape or range.
+    """
+    from PIL import Image
+
+    if isinstance(picture, str | Path):
+        return open_picture(picture)
+    if isinstance(picture, Image.Image):
+        _check_size("The picture", *picture.size)
+        return _to_rgb(_upright(picture))
+    return _of_array(picture)
+
+
+def picture_name(picture: PictureLike) -> str:
+    """A picture's name for messages: the path of a file, else "the picture"."""
+    return str(picture) if isinstance(picture, str | Path) else "the picture"
+
+
+def pixel_hash(picture: Image.Image) -> str:
+    """sha256 of a picture's width, height and RGB bytes: the same for every lossless file of it."""
+    size = "x".join(map(str, picture.size))
+    return hashlib.sha256(size.encode() + b":" + picture.convert("RGB").tobytes()).hexdigest()
+
+
+def _of_array(values: Any) -> Image.Image:
+    import numpy as np
+    from PIL import Image
+
+    try:
+        array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+    except (TypeError, ValueError, RuntimeError):
+        array = np.empty(0, object)
+    if array.ndim == 4 and len(array) == 1:
+        array = array[0]
+    shape: tuple[int, ...] = array.shape
+    if len(shape) != 3 or 3 not in (shape[0], shape[2]) or array.dtype.kind not in "uf":
+        raise BadInput(
+            f"A picture is a file, a PIL picture, or an array [H, W, 3] or [3, H, W], not {_described(values, array)}."
+        )
+    if shape[2] != 3:
+        array = array.transpose(1, 2, 0)
+    height, width = array.shape[:2]
+    _check_size("The picture", width, height)
+    if array.dtype.kind == "f":
+        low, high = float(array.min()), float(array.max())
+        if not (low >= -1 and high <= 1):  # also where there is a NaN
+            raise BadInput(
+                f"The values of a floating-point picture lie in [0, 1] or [-1, 1], not in [{low:g}, {high:g}]."
+            )
+        array = (array.astype(np.float64) + 1) * 127.5 if low < 0 else array.astype(np.float64) * 255
+        array = array.round().astype(np.uint8)
+    elif array.dtype != np.uint8:
+        raise BadInput(f"A picture of whole numbers has 8 bits a channel, not {array.dtype}.")
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _described(values: Any, array: NDArray[Any]) -> str:
+    return type(values).__name__ if array.dtype == object else f"{array.dtype} {list(array.shape)}"
 
 
 def open_picture(path: Path | str) -> Image.Image:
@@ -66,7 +140,7 @@ def open_picture(path: Path | str) -> Image.Image:
         raise BadInput(f"{path} is damaged or cut off ({error}); get a whole copy of it.") from error
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
+def _check_size(path: Path | str, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         limit = MAX_PIXELS // 1_000_000
         raise BadInput(f"{path} declares {width} x {height} pixels, more than {limit} million; make it smaller.")

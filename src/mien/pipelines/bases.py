@@ -15,8 +15,9 @@ from safetensors import SafetensorError
 from mien.assets import find_asset, require_asset
 from mien.core.io import read_json
 from mien.errors import BadInput, MissingAsset
+from mien.pipelines.files import EMBEDDED
 from mien.pipelines.hub import fetch_ours, is_ours
-from mien.pipelines.portrait import EMBEDDED, PortraitPipeline
+from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.portrait_xl import PortraitXLPipeline
 
 INDEX = "model_index.json"

@@ -7,7 +7,7 @@ The file's tensors have the names of diffusers' LoRA files (``unet.LAYER.lora_A.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +48,7 @@ class FewStep(BaseModel):
         present: Iterable[str],
         guidance: Mapping[str, float] | Guidance | None,
         rescale: float,
-        negative_prompt: str,
+        negative: bool,
         steps: int | None,
     ) -> Guidance:
         """The one evaluation of a call, with every condition.
@@ -57,7 +57,7 @@ class FewStep(BaseModel):
             present: conditions, and ``text``.
             guidance: what the caller asks for, as are the others; nothing but what is inside can be had.
             rescale: of the guidance.
-            negative_prompt: of the unconditional evaluation, which there is not.
+            negative: whether there is a negative prompt, for an unconditional evaluation, which there is not.
             steps: None where the caller does not say.
 
         Raises:
@@ -65,7 +65,7 @@ class FewStep(BaseModel):
         """
         weights = guidance if isinstance(guidance, Mapping) else {}
         other = [name for name, weight in weights.items() if self.guidance.get(name) != weight]
-        if other or isinstance(guidance, Guidance) or rescale or negative_prompt:
+        if other or isinstance(guidance, Guidance) or rescale or negative:
             told = ", ".join(f"{name}={weight:g}" for name, weight in self.guidance.items())
             raise BadInput(
                 f"The few-step mode has its guidance inside ({told}): leave guidance, its rescaling and the negative "
@@ -76,6 +76,15 @@ class FewStep(BaseModel):
                 f"The few-step mode of this base draws in {self.steps} steps: leave the number of steps out."
             )
         return Guidance((), start=frozenset(present))
+
+    def check_timetable(self, timesteps: Sequence[int] | None, sigmas: Sequence[float] | None) -> None:
+        """Refuse steps of the caller's own.
+
+        Raises:
+            BadInput: if any are given.
+        """
+        if timesteps is not None or sigmas is not None:
+            raise BadInput("The few-step mode has steps of its own: leave timesteps and sigmas out.")
 
 
 class Folded:

@@ -29,6 +29,11 @@ class PortraitXLPipeline(StableDiffusionXLLoraLoaderMixin, PortraitPipeline):
     ``target_size`` (height, width). On a base trained at 1024 pixels, say ``original_size=(1024, 1024)`` with smaller
     pictures.
 
+    Example:
+        >>> import mien
+        >>> pipe = mien.load("sdxl", adapters="adapter.safetensors")  # doctest: +SKIP
+        >>> out = pipe(prompt="a portrait", original_size=(1024, 1024))  # doctest: +SKIP
+
     Args:
         vae: see :class:`PortraitPipeline`.
         text_encoder: CLIP ViT-L's text model.
