@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mien.core.io import in_processes, sha256_of
+from mien.core.io import sha256_of
+from mien.core.processes import in_processes
 from mien.core.pixels import pictures_to_tensor
 from mien.data.restyle import restyle
 from mien.errors import MissingAsset
