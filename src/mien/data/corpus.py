@@ -22,7 +22,8 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from mien.core.io import atomic_path, in_processes, sha256_of
+from mien.core.io import atomic_path, sha256_of
+from mien.core.processes import in_processes
 from mien.data.shards import Entry, read_shard, shard_paths
 from mien.errors import BadInput, MienError
 

@@ -71,8 +71,8 @@ class FaceTools:
         if own is None and not is_small(base):
             return cls.of_full_size(base, opened, files)
         if own is None and base != "studio":
-            files |= {f"studio/{path.relative_to(EMBEDDED)}": path for path in EMBEDDED.glob("reader/*/*.safetensors")}
-            files |= {f"studio/{path.relative_to(EMBEDDED)}": path for path in EMBEDDED.glob("identity/*.safetensors")}
+            for pattern in ("reader/*/*.safetensors", "identity/*.safetensors"):
+                files |= {f"studio/{path.relative_to(EMBEDDED).as_posix()}": path for path in EMBEDDED.glob(pattern)}
         return cls(
             reader_name=opened.name,
             read=opened.read,
