@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +10,11 @@ import torch
 from mien.adapters.published import read_adapter
 from mien.assets import find_asset, require_asset
 from mien.assets.registry import asset, assets
-from mien.errors import BadInput, ConfigError, MissingAsset
+from mien.errors import BadInput
 from mien.pipelines.bases import is_small, open_base
 from mien.pipelines.few_step import is_few_step, read_few_step
-from mien.pipelines.load_options import Loading, Lora
+from mien.pipelines.load_options import Loading
+from mien.pipelines.loras import add_loras
 
 if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
@@ -142,47 +139,6 @@ def _encoder_asset(pipeline: PortraitPipeline) -> Path | None:
         if name is not None and folder is not None:
             return folder / Path(asset(name).files[0].name).parent
     return None
-
-
-def add_loras(pipeline: PortraitPipeline, loras: tuple[Lora, ...]) -> None:
-    """Load LoRA files side by side, each at its weight.
-
-    Raises:
-        MissingAsset: if a file is not there.
-        ConfigError: if it is no LoRA, or one for another base.
-    """
-    names = [f"lora{number}" for number in range(len(loras))]
-    for number, (name, lora) in enumerate(zip(names, loras, strict=True), 1):
-        if not lora.file.is_file():
-            raise MissingAsset(f"There is no LoRA file {lora.file}; check the path.")
-        if lora.file.suffix != ".safetensors":
-            raise ConfigError(f"{lora.file} is no LoRA file: give a .safetensors file.")
-        try:
-            with _quietly():
-                pipeline.load_lora_weights(str(lora.file), adapter_name=name)
-        except (ValueError, RuntimeError, KeyError, OSError) as error:
-            first = str(error).strip().splitlines()[0]
-            raise ConfigError(f"{lora.file} is no LoRA for this base ({first}).") from error
-        pipeline.parts[f"lora:{number}"] = lora.file
-    if loras:
-        pipeline.set_adapters(names, [lora.weight for lora in loras])
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without what libraries say of LoRA files that are as they should be: several, or for the UNet alone."""
-    log = logging.getLogger("diffusers.loaders.lora_base")
-
-    def is_news(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith("No LoRA keys associated to")
-
-    log.addFilter(is_news)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Already found a `peft_config`")
-            yield
-    finally:
-        log.removeFilter(is_news)
 
 
 def load_pipeline(base: str, loading: Loading | None = None) -> Any:
