@@ -12,7 +12,8 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWi
 from mien.adapters.published import read_adapter
 from mien.errors import BadInput, MissingAsset
 from mien.pipelines.features import expression_features
-from mien.pipelines.load import add_adapters, add_image_encoder, load
+from mien.pipelines.image_encoder import add_image_encoder
+from mien.pipelines.load import add_adapters, load
 from mien.pipelines.load_options import Loading
 from tests.ip_adapters import write_ip_adapter
 from tests.pipelines.test_portrait_xl_pipeline import draw
@@ -88,7 +89,7 @@ def test_faceid_plus_looks_at_the_face(clip: Any, tmp_path: Path) -> None:
 
 def test_the_image_encoder_is_found_or_given(clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIEN_ASSETS", str(tmp_path / "assets"))
-    monkeypatch.setattr("mien.pipelines.load._IMAGE_ENCODERS", {("linear", POOLED): "ip-adapter-image-encoder-vit-h"})
+    monkeypatch.setattr("mien.pipelines.image_encoder._ASSETS", {("linear", POOLED): "ip-adapter-image-encoder-vit-h"})
     pipeline: Any = tiny_pipeline(())
     add_adapters(pipeline, (str(write_ip_adapter(pipeline.unet, tmp_path / "a.safetensors", "plain", POOLED)),))
     add_image_encoder(pipeline, None)

@@ -141,8 +141,8 @@ def _layout(path: Path, proj: Weights) -> Layout:
     if "latents" in proj:
         if proj["proj_in.weight"].shape[1] == FACE_EMBEDDING:
             raise ConfigError(
-                f"{path} is InstantID's adapter, which draws only beside InstantID's ControlNet, and mien has none: use "
-                "an IP-Adapter-FaceID."
+                f"{path} is InstantID's adapter, which draws only beside InstantID's ControlNet, and mien has none: "
+                "use an IP-Adapter-FaceID."
             )
         net = _converted(proj)
         settings = {

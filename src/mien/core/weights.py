@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mien.errors import ConfigError
+from mien.errors import BadInput, ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +30,16 @@ class Weights(NamedTuple):
 def is_safetensors(path: Path) -> bool:
     """Whether a file's name says so, in any case of its letters."""
     return path.suffix.lower() == SUFFIX
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a name in capitals where diffusers opens the file: it would take it for a pickle.
+
+    Raises:
+        BadInput: that says how to name it.
+    """
+    if is_safetensors(path) and path.suffix != SUFFIX:
+        raise BadInput(f"Rename {path} so that it ends in {SUFFIX}, in small letters: diffusers knows no others.")
 
 
 def read_weights(path: Path) -> Weights:

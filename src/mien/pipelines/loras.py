@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from mien.core.weights import is_safetensors, read_weights
+from mien.core.weights import check_suffix, is_safetensors, read_weights
 from mien.errors import ConfigError, MissingAsset
 from mien.pipelines.load_options import Lora
 
@@ -43,6 +43,7 @@ def _add(pipeline: PortraitPipeline, file: Path, name: str) -> None:
         raise MissingAsset(f"There is no LoRA file {file}; check the path.")
     if not is_safetensors(file):
         raise ConfigError(f"{file} is no LoRA file: give a .safetensors file.")
+    check_suffix(file)
     wanted = sum(bool(value.any()) for key, value in read_weights(file).tensors.items() if _UP.search(key))
     try:
         with _quietly():
