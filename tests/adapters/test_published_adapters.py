@@ -244,3 +244,31 @@ def test_files_that_are_not_understood_are_refused(tmp_path: Path) -> None:
     save_file(weights, file)
     with pytest.raises(ConfigError, match="in a way mien does not know"):
         read_adapter(file, unet)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_instantids_file_is_called_what_it_is(tmp_path: Path) -> None:
+    """It was read as an expression adapter, and converted into one."""
+    unet = tiny_unet()
+    file = write_ip_adapter(unet, tmp_path / "ip-adapter.bin", "plus", 512)
+    with pytest.raises(ConfigError, match="is InstantID's adapter, which draws only beside InstantID's ControlNet"):
+        read_adapter(file, unet)
+
+
+def test_published_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    unet = tiny_unet()
+    for name in ("a.bin", "a.safetensors"):
+        file = write_ip_adapter(unet, tmp_path / name, "plain", 20)
+        parts: Any = torch.load(file, weights_only=True) if name == "a.bin" else load_file(file)
+        weights = parts["ip_adapter"] if name == "a.bin" else parts
+        next(iter(weights.values())).view(-1)[0] = float("nan")
+        torch.save(parts, file) if name == "a.bin" else save_file(parts, file)
+        with pytest.raises(ConfigError, match="holds values that are not finite"):
+            read_adapter(file, unet)
+
+
+def test_faceid_plus_without_its_version_in_its_name_is_taken_with_a_word(tmp_path: Path) -> None:
+    unet = tiny_unet()
+    file = write_ip_adapter(unet, tmp_path / "mine.safetensors", "faceid-plus", 20)
+    with pytest.warns(UserWarning, match="if it is Plus v2, let its name say plusv2"):
+        read_adapter(file, unet)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.captions.words import speaks_of_a_face
 from mien.conditions import Emotion
+from mien.core.seeds import seeded_generator
 from mien.faces.observed import DetectedFace, face_crop, landmarks_of
 from mien.generation.request import GenerateRequest, Role
 from mien.generation.tools import FaceTools
@@ -92,9 +93,7 @@ def run_pipeline(
         seeds: B seeds.
         options: further arguments of the pipeline.
     """
-    import torch
-
-    generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+    generators = [seeded_generator(seed) for seed in seeds]
     return pipeline(**pipeline_arguments(rows), generator=generators, **options).images
 
 

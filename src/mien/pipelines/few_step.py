@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mien.core.io import atomic_path
+from mien.core.weights import read_metadata, read_weights
 from mien.diffusion.few_step import few_step_scheduler
 from mien.diffusion.guidance import Guidance
 from mien.errors import BadInput, ConfigError, MissingAsset, first_problem
@@ -165,30 +165,36 @@ def read_few_step(path: Path | None) -> FewStepLora:
             "This base has no few-step weights: distil it with a few-step preset of  mien train  and load the file "
             "with --adapter, draw with the speed exact or fast, or load an LCM LoRA with --lora."
         )
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key.removeprefix(_PREFIX): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ConfigError(f"{path} is not a safetensors file ({error}); fetch it again.") from error
+    metadata, stored = read_weights(path)
+    tensors = {key.removeprefix(_PREFIX): value for key, value in stored.items()}
     if (metadata.get("format"), metadata.get("version")) != (FORMAT, VERSION):
         raise ConfigError(f"{path} holds no few-step weights that this mien reads; update mien, or fetch it again.")
-    if any(key.replace("lora_A", "lora_B") not in tensors for key in tensors):
-        raise ConfigError(f"{path} holds half of a LoRA; fetch it again.")
+    _check_pairs(path, tensors)
     try:
         settings = FewStep.model_validate(json.loads(metadata["config"]))
-    except (KeyError, json.JSONDecodeError, ValidationError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         told = first_problem(error).what if isinstance(error, ValidationError) else str(error)
         raise ConfigError(f"{path} carries no readable settings ({told}); fetch it again.") from error
     return FewStepLora(tensors, settings)
 
 
+def _check_pairs(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse anything but pairs of A [r, ...] and B [out, r, ...]."""
+    ends = (".lora_A.weight", ".lora_B.weight")
+    layers = {key.removesuffix(end) for key in tensors for end in ends if key.endswith(end)}
+    if not layers or tensors.keys() != {layer + end for layer in layers for end in ends}:
+        raise ConfigError(f"{path} holds half of a LoRA; fetch it again.")
+    for layer, down, up in _pairs(tensors):
+        fits = down.ndim >= 2 and up.ndim >= 2 and len(down) == up.shape[1]
+        if not fits or not (down.is_floating_point() and up.is_floating_point()):
+            raise ConfigError(f"{path} is damaged: the two halves of {layer} do not fit each other; fetch it again.")
+
+
 def is_few_step(path: Path) -> bool:
     """Whether a safetensors file says that it is one of these."""
     try:
-        with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("format") == FORMAT
-    except (SafetensorError, OSError):
+        return read_metadata(path).get("format") == FORMAT
+    except ConfigError:
         return False
 
 

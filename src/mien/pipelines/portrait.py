@@ -35,6 +35,8 @@ from mien.pipelines.controlnet import ControlledRows, controlled_rows
 from mien.pipelines.features import branch_condition, with_picture
 from mien.pipelines.few_step import in_few_steps
 from mien.pipelines.files import PipelineFiles
+from mien.pipelines.finite import check_drawn
+from mien.pipelines.image_encoder import missing_encoder
 from mien.pipelines.output import PortraitPipelineOutput
 from mien.pipelines.prompts import PromptEncoding
 from mien.pipelines.reading import (
@@ -59,6 +61,7 @@ from mien.pipelines.request import (
 )
 from mien.pipelines.rows import Generators, expand_masks, initial_noise, is_active, on_device, per_picture
 from mien.pipelines.sampling import GuidedSteps, Rows
+from mien.pipelines.schedulers import check_steps
 from mien.pipelines.timetable import Timetable
 
 
@@ -234,6 +237,7 @@ class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderM
             (128, 128)
         """
         base_options = without_refused(base_options)
+        check_steps(num_inference_steps)
         few = self.few_step_weights() if speed == "few" else None
         weights = guidance_weights(guidance_scale, guidance)
         negatives, negative_text_given = negative_text(
@@ -265,7 +269,7 @@ class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderM
         else:
             guide = build_guidance(conditions, weights or {}, guidance_rescale, self.config["guidance"])
         controlled = self._controlled(conditions, scales, guide, {*masks, *steps})
-        names = {kind: adapter_for(self.adapters, kind) for kind in conditions.branches}
+        names = {kind: adapter_for(self.adapters, kind, missing_encoder(self)) for kind in conditions.branches}
         device = self._execution_device
         if "identity" in names:
             face = None if identity_picture is None else expand_masks(identity_picture, conditions.count, device)
@@ -328,8 +332,7 @@ class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderM
         callback: StepCallback | PipelineCallback | MultiPipelineCallbacks | None,
     ) -> Tensor:
         """The sampling loop: one UNet call a step; when exact, all evaluations of all pictures in one batch."""
-        scheduler: Any = self.scheduler
-        timetable.apply(scheduler, latents.device)
+        scheduler: Any = timetable.apply(self.scheduler, latents.device)
         noise = latents
         timesteps: Any = scheduler.timesteps
         if redraw is None:
@@ -399,8 +402,9 @@ class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderM
         return (height or own_h * factor) // factor, (width or own_w * factor) // factor
 
     def _finish(self, latents: Tensor, output_type: str) -> Any:
+        check_drawn(self, latents)
         if output_type == "latent":
             return latents
         with self._autoencoding():
-            pictures = decode_latents(self.vae, latents).clamp(-1, 1)
+            pictures = check_drawn(self, decode_latents(self.vae, latents)).clamp(-1, 1)
         return self.image_processor.postprocess(pictures, output_type=output_type)

@@ -12,6 +12,7 @@ import torch
 
 from mien.errors import BadInput
 from mien.pipelines.rows import Generators, as_list
+from mien.pipelines.schedulers import with_steps
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,14 @@ class Timetable:
     sigmas: Sequence[float] | None = None
     eta: float = 0.0
 
-    def apply(self, scheduler: Any, device: torch.device) -> None:
-        """Set the steps of a scheduler.
+    def apply(self, scheduler: Any, device: torch.device) -> Any:
+        """A scheduler with its steps set: the given one, or one like it where its own spacing would not do.
 
         Raises:
             BadInput: if it cannot have such steps.
         """
         if self.timesteps is None and self.sigmas is None:
-            scheduler.set_timesteps(self.steps, device=device)
-            return
+            return with_steps(scheduler, self.steps, device)
         if self.timesteps is not None and self.sigmas is not None:
             raise BadInput("Give timesteps or sigmas, not both.")
         name = "timesteps" if self.timesteps is not None else "sigmas"
@@ -51,6 +51,7 @@ class Timetable:
             scheduler.set_timesteps(device=device, **{name: values})
         except (ValueError, TypeError) as error:
             raise BadInput(f"These {name} do not fit {type(scheduler).__name__} ({error}).") from error
+        return scheduler
 
     def step_options(self, scheduler: Any, generator: Generators) -> dict[str, Any]:
         """Further arguments of the scheduler's ``step``.
