@@ -108,7 +108,8 @@ MUTATIONS = (
     ),
     Mutation(
         "Eq. 6: each condition against nothing instead of against the identity",
-        GUIDANCE, "Difference(name, weight, below | {name}, below) for", "Difference(name, weight, below | {name}, frozenset()) for",
+        GUIDANCE, "Difference(name, weight, below | {name}, below) for",
+        "Difference(name, weight, below | {name}, frozenset()) for",
         f"{GUIDANCE_TESTS}::test_equation_6",
     ),
     Mutation(
@@ -150,13 +151,15 @@ MUTATIONS = (
     ),
     Mutation(
         "alignment: the rows with little noise left out instead of those with much",
-        ICA, "f_of_timestep(self.scheduler, timesteps) <= self.f_max", "f_of_timestep(self.scheduler, timesteps) > self.f_max",
+        ICA, "f_of_timestep(self.scheduler, timesteps) <= self.f_max",
+        "f_of_timestep(self.scheduler, timesteps) > self.f_max",
         f"{ICA_TESTS}::test_rows_beyond_the_bound_are_dropped",
     ),
     # the diffusion loss
     Mutation(
         "velocity: signal and noise swapped",
-        "diffusion/prediction.py", "return alpha_bar.sqrt()[:, None, None, None], (1 - alpha_bar).sqrt()[:, None, None, None]",
+        "diffusion/prediction.py",
+        "return alpha_bar.sqrt()[:, None, None, None], (1 - alpha_bar).sqrt()[:, None, None, None]",
         "return (1 - alpha_bar).sqrt()[:, None, None, None], alpha_bar.sqrt()[:, None, None, None]",
         "diffusion/test_prediction.py::test_the_schedulers_prediction_type_is_honoured[v_prediction]",
     ),
