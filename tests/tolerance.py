@@ -10,13 +10,15 @@ differs from processor to processor.
 
 from __future__ import annotations
 
-ROUNDED = {"atol": 1e-6, "rtol": 1e-6}
+from typing import Any
+
+ROUNDED: dict[str, Any] = {"atol": 1e-6, "rtol": 1e-6}
 """One operation, or a pass in which only exact zeros or ones are added or multiplied: a few units in the last place."""
 
-PASS = {"atol": 1e-5, "rtol": 1e-4}
+PASS: dict[str, Any] = {"atol": 1e-5, "rtol": 1e-4}
 """One pass of a tiny network whose sums are ordered otherwise: another batch size or number of rows, attention written
 out or fused, keys computed once or at every call. Some hundred rounded sums of values of order 1."""
 
-SAMPLED = {"atol": 2e-4, "rtol": 2e-4}
+SAMPLED: dict[str, Any] = {"atol": 2e-4, "rtol": 2e-4}
 """The same over some steps of a sampler, each of which multiplies the difference by the guidance's weights: against
 diffusers' own sampler, one call for each evaluation, another number of pictures, compiled code."""
