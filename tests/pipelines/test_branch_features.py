@@ -18,6 +18,7 @@ from mien.pipelines.load_options import Loading
 from tests.ip_adapters import write_ip_adapter
 from tests.pipelines.test_portrait_xl_pipeline import draw
 from tests.tiny import tiny_condition, tiny_pipeline
+from tests.tolerance import SAMPLED
 
 SIDE, PATCH, INNER, POOLED = 32, 2, 20, 12  # 16 x 16 patches and one token more: 257, as in the published encoders
 
@@ -43,9 +44,9 @@ def test_crops_are_prepared_as_clips_own_processor_does(clip: Any) -> None:
     crop = picture.permute(2, 0, 1)[None] / 127.5 - 1
     with torch.no_grad():
         expected = clip(pixels, output_hidden_states=True)
-        torch.testing.assert_close(expression_features(clip, crop), expected.image_embeds, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(expression_features(clip, crop), expected.image_embeds, **SAMPLED)
         inner = expression_features(clip, crop, inner=True)
-    torch.testing.assert_close(inner, expected.hidden_states[-2], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(inner, expected.hidden_states[-2], **SAMPLED)
     assert expression_features(clip, torch.rand(2, 3, 50, 50)).shape == (2, POOLED)
 
 
