@@ -1,7 +1,8 @@
 """Imports point downwards: docs/architecture.md's layers, as data, against every import in the source.
 
-Lazy imports inside functions, imports for type checkers and the lazy export tables count as well. A package and the
-package that holds it are one room: between those two, arrows may run both ways.
+Lazy imports inside functions, imports for type checkers and the lazy export tables count as well; but what only a type
+checker imports from the module's own room makes no circle, since nothing runs in one. A package and the package that
+holds it are one room: between those two, arrows may run both ways.
 """
 
 from __future__ import annotations
@@ -53,10 +54,23 @@ def modules(source: Path) -> dict[str, Path]:
     return {name.removesuffix(".__init__"): path for name, path in names.items()}
 
 
-def imports(name: str, path: Path, known: Iterable[str], package: str) -> set[str]:
-    """The modules of ``known`` that one module imports, wherever in its text."""
+class _WithoutTypes(ast.NodeTransformer):
+    """Takes away what only a type checker reads."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:  # noqa: N802 (ast's name)
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return node.orelse
+        return self.generic_visit(node)
+
+
+def imports(name: str, path: Path, known: Iterable[str], package: str, *, types: bool = True) -> set[str]:
+    """The modules of ``known`` that one module imports, wherever in its text.
+
+    Without ``types``, those that it imports when it runs.
+    """
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree if types else _WithoutTypes().visit(tree)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -74,10 +88,10 @@ def imports(name: str, path: Path, known: Iterable[str], package: str) -> set[st
     return {one for one in found if one in known and one != name}
 
 
-def graph(source: Path, package: str = "mien") -> dict[str, set[str]]:
+def graph(source: Path, package: str = "mien", *, types: bool = True) -> dict[str, set[str]]:
     """Module -> the modules of the same package that it imports."""
     known = modules(source)
-    return {name: imports(name, path, known.keys(), package) for name, path in known.items()}
+    return {name: imports(name, path, known.keys(), package, types=types) for name, path in known.items()}
 
 
 def room(name: str) -> str:
@@ -138,7 +152,8 @@ def complaints(
                 found.append(f"{name} imports {target}, which is in a higher layer")
             elif other not in inside.get(own, ()):
                 found.append(f"{name} imports {target}, which is in the same layer and not among those it may import")
-    found += [f"circle of modules: {', '.join(group)}" for group in circles(edges)]
+    running = graph(source, types=False)
+    found += [f"circle of modules: {', '.join(group)}" for group in circles(running)]
     packages = [name for name, path in modules(source).items() if path.name == "__init__.py"]
     found += [f"circle of packages: {', '.join(group)}" for group in circles(package_graph(edges, packages))]
     return found
@@ -189,6 +204,15 @@ HIGH = ["higher layer", "circle of modules", "circle of packages"]
         ({"mien/core/io.py": "from mien import run\n"}, ["higher layer", "circle of modules"]),
         ({"mien/core/io.py": 'TABLE = {"x": "mien.studio"}\n'}, ["higher layer"]),
         ({"mien/generation/run.py": "from mien.studio import x\n"}, ["same layer"]),
+        (
+            {
+                "mien/generation/parts/one.py": "from . import two\n",
+                "mien/generation/parts/two.py": (
+                    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .one import g\n"
+                ),
+            },
+            [],
+        ),
         ({"mien/cellar/__init__.py": ""}, ["cellar has no layer"]),
         (
             {
