@@ -57,7 +57,7 @@ def modules(source: Path) -> dict[str, Path]:
 class _WithoutTypes(ast.NodeTransformer):
     """Takes away what only a type checker reads."""
 
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:  # noqa: N802 (ast's name)
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             return node.orelse
         return self.generic_visit(node)
