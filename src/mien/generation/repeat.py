@@ -127,7 +127,7 @@ def check_models(record: Record, present: Mapping[str, str], file: Path) -> None
 def under_present_names(recorded: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str]:
     """Recorded models, those whose name is gone under the name that the same bytes have now.
 
-    Records of earlier releases tell added files by their own names, which a user may change.
+    Records of earlier releases name added files by their own names, which a user may change.
     """
     free = {name: digest for name, digest in present.items() if name not in recorded}
     found = {}

@@ -17,7 +17,7 @@ from mien.faces.open import open_reader
 log = logging.getLogger(__name__)
 
 FULL_SIZE_PROMPT = "portrait photo of a person"
-"""What a base of full size is told where the user has no words (*ours*)."""
+"""Prompt of a base of full size where the user gives none (*ours*)."""
 
 if TYPE_CHECKING:
     import numpy as np

@@ -88,9 +88,8 @@ def _of_array(values: Any) -> Image.Image:
             f"A picture is a file, a PIL picture, or an array [H, W, 3] or [3, H, W], not {_described(values, array)}."
         )
     if shape[2] != 3:
-        array = array.transpose(1, 2, 0)
-    height, width = array.shape[:2]
-    _check_size("The picture", width, height)
+        shape, array = shape[1:], array.transpose(1, 2, 0)
+    _check_size("The picture", shape[1], shape[0])
     if array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
         if not (low >= -1 and high <= 1):  # also where there is a NaN

@@ -47,7 +47,7 @@ class PortraitXLPipeline(StableDiffusionXLLoraLoaderMixin, PortraitPipeline):
         adapters: likewise.
         guidance: likewise.
         scales: likewise.
-        identity_mode: likewise; by a branch unless told otherwise, since no published SDXL reads faces in its prompt.
+        identity_mode: likewise; by a branch by default, since no published SDXL reads faces in its prompt.
         force_zeros_for_empty_prompt: the text of e(0) is zeros instead of the encoded empty prompt, as SDXL wants.
     """
 

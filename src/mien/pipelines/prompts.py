@@ -80,7 +80,7 @@ class PromptEncoding(DiffusionPipeline):
         return stacked([prompted if "text" in names else null for names in guide.evaluations()])
 
     def _added_conditions(self, text: Text, size: tuple[int, int], **options: Any) -> dict[str, Any]:
-        """What the UNet and a ControlNet are told besides, by keyword, a row for each of ``text``; here nothing."""
+        """Further keyword arguments of the UNet and a ControlNet, with a row for each of ``text``; here none."""
         if options:
             raise BadInput(f"This base takes no {', '.join(options)}; leave it out.")
         return {}

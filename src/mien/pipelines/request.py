@@ -87,8 +87,8 @@ def prepare_conditions(
         raise BadInput("Nothing to draw: give a prompt, an identity or another condition.")
     rows = max(sizes.values())
     if any(size not in (1, rows) for size in sizes.values()):
-        told = ", ".join(f"{size} for {name}" for name, size in sizes.items())
-        raise BadInput(f"The conditions have different numbers of rows ({told}); give one row or {rows} for each.")
+        counted = ", ".join(f"{size} for {name}" for name, size in sizes.items())
+        raise BadInput(f"The conditions have different numbers of rows ({counted}); give one row or {rows} for each.")
     count = rows * images_per_prompt
     prompts = [prompts[index // images_per_prompt % len(prompts)] if prompts else "" for index in range(count)]
     tensors = {
@@ -113,8 +113,8 @@ def _checked(name: str, value: Tensor) -> Tensor:
     if value.ndim + 1 == axes[0]:
         value = value[None]
     if value.ndim not in axes or len(value) == 0:
-        told = " or ".join(map(str, axes))
-        raise BadInput(f"{name} must have {told} axes, batch first, not the shape {tuple(value.shape)}.")
+        numbers = " or ".join(map(str, axes))
+        raise BadInput(f"{name} must have {numbers} axes, batch first, not the shape {tuple(value.shape)}.")
     if not bool(torch.isfinite(value).all()):
         raise BadInput(f"{name} holds values that are not finite; compute it again.")
     return F.normalize(value.float(), dim=-1) if name == "identity" and value.ndim == 2 else value
