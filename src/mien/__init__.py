@@ -15,6 +15,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mien.core.openmp import wait_passively
+
 __version__ = "0.1.0"
 
 _EXPORTS = {
@@ -70,6 +72,9 @@ if TYPE_CHECKING:
     from mien.pipelines.output import PortraitPipelineOutput
     from mien.pipelines.portrait import PortraitPipeline
     from mien.pipelines.portrait_xl import PortraitXLPipeline
+
+
+wait_passively()  # here, since whatever of mien is imported later imports torch
 
 
 def __getattr__(name: str) -> Any:

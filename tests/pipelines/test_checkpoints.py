@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ def changed(file: Path, to: Path, change: Callable[[Weights], Any], metadata: di
 def draw(pipeline: Any, **options: Any) -> Tensor:
     pipeline.set_progress_bar_config(disable=True)
     settings: dict[str, Any] = {"num_inference_steps": 3, "output_type": "latent", "height": 64, "width": 64, **options}
-    return pipeline("photo", generator=[torch.Generator().manual_seed(0)], **settings).images
+    prompt = settings.pop("prompt", "photo")
+    return pipeline(prompt, generator=[torch.Generator().manual_seed(0)], **settings).images
 
 
 @pytest.mark.parametrize("base", ["sd15", "sdxl"])
@@ -206,3 +208,48 @@ def test_parts_that_do_not_fit_are_named(part: str, setting: str, value: Any, to
         file.write_text(json.dumps(json.loads(file.read_text()) | {setting: value}))
     with pytest.raises(BadInput, match=told):
         open_base(folder)
+
+
+LONG = "photo of a person, " * 12  # in the tiny tokenizer letters are tokens
+
+
+@pytest.mark.parametrize("base", ["sd15", "sdxl"])
+def test_a_long_prompt_acts_to_its_end_in_chunks_of_75(base: str, assets: Path) -> None:
+    """Everything behind the 77th token was dropped without a word."""
+    pipeline: Any = open_base(assets / base)
+    ids = pipeline.tokenizer(LONG, add_special_tokens=False).input_ids
+    count = -(-len(ids) // 75)
+    assert count > 2
+    chunks = pipeline._chunks([LONG])
+    found = pipeline._encode([LONG], chunks=chunks)
+    assert chunks == count and found.states.shape[1] == 77 * count
+    start, end = pipeline.tokenizer.bos_token_id, pipeline.tokenizer.eos_token_id
+    for piece in range(count):
+        own = ids[piece * 75 : piece * 75 + 75]
+        row = torch.tensor([[start, *own, end, *[end] * (75 - len(own))]])
+        first = pipeline.text_encoder(row, output_hidden_states=True)
+        width = first.last_hidden_state.shape[-1]
+        states = first.last_hidden_state if base == "sd15" else first.hidden_states[-2]
+        torch.testing.assert_close(found.states[:, piece * 77 : piece * 77 + 77, :width], states, atol=1e-5, rtol=1e-4)
+    if base == "sdxl":
+        torch.testing.assert_close(found.pooled, pipeline._encode([LONG[: len(LONG) // 2]], chunks=chunks).pooled)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        pictures = [
+            draw(pipeline, prompt=prompt, negative_prompt=negative, guidance={"text": 3.0})
+            for prompt, negative in ((LONG, ""), (LONG + "zzz", ""), ("photo", LONG), ("photo", LONG + "zzz"))
+        ]
+    assert all(not torch.equal(pictures[row], pictures[row + 1]) for row in (0, 2))
+
+
+def test_a_face_takes_its_place_in_whichever_chunk_it_stands(assets: Path) -> None:
+    pipeline: Any = open_base(assets / "sd15")
+    prompts = [LONG + "photo of a id person", "photo of a id person"]
+    faces = torch.nn.functional.normalize(torch.randn(2, 512, generator=torch.Generator().manual_seed(1)), dim=-1)
+    chunks = pipeline._chunks(prompts)
+    both = pipeline._encode(prompts, faces, chunks).states
+    other = pipeline._encode(prompts, faces.flip(0), chunks).states
+    changed_at = [[bool((both - other)[row, 77 * n : 77 * n + 77].any()) for n in range(chunks)] for row in range(2)]
+    assert changed_at[0].count(True) == 1 and not changed_at[0][0], "in a later chunk alone"
+    assert changed_at[1] == [True, *[False] * (chunks - 1)]
+    torch.testing.assert_close(both[1:, :77], pipeline._encode(prompts[1:], faces[1:]).states, atol=1e-5, rtol=1e-4)

@@ -78,14 +78,14 @@ class PortraitXLPipeline(StableDiffusionXLLoraLoaderMixin, PortraitPipeline):
         self.register_to_config(force_zeros_for_empty_prompt=force_zeros_for_empty_prompt)
         self._name_tokenizer("tokenizer_2")
 
-    def _encode(self, prompts: list[str], identity: Tensor | None = None) -> Text:
+    def _encode(self, prompts: list[str], identity: Tensor | None = None, chunks: int = 1) -> Text:
         """Encode prompts with both; a face embedding goes into the prompt of each."""
         pairs = ((self.tokenizer, self.text_encoder), (self.tokenizer_2, self.text_encoder_2))
-        outputs = [prompt_output(*pair, prompts, identity, output_hidden_states=True) for pair in pairs]
+        outputs = [prompt_output(*pair, prompts, identity, chunks, output_hidden_states=True) for pair in pairs]
         return text_of_two(outputs, self._execution_device)
 
-    def _encode_null(self, prompt: str) -> Text:
-        text = self._encode([prompt])
+    def _encode_null(self, prompt: str, chunks: int = 1) -> Text:
+        text = self._encode([prompt], chunks=chunks)
         zeros = not prompt and self.config["force_zeros_for_empty_prompt"]
         return text.map(torch.zeros_like) if zeros else text
 

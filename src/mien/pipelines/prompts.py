@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mien.diffusion.guidance import Guidance
 from mien.errors import BadInput
-from mien.models.text import encode_prompt
+from mien.models.text import chunks_of, encode_prompt, identity_tokens
 from mien.pipelines.request import Conditions
 from mien.pipelines.text import Text, stacked
 
@@ -19,7 +19,7 @@ from mien.pipelines.text import Text, stacked
 class PromptEncoding(DiffusionPipeline):
     """Encodes prompts, with the empty prompt kept from one call to the next."""
 
-    _null_prompts: dict[str, Text]
+    _null_prompts: dict[tuple[str, int], Text]
 
     def encode_null(self, prompt: str = "") -> Tensor:
         """Text states [1, L, D] of e(0), the empty prompt; computed once and kept.
@@ -29,24 +29,31 @@ class PromptEncoding(DiffusionPipeline):
         """
         return self._null(prompt).states
 
-    def _encode(self, prompts: list[str], identity: Tensor | None = None) -> Text:
-        """Encode prompts, with face embeddings [B, 512] in the place of ``id``."""
-        return Text(encode_prompt(self.tokenizer, self.text_encoder, prompts, identity))
+    def _encode(self, prompts: list[str], identity: Tensor | None = None, chunks: int = 1) -> Text:
+        """Encode prompts in ``chunks`` pieces, with face embeddings [B, 512] in the place of ``id``."""
+        return Text(encode_prompt(self.tokenizer, self.text_encoder, prompts, identity, chunks))
 
-    def _null(self, prompt: str) -> Text:
-        """The text of e(0), one row; see :meth:`encode_null`."""
+    def _chunks(self, prompts: Iterable[str]) -> int:
+        """In how many pieces the longest of the prompts is read."""
+        width = self.text_encoder.get_input_embeddings().weight.shape[1]
+        return chunks_of(self.tokenizer, prompts, identity_tokens(width))
+
+    def _null(self, prompt: str, chunks: int = 1) -> Text:
+        """The text of e(0) in ``chunks`` pieces, one row; see :meth:`encode_null`."""
         encoders = [part for name, part in self.components.items() if name.startswith("text_encoder")]
         if any(getattr(encoder, "peft_config", None) for encoder in encoders):
-            return self._encode_null(prompt)  # a LoRA comes and goes; what was kept is that of the plain encoder
-        if prompt not in self._null_prompts:
-            self._null_prompts[prompt] = self._encode_null(prompt)
-        return self._null_prompts[prompt]
+            return self._encode_null(
+                prompt, chunks
+            )  # a LoRA comes and goes; what was kept is that of the plain encoder
+        if (prompt, chunks) not in self._null_prompts:
+            self._null_prompts[prompt, chunks] = self._encode_null(prompt, chunks)
+        return self._null_prompts[prompt, chunks]
 
-    def _encode_null(self, prompt: str) -> Text:
+    def _encode_null(self, prompt: str, chunks: int = 1) -> Text:
         """The base's own idea of no prompt, or a prompt of what is not wanted; one row."""
-        return self._encode([prompt])
+        return self._encode([prompt], chunks=chunks)
 
-    def _negative(self, negative: Sequence[str] | Text, count: int) -> Text:
+    def _negative(self, negative: Sequence[str] | Text, count: int, chunks: int) -> Text:
         """The text of e(0) for P pictures, of one negative prompt (or embedding), one a row, or one a picture."""
         given = len(negative.states) if isinstance(negative, Text) else len(negative)
         if given == 0 or count % given:
@@ -54,21 +61,26 @@ class PromptEncoding(DiffusionPipeline):
         if isinstance(negative, Text):
             return negative.repeat(count // given)
         if given == 1:
-            return self._null(negative[0]).expand(count)
-        return stacked([self._null(prompt) for prompt in negative]).repeat(count // given)
+            return self._null(negative[0], chunks).expand(count)
+        return stacked([self._null(prompt, chunks) for prompt in negative]).repeat(count // given)
 
     def _text(
         self, conditions: Conditions, guide: Guidance, negative: Sequence[str] | Text, device: torch.device
     ) -> Text:
         """The text of all evaluations, E P rows: the prompt, if any, where a set holds ``text``, else e(0)."""
         dtype = self.unet.dtype
-        null = self._negative(negative, conditions.count).to(device, dtype)
+        given = [text for text in (conditions.text, negative) if isinstance(text, Text)]
+        words = [] if conditions.text is not None else conditions.prompts
+        words = [*words, *([] if isinstance(negative, Text) else negative)]
+        length = self.tokenizer.model_max_length
+        chunks = max(self._chunks(words), *[text.states.shape[1] // length for text in given], 1)
+        null = self._negative(negative, conditions.count, chunks).to(device, dtype)
         prompted = null
         if conditions.text is not None:
             prompted = conditions.text.to(device, dtype)
         elif conditions.has_text:
             identity = conditions.identity_in_prompt
-            encoded = self._encode(conditions.prompts, None if identity is None else identity.to(device))
+            encoded = self._encode(conditions.prompts, None if identity is None else identity.to(device), chunks)
             # an empty prompt encodes to the null prompt
             has_prompt = torch.tensor([bool(prompt) for prompt in conditions.prompts], device=device)
             prompted = encoded.to(device, dtype).where(has_prompt, null)
