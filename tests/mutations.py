@@ -71,7 +71,7 @@ MUTATIONS = (
     Mutation(
         "EmojiDiff A.2 c: the serial branch does not see the parallel ones",
         ATTENTION, "self.residual.renormalise(base)", "self.residual.renormalise(torch.zeros_like(base))",
-        f"{INJECTION_TESTS}::test_a_serial_branch_comes_after_the_parallel_ones[auto]",
+        f"{INJECTION_TESTS}::test_a_serial_branch_comes_after_the_parallel_ones[sd15-auto]",
     ),
     # FaceCrafter Eq. 2-3: the disentanglement loss
     Mutation(
@@ -237,7 +237,7 @@ def copy_of_source(folder: Path) -> Path:
 def run_tests(source: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run tests against a copy of the source."""
     environment = os.environ | {"PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=line", "-m", ""]
+    options = ["-p", "no:cacheprovider", "-p", "no:xdist", "--tb=line", "-m", ""]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, *(f"tests/{test}" for test in tests)],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
@@ -260,7 +260,11 @@ def survives(mutation: Mutation, source: Path) -> str | None:
     finally:
         path.write_text(text)
     # 1 is a failed test; 2 and more are tests that could not be collected or are not there
-    if done.returncode == 1 and re.search(r"\d+ failed", done.stdout) and "error" not in done.stdout.splitlines()[-1]:
+    if (
+        done.returncode == 1
+        and re.search("^FAILED ", done.stdout, re.M)
+        and not re.search("^ERROR ", done.stdout, re.M)
+    ):
         return None
     return f"{mutation.name}: {mutation.test} ended with {done.returncode}\n{done.stdout[-2000:]}"
 
