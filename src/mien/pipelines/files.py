@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,7 +38,7 @@ class PipelineFiles(DiffusionPipeline):
     parts: dict[str, Path]
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Self:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | PathLike[str], **kwargs: Any) -> Self:
         """Load a pipeline, with the adapters in its ``adapters/`` folder.
 
         Args:
@@ -74,14 +75,14 @@ class PipelineFiles(DiffusionPipeline):
         self.folder = folder
         self.adapters = load_adapters(folder, self.unet.dtype)
 
-    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
+    def save_pretrained(self, save_directory: str | PathLike[str], *args: Any, **kwargs: Any) -> None:
         """Save all components, each adapter to ``adapters/<name>.safetensors``, and what few-step mode draws with."""
         # first, because diffusers' own uploads the folder (push_to_hub) as soon as its components are in it
         save_adapters(Path(save_directory), self.adapters)
         if self.has_few_steps:
             lora = self.few_step_weights()
             save_few_step(Path(save_directory) / FEW_STEP, lora.tensors, lora.settings)
-        super().save_pretrained(str(save_directory), **kwargs)
+        super().save_pretrained(str(save_directory), *args, **kwargs)
 
     @property
     def has_few_steps(self) -> bool:

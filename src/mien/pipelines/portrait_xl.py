@@ -19,7 +19,8 @@ from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.text import Text, text_of_two
 
 
-class PortraitXLPipeline(StableDiffusionXLLoraLoaderMixin, PortraitPipeline):
+# diffusers' two LoRA mixins differ in save_lora_weights
+class PortraitXLPipeline(StableDiffusionXLLoraLoaderMixin, PortraitPipeline):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Portraits under any subset of conditions, on a base shaped like SDXL.
 
     What differs from :class:`PortraitPipeline`: two text encoders, whose states before the last layer stand side by
