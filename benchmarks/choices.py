@@ -28,7 +28,7 @@ from mien.adapters import unet_config
 from mien.core.io import cache_folder, read_json, write_json
 from mien.core.pixels import pictures_to_tensor, tensor_to_pictures
 from mien.data.corpus import PORTRAITS, Corpus
-from mien.evaluation.control.report import table
+from mien.evaluation.report.tables import table
 from mien.training.augmentation import photograph
 from mien.training.loop import fit
 from mien.training.objective import Objective, load_part

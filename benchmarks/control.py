@@ -17,10 +17,10 @@ from mien.cli.progress import bar
 from mien.cli.words import numbers
 from mien.core.io import cache_folder, write_json, write_text
 from mien.errors import MienError
-from mien.evaluation.control.report import markdown
+from mien.evaluation.context import load_tools
 from mien.evaluation.control.run import run_control
 from mien.evaluation.control.settings import DEFAULT_CONDITIONS, ControlSettings
-from mien.evaluation.control.tools import load_tools
+from mien.evaluation.report.tables import markdown
 
 
 def _words(text: str) -> list[str]:

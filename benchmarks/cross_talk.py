@@ -16,7 +16,7 @@ from mien.evaluation.control.crosstalk import cross_talk
 from mien.evaluation.control.pictures import open_folder
 from mien.evaluation.control.run import made_with_what
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.protocol import load_models
+from mien.evaluation.models import load_models
 from mien.pipelines.spec import load_spec
 
 RESULT = Path(__file__).parent / "results" / "cross_talk.json"

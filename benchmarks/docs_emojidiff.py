@@ -11,7 +11,7 @@ from typing import Any
 from docs_parts import base_note, by_model, claims_table, only, short
 
 from mien.core.io import read_json, write_text
-from mien.evaluation.control.report import table
+from mien.evaluation.report.tables import table
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -7,7 +7,7 @@ from typing import Any
 
 from mien.core.io import read_json, write_text
 from mien.errors import BadInput
-from mien.evaluation.control.report import number, table
+from mien.evaluation.report.tables import number, table
 
 HASHES = Path(__file__).resolve().parents[1] / "src" / "mien" / "assets" / "studio" / "hashes.json"
 UNET = "unet/diffusion_pytorch_model.safetensors"

@@ -12,7 +12,7 @@ from docs_parts import short
 from docs_weights import section
 
 from mien.core.io import read_json, write_text
-from mien.evaluation.control.report import markdown, table
+from mien.evaluation.report.tables import markdown, table
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -13,7 +13,7 @@ from line_chart import panels
 
 from mien.core.io import read_json, write_text
 from mien.diffusion.caching import SPEEDS
-from mien.evaluation.control.report import table
+from mien.evaluation.report.tables import table
 from mien.pipelines.few_step import FILE, read_few_step
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from docs_parts import only, short
 
 from mien.core.io import read_json
-from mien.evaluation.control.report import comparison, number, table
+from mien.evaluation.report.tables import comparison, number, table
 
 Told = Mapping[str, Any]
 

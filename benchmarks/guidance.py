@@ -16,8 +16,8 @@ from docs_parts import by_model, only, write_tables
 
 from mien.cli.progress import bar
 from mien.core.io import cache_folder, read_json, write_json
-from mien.evaluation.evaluate import evaluate
-from mien.evaluation.protocol import load_models, preset_of
+from mien.evaluation.models import load_models
+from mien.evaluation.protocols import EvaluationRun, protocol_named
 from mien.pipelines.spec import load_spec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,9 +54,13 @@ def measured(arms: dict[str, dict[str, Any]], kit: Path | None, people: int, tar
     """
     spec = load_spec("embedded-fast")
     specs = {name: spec.model_copy(update=changes) for name, changes in arms.items()}
-    settings = preset_of("control").settings(people, targets, each, development=True)
+    settings = protocol_named("control").settings(people, targets, each, development=True)
     models = load_models(specs, settings, kit)
-    return evaluate("control", settings, models, cache_folder() / "benchmarks" / "control", bar=bar)[0]
+    return (
+        protocol_named("control")
+        .run(EvaluationRun(settings, models, cache_folder() / "benchmarks" / "control", bar))
+        .data
+    )
 
 
 def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:

@@ -24,7 +24,7 @@ from PIL import Image
 
 from mien.core.io import read_json, sha256_of, write_json
 from mien.data.corpus import Corpus
-from mien.evaluation.control.report import table
+from mien.evaluation.report.tables import table
 from mien.faces.linear.face import LinearFace
 from mien.faces.mediapipe import MediaPipeReader, find_model, tracked_reading
 from mien.faces.mediapipe_torch import TorchFaceLandmarker

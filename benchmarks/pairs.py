@@ -19,10 +19,9 @@ from PIL import Image
 
 from mien.core.io import read_json, write_json
 from mien.data.idi.source import Portraits
-from mien.evaluation.bootstrap import resamples, weighted_means
-from mien.evaluation.control.observe import observe
-from mien.evaluation.control.summary import estimate
-from mien.evaluation.control.tools import load_tools
+from mien.evaluation.context import load_tools
+from mien.evaluation.readings.read import read_images
+from mien.evaluation.statistics.bootstrap import estimate, resamples, weighted_means
 from mien.generation.sweep import mount
 from mien.metrics.expression import coefficient_distance, exp_distance
 from mien.metrics.identity import cosine
@@ -70,7 +69,8 @@ def _exact(count: int, like: dict[str, Any]) -> dict[str, Any]:
 
 def looked(tools: Any, entries: list[Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Weights of the bootstrap over people, and what readers and judges see of template against target, [N] each."""
-    template, target = (observe(tools, [getattr(entry, side) for entry in entries]) for side in ("template", "image"))
+    sides = ([getattr(entry, side) for entry in entries] for side in ("template", "image"))
+    template, target = (read_images(tools, images) for images in sides)
     weights = resamples([[entry.sample.person for entry in entries]], DRAWS, np.random.default_rng(0))
     first = tools.first_reader
     return weights, {

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from mien.adapters import counts
-from mien.evaluation.claims import merge
+from mien.evaluation.claims.verdicts import merge
 
 RESULT = Path(__file__).parent / "results" / "claims.json"
 LIMITS = {"sd15": 0.055, "studio": 1 / 3}

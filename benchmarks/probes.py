@@ -21,8 +21,7 @@ import torch
 from mien.adapters import load_adapter
 from mien.core.io import write_json
 from mien.data.corpus import Corpus
-from mien.evaluation.bootstrap import resamples, weighted_means
-from mien.evaluation.control.summary import estimate
+from mien.evaluation.statistics.bootstrap import estimate, resamples, weighted_means
 from mien.pipelines.runs import runs_folder
 from mien.training.batches import spread_rows
 from mien.training.features import expression_features

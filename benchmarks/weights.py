@@ -19,12 +19,12 @@ import typer
 from mien.cli.progress import bar
 from mien.core.io import cache_folder, write_json, write_text
 from mien.errors import BadInput, MienError
-from mien.evaluation.control.report import markdown
 from mien.evaluation.control.run import run_control
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.evaluate import evaluate
-from mien.evaluation.page import write_report
-from mien.evaluation.protocol import load_models, preset_of
+from mien.evaluation.models import load_models
+from mien.evaluation.protocols import EvaluationRun, protocol_named
+from mien.evaluation.report.page import write_report
+from mien.evaluation.report.tables import markdown
 from mien.pipelines.spec import load_spec
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -79,9 +79,9 @@ def main(
                 settings = control_settings(small, **how).for_model(load_spec(model))
                 report = run_control(settings, tools, place, bar)
             else:
-                settings = preset_of(name).settings(**(SMALL[name] if small else {}), **how)
+                settings = protocol_named(name).settings(**(SMALL[name] if small else {}), **how)
                 models = {"embedded": (settings.for_model(load_spec(model)), tools)}
-                report, cases = evaluate(name, settings, models, place, bar=bar)
+                report, cases = protocol_named(name).run(EvaluationRun(settings, models, place, bar))
                 if reports is not None:
                     write_report(reports / name, report, cases)
             write_json(folder / f"{FILES[name]}.json", report)

@@ -10,13 +10,11 @@ from typing import Any
 import pytest
 
 from mien.core.io import read_json, write_json
-from mien.evaluation import fairness
 from mien.evaluation.control import people
 from mien.evaluation.control.people import choose_people
 from mien.evaluation.control.run import run_control
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.evaluate import evaluate
-from mien.evaluation.protocol import preset_of
+from mien.evaluation.protocols import EvaluationRun, fairness, protocol_named
 from tests.evaluation.fake_control import FakeModel, everybody, fake_control_tools
 from tests.evaluation.test_weights_protocols import tools, with_autoencoder
 
@@ -38,8 +36,8 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("distribution", tools(FakeModel()), "distribution"),
         ("autoencoder", with_autoencoder(0.5), "autoencoder"),
     ):
-        settings = replace(SETTINGS, conditions=preset_of(protocol).conditions)
-        report, _ = evaluate(protocol, settings, {"embedded": (settings, model)}, tmp_path)
+        settings = replace(SETTINGS, conditions=protocol_named(protocol).conditions)
+        report, _ = protocol_named(protocol).run(EvaluationRun(settings, {"embedded": (settings, model)}, tmp_path))
         write_json(folder / f"{name}.json", report)
     return folder
 

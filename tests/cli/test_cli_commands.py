@@ -333,7 +333,7 @@ def test_a_place_that_cannot_be_written_is_said_first(
     for loads in (
         "mien.pipelines.load.load_pipeline",
         "mien.generation.tools.FaceTools.load",
-        "mien.evaluation.protocol.load_models",
+        "mien.evaluation.models.load_models",
     ):
         monkeypatch.setattr(loads, lambda *words: pytest.fail("models were loaded"))
     plain, broken = tmp_path / "plain", tmp_path / "broken.json"

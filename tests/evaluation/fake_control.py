@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mien.evaluation.control.tools import EvaluationContext
+from mien.evaluation.context import EvaluationContext
 from mien.faces.linear.emotions import emotion_of
 from mien.faces.linear.face import LinearFace
 from mien.faces.types import Face, NoFace, OneFace, Reading

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.evaluation.compare import compare
 from mien.evaluation.control.animation import warp_face
 from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.protocols import EvaluationRun
+from mien.evaluation.protocols.control import compare
 from tests.evaluation.fake_control import FakeModel, fake_control_tools
 
 pytest.importorskip("scipy", reason="scipy is not installed: pip install 'mien[studio]'")
@@ -53,7 +54,7 @@ def test_a_model_may_be_animated_and_its_pictures_are_kept_apart(tmp_path: Path,
         "still": (settings, fake_control_tools(FakeModel())),
         "moved": (replace(settings, animate=True), fake_control_tools(FakeModel())),
     }
-    _, done, _ = compare(settings, models, tmp_path)
+    _, done, _ = compare(EvaluationRun(settings, models, tmp_path))
     pairs = zip(*(one.files for one in done.values()), strict=True)
     pictures = [tuple(np.asarray(Image.open(file)) for file in files) for files in pairs]
     assert len(pictures) == 6

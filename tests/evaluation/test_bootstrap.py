@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mien.evaluation.bootstrap import cluster_weights, interval, resamples, weighted_means
+from mien.evaluation.statistics.bootstrap import cluster_weights, interval, resamples, weighted_means
 
 
 def test_rows_of_one_cluster_are_drawn_together() -> None:

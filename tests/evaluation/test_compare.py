@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 
 from mien.errors import BadInput, ConfigError, MissingAsset
-from mien.evaluation import protocol
-from mien.evaluation.claims import CLAIMS, merge
-from mien.evaluation.claims import tested as claims_of
-from mien.evaluation.compare import compare
+from mien.evaluation import models as models_module
+from mien.evaluation.claims.verdicts import CLAIMS, merge
+from mien.evaluation.claims.verdicts import tested as claims_of
 from mien.evaluation.control.run import Benchmark, ModelRun
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.page import chosen_rows, control_cases, write_report
-from mien.evaluation.protocol import Sweep, add_sweeps, load_models, sweep_of
-from mien.evaluation.scores import mean_score
+from mien.evaluation.models import Sweep, add_sweeps, load_models, sweep_of
+from mien.evaluation.protocols import EvaluationRun
+from mien.evaluation.protocols.control import compare
+from mien.evaluation.report.cases import chosen_rows, control_cases
+from mien.evaluation.report.page import write_report
+from mien.evaluation.statistics.scores import mean_score
 from mien.generation.repeat import repeat
 from mien.pipelines.spec import ModelSpec, load_spec, shipped_specs
 from mien.provenance.declaration import DIGITAL_SOURCE_TYPE
@@ -40,7 +42,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict
         "deaf": (deaf, fake_control_tools(FakeModel(blank=1))),
         "told": (SETTINGS, fake_control_tools(FakeModel())),
     }
-    return *compare(SETTINGS, models, folder), folder
+    return *compare(EvaluationRun(SETTINGS, models, folder)), folder
 
 
 def test_every_model_and_metric_has_the_stable_keys(done: Any) -> None:
@@ -73,7 +75,7 @@ def test_groups_and_leak_are_held_against_exact_renders(done: Any) -> None:
 
 def test_a_model_against_itself_differs_by_nothing(tmp_path: Path) -> None:
     models = {name: (SETTINGS, fake_control_tools(FakeModel())) for name in ("one", "same")}
-    report, performed, _ = compare(SETTINGS, models, tmp_path)
+    report, performed, _ = compare(EvaluationRun(SETTINGS, models, tmp_path))
     for change in report["differences"]["same"].values():
         assert change["value"] in (0, None) and change["low"] in (0, None) and change["high"] in (0, None)
     assert performed["one"].files == performed["same"].files  # what is there is not drawn again
@@ -140,8 +142,8 @@ def test_specs_refuse_what_they_do_not_know(tmp_path: Path) -> None:
 
 
 def test_a_sweep_is_a_curve_of_identity_against_transfer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "load_tools", lambda *places: fake_control_tools(FakeModel()))
-    monkeypatch.setattr(protocol, "with_model", lambda tools, pipeline, spec: tools)
+    monkeypatch.setattr(models_module, "load_tools", lambda *places: fake_control_tools(FakeModel()))
+    monkeypatch.setattr(models_module, "with_model", lambda tools, pipeline, spec: tools)
     monkeypatch.setattr(ModelSpec, "load", lambda self: None)
     sweep = sweep_of("emotion=0.5,1")
     assert sweep == Sweep("emotion", (0.5, 1.0))
@@ -149,7 +151,7 @@ def test_a_sweep_is_a_curve_of_identity_against_transfer(tmp_path: Path, monkeyp
     models = load_models(specs, SETTINGS, None, sweep)
     assert list(models) == ["all", "all@emotion=0.5", "all@emotion=1"]
     assert models["all@emotion=0.5"][0].scales == {"emotion": 0.5}
-    report, performed, stage = compare(SETTINGS, models, tmp_path / "pictures")
+    report, performed, stage = compare(EvaluationRun(SETTINGS, models, tmp_path / "pictures"))
     add_sweeps(report, specs, sweep)
     points = report["sweeps"]["all"]["points"]
     assert [point["scale"] for point in points] == [0.5, 1.0] and points[0]["identity"]["value"] is not None
@@ -163,7 +165,7 @@ def test_another_adapter_is_another_model(tmp_path: Path) -> None:
     """Pictures of one are never taken for the other's."""
     from types import SimpleNamespace
 
-    from mien.evaluation.control.tools import with_model
+    from mien.evaluation.context import with_model
 
     tools = replace(fake_control_tools(FakeModel()), models={"adapters/landmarks.safetensors": "abc", "unet": "u"})
     pipeline: Any = SimpleNamespace(
@@ -228,7 +230,7 @@ def test_pictures_are_kept_until_something_that_made_them_changes(tmp_path: Path
         other = replace(tools, models=dict(tools.models) | ({name: "another"} if name else {}))
         other.pipeline.config = {"guidance": guidance or {}, "scales": {}}
         asked = replace(settings, identity_mode=mode)
-        return compare(settings, {"one": (asked, other)}, tmp_path)[1]["one"].drawn
+        return compare(EvaluationRun(settings, {"one": (asked, other)}, tmp_path))[1]["one"].drawn
 
     first, by_branch = folder(), folder(mode="branch")
     for idle in ("model_index.json", *(f"adapters/{name}.safetensors" for name in ("emotion", "expression", "faceid"))):
@@ -254,7 +256,7 @@ def test_claims_are_differences_signed_for_the_claim(tmp_path: Path) -> None:
         "lmk": (deaf, fake_control_tools(FakeModel())),
         "lmk-emo": (SETTINGS, replace(fake_control_tools(FakeModel()), judge_attributes=None)),
     }
-    report = compare(SETTINGS, models, tmp_path / "kept", command="mien evaluate control")[0]
+    report = compare(EvaluationRun(SETTINGS, models, tmp_path / "kept", command="mien evaluate control"))[0]
     rows = {row["id"]: row for row in report["claims"]}
     assert list(rows) == [f"facecrafter-t1-{key}-emo-gain" for key in ("v", "a", "dist", "acc")]
     gain = rows["facecrafter-t1-v-emo-gain"]

@@ -6,10 +6,10 @@ import pytest
 from mien.errors import BadInput
 from mien.evaluation.control.likeness import donor_leak, likeness, look_alike_top1
 from mien.evaluation.control.measures import Measure, distances, nearness, other_class
-from mien.evaluation.control.readings import Readings
 from mien.evaluation.control.scene import Pair, identity_subjects, lay_out, target_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.summary import pair_weights, summarise
+from mien.evaluation.readings.arrays import Readings
 from mien.metrics.expression import coefficient_distance
 
 GAP = Measure("gap", "judge.coefficients", coefficient_distance, "")

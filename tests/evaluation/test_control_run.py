@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from mien.captions.compose import describe
 from mien.errors import BadInput
 from mien.evaluation.control.crosstalk import NOISE, cross_talk
-from mien.evaluation.control.report import markdown
 from mien.evaluation.control.run import run_control
 from mien.evaluation.control.scene import target_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import gather_inputs, in_words
+from mien.evaluation.report.tables import markdown
 from mien.faces.types import OneFace
 from tests.evaluation.fake_control import FakeModel, FakeReader, Repainted, fake_control_tools
 

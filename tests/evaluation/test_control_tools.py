@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mien.evaluation.control.tools import EvaluationContext, load_tools, with_model
+from mien.evaluation.context import EvaluationContext, load_tools, with_model
 from mien.pipelines.spec import ModelSpec
 from tests.evaluation.fake_control import FakeModel, fake_control_tools
 

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.evaluation.control import kept_readings
-from mien.evaluation.control.kept_readings import cached_readings
-from mien.evaluation.control.observe import observe
+from mien.evaluation.readings import read as module
+from mien.evaluation.readings.read import read_images
 from tests.evaluation.fake_control import SIZE, FakeModel, fake_control_tools
 
 
@@ -30,19 +29,21 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many pictures each reading looked at."""
     counts: list[int] = []
 
-    def counted(tools: Any, pictures: Any, told: Any) -> Any:
-        counts.append(len(pictures))
-        return observe(tools, pictures, told)
+    plain = module._read
 
-    monkeypatch.setattr(kept_readings, "observe", counted)
+    def counted(tools: Any, pictures: Any, advance: Any) -> Any:
+        counts.append(len(pictures))
+        return plain(tools, pictures, advance)
+
+    monkeypatch.setattr(module, "_read", counted)
     return counts
 
 
 def test_the_same_pictures_are_read_once(files: list[Path], tmp_path: Path, read: list[int]) -> None:
     tools = replace(fake_control_tools(FakeModel()), judges={"judges/face": "a"})
     told: list[int] = []
-    first = cached_readings(tools, files, tmp_path / "kept", told.append)
-    again = cached_readings(tools, files, tmp_path / "kept", told.append)
+    first = read_images(tools, files, told.append, tmp_path / "kept")
+    again = read_images(tools, files, told.append, tmp_path / "kept")
     assert read == [3] and sum(told) == 6
     assert first.values.keys() == again.values.keys()
     for name, value in first.values.items():
@@ -52,15 +53,15 @@ def test_the_same_pictures_are_read_once(files: list[Path], tmp_path: Path, read
 
 def test_another_judge_or_picture_is_read(files: list[Path], tmp_path: Path, read: list[int]) -> None:
     tools = replace(fake_control_tools(FakeModel()), judges={"judges/face": "a"})
-    cached_readings(tools, files, tmp_path)
-    cached_readings(replace(tools, judges={"judges/face": "b"}), files, tmp_path)
-    cached_readings(tools, files[::-1], tmp_path)
+    read_images(tools, files, folder=tmp_path)
+    read_images(replace(tools, judges={"judges/face": "b"}), files, folder=tmp_path)
+    read_images(tools, files[::-1], folder=tmp_path)
     Image.new("RGB", (SIZE, SIZE)).save(files[0])
-    cached_readings(tools, files, tmp_path)
+    read_images(tools, files, folder=tmp_path)
     assert read == [3, 3, 3, 3]
 
 
 def test_nothing_is_kept_where_nobody_knows_who_judges(files: list[Path], tmp_path: Path, read: list[int]) -> None:
     for _ in range(2):
-        cached_readings(fake_control_tools(FakeModel()), files, tmp_path / "kept")
+        read_images(fake_control_tools(FakeModel()), files, folder=tmp_path / "kept")
     assert read == [3, 3] and not (tmp_path / "kept").exists()

@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 
 from mien.errors import BadInput
-from mien.evaluation.compare import compare
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.diversity import compare_diversity
-from mien.evaluation.evaluate import evaluate
-from mien.evaluation.page import control_cases, write_report
-from mien.evaluation.protocol import PRESETS, preset_of
+from mien.evaluation.protocols import PROTOCOLS, EvaluationRun, protocol_named
+from mien.evaluation.protocols.control import compare
+from mien.evaluation.protocols.diversity import DIVERSITY
+from mien.evaluation.report.cases import control_cases
+from mien.evaluation.report.page import write_report
 from mien.provenance.png import examine
 from tests.evaluation.fake_control import FakeModel, fake_control_tools, picture
 
@@ -63,7 +63,9 @@ def test_control_on_a_users_own_pictures(tmp_path: Path, caplog: pytest.LogCaptu
         "told": (SETTINGS, tools(FakeModel(), renderer=None)),
         "deaf": (replace(SETTINGS, conditions=("identity",)), tools(FakeModel(), renderer=None)),
     }
-    report, done, stage = compare(SETTINGS, models, tmp_path / "kept", own=(people, targets))
+    report, done, stage = compare(
+        EvaluationRun(SETTINGS, models, tmp_path / "kept", identities=people, targets=targets)
+    )
     assert "0.png: left out" in caplog.text
     assert (report["settings"]["people"], report["settings"]["targets"], report["pairs"]) == (3, 3, 9)
     metrics = report["models"]["told"]["metrics"]
@@ -84,7 +86,15 @@ def test_other_pictures_are_drawn_anew_and_the_same_ones_are_not(tmp_path: Path)
 
     def calls() -> int:
         model = FakeModel()
-        compare(SETTINGS, {"a": (SETTINGS, tools(model, renderer=None))}, tmp_path / "kept", own=(people, targets))
+        compare(
+            EvaluationRun(
+                SETTINGS,
+                {"a": (SETTINGS, tools(model, renderer=None))},
+                tmp_path / "kept",
+                identities=people,
+                targets=targets,
+            )
+        )
         return len(model.calls)
 
     assert calls() > 0 and calls() == 0
@@ -95,14 +105,13 @@ def test_other_pictures_are_drawn_anew_and_the_same_ones_are_not(tmp_path: Path)
 def test_folders_without_faces_are_refused(tmp_path: Path) -> None:
     people, targets = own_pictures(tmp_path / "people", 3, faceless=2), own_pictures(tmp_path / "targets", 3)
     with pytest.raises(BadInput, match="1 pictures with a face; at least 2"):
-        compare(
-            SETTINGS, {"a": (SETTINGS, tools(FakeModel(), renderer=None))}, tmp_path / "kept", own=(people, targets)
-        )
+        models = {"a": (SETTINGS, tools(FakeModel(), renderer=None))}
+        compare(EvaluationRun(SETTINGS, models, tmp_path / "kept", identities=people, targets=targets))
 
 
 def test_a_model_that_always_draws_the_same_has_no_diversity(tmp_path: Path) -> None:
     models = {"same": (SETTINGS, tools(FakeModel())), "moody": (SETTINGS, tools(Moody(), models={"unet": "m"}))}
-    report, cases = compare_diversity(SETTINGS, models, tmp_path / "kept")
+    report, cases = DIVERSITY.run(EvaluationRun(SETTINGS, models, tmp_path / "kept"))
     same, moody = (report["models"][name]["metrics"] for name in ("same", "moody"))
     for metrics in (same, moody):
         assert all(score.keys() == KEYS for score in metrics.values())
@@ -119,7 +128,7 @@ def test_a_model_that_always_draws_the_same_has_no_diversity(tmp_path: Path) -> 
 
 
 def test_a_missing_face_fails_its_person(tmp_path: Path) -> None:
-    report, _ = compare_diversity(SETTINGS, {"a": (SETTINGS, tools(FakeModel(blank=1)))}, tmp_path / "kept")
+    report, _ = DIVERSITY.run(EvaluationRun(SETTINGS, {"a": (SETTINGS, tools(FakeModel(blank=1)))}, tmp_path / "kept"))
     metrics = report["models"]["a"]["metrics"]
     assert metrics["diversity.pose.fake"]["n_failed"] == 1
     assert metrics["faces.fake"]["value"] == pytest.approx(19 / 20)
@@ -128,7 +137,7 @@ def test_a_missing_face_fails_its_person(tmp_path: Path) -> None:
 def test_diversity_of_a_users_own_pictures_has_no_ceiling(tmp_path: Path) -> None:
     people = own_pictures(tmp_path / "people", 3)
     models = {"moody": (SETTINGS, tools(Moody(), renderer=None))}
-    report, _ = compare_diversity(SETTINGS, models, tmp_path / "kept", own=people)
+    report, _ = DIVERSITY.run(EvaluationRun(SETTINGS, models, tmp_path / "kept", identities=people))
     metrics = report["models"]["moody"]["metrics"]
     assert report["pairs"] == 12 and "kid.studio" not in metrics
     assert all(score["ceiling"] is None for score in metrics.values())
@@ -136,26 +145,29 @@ def test_diversity_of_a_users_own_pictures_has_no_ceiling(tmp_path: Path) -> Non
 
 def test_protocols() -> None:
     measured = {"fairness", "text", "distribution", "autoencoder"}
-    assert set(PRESETS) == {"control", "diversity", "ablation", "expression"} | measured
-    control = preset_of("control")
+    assert set(PROTOCOLS) == {"control", "diversity", "ablation", "expression"} | measured
+    control = protocol_named("control")
     assert (control.people, control.targets, control.pairs_per_person) == (100, 100, 20)
-    assert preset_of("ablation").identity_only and not preset_of("expression").identity_only
+    assert protocol_named("ablation").own_pictures == "identities"
+    assert protocol_named("expression").own_pictures == "identities and targets"
 
 
 def test_a_protocols_numbers_can_be_changed() -> None:
-    control = preset_of("control")
+    control = protocol_named("control")
     assert (control.settings().targets, control.settings().pairs_per_person) == (100, 20)
     few = control.settings(people=7, targets=4, steps=3, batch=2, draws=9)
     assert (few.people, few.targets, few.pairs_per_person, few.steps, few.draws) == (7, 4, 4, 3, 9)
-    assert preset_of("expression").settings().pairs_per_person is None
+    assert protocol_named("expression").settings().pairs_per_person is None
     for number in ("people", "targets", "pairs_per_person"):
-        for zero in (control, preset_of("expression")):
+        for zero in (control, protocol_named("expression")):
             with pytest.raises(BadInput):
                 zero.settings(**{number: 0})
 
 
 @pytest.mark.parametrize("protocol", ["control", "ablation"])
 def test_a_protocol_is_run_by_its_name(protocol: str, tmp_path: Path) -> None:
-    report, cases = evaluate(protocol, SETTINGS, {"a": (SETTINGS, tools(FakeModel()))}, tmp_path / "kept")
+    report, cases = protocol_named(protocol).run(
+        EvaluationRun(SETTINGS, {"a": (SETTINGS, tools(FakeModel()))}, tmp_path / "kept")
+    )
     assert report["protocol"] == protocol and list(cases) == list(report["models"]) == ["a"]
     assert ("perceptual.studio" in report["models"]["a"]["metrics"]) == (protocol == "ablation")

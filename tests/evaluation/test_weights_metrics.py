@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mien.evaluation.text_scores import right_of, text_scores
+from mien.evaluation.protocols.text_scores import right_of, text_scores
 from mien.faces.linear.face import LinearFace
 from mien.metrics.groups import behind_mean
 from mien.metrics.reconstruction import MARGIN, decibels, region_mask, squared_error

@@ -15,16 +15,14 @@ import torch
 from PIL import Image
 
 from mien.errors import BadInput, MissingAsset
-from mien.evaluation import fairness
-from mien.evaluation.autoencoder import gaze_errors, judge_errors, pixel_errors, reconstructed
 from mien.evaluation.control import people
 from mien.evaluation.control.people import GROUPINGS, choose_people
 from mien.evaluation.control.planned import kept_renders
 from mien.evaluation.control.scene import Pair, Subject, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.evaluate import check_folders, evaluate
-from mien.evaluation.page import write_report
-from mien.evaluation.protocol import preset_of
+from mien.evaluation.protocols import EvaluationRun, fairness, protocol_named
+from mien.evaluation.protocols.autoencoder import gaze_errors, judge_errors, pixel_errors, reconstructed
+from mien.evaluation.report.page import write_report
 from mien.faces import palette
 from mien.faces.linear.face import LinearFace
 from mien.metrics.gaze import iris_offsets
@@ -56,8 +54,10 @@ def tools(model: Any, **changes: Any) -> Any:
 
 
 def run(protocol: str, models: dict[str, Any], folder: Path, **changes: Any) -> tuple[dict[str, Any], Any]:
-    settings = replace(SETTINGS, conditions=preset_of(protocol).conditions, **changes)
-    return evaluate(protocol, settings, {name: (settings, one) for name, one in models.items()}, folder)
+    settings = replace(SETTINGS, conditions=protocol_named(protocol).conditions, **changes)
+    return protocol_named(protocol).run(
+        EvaluationRun(settings, {name: (settings, one) for name, one in models.items()}, folder)
+    )
 
 
 def is_whole(report: dict[str, Any], cases: Any, folder: Path) -> str:
@@ -145,7 +145,7 @@ def test_models_are_held_against_each_other_where_both_drew_a_face(tmp_path: Pat
         assert report["differences"]["shy"][metric]["value"] == 0
 
 
-def test_lots_are_drawn_among_those_who_are_shown_the_same_targets() -> None:
+def test_random_groups_are_drawn_among_those_who_are_shown_the_same_targets() -> None:
     pairs = [Pair(person, person // 2 * 2 + k) for person in range(4) for k in range(2)]
     hard = np.array([pair.target > 1 for pair in pairs], np.float64)  # whoever is shown those is drawn badly
 
@@ -154,9 +154,9 @@ def test_lots_are_drawn_among_those_who_are_shown_the_same_targets() -> None:
         return level, np.ones_like(level), level
 
     standing = fairness.Standing("hard", levels, np.ones(len(pairs), bool))
-    lots = fairness._by_lot(standing, np.array(["a", "b", "a", "b"]), ["a", "b"], pairs, 20)
+    lots = fairness._by_chance(standing, np.array(["a", "b", "a", "b"]), ["a", "b"], pairs, 20)
     np.testing.assert_array_equal(lots, np.zeros(20))
-    mixed = fairness._by_lot(standing, np.array(["a", "a", "b", "b"]), ["a", "b"], pairs, 20)
+    mixed = fairness._by_chance(standing, np.array(["a", "a", "b", "b"]), ["a", "b"], pairs, 20)
     np.testing.assert_array_equal(mixed, np.ones(20))
 
 
@@ -342,9 +342,9 @@ def test_the_gaze_is_where_irises_are_in_the_eye_however_the_head_is_held() -> N
 
 @pytest.mark.parametrize("protocol", ["fairness", "text", "distribution", "autoencoder"])
 def test_a_users_own_pictures_have_no_truth(protocol: str) -> None:
-    preset = preset_of(protocol)
-    assert preset.needs_renders and not preset.identity_only and preset.settings().people >= 60
-    check_folders(protocol, None, None)
+    chosen = protocol_named(protocol)
+    assert chosen.own_pictures == "none" and chosen.settings().people >= 60
+    chosen.check(None, None)
     for folders in ((Path("a"), None), (Path("a"), Path("b"))):
         with pytest.raises(BadInput, match=f"{protocol} is measured on studio people"):
-            check_folders(protocol, *folders)
+            chosen.check(*folders)

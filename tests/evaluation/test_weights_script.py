@@ -9,9 +9,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from mien.evaluation import fairness
 from mien.evaluation.control import people
 from mien.evaluation.control.people import choose_people
+from mien.evaluation.protocols import fairness
 from tests.evaluation.fake_control import everybody
 from tests.evaluation.test_weights_protocols import with_autoencoder
 

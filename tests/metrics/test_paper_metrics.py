@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mien.evaluation.bootstrap import resamples
+from mien.evaluation.statistics.bootstrap import resamples
 from mien.metrics import distributions, diversity, emotion, groups, leak, parameters
 from mien.metrics.declared import METRICS
 

@@ -59,7 +59,7 @@ def evaluate(
     ] = False,
     pictures: Annotated[Path | None, typer.Option(help="Where pictures are kept; the cache if not given.")] = None,
 ) -> None:
-    """Hold models against each other on the same people, targets and seeds; the same command goes on."""
+    """Compare models on the same people, targets and seeds; run again, the command continues."""
     import shlex
     import sys
 
@@ -67,19 +67,14 @@ def evaluate(
     from mien.cli.words import named
     from mien.core.io import cache_folder, check_writable
     from mien.errors import BadInput
-    from mien.evaluation.claims import merge, rows_in
-    from mien.evaluation.evaluate import check_folders
-    from mien.evaluation.evaluate import evaluate as run
-    from mien.evaluation.page import write_report
-    from mien.evaluation.protocol import add_sweeps, load_models, preset_of, sweep_of
+    from mien.evaluation.claims.verdicts import merge, rows_in
+    from mien.evaluation.models import add_sweeps, load_models, sweep_of
+    from mien.evaluation.protocols import EvaluationRun, protocol_named
+    from mien.evaluation.report.page import write_report
     from mien.pipelines.spec import load_spec
 
-    preset = preset_of(protocol)
-    if preset.identity_only and sweep:
-        raise BadInput(f"{protocol} gives models nothing but the identity: leave --targets and --sweep out.")
-    if preset.needs_renders and sweep:
-        raise BadInput(f"{protocol} is measured on studio people: leave --identities, --targets and --sweep out.")
-    check_folders(protocol, identities, targets_from)
+    chosen = protocol_named(protocol)
+    chosen.check(identities, targets_from, sweep is not None)
     specs = {name: load_spec(place) for name, place in named(model, "--model", "SPEC").items()}
     variants = sweep_of(sweep) if sweep else None
     if development and identities is not None:
@@ -89,10 +84,10 @@ def evaluate(
     if claims is not None:
         rows_in(claims)  # a file that cannot be read is said before hours of drawing
     how = {"steps": steps, "batch": batch, "draws": draws, "development": development}
-    settings = preset.settings(people, count, pairs_per_person, **how)
+    settings = chosen.settings(people, count, pairs_per_person, **how)
     models = load_models(specs, settings, facekit, variants, identities is None, network or ())
     command = shlex.join(["mien", *sys.argv[1:]])
-    report, cases = run(protocol, settings, models, place, identities, targets_from, bar, command)
+    report, cases = chosen.run(EvaluationRun(settings, models, place, bar, identities, targets_from, command))
     if variants:
         add_sweeps(report, specs, variants)
     write_report(output, report, cases)

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-Bar = Callable[[int | None, str], AbstractContextManager[Callable[[int], Any]]]
-"""(total or None where nobody knows it, label) -> a context whose value is called with how many more are done."""
+Advance = Callable[[int], Any]
+"""Called with how many more are done."""
+
+Bar = Callable[[int | None, str], AbstractContextManager[Advance]]
+"""(total or None where nobody knows it, label) -> a context whose value is an `Advance`."""
 
 
-def silent(total: int | None, label: str) -> AbstractContextManager[Callable[[int], Any]]:
+def silent(total: int | None, label: str) -> AbstractContextManager[Advance]:
     """No progress."""
     return nullcontext(lambda done: None)

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.progress import Bar, silent
-from mien.evaluation.bootstrap import interval, resamples, weighted_means
-from mien.evaluation.control.readings import whole_rows
 from mien.evaluation.judges import picture_features
 from mien.evaluation.networks import Networks
 from mien.evaluation.pairing import Pairs
-from mien.evaluation.reading import opened, read_files
+from mien.evaluation.readings.arrays import whole_rows
+from mien.evaluation.readings.files import opened, read_files
+from mien.evaluation.statistics.bootstrap import interval, resamples, weighted_means
 from mien.metrics import emotion, expression, identity, pose
 from mien.metrics.declared import declared
 from mien.metrics.parameters import parameter_distance
@@ -63,10 +63,10 @@ NAMED: Mapping[str, tuple[str, Distance, bool]] = {
 
 def measures_of(networks: Networks) -> dict[str, tuple[str, Distance, bool]]:
     """All metrics, with the full names of what they compare (such as ``identity.arcface``)."""
-    told = {"studio": ("identity", "emotion")} | {name: one.layout.parts for name, one in networks.faces.items()}
+    given = {"studio": ("identity", "emotion")} | {name: one.layout.parts for name, one in networks.faces.items()}
     return dict(MEASURES) | {
         f"{metric}.{name}": (f"{part}.{name}", distance, root)
-        for name, parts in told.items()
+        for name, parts in given.items()
         for metric, (part, distance, root) in NAMED.items()
         if part in parts
     }
@@ -105,9 +105,10 @@ def score(
     features: dict[str, Callable[[Any], Floats]] = dict(networks.sets)
     if judge is not None:
         features["studio"] = partial(picture_features, judge)
-    with bar(2 * len(pairs.reference), "reading") as told:
+    with bar(2 * len(pairs.reference), "reading") as advance:
         sides = [
-            read_files(files, reader, studio, networks, features, told) for files in (pairs.reference, pairs.generated)
+            read_files(files, reader, studio, networks, features, advance)
+            for files in (pairs.reference, pairs.generated)
         ]
     reference, generated = sides
     metrics = {
@@ -187,7 +188,7 @@ def _floor(a: Floats, b: Floats, distance: Distance, root: bool) -> float | None
 
 def _set_distances(name: str, a: Floats, b: Floats) -> dict[str, dict[str, Any]]:
     """Distances of two sets as wholes in the features [N, D] of a network; ``n`` is the smaller set's size."""
-    from mien.evaluation.scores import frechet_name
+    from mien.evaluation.statistics.scores import frechet_name
     from mien.metrics.distributions import Moments, frechet_distance, kernel_distance
 
     shared = {"low": None, "high": None, "n": min(len(a), len(b)), "n_failed": 0, "floor": None}

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from mien.evaluation import score as module
-from mien.evaluation.compare import compare
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.diversity import compare_diversity
 from mien.evaluation.pairing import pair_up
+from mien.evaluation.protocols import EvaluationRun
+from mien.evaluation.protocols.control import compare
+from mien.evaluation.protocols.diversity import DIVERSITY
 from mien.metrics.declared import METRICS
 from tests.evaluation.fake_control import FakeModel, fake_control_tools
 from tests.evaluation.networks.fake_networks import fake_networks
@@ -32,7 +33,7 @@ def test_control_reports_them_beside_the_judges(tmp_path: Path) -> None:
     """One model does as it is told, one hears of the identity alone and fails once."""
     deaf = replace(SETTINGS, conditions=("identity",))
     models = {"deaf": (deaf, tools(FakeModel(blank=1))), "told": (SETTINGS, tools(FakeModel()))}
-    report = compare(SETTINGS, models, tmp_path)[0]
+    report = compare(EvaluationRun(SETTINGS, models, tmp_path))[0]
     deaf_numbers, numbers = (report["models"][name]["metrics"] for name in ("deaf", "told"))
     assert numbers["transfer.emonet.valence"]["value"] == pytest.approx(1, abs=0.05)
     assert abs(deaf_numbers["transfer.emonet.valence"]["value"]) < 0.5
@@ -43,13 +44,13 @@ def test_control_reports_them_beside_the_judges(tmp_path: Path) -> None:
     assert deaf_numbers["arcface.identity.top1"]["value"] == pytest.approx(14 / 15, abs=1e-4)
     assert numbers["arcface.identity"]["value"] > numbers["arcface.identity"]["floor"]
     assert deaf_numbers["arcface.identity"]["n_failed"] == 1
-    plain = compare(SETTINGS, {"told": (SETTINGS, fake_control_tools(FakeModel()))}, tmp_path)[0]
+    plain = compare(EvaluationRun(SETTINGS, {"told": (SETTINGS, fake_control_tools(FakeModel()))}, tmp_path))[0]
     own = plain["models"]["told"]["metrics"]
     assert {name: numbers[name] for name in own} == own  # and change nothing else
 
 
 def test_diversity_reports_lpips_and_fid(tmp_path: Path) -> None:
-    report, _ = compare_diversity(SETTINGS, {"told": (SETTINGS, tools(FakeModel()))}, tmp_path)
+    report, _ = DIVERSITY.run(EvaluationRun(SETTINGS, {"told": (SETTINGS, tools(FakeModel()))}, tmp_path))
     numbers = report["models"]["told"]["metrics"]
     assert numbers["lpips.alex"]["value"] == 0 < numbers["lpips.alex"]["ceiling"]
     assert numbers["fid.inception"]["value"] > 0 and numbers["kid.inception"]["n"] == 20

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.steer import Look
-from mien.evaluation.control.tools import EvaluationContext
 from mien.faces.observed import largest_face
 from mien.generation.conditioning import framed
 

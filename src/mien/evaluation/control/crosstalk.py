@@ -1,4 +1,4 @@
-"""The cross-talk matrix: turn one dial, measure everything."""
+"""The cross-talk matrix: the effect of each control on the other attributes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.progress import Bar, silent
-from mien.evaluation.bootstrap import resamples, weighted_means
+from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.dials import base_settings, dials
-from mien.evaluation.control.observe import observe
-from mien.evaluation.control.pictures import draw_pairs, read_png
-from mien.evaluation.control.readings import Readings
+from mien.evaluation.control.pictures import draw_pairs
 from mien.evaluation.control.scene import Pair, identity_subjects, target_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import look_at
-from mien.evaluation.control.summary import estimate
-from mien.evaluation.control.tools import EvaluationContext
+from mien.evaluation.png import read_png
+from mien.evaluation.readings.arrays import Readings
+from mien.evaluation.readings.read import read_images
+from mien.evaluation.statistics.bootstrap import estimate, resamples, weighted_means
 from mien.faces.surroundings import background_colours
 from mien.generation.conditioning import PipelineInputs
 from mien.metrics.identity import cosine
@@ -55,15 +55,15 @@ def cross_talk(settings: ControlSettings, tools: EvaluationContext, folder: Path
     lent = [np.asarray(tools.render(one).image) for one in donors]
     pairs = [Pair(row, 0).showing(looks[row - 1].image, looks[row].image, lent[row]) for row in range(len(looks))]
     seen: dict[str, tuple[Readings, Floats]] = {}
-    with bar(len(turned) * len(looks), "cross-talk") as told:
+    with bar(len(turned) * len(looks), "cross-talk") as advance:
         for name, rows in turned.items():
             one = replace(settings, seed=settings.seed + 1) if name == NOISE else settings
             where = folder / f"cross-talk-{count}" / name.replace(" ", "-").replace("'", "")
             files = draw_pairs(
-                tools.pipeline, one, pairs, lambda part, all_=rows: [all_[pair.person] for pair in part], where, told
+                tools.pipeline, one, pairs, lambda part, all_=rows: [all_[pair.person] for pair in part], where, advance
             )
             pictures = [read_png(file) for file in files]
-            seen[name] = (observe(tools, pictures), background_colours(pictures))
+            seen[name] = (read_images(tools, pictures), background_colours(pictures))
     spread = _spread(sized, tools)
     weights = resamples([np.arange(len(looks))], settings.draws, np.random.default_rng(0x7475726E))
     matrix = {}
@@ -108,7 +108,7 @@ def _spread(settings: ControlSettings, tools: EvaluationContext) -> dict[str, fl
     subjects = target_subjects(settings)
     pictures = [np.asarray(tools.render(one).image) for one in subjects]
     order = np.roll(np.arange(len(pictures)), 1)
-    seen, colours = observe(tools, pictures), background_colours(pictures)
+    seen, colours = read_images(tools, pictures), background_colours(pictures)
     other = Readings({name: values[order] for name, values in seen.values.items()})
     changes = readouts(tools.first_reader, seen, colours, other, colours[order])
     return {name: float(np.nanmean(values)) if np.isfinite(values).any() else 0.0 for name, values in changes.items()}

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.conditions import EMOTIONS, Emotion
+from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.scene import Subject
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import Look, active, crop_of, embed, look_at
-from mien.evaluation.control.tools import EvaluationContext
 from mien.faces.drawing import draw_landmarks
 from mien.faces.linear.expressions import preset_expression
 from mien.faces.linear.face import LinearFace

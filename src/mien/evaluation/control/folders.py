@@ -12,15 +12,15 @@ import numpy as np
 from mien.conditions import Emotion
 from mien.core.progress import Bar, silent
 from mien.errors import BadInput
-from mien.evaluation.control.observe import observe
-from mien.evaluation.control.readings import Readings
+from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.run import Benchmark, shown_pairs
 from mien.evaluation.control.scene import lay_out
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import Look
 from mien.evaluation.control.summary import pair_weights
-from mien.evaluation.control.tools import EvaluationContext
 from mien.evaluation.pairing import pictures_in
+from mien.evaluation.readings.arrays import Readings
+from mien.evaluation.readings.read import read_images
 from mien.faces.observed import largest_face
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def read_folder(tools: EvaluationContext, folder: Path, bar: Bar = silent) -> li
 
     files = pictures_in(folder)
     reader, found = tools.readers[tools.first_reader], []
-    with bar(len(files), folder.name) as told:
+    with bar(len(files), folder.name) as advance:
         for file in files:
             image = open_picture(file)
             face = largest_face(reader, image)
@@ -49,7 +49,7 @@ def read_folder(tools: EvaluationContext, folder: Path, bar: Bar = silent) -> li
             else:
                 crop, points, _ = studio_crop(image, face.landmarks, SIDE)
                 found.append(Look(np.asarray(crop), np.asarray(points, np.float32), True))
-            told(1)
+            advance(1)
     if len(found) < 2:
         raise BadInput(f"{folder} has {len(found)} pictures with a face; at least 2 are needed.")
     return found
@@ -82,8 +82,8 @@ def set_up_folders(
     people, wanted = (read_folder(tools, place, bar) for place in (identities, targets))
     settings = sized(settings, people, wanted)
     pairs = shown_pairs(lay_out(settings), people, wanted)
-    with bar(len(wanted), "reading") as told:
-        goals = observe(tools, [look.image for look in wanted], told)
+    with bar(len(wanted), "reading") as advance:
+        goals = read_images(tools, [look.image for look in wanted], advance)
     exact = Readings({name: np.full((len(pairs), *rows.shape[1:]), np.nan) for name, rows in goals.values.items()})
     return settings, Benchmark(
         identities=[], targets=[], pairs=pairs, people=people, wanted=wanted, donors=wanted,

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.bootstrap import weighted_means
 from mien.evaluation.control.measures import Distances
-from mien.evaluation.control.readings import whole_rows
 from mien.evaluation.control.scene import Pair
-from mien.evaluation.control.summary import Weights, estimate, summarise
+from mien.evaluation.control.summary import summarise
+from mien.evaluation.readings.arrays import whole_rows
+from mien.evaluation.statistics.bootstrap import Weights, estimate, weighted_means
 
 Floats = NDArray[Any]
 

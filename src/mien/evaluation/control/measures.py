@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.control.readings import Readings, whole_rows
 from mien.evaluation.control.scene import Pair, Subject
+from mien.evaluation.readings.arrays import Readings, whole_rows
 from mien.faces.linear.emotions import emotion_of
 from mien.metrics.emotion import distribution_distance
 from mien.metrics.expression import coefficient_distance, exp_distance, lms_distance
@@ -56,12 +56,12 @@ class Distances:
     shuffled: NDArray[np.float64]
 
 
-def measures(readers: Sequence[str], told: Readings) -> list[Measure]:
+def measures(readers: Sequence[str], targets: Readings) -> list[Measure]:
     """All measures for which there is a reading.
 
     Args:
         readers: names of readers.
-        told: readings of the targets.
+        targets: readings of the targets.
     """
     found = []
     for reader in readers:
@@ -93,8 +93,8 @@ def measures(readers: Sequence[str], told: Readings) -> list[Measure]:
         Measure("judge.emotion_class", "judge.emotion", other_class,
                 "Share of outputs in which the judge sees another of the eight emotions.", driven=True),
     ]  # fmt: skip
-    found += [one for part in told.values for one in _of_network(*part.partition(".")[::2])]
-    return [one for one in found if one.driven or np.isfinite(told[one.part]).any()]
+    found += [one for part in targets.values for one in _of_network(*part.partition(".")[::2])]
+    return [one for one in found if one.driven or np.isfinite(targets[one.part]).any()]
 
 
 def _of_network(part: str, name: str) -> list[Measure]:
@@ -116,7 +116,7 @@ def _of_network(part: str, name: str) -> list[Measure]:
 
 
 def driven_values(subjects: Sequence[Subject]) -> dict[str, NDArray[np.float64]]:
-    """What the renderer was told, under the names of the judge's readings, [T, ...]."""
+    """Coefficients, pose and emotion that the renderer was given, under the names of the judge's readings, [T, ...]."""
     pictures = [subject.picture for subject in subjects]
     return {
         "judge.coefficients": np.array([picture.expression.coefficients for picture in pictures], np.float64),

@@ -88,8 +88,8 @@ def _design(least: int, supply: Mapping[Cell, int] | None = None) -> list[Cell]:
             if (supply is None or taken[cell] < supply.get(cell, 0)) and not short.isdisjoint(cell)
         ]
         if not open_cells:
-            told = ", ".join(f"{taken[(group,)]} of '{group}'" for group in groups if group in short)
-            raise BadInput(f"There are too few held-out people: {told}; ask for fewer than {least} a group.")
+            counts = ", ".join(f"{taken[(group,)]} of '{group}'" for group in groups if group in short)
+            raise BadInput(f"There are too few held-out people: {counts}; ask for fewer than {least} a group.")
         chosen.append(min(open_cells, key=lambda cell, short=short: _place(cell, short, taken)))
         taken.update(part for size in (1, 2, len(GROUPINGS)) for part in combinations(chosen[-1], size))
     return chosen

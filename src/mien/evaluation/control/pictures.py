@@ -8,17 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from mien.core.io import atomic_path, write_json
-from mien.evaluation.control.observe import Told
+from mien.core.io import write_json
+from mien.core.progress import Advance
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.png import Pixels, read_png, write_png
 from mien.generation.conditioning import PipelineInputs, run_pipeline
 
-Pixels = NDArray[np.uint8]
 SETTINGS_FILE = "made-with.json"
 SEEDS = 100_000_000
 """Seeds of one value of the setting ``seed``; a pair's own seed is below it."""
@@ -36,18 +32,6 @@ def open_folder(root: Path, made_with: dict[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / SETTINGS_FILE, made_with)
     return folder
-
-
-def write_png(path: Path, pixels: Any) -> None:
-    """Write a picture atomically: a file of this name is always whole."""
-    with atomic_path(path) as temporary:
-        Image.fromarray(np.asarray(pixels)).save(temporary, "PNG", compress_level=1)
-
-
-def read_png(path: Path) -> Pixels:
-    """Pixels [S, S, 3] of a picture."""
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def kept(path: Path, draw: Callable[[], Pixels]) -> Pixels:
@@ -69,7 +53,7 @@ def draw_pairs(
     pairs: Sequence[Pair],
     steering: Callable[[Sequence[Pair]], list[PipelineInputs]],
     folder: Path,
-    told: Told = lambda _: None,
+    advance: Advance = lambda _: None,
     finish: Callable[[Pair, Any], Any] = lambda pair, picture: picture,
 ) -> list[Path]:
     """Draw every pair whose picture is not in the folder; a batch of which one is missing is drawn as a whole.
@@ -80,7 +64,7 @@ def draw_pairs(
         pairs: what to draw.
         steering: the conditions of a batch.
         folder: ``PERSON-TARGET-SHOWN.png``, see `Pair.file`.
-        told: called with the number of pictures done.
+        advance: called with the number of pictures done.
         finish: (pair, picture drawn for it) -> the picture that is kept.
 
     Returns:
@@ -99,5 +83,5 @@ def draw_pairs(
             for pair, path, image in zip(batch, paths, images, strict=True):
                 write_png(path, finish(pair, image))
         files += paths
-        told(len(batch))
+        advance(len(batch))
     return files

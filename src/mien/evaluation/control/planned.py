@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from mien.core.progress import Bar, silent
-from mien.evaluation.control.pictures import Pixels, kept, open_folder
+from mien.evaluation.context import EvaluationContext
+from mien.evaluation.control.pictures import kept, open_folder
 from mien.evaluation.control.scene import Subject, pixels_digest
-from mien.evaluation.control.tools import EvaluationContext
+from mien.evaluation.png import Pixels
 
 
 def kept_renders(
@@ -33,7 +34,7 @@ def kept_renders(
     place = open_folder(folder, {"mien": __version__, "kit": tools.kit, "what": what})
     found: list[Pixels] = []
     first: dict[int, str] = {}
-    with bar(len(subjects), what) as told:
+    with bar(len(subjects), what) as advance:
         for subject in subjects:
             seed = subject.person.seed
             if seed not in first:
@@ -43,5 +44,5 @@ def kept_renders(
                 digest = hashlib.sha256(f"{subject} {first[seed]}".encode()).hexdigest()[:32]
                 path = place / f"{seed}-{digest}.png"
                 found.append(kept(path, lambda one=subject: tools.render(one).image))
-            told(1)
+            advance(1)
     return found

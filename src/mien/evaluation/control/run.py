@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 
 from mien.conditions import Emotion
-from mien.core.progress import Bar, silent
+from mien.core.progress import Advance, Bar, silent
+from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.animation import animated
 from mien.evaluation.control.crosstalk import cross_talk
-from mien.evaluation.control.kept_readings import cached_readings
 from mien.evaluation.control.likeness import donor_leak, likeness, look_alike_top1
 from mien.evaluation.control.measures import Distances, Measure, distances, driven_values, measures
-from mien.evaluation.control.observe import Floats, Told, judge, observe
 from mien.evaluation.control.pictures import draw_pairs, kept, open_folder
-from mien.evaluation.control.readings import Readings
 from mien.evaluation.control.scene import (
     Pair,
     Subject,
@@ -31,8 +29,10 @@ from mien.evaluation.control.scene import (
 )
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import Look, active, gather_inputs, look_at
-from mien.evaluation.control.summary import Weights, estimate, pair_weights, summarise
-from mien.evaluation.control.tools import EvaluationContext
+from mien.evaluation.control.summary import pair_weights, summarise
+from mien.evaluation.readings.arrays import Readings
+from mien.evaluation.readings.read import Floats, judge, read_images
+from mien.evaluation.statistics.bootstrap import Weights, estimate
 from mien.faces.linear.emotions import emotion_of
 from mien.studio.person import Person
 
@@ -109,11 +109,11 @@ def set_up(
     inputs = hashlib.sha256(repr([one.seed for one in chosen]).encode()).hexdigest() if chosen else ""
     made_with = made_with_what(settings, tools, inputs)
     place = open_folder(folder, {name: made_with[name] for name in ("mien", "kit", "inputs")} | {"what": "exact"})
-    with bar(len(pairs), "exact renders") as told:
-        answers = _answers(tools, identities, targets, pairs, place, told)
-    with bar(len(pairs) + len(targets), "reading") as told:
-        exact = cached_readings(tools, answers, place, told)
-        goals = observe(tools, [look.image for look in wanted], told)
+    with bar(len(pairs), "exact renders") as advance:
+        answers = _answers(tools, identities, targets, pairs, place, advance)
+    with bar(len(pairs) + len(targets), "reading") as advance:
+        exact = read_images(tools, answers, advance, place)
+        goals = read_images(tools, [look.image for look in wanted], advance)
     donors = renders(tools, target_subjects(settings, 0), bar, "donors")
     emotions: list[Emotion | None] = [emotion_of(one.picture.expression) for one in targets]
     weights = pair_weights(pairs, settings.draws)
@@ -129,10 +129,10 @@ def run_model(stage: Benchmark, settings: ControlSettings, tools: EvaluationCont
     drawn = open_folder(stage.folder, made_with)
     inputs = gather_inputs(tools, settings, stage.people, stage.wanted, stage.emotions, stage.targets)
     finish = {"finish": animated(tools, stage.wanted)} if settings.animate else {}
-    with bar(len(stage.pairs), "drawing") as told:
-        files = draw_pairs(tools.pipeline, settings, stage.pairs, inputs.rows, drawn, told, **finish)
-    with bar(len(stage.pairs), "reading") as told:
-        outputs = cached_readings(tools, files, drawn, told)
+    with bar(len(stage.pairs), "drawing") as advance:
+        files = draw_pairs(tools.pipeline, settings, stage.pairs, inputs.rows, drawn, advance, **finish)
+    with bar(len(stage.pairs), "reading") as advance:
+        outputs = read_images(tools, files, advance, drawn)
     return ModelRun(files, outputs, made_with, drawn)
 
 
@@ -186,10 +186,10 @@ def control_rows(stage: Benchmark, outputs: Readings, tools: EvaluationContext) 
 def renders(tools: EvaluationContext, subjects: Sequence[Subject], bar: Bar, label: str) -> list[Look]:
     """Rendered and read."""
     found = []
-    with bar(len(subjects), label) as told:
+    with bar(len(subjects), label) as advance:
         for one in subjects:
             found.append(look_at(tools, tools.render(one)))
-            told(1)
+            advance(1)
     return found
 
 
@@ -230,7 +230,7 @@ def _answers(
     targets: Sequence[Subject],
     pairs: Sequence[Pair],
     folder: Path,
-    told: Told,
+    advance: Advance,
 ) -> list[Path]:
     """The exact renders' files, drawn where they are not there."""
     files = []
@@ -239,7 +239,7 @@ def _answers(
         path = folder / pair.file
         kept(path, lambda one=answer: tools.render(one).image)
         files.append(path)
-        told(1)
+        advance(1)
     return files
 
 
@@ -250,8 +250,8 @@ def _found(outputs: Readings, best: Readings, reader: str, weights: Weights) -> 
         for name, readings in (("model", outputs), ("oracle", best))
     }
     found = outputs.found(reader)
-    told = {name: estimate(values) for name, values in shares.items()}
-    return told | {"n": len(found), "n_failed": int((~found).sum())}
+    found_in = {name: estimate(values) for name, values in shares.items()}
+    return found_in | {"n": len(found), "n_failed": int((~found).sum())}
 
 
 def _identity(

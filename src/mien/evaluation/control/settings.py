@@ -114,10 +114,10 @@ class ControlSettings:
     def of_pictures(self) -> dict[str, Any]:
         """The settings that a drawn picture's pixels depend on; the number of people and targets is not among them."""
         parts = ("conditions", "steps", "batch", "seed", "retarget", "scales", "guidance", "pairs_per_person")
-        told = {name: value for name, value in self.as_json().items() if name in parts}
+        found = {name: value for name, value in self.as_json().items() if name in parts}
         # named where they are not the usual, so that pictures of earlier runs keep their folder
-        told |= {} if self.identity_mode == "prompt" else {"identity_mode": self.identity_mode}
-        told |= {"animate": True} if self.animate else {}
-        told |= {} if self.speed == "exact" else {"speed": self.speed}
+        found |= {} if self.identity_mode == "prompt" else {"identity_mode": self.identity_mode}
+        found |= {"animate": True} if self.animate else {}
+        found |= {} if self.speed == "exact" else {"speed": self.speed}
         # batches are cut from the list of pairs, which these two lay out; all targets may be said in two ways
-        return told | {"pairs_per_person": self.pairs_per_person or self.targets, "layout": [self.targets]}
+        return found | {"pairs_per_person": self.pairs_per_person or self.targets, "layout": [self.targets]}

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from mien.conditions import Emotion
 from mien.errors import BadInput
+from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.scene import Pair, Subject
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.control.tools import EvaluationContext
 from mien.faces.drawing import draw_landmarks
 from mien.faces.observed import largest_face
 from mien.faces.types import Face
@@ -160,7 +160,7 @@ def gather_inputs(
         people: identity pictures.
         targets: target pictures.
         emotions: of the targets.
-        subjects: what the renderer was told of the targets; none where the pictures are a user's own.
+        subjects: what the renderer was given for the targets; none where the pictures are a user's own.
 
     Raises:
         BadInput: for ``words`` where nobody knows what the targets' faces do.

@@ -8,29 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.bootstrap import interval, resamples, weighted_means
 from mien.evaluation.control.measures import Distances
 from mien.evaluation.control.scene import Pair
+from mien.evaluation.statistics.bootstrap import Weights, estimate, resamples, weighted_means
 from mien.metrics.transfer import transfer
-
-Weights = NDArray[np.float64]
-_DIGITS = 5
 
 
 def pair_weights(pairs: Sequence[Pair], draws: int, seed: int = 0) -> Weights:
     """Weights [1 + draws, N] of the pairs: the first row is all ones (the data themselves), the others resamples."""
     labels = [[pair.person for pair in pairs], [pair.target for pair in pairs]]
     return resamples(labels, draws, np.random.default_rng([seed, 0x626F6F74]))
-
-
-def estimate(samples: NDArray[np.float64]) -> dict[str, Any]:
-    """{value, low, high} of a statistic [1 + draws]; None where it is not finite."""
-    bounds = interval(samples[1:])
-    return {
-        "value": _rounded(samples[0]),
-        "low": None if bounds is None else _rounded(bounds[0]),
-        "high": None if bounds is None else _rounded(bounds[1]),
-    }
 
 
 def summarise(rows: Distances, weights: Weights, squared: bool = False) -> dict[str, Any]:
@@ -75,7 +62,3 @@ def transfers(levels: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         if np.isfinite([model, oracle, none]).all() and none != oracle:
             found[draw] = transfer(model, none, oracle)
     return found
-
-
-def _rounded(value: float) -> float | None:
-    return round(float(value), _DIGITS) if np.isfinite(value) else None

@@ -39,8 +39,8 @@ class Networks:
 
     def read(self, pictures: Sequence[Any], landmarks: NDArray[Any]) -> Arrays:
         """All of that for B pictures with landmarks [B, 478, 2 or 3]; NaN where the landmarks are."""
-        told = ((name, one(pictures, landmarks)) for name, one in self.faces.items())
-        return {f"{part}.{name}": values for name, parts in told for part, values in parts.items()}
+        readings = ((name, one(pictures, landmarks)) for name, one in self.faces.items())
+        return {f"{part}.{name}": values for name, parts in readings for part, values in parts.items()}
 
 
 def load_networks(names: Iterable[str]) -> Networks:

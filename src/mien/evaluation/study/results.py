@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.evaluation.bootstrap import cluster_weights, interval, weighted_means
+from mien.evaluation.statistics.bootstrap import cluster_weights, interval, weighted_means
 from mien.evaluation.study.plan import Study
 from mien.evaluation.study.votes import Vote
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mien.core.io import read_json, write_json
 from mien.errors import BadInput
-from mien.evaluation.control.summary import estimate
+from mien.evaluation.statistics.bootstrap import estimate
 
 
 class Claim(NamedTuple):
@@ -175,7 +175,7 @@ def tested(scores: Mapping[str, Mapping[str, Any]], command: str) -> list[dict[s
     also over resampled seeds: three of them say little about more.
 
     Args:
-        scores: model -> metric -> `mien.evaluation.scores.Comparable`.
+        scores: model -> metric -> `mien.evaluation.statistics.scores.Comparable`.
         command: what made the numbers.
 
     Returns:
@@ -210,13 +210,13 @@ def _seeds(name: str, metric: str, scores: Mapping[str, Mapping[str, Any]]) -> d
 
 
 def _row(claim: Claim, against: dict[str, list[tuple[Any, Any]]], command: str) -> dict[str, Any]:
-    told = {name: [(ours.as_json(), theirs.as_json()) for ours, theirs in pairs] for name, pairs in against.items()}
-    (first, *_), seeds = (next(iter(told.values())), max(map(len, told.values())))
+    levels = {name: [(ours.as_json(), theirs.as_json()) for ours, theirs in pairs] for name, pairs in against.items()}
+    (first, *_), seeds = (next(iter(levels.values())), max(map(len, levels.values())))
     sign = -1.0 if first[0]["better"] == "lower" else 1.0
     draws = {name: _over_seeds(np.stack([a.apart(b) for a, b in pairs])) for name, pairs in against.items()}
     effect = estimate(np.minimum.reduce([sign * one for one in draws.values()]))
-    values = {claim.model: _mean([ours["value"] for ours, _ in next(iter(told.values()))])}
-    values |= {name: _mean([theirs["value"] for _, theirs in pairs]) for name, pairs in told.items()}
+    values = {claim.model: _mean([ours["value"] for ours, _ in next(iter(levels.values()))])}
+    values |= {name: _mean([theirs["value"] for _, theirs in pairs]) for name, pairs in levels.items()}
     return {
         "id": claim.id,
         "source": claim.source,

@@ -9,15 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.bootstrap import weighted_means
-from mien.evaluation.control.summary import Weights, estimate
+from mien.evaluation.statistics.bootstrap import Weights, estimate, weighted_means
 from mien.metrics.distributions import Moments, frechet_distance, kernel_distances
 
 Draws = NDArray[np.float64]
 
 
 class Comparable(Protocol):
-    """A number of one model that can be told and be held against the same number of another."""
+    """A number of one model that can be reported and compared with the same number of another."""
 
     def as_json(self) -> dict[str, Any]:
         """value, low, high, n, n_failed, floor, ceiling, better."""
@@ -174,7 +173,7 @@ def mean_score(rows: Draws, exact: Draws, weights: Weights, better: str) -> Scor
     )  # fmt: skip
 
 
-def told(scores: Mapping[str, Mapping[str, Comparable]]) -> dict[str, Any]:
+def differences_to_first(scores: Mapping[str, Mapping[str, Comparable]]) -> dict[str, Any]:
     """``compared_with`` (the first model) and ``differences`` of every other to it, for a report."""
     reference, *others = scores
     return {

@@ -1,92 +1,93 @@
 """How much pictures of one identity differ when nothing but the identity is given (FaceCrafter Tables 2 and 3).
 
-Held against the studio's own renders of the same people: as diverse as those is right, more is not better.
+Compared with the studio's own renders of the same people: as diverse as those is right, more is not better.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.progress import Bar, silent
-from mien.evaluation.assemble import assembled
-from mien.evaluation.bootstrap import resamples
-from mien.evaluation.claims import tested
+from mien.core.progress import Bar
+from mien.evaluation.claims.verdicts import tested
+from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.folders import read_folder
-from mien.evaluation.control.observe import observe
-from mien.evaluation.control.pictures import read_png
-from mien.evaluation.control.readings import Readings
 from mien.evaluation.control.run import Benchmark, ModelRun, gallery, renders, run_model
 from mien.evaluation.control.scene import identity_subjects, lay_out, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.control.tools import EvaluationContext
-from mien.evaluation.page import Case, Cases
-from mien.evaluation.scores import Comparable, finite, finite_mean, mean_score, set_scores, share_score
+from mien.evaluation.png import read_png
+from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
+from mien.evaluation.readings.arrays import Readings
+from mien.evaluation.readings.read import read_images
+from mien.evaluation.report.assemble import assembled
+from mien.evaluation.report.cases import Case, Cases
+from mien.evaluation.statistics.bootstrap import resamples
+from mien.evaluation.statistics.scores import Comparable, finite, finite_mean, mean_score, set_scores, share_score
 from mien.metrics.distributions import Moments, frechet_distance, kernel_distances
 from mien.metrics.diversity import perceptual, spread_of_each
 
 Rows = NDArray[np.float64]
 
 
-def compare_diversity(
-    settings: ControlSettings,
-    models: Mapping[str, tuple[ControlSettings, EvaluationContext]],
-    folder: Path,
-    bar: Bar = silent,
-    own: Path | None = None,
-    command: str = "",
-) -> tuple[dict[str, Any], dict[str, Cases]]:
-    """Draw ``settings.targets`` pictures of each person from the identity alone, with several models.
+class DiversityProtocol(Protocol):
+    """Several pictures of each person from the identity alone."""
 
-    Args:
-        settings: people, pictures a person (``targets``), steps, resamples. Conditions other than the identity are not
-            used, whatever a model's settings say.
-        models: name -> its own settings and tools; the first is the one the others are compared with.
-        folder: where pictures are kept and found again.
-        bar: makes progress bars.
-        own: folder of a user's own pictures, one a person, in the place of renders; then there is no ceiling, and
-            nothing that the set of pictures is held against.
-        command: what is noted in the claims as having made them.
+    def run(self, run: EvaluationRun) -> Report:
+        """Draw ``settings.targets`` pictures of each person from the identity alone, with several models.
 
-    Returns:
-        The report, with the keys of `mien.evaluation.compare.compare`, and the pictures to show.
-    """
-    first = next(iter(models.values()))[1]
-    settings = replace(settings, conditions=("identity",), pairs_per_person=None)
-    people = read_folder(first, own, bar) if own else renders(first, identity_subjects(settings), bar, "identities")
-    settings = replace(settings, people=len(people))
-    pairs = [pair.showing(people[pair.person].image) for pair in lay_out(settings)]
-    varied = [] if own is not None else varied_subjects(settings.first_person, settings.people, settings.targets)
-    rendered = renders(first, varied, bar, "renders") if varied else []
-    exact = observe(first, [look.image for look in rendered]) if rendered else Readings({})
-    ends = _renders_apart(settings, first, exact, bar) if rendered else {}
-    stage = Benchmark(
-        identities=[], targets=[], pairs=pairs, people=people, donors=[], exact=exact,
-        wanted=[people[0]] * settings.targets, emotions=[None] * settings.targets,  # where targets would be: not read
-        goals=Readings({}), weights=_weights(len(people), settings.draws), folder=folder,
-    )  # fmt: skip
-    shown = gallery(first, people)
-    real = [look.image for look in rendered]
-    done: dict[str, ModelRun] = {}
-    scores: dict[str, dict[str, Comparable]] = {}
-    for name, (asked, tools) in models.items():
-        only = replace(asked, conditions=("identity",), people=len(people), targets=settings.targets,
-                       pairs_per_person=None)  # fmt: skip
-        done[name] = run_model(stage, only, tools, bar)
-        scores[name] = _scores(stage, done[name], first, shown, real, ends)
-    title = (
-        f"{len(people)} people x {settings.targets} pictures from the identity alone. In parentheses: 95 % interval, "
-        "bootstrap over people."
-    )
-    made = {name: {"made_with": one.made_with} for name, one in done.items()}
-    report = {"protocol": "diversity"} | assembled(title, settings, len(pairs), first, made, scores)
-    report["claims"] = tested(scores, command)
-    return report, {name: _cases(stage, one, settings.targets, first.first_reader) for name, one in done.items()}
+        Args:
+            run: ``settings`` has people, pictures a person (``targets``), steps and resamples; conditions other than
+                the identity are not used, whatever a model's settings say. With ``identities``, a folder of a user's
+                own pictures, one a person, there is no ceiling, and nothing that the set of pictures is compared with.
+        """
+        first, bar = run.first, run.bar
+        settings = replace(run.settings, conditions=("identity",), pairs_per_person=None)
+        people = (
+            read_folder(first, run.identities, bar)
+            if run.identities
+            else renders(first, identity_subjects(settings), bar, "identities")
+        )
+        settings = replace(settings, people=len(people))
+        pairs = [pair.showing(people[pair.person].image) for pair in lay_out(settings)]
+        own = run.identities is not None
+        varied = [] if own else varied_subjects(settings.first_person, settings.people, settings.targets)
+        rendered = renders(first, varied, bar, "renders") if varied else []
+        exact = read_images(first, [look.image for look in rendered]) if rendered else Readings({})
+        ends = _renders_apart(settings, first, exact, bar) if rendered else {}
+        stage = Benchmark(
+            identities=[], targets=[], pairs=pairs, people=people, donors=[], exact=exact,
+            wanted=[people[0]] * settings.targets, emotions=[None] * settings.targets,  # in place of targets: not read
+            goals=Readings({}), weights=_weights(len(people), settings.draws), folder=run.folder,
+        )  # fmt: skip
+        shown = gallery(first, people)
+        real = [look.image for look in rendered]
+        done: dict[str, ModelRun] = {}
+        scores: dict[str, dict[str, Comparable]] = {}
+        for name, (asked, tools) in run.models.items():
+            only = replace(asked, conditions=("identity",), people=len(people), targets=settings.targets,
+                           pairs_per_person=None)  # fmt: skip
+            done[name] = run_model(stage, only, tools, bar)
+            scores[name] = _scores(stage, done[name], first, shown, real, ends)
+        title = (
+            f"{len(people)} people x {settings.targets} pictures from the identity alone. In parentheses: 95 % "
+            "interval, bootstrap over people."
+        )
+        made = {name: {"made_with": one.made_with} for name, one in done.items()}
+        report = assembled(title, settings, len(pairs), first, made, scores)
+        report |= {"claims": tested(scores, run.command), "protocol": self.name}
+        cases = {name: _cases(stage, one, settings.targets, first.first_reader) for name, one in done.items()}
+        return Report(report, cases)
+
+
+DIVERSITY = DiversityProtocol(
+    "diversity", "several pictures of each person from the identity alone (Table 2)",
+    100, 8, None, ("identity",), "identities",
+)  # fmt: skip
+ABLATION = replace(DIVERSITY, name="ablation", summary="the same, of models trained with and without a loss (Table 3)")
 
 
 def _weights(people: int, draws: int) -> Rows:

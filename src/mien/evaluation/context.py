@@ -93,8 +93,8 @@ class EvaluationContext:
         used = asked | {speed, identity_mode}
         idle = {file for name, files in _ONLY_FOR.items() if name not in used for file in files}
         read = "prompt" in asked or (self.renderer is None and "emotion" in asked)
-        told = {**self.models, **(_studio_reader(self.judges) if read else {})}
-        return {name: digest for name, digest in told.items() if name not in idle | {"model_index.json"}}
+        used_files = {**self.models, **(_studio_reader(self.judges) if read else {})}
+        return {name: digest for name, digest in used_files.items() if name not in idle | {"model_index.json"}}
 
     def render(self, subject: Subject) -> Any:
         """A planned picture, drawn.

@@ -8,11 +8,16 @@ bootstrap of Owen, 2007).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Weights = NDArray[np.float64]
+"""[1 + draws, N]: how often each row counts; the data themselves (all ones) first, then the resamples."""
+
+_DIGITS = 5
 
 
 def cluster_weights(labels: Sequence[ArrayLike], draws: int, rng: np.random.Generator) -> Floats:
@@ -54,3 +59,17 @@ def interval(samples: ArrayLike, level: float = 0.95) -> tuple[float, float] | N
         return None
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def estimate(samples: NDArray[np.float64]) -> dict[str, Any]:
+    """{value, low, high} of a statistic [1 + draws]; None where it is not finite."""
+    bounds = interval(samples[1:])
+    return {
+        "value": _rounded(samples[0]),
+        "low": None if bounds is None else _rounded(bounds[0]),
+        "high": None if bounds is None else _rounded(bounds[1]),
+    }
+
+
+def _rounded(value: float) -> float | None:
+    return round(float(value), _DIGITS) if np.isfinite(value) else None

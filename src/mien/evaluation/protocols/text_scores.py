@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.captions.words import hair
-from mien.evaluation.bootstrap import weighted_means
-from mien.evaluation.scores import Comparable, Score, finite, quotient, share_score
+from mien.evaluation.statistics.bootstrap import weighted_means
+from mien.evaluation.statistics.scores import Comparable, Score, finite, quotient, share_score
 
-Told = Mapping[str, str]
+Seen = Mapping[str, str]
 """Attribute -> word, of one picture."""
 
 Agrees = Callable[[Any, Any], bool]
@@ -26,7 +26,7 @@ _BARE = {"glasses": ("none",), "beard": ("none", "stubble")}
 
 
 def text_scores(
-    wanted: Sequence[Mapping[str, Any]], seen: Sequence[Told], exact: Sequence[Told], weights: NDArray[np.float64]
+    wanted: Sequence[Mapping[str, Any]], seen: Sequence[Seen], exact: Sequence[Seen], weights: NDArray[np.float64]
 ) -> dict[str, Comparable]:
     """Share right of each attribute, and of the four together.
 
@@ -96,6 +96,6 @@ _RIGHT: Mapping[str, Agrees] = {
 }
 
 
-def right_of(wanted: Sequence[Any], seen: Sequence[Told]) -> list[int]:
+def right_of(wanted: Sequence[Any], seen: Sequence[Seen]) -> list[int]:
     """How many of `ASKED` are right in each picture."""
     return [sum(_RIGHT[name](a, b) for name in ASKED) for a, b in zip(wanted, seen, strict=True)]

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def number(told: Mapping[str, Any] | None, digits: int = 3) -> str:
+def number(estimate: Mapping[str, Any] | None, digits: int = 3) -> str:
     """Such as ``0.412 (0.380 to 0.441)``; a dash where there is none."""
-    if told is None or told["value"] is None:
+    if estimate is None or estimate["value"] is None:
         return "-"
-    bounds = (told["low"], told["high"])
-    text = f"{told['value']:.{digits}f}"
+    bounds = (estimate["low"], estimate["high"])
+    text = f"{estimate['value']:.{digits}f}"
     return text if None in bounds else f"{text} ({bounds[0]:.{digits}f} to {bounds[1]:.{digits}f})"
 
 
@@ -72,11 +72,11 @@ def _identity(measured: Mapping[str, Any]) -> str:
     return table(["Identity", "model", "exact render", "floor", "transfer or share of exact", "N", "no face"], rows)
 
 
-def cross_talk_table(told: Mapping[str, Any]) -> str:
-    """What each dial moves, with its title."""
-    names = list(told["spread"])
-    rows = [[dial, *(number(changes.get(name), 2) for name in names)] for dial, changes in told["dials"].items()]
-    title = f"Cross-talk, {told['people']} people; 1.00 is the difference between two random pictures of two people."
+def cross_talk_table(matrix: Mapping[str, Any]) -> str:
+    """Cross-talk: the effect of each control on the other attributes, with its title."""
+    names = list(matrix["spread"])
+    rows = [[dial, *(number(changes.get(name), 2) for name in names)] for dial, changes in matrix["dials"].items()]
+    title = f"Cross-talk, {matrix['people']} people; 1.00 is the difference between two random pictures of two people."
     return title + "\n\n" + table(["Dial turned", *names], rows)
 
 
@@ -127,8 +127,8 @@ def fairness_tables(report: Mapping[str, Any]) -> list[str]:
     return parts
 
 
-def _by_chance(told: Mapping[str, float | None] | None) -> str:
+def _by_chance(null: Mapping[str, float | None] | None) -> str:
     """Such as ``0.031, up to 0.060``."""
-    if told is None or told["value"] is None:
+    if null is None or null["value"] is None:
         return "-"
-    return f"{told['value']:.3f}, up to {told['high']:.3f}"
+    return f"{null['value']:.3f}, up to {null['high']:.3f}"

@@ -1,4 +1,4 @@
-"""Does it work for everybody? Skin, age and gender groups, each in units of its own exact renders.
+"""Groups of skin, age and gender, each compared with its own exact renders.
 
 A reader that sees less on dark skin, or a judge that knows old faces less well, sees as little in the exact renders:
 what a model loses against those is the model's. Of every measure the report has each group's level, what share of its
@@ -8,29 +8,28 @@ oracle that is, and how far the group is behind the mean of the groups.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.progress import Bar, silent
-from mien.evaluation.assemble import assembled
-from mien.evaluation.bootstrap import weighted_means
+from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.folders import sized
 from mien.evaluation.control.likeness import cosine_rows, first_rows
 from mien.evaluation.control.measures import Distances, nearness
 from mien.evaluation.control.people import GROUPINGS, choose_people, labels_of
-from mien.evaluation.control.readings import Readings
 from mien.evaluation.control.run import Benchmark, ModelRun, control_rows, gallery, run_model, set_up
 from mien.evaluation.control.scene import Pair
-from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.control.summary import Weights, estimate, levels_of, transfers
-from mien.evaluation.control.tools import EvaluationContext
-from mien.evaluation.page import Cases, control_cases
-from mien.evaluation.scores import Comparable, Draws, Score, finite, quotient
+from mien.evaluation.control.settings import DEFAULT_CONDITIONS, ControlSettings
+from mien.evaluation.control.summary import levels_of, transfers
+from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
+from mien.evaluation.readings.arrays import Readings
+from mien.evaluation.report.assemble import assembled
+from mien.evaluation.report.cases import control_cases
+from mien.evaluation.statistics.bootstrap import Weights, estimate, weighted_means
+from mien.evaluation.statistics.scores import Comparable, Draws, Score, finite, quotient
 from mien.metrics.groups import behind_mean
 
 BOUND = 0.1
@@ -53,49 +52,51 @@ class Standing:
     counted: NDArray[np.bool_]
 
 
-def compare_fairness(
-    settings: ControlSettings,
-    models: Mapping[str, tuple[ControlSettings, EvaluationContext]],
-    folder: Path,
-    bar: Bar = silent,
-) -> tuple[dict[str, Any], dict[str, Cases]]:
-    """Run the control protocol on people who were chosen for it.
+class FairnessProtocol(Protocol):
+    """The control protocol on people chosen so that groups of skin, age and gender are balanced."""
 
-    Args:
-        settings: ``people`` is the least number in every group; targets, steps, resamples.
-        models: name -> its own settings and tools; the first is the one the others are compared with.
-        folder: where pictures are kept and found again.
-        bar: makes progress bars.
+    def run(self, run: EvaluationRun) -> Report:
+        """Run the control protocol on people who were chosen for it.
 
-    Returns:
-        The report, with the keys of `mien.evaluation.compare.compare`, and the pictures to show. ``groups`` counts
-        people; each model's ``fairness`` has for each measure and grouping ``groups`` (model, oracle, relative and
-        behind of each), the group that is ``worst``, its ``shortfall`` with the interval, ``by_chance`` (what the worst
-        of groups drawn by lot would be behind: mean, and the bound of 95 %), and whether it ``holds``. Also among the
-        metrics, over everybody, and as ``MEASURE.shortfall.GROUPING``.
-    """
-    first, least = next(iter(models.values()))[1], settings.people
-    chosen = choose_people(least, range(settings.first_person, settings.first_target))
-    settings = replace(settings, people=len(chosen))
-    stage = set_up(settings, first, folder, bar, chosen)
-    shown = gallery(first, stage.people)
-    done: dict[str, ModelRun] = {}
-    scores: dict[str, dict[str, Comparable]] = {}
-    told: dict[str, dict[str, Any]] = {}
-    for name, (asked, tools) in models.items():
-        done[name] = run_model(stage, sized(asked, stage.people, stage.wanted), tools, bar)
-        fair, scores[name] = _fairness(standings(stage, done[name].outputs, first, shown), stage)
-        told[name] = {"made_with": done[name].made_with, "fairness": fair}
-    report = assembled(_title(settings, stage, least), settings, len(stage.pairs), first, told, scores) | {
-        "people_a_group": least,
-        "bound": BOUND,
-        "groups": {
-            name: {group: labels.count(group) for group in GROUPINGS[name]}
-            for name, labels in labels_of(chosen).items()
-        },
-    }
-    shown_by = f"{first.first_reader}.blendshapes"
-    return report, {name: control_cases(one, stage, shown_by) for name, one in done.items()}
+        Args:
+            run: ``settings.people`` is the least number in every group.
+
+        Returns:
+            A report whose ``groups`` count people; each model's ``fairness`` has for each measure and grouping
+            ``groups`` (model, oracle, relative and behind of each), the group that is ``worst``, its ``shortfall``
+            with the interval, ``by_chance`` (shortfall of the worst of groups assigned at random: mean, and the
+            bound of 95 %), and whether it ``holds``. Also among the metrics, over everybody, and as
+            ``MEASURE.shortfall.GROUPING``.
+        """
+        first, bar, least = run.first, run.bar, run.settings.people
+        chosen = choose_people(least, range(run.settings.first_person, run.settings.first_target))
+        settings = replace(run.settings, people=len(chosen))
+        stage = set_up(settings, first, run.folder, bar, chosen)
+        shown = gallery(first, stage.people)
+        done: dict[str, ModelRun] = {}
+        scores: dict[str, dict[str, Comparable]] = {}
+        models: dict[str, dict[str, Any]] = {}
+        for name, (asked, tools) in run.models.items():
+            done[name] = run_model(stage, sized(asked, stage.people, stage.wanted), tools, bar)
+            fair, scores[name] = _fairness(standings(stage, done[name].outputs, first, shown), stage)
+            models[name] = {"made_with": done[name].made_with, "fairness": fair}
+        report = assembled(_title(settings, stage, least), settings, len(stage.pairs), first, models, scores) | {
+            "people_a_group": least,
+            "bound": BOUND,
+            "groups": {
+                name: {group: labels.count(group) for group in GROUPINGS[name]}
+                for name, labels in labels_of(chosen).items()
+            },
+            "protocol": self.name,
+        }
+        shown_by = f"{first.first_reader}.blendshapes"
+        return Report(report, {name: control_cases(one, stage, shown_by) for name, one in done.items()})
+
+
+FAIRNESS = FairnessProtocol(
+    "fairness", "people chosen by skin, age and gender, each group against its own exact renders",
+    60, 100, 10, DEFAULT_CONDITIONS,
+)  # fmt: skip
 
 
 def standings(stage: Benchmark, outputs: Readings, tools: EvaluationContext, shown: NDArray[Any]) -> list[Standing]:
@@ -181,8 +182,8 @@ def _by_group(
     behind = behind_mean(np.stack([relative for *_, relative in levels]))
     at = int(np.nan_to_num(behind[:, 0], nan=-np.inf).argmax())
     known = bool(np.isfinite(behind[:, 0]).all())
-    lots = _by_lot(one, groups, names, pairs, len(weights) - 1)
-    told = {
+    drawn = _by_chance(one, groups, names, pairs, len(weights) - 1)
+    found = {
         "groups": {
             name: {"model": estimate(model), "oracle": estimate(exact), "relative": estimate(relative),
                    "behind": estimate(behind[row])}
@@ -190,8 +191,8 @@ def _by_group(
         },
         "worst": names[at] if known else None,
         "shortfall": estimate(behind[at]),
-        "by_chance": {"value": finite(float(np.mean(lots))), "high": finite(float(np.quantile(lots, 0.95)))}
-        if len(lots) else None,
+        "by_chance": {"value": finite(float(np.mean(drawn))), "high": finite(float(np.quantile(drawn, 0.95)))}
+        if len(drawn) else None,
         "holds": known and bool(behind[at, 0] <= BOUND),
     }  # fmt: skip
 
@@ -200,15 +201,15 @@ def _by_group(
             return behind[at]
         return behind_mean(np.stack([one.levels(weights * mask * rows)[2] for mask in masks]))[at]
 
-    return told, shortfall
+    return found, shortfall
 
 
-def _by_lot(
+def _by_chance(
     one: Standing, groups: NDArray[Any], names: Sequence[str], pairs: Sequence[Pair], draws: int
 ) -> NDArray[np.float64]:
-    """Shortfall of the worst group where people are put into groups by lot: what noise alone gives, [up to draws].
+    """Shortfall of the worst group with people assigned to groups at random (null distribution), [up to draws].
 
-    WeightedSampler are drawn among those who are shown the same targets, as groups are.
+    Labels are permuted among people who are shown the same targets, as the groups are.
     """
     rng = np.random.default_rng(0x66616972)
     owners = np.array([pair.person for pair in pairs])
@@ -218,11 +219,11 @@ def _by_lot(
     blocks = defaultdict[tuple[int, ...], list[int]](list)
     for person, targets in shown.items():
         blocks[tuple(targets)].append(person)
-    lots = np.tile(groups, (draws, 1))
+    drawn = np.tile(groups, (draws, 1))
     for members in blocks.values():
-        lots[:, members] = rng.permuted(lots[:, members], axis=1)
-    lots = lots[:, owners]
-    worst = behind_mean(np.stack([one.levels((lots == name).astype(np.float64))[2] for name in names])).max(0)
+        drawn[:, members] = rng.permuted(drawn[:, members], axis=1)
+    drawn = drawn[:, owners]
+    worst = behind_mean(np.stack([one.levels((drawn == name).astype(np.float64))[2] for name in names])).max(0)
     return worst[np.isfinite(worst)]
 
 

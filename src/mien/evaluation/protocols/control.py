@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.progress import Bar, silent
-from mien.evaluation.assemble import assembled
-from mien.evaluation.claims import tested
+from mien.evaluation.claims.verdicts import tested
+from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.folders import set_up_folders, sized
 from mien.evaluation.control.likeness import cosine_rows, first_rows
 from mien.evaluation.control.measures import Distances
 from mien.evaluation.control.people import labels_of
-from mien.evaluation.control.readings import Readings
 from mien.evaluation.control.run import (
     Benchmark,
     ModelRun,
@@ -25,52 +22,77 @@ from mien.evaluation.control.run import (
     run_model,
     set_up,
 )
-from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.control.settings import DEFAULT_CONDITIONS, ControlSettings
 from mien.evaluation.control.steer import active
 from mien.evaluation.control.summary import levels_of, transfers
-from mien.evaluation.control.tools import EvaluationContext
-from mien.evaluation.scores import Comparable, Draws, Score, finite, mean_score, set_scores, share_score
+from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
+from mien.evaluation.readings.arrays import Readings
+from mien.evaluation.report.assemble import assembled
+from mien.evaluation.report.cases import control_cases
+from mien.evaluation.statistics.scores import Comparable, Draws, Score, finite, mean_score, set_scores, share_score
 from mien.metrics.groups import by_group, worst_group_gap
 from mien.metrics.leak import leak
 
 
-def compare(
-    settings: ControlSettings,
-    models: Mapping[str, tuple[ControlSettings, EvaluationContext]],
-    folder: Path,
-    bar: Bar = silent,
-    own: tuple[Path, Path] | None = None,
-    command: str = "",
-) -> tuple[dict[str, Any], dict[str, ModelRun], Benchmark]:
-    """Run the control protocol on several models.
+class Comparison(NamedTuple):
+    """Several models, compared.
+
+    Attributes:
+        data: the report, see `compare`.
+        runs: what each model drew.
+        benchmark: what they were compared on.
+    """
+
+    data: dict[str, Any]
+    runs: Mapping[str, ModelRun]
+    benchmark: Benchmark
+
+
+class ControlProtocol(Protocol):
+    """Every model draws people with other people's expressions and poses."""
+
+    def run(self, run: EvaluationRun) -> Report:
+        """See `compare`; the pictures shown are the best, median and worst by Exp."""
+        found = compare(run)
+        shown = f"{found.data['readers'][0]}.blendshapes"
+        cases = {name: control_cases(one, found.benchmark, shown) for name, one in found.runs.items()}
+        return Report(found.data | {"protocol": self.name}, cases)
+
+
+CONTROL = ControlProtocol(
+    "control", "people x other people's expressions and poses (FaceCrafter Table 1)",
+    100, 100, 20, DEFAULT_CONDITIONS, "identities and targets",
+)  # fmt: skip
+EXPRESSION = ControlProtocol(
+    "expression", "every person x every expression template (EmojiDiff)",
+    40, 20, None, ("identity", "expression"), "identities and targets",
+)  # fmt: skip
+
+
+def compare(run: EvaluationRun) -> Comparison:
+    """Run several models on the same people, targets, noise and resamples.
 
     Args:
-        settings: people, targets and resamples, for all.
-        models: name -> its own settings (conditions, scales, guidance, steps) and tools; readers, judges and renderer
-            are those of the first. The first is the one the others are compared with.
-        folder: where pictures are kept and found again.
-        bar: makes progress bars.
-        own: folders of a user's own pictures of identities and of targets, in the place of renders. Without exact
+        run: with ``identities`` and ``targets``, a user's own pictures stand in the place of renders; without exact
             renders there is no ceiling, no transfer and nothing by group.
-        command: what is noted in the claims as having made them.
 
     Returns:
-        The report; what each model drew; and what they were held against. In the report, ``models`` has for each model
-        and metric value, low, high (95 %, two-way cluster bootstrap), n, n_failed, floor and ceiling; ``differences``
-        has, for each other model, value, low and high of its score minus the first's, from the same resamples and over
-        the pictures that count for both; ``claims`` are those of `mien.evaluation.claims` that these models can test.
+        The report has in ``models`` for each model and metric value, low, high (95 %, two-way cluster bootstrap), n,
+        n_failed, floor and ceiling; in ``differences``, for each other model, value, low and high of its score minus
+        the first's, from the same resamples and over the pictures that count for both; in ``claims`` those of
+        `mien.evaluation.claims` that these models can test.
     """
-    first = next(iter(models.values()))[1]
-    if own is None:
-        stage = set_up(settings, first, folder, bar)
+    settings, first, bar = run.settings, run.first, run.bar
+    if run.identities is None or run.targets is None:
+        stage = set_up(settings, first, run.folder, bar)
     else:
-        settings, stage = set_up_folders(settings, first, *own, folder, bar)
+        settings, stage = set_up_folders(settings, first, run.identities, run.targets, run.folder, bar)
     shown, donors = gallery(first, stage.people), gallery(first, stage.donors)
     points = np.stack([look.landmarks for look in stage.people])
     people = first.networks.read([look.image for look in stage.people], points)
     done: dict[str, ModelRun] = {}
     scores: dict[str, dict[str, Comparable]] = {}
-    for name, (asked, tools) in models.items():
+    for name, (asked, tools) in run.models.items():
         done[name] = run_model(stage, sized(asked, stage.people, stage.wanted), tools, bar)
         own_scores = _scores(stage, done[name], first, shown, donors) | _network_identities(stage, done[name], people)
         scores[name] = own_scores | _set_scores(stage, done[name], first)
@@ -81,13 +103,13 @@ def compare(
             "made_with": done[name].made_with,
             "groups": group_gaps(stage, done[name].outputs, first) if stage.identities else None,
         }
-        for name, (asked, tools) in models.items()
+        for name, (asked, tools) in run.models.items()
     }
     title = _title(settings, stage)
     report = {"protocol": "control"} | assembled(title, settings, len(stage.pairs), first, made, scores)
     if stage.identities:
-        report["claims"] = tested(scores, command)
-    return report, done, stage
+        report["claims"] = tested(scores, run.command)
+    return Comparison(report, done, stage)
 
 
 def _title(settings: ControlSettings, stage: Benchmark) -> str:
@@ -100,7 +122,7 @@ def _title(settings: ControlSettings, stage: Benchmark) -> str:
 
 
 def group_gaps(stage: Benchmark, outputs: Readings, tools: EvaluationContext) -> dict[str, Any]:
-    """Does it work for everybody? Exp by skin, age and gender; `mien.evaluation.fairness` has people chosen for it.
+    """Exp by skin, age and gender; `mien.evaluation.protocols.fairness` has people chosen for that question.
 
     Each group is held against its own exact renders; ``gap`` is what the worst group has more of than the best, None
     where fewer than two groups have enough pictures.

@@ -1,13 +1,13 @@
-"""The report of a protocol: what all of them tell, under the same keys."""
+"""The report of a protocol: what all of them have, under the same keys."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.control.tools import EvaluationContext
-from mien.evaluation.scores import Comparable, told
+from mien.evaluation.statistics.scores import Comparable, differences_to_first
 
 
 def assembled(
@@ -18,14 +18,14 @@ def assembled(
     models: Mapping[str, Mapping[str, Any]],
     scores: Mapping[str, Mapping[str, Comparable]],
 ) -> dict[str, Any]:
-    """A report in the shape of `mien.evaluation.compare.compare`.
+    """A report in the shape of `mien.evaluation.protocols.control.compare`.
 
     Args:
         title: what was run, and how to read it.
         settings: of the run.
         pictures: of each model.
         tools: readers and judges.
-        models: name -> what is told of it beside its metrics.
+        models: name -> what the report has of it beside its metrics.
         scores: name -> metric -> score, the first model being the one that the others are compared with.
     """
     return {
@@ -38,4 +38,4 @@ def assembled(
             name: {**models[name], "metrics": {metric: score.as_json() for metric, score in found.items()}}
             for name, found in scores.items()
         },
-    } | told(scores)
+    } | differences_to_first(scores)

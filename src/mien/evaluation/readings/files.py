@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.control.readings import READ, store
+from mien.core.progress import Advance
 from mien.evaluation.networks import Networks
+from mien.evaluation.readings.arrays import READ, store
 from mien.media.pictures import PictureLike, as_picture, picture_name
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def read_files(
     studio: StudioReader,
     networks: Networks,
     features: Mapping[str, Callable[[Any], Floats]],
-    told: Callable[[int], Any],
+    advance: Advance,
 ) -> dict[str, Floats]:
     """Readings of N pictures by part, NaN where no face was found; ``features.NAME`` [N, D] of whole pictures."""
     from mien.faces.observed import DetectedFace, embed_face, largest_face
@@ -41,11 +42,11 @@ def read_files(
             felt = face if face.emotion is not None else largest_face(studio, image)
             if felt is not None:
                 values["emotion.studio"][row] = felt.emotion
-            for part, told_of in networks.read([image], values["landmarks"][row : row + 1]).items():
-                values[part][row] = told_of[0]
+            for part, read in networks.read([image], values["landmarks"][row : row + 1]).items():
+                values[part][row] = read[0]
         for name, look in features.items():
             whole[f"features.{name}"].append(look(image))
-        told(1)
+        advance(1)
     return values | {name: np.concatenate(rows) for name, rows in whole.items()}
 
 

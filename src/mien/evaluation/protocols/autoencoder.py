@@ -1,25 +1,24 @@
-"""What the autoencoder keeps: pixels in all and around eyes and mouth, what the face judge still reads, the gaze."""
+"""Renders encoded and decoded: error of the pixels, the face judge's coefficients and the gaze."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.progress import Bar, silent
 from mien.errors import MissingDependency
-from mien.evaluation.assemble import assembled
-from mien.evaluation.bootstrap import resamples, weighted_means
-from mien.evaluation.control.observe import judge
+from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.scene import Subject, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.control.tools import EvaluationContext
-from mien.evaluation.page import Case, Cases
-from mien.evaluation.scores import Comparable, Score, finite
+from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
+from mien.evaluation.readings.read import judge
+from mien.evaluation.report.assemble import assembled
+from mien.evaluation.report.cases import Case, Cases
+from mien.evaluation.statistics.bootstrap import resamples, weighted_means
+from mien.evaluation.statistics.scores import Comparable, Score, finite
 from mien.faces.linear.arkit import KIT_NAMES
 from mien.faces.observed import largest_face
 from mien.metrics.gaze import iris_offsets
@@ -35,58 +34,57 @@ _PARTS = {"coefficients": ("",), "eyelids": ("eyeBlink",), "mouth": ("jaw", "mou
 """Name of a measure -> how the names of its driven coefficients begin."""
 
 
-def compare_autoencoders(
-    settings: ControlSettings,
-    models: Mapping[str, tuple[ControlSettings, EvaluationContext]],
-    folder: Path,
-    bar: Bar = silent,
-) -> tuple[dict[str, Any], dict[str, Cases]]:
-    """Encode and decode renders of held-out people with each model's autoencoder.
+class AutoencoderProtocol(Protocol):
+    """Renders of held-out people, encoded and decoded."""
 
-    Args:
-        settings: people, pictures a person (``targets``), resamples.
-        models: name -> its own settings and tools; the first is the one the others are compared with.
-        folder: not used: nothing here takes long enough to be kept.
-        bar: makes progress bars.
+    def run(self, run: EvaluationRun) -> Report:
+        """Encode and decode renders of held-out people with each model's autoencoder.
 
-    Returns:
-        The report, with the keys of `mien.evaluation.compare.compare`, and the pictures to show. Of what reader
-        and judge see, the ceiling is the same of the renders themselves, the floor what they see in the decoded
-        pictures held against another person's picture.
-    """
-    first = next(iter(models.values()))[1]
-    subjects = varied_subjects(settings.first_person, settings.people, settings.targets)
-    with bar(len(subjects), "renders") as step:
-        drawn = []
-        for one in subjects:
-            drawn.append(first.render(one))
-            step(1)
-    originals = [np.asarray(one.image) for one in drawn]
-    points = np.stack([np.asarray(one.landmarks, np.float32) for one in drawn])
-    people = np.repeat(np.arange(settings.people), settings.targets)
-    weights = resamples([people], settings.draws, np.random.default_rng(0x766165))
-    before = _held(_read(first, originals, points), subjects, points)
-    scores: dict[str, dict[str, Comparable]] = {}
-    cases: dict[str, Cases] = {}
-    told: dict[str, dict[str, Any]] = {}
-    for name, (_, tools) in models.items():
-        with bar(len(originals), "decoding") as step:
-            decoded = reconstructed(tools.pipeline.vae, originals, step)
-        errors = pixel_errors(originals, decoded, points)
-        scores[name] = _psnr(errors, weights) | _ssim(originals, decoded, weights)
-        seen = _read(first, decoded, points)
-        # other people's, since one person's pictures have no more in common than any two
-        others = [*subjects[settings.targets :], *subjects[: settings.targets]]
-        after = _held(seen, subjects, points)
-        floor = _held(seen, others, np.roll(points, -settings.targets, 0))
-        for part, rows in after.items():
-            scores[name][part] = _score(rows, before[part], floor[part], weights)
-        cases[name] = _cases(originals, decoded, errors[""])
-        told[name] = {"made_with": {file: one for file, one in tools.models.items() if file.startswith("vae/")}}
-    return assembled(_title(settings), settings, len(subjects), first, told, scores), cases
+        Args:
+            run: ``settings`` has people, pictures a person (``targets``) and resamples; the folder is not used, since
+                nothing here takes long enough to be kept.
+
+        Returns:
+            A report in which, for what reader and judge see, the ceiling is the same of the renders themselves, and
+            the floor what they see in the decoded pictures compared with another person's picture.
+        """
+        settings, first, bar = run.settings, run.first, run.bar
+        subjects = varied_subjects(settings.first_person, settings.people, settings.targets)
+        with bar(len(subjects), "renders") as advance:
+            drawn = []
+            for one in subjects:
+                drawn.append(first.render(one))
+                advance(1)
+        originals = [np.asarray(one.image) for one in drawn]
+        points = np.stack([np.asarray(one.landmarks, np.float32) for one in drawn])
+        people = np.repeat(np.arange(settings.people), settings.targets)
+        weights = resamples([people], settings.draws, np.random.default_rng(0x766165))
+        before = _errors(_read(first, originals, points), subjects, points)
+        scores: dict[str, dict[str, Comparable]] = {}
+        cases: dict[str, Cases] = {}
+        made: dict[str, dict[str, Any]] = {}
+        for name, (_, tools) in run.models.items():
+            with bar(len(originals), "decoding") as advance:
+                decoded = reconstructed(tools.pipeline.vae, originals, advance)
+            errors = pixel_errors(originals, decoded, points)
+            scores[name] = _psnr(errors, weights) | _ssim(originals, decoded, weights)
+            seen = _read(first, decoded, points)
+            # other people's, since one person's pictures have no more in common than any two
+            others = [*subjects[settings.targets :], *subjects[: settings.targets]]
+            after = _errors(seen, subjects, points)
+            floor = _errors(seen, others, np.roll(points, -settings.targets, 0))
+            for part, rows in after.items():
+                scores[name][part] = _score(rows, before[part], floor[part], weights)
+            cases[name] = _cases(originals, decoded, errors[""])
+            made[name] = {"made_with": {file: one for file, one in tools.models.items() if file.startswith("vae/")}}
+        report = assembled(_title(settings), settings, len(subjects), first, made, scores)
+        return Report(report | {"protocol": self.name}, cases)
 
 
-def reconstructed(vae: Any, pictures: Sequence[Pixels], step: Callable[[int], Any] = lambda _: None) -> list[Pixels]:
+AUTOENCODER = AutoencoderProtocol("autoencoder", "renders encoded and decoded", 200, 3, None, ("identity",))
+
+
+def reconstructed(vae: Any, pictures: Sequence[Pixels], advance: Callable[[int], Any] = lambda _: None) -> list[Pixels]:
     """Pictures uint8 [S, S, 3], encoded and decoded."""
     import torch
 
@@ -98,7 +96,7 @@ def reconstructed(vae: Any, pictures: Sequence[Pixels], step: Callable[[int], An
         part = pictures_to_tensor(pictures[start : start + _BATCH])
         with torch.no_grad():
             found += list(tensor_to_pictures(decode_latents(vae, encode_pictures(vae, part.to(vae.dtype)))))
-        step(len(part))
+        advance(len(part))
     return found
 
 
@@ -171,8 +169,8 @@ def _read(tools: EvaluationContext, pictures: Sequence[Pixels], points: NDArray[
     return _Seen(tools.first_reader, landmarks, np.concatenate(coefficients))
 
 
-def _held(seen: _Seen, of: Sequence[Subject], points: NDArray[Any]) -> dict[str, Rows]:
-    """All errors against planned pictures whose exact landmarks are ``points``."""
+def _errors(seen: _Seen, of: Sequence[Subject], points: NDArray[Any]) -> dict[str, Rows]:
+    """All errors of readings of planned pictures whose exact landmarks are ``points``."""
     return {f"{seen.reader}.gaze": gaze_errors(seen.landmarks, points), **judge_errors(seen.coefficients, of)}
 
 

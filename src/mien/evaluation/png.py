@@ -1,0 +1,26 @@
+"""PNG files that pixels go through unchanged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.core.io import atomic_path
+
+Pixels = NDArray[np.uint8]
+
+
+def write_png(path: Path, pixels: Any) -> None:
+    """Write a picture, PIL or uint8 [H, W, 3], atomically: a file of this name is always whole."""
+    with atomic_path(path) as temporary:
+        Image.fromarray(np.asarray(pixels)).save(temporary, "PNG", compress_level=1)
+
+
+def read_png(path: Path) -> Pixels:
+    """Pixels [H, W, 3] of a picture."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))

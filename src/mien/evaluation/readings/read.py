@@ -1,0 +1,133 @@
+"""Read and judge pictures; what was read of picture files is kept beside them.
+
+Reading thousands of pictures takes as long as drawing them in the faster modes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from mien.core.io import atomic_path, sha256_of
+from mien.core.progress import Advance
+from mien.evaluation.context import EvaluationContext
+from mien.evaluation.png import read_png
+from mien.evaluation.readings.arrays import READ, Readings, store, whole_rows
+from mien.faces.observed import largest_face
+from mien.provenance.fingerprint import version_of
+
+Floats = NDArray[np.float32]
+
+JUDGED = {"coefficients": (53,), "pose": (3,), "emotion": (10,)}
+"""What the face judge gives; ``emotion`` is valence, arousal and eight probabilities. Its gaze is not used."""
+
+_BATCH = 32
+_PACKAGES = ("mien", "torch", "mediapipe", "onnxruntime")
+"""Whose versions the readings depend on."""
+
+
+def read_images(
+    context: EvaluationContext,
+    pictures: Sequence[Any],
+    advance: Advance = lambda _: None,
+    folder: Path | None = None,
+) -> Readings:
+    """Read and judge pictures.
+
+    Args:
+        context: readers, judges and networks.
+        pictures: N pictures, each PIL, uint8 [S, S, 3] or the path of a PNG file.
+        advance: called with the number of pictures done.
+        folder: where readings of files are kept, as ``readings-DIGEST.safetensors``; the same readers do not read the
+            same bytes again. None keeps nothing; so does a context whose judges have no hashes.
+    """
+    if folder is None or not context.judges:
+        return _read(context, pictures, advance)
+    place = folder / f"readings-{_digest(context, pictures)}.safetensors"
+    if place.exists():
+        advance(len(pictures))
+        return Readings(dict(load_file(place)))
+    found = _read(context, pictures, advance)
+    with atomic_path(place) as temporary:
+        save_file({name: np.ascontiguousarray(value) for name, value in found.values.items()}, temporary)
+    return found
+
+
+def _read(context: EvaluationContext, pictures: Sequence[Any], advance: Advance) -> Readings:
+    count = len(pictures)
+    values = {
+        f"{reader}.{part}": np.full((count, *shape), np.nan, np.float32)
+        for reader in context.readers
+        for part, shape in READ.items()
+    }
+    values |= {f"judge.{part}": np.full((count, *shape), np.nan, np.float32) for part, shape in JUDGED.items()}
+    values |= {name: np.full((count, *shape), np.nan, np.float32) for name, shape in context.networks.parts().items()}
+    identities: list[Floats] = []
+    looks = context.looks()
+    whole: dict[str, list[Floats]] = {f"features.{name}": [] for name in looks}
+    for start in range(0, count, _BATCH):
+        rows = range(start, min(start + _BATCH, count))
+        images = [read_png(one) if isinstance(one, Path) else one for one in pictures[start : start + _BATCH]]
+        for row, image in zip(rows, images, strict=True):
+            for name, look in looks.items():
+                whole[f"features.{name}"].append(look(image))
+            for name, reader in context.readers.items():
+                store(values, row, largest_face(reader, image), f"{name}.")
+        points = values[f"{context.first_reader}.landmarks"][rows.start : rows.stop]
+        judged = judge(context, images, points)
+        identities.append(judged.pop("identity"))
+        for name, part in judged.items():
+            values[f"judge.{name}"][rows.start : rows.stop] = part
+        for name, part in context.networks.read(images, points).items():
+            values[name][rows.start : rows.stop] = part
+        advance(len(rows))
+    values["identity"] = np.concatenate(identities)
+    return Readings(values | {name: np.concatenate(rows) for name, rows in whole.items()})
+
+
+def judge(context: EvaluationContext, pictures: Sequence[Any], points: Floats) -> dict[str, Floats]:
+    """Judges' outputs for pictures with landmarks [B, 478, 3]; NaN for rows whose landmarks are NaN."""
+    import torch
+
+    from mien.core.pixels import pictures_to_tensor
+    from mien.faces.alignment import CROP, judge_face_matrix, judge_identity_matrix, warp
+
+    there = whole_rows(points)
+    # a picture without a face goes through with somebody's landmarks, so that batches keep their shape
+    filled = torch.from_numpy(np.where(there[:, None, None], points, _anybody(points.shape[1:])))
+    images = pictures_to_tensor(pictures)
+    with torch.no_grad():
+        judged = context.judge_face.predict(warp(images, judge_face_matrix(filled), CROP))
+        judged = {name: judged[name] for name in JUDGED}
+        judged["identity"] = context.judge_identity(warp(images, judge_identity_matrix(filled), CROP))
+    return {name: np.where(there[:, None], part.numpy(), np.nan).astype(np.float32) for name, part in judged.items()}
+
+
+def _anybody(shape: tuple[int, ...]) -> Floats:
+    """Landmarks that are no face but can be aligned: points on a circle."""
+    angle = np.linspace(0, 2 * np.pi, shape[0], endpoint=False)
+    return np.stack([64 + 32 * np.cos(angle), 64 + 32 * np.sin(angle), 0 * angle], 1).astype(np.float32)
+
+
+def _digest(context: EvaluationContext, files: Sequence[Any]) -> str:
+    """Digest of the files' bytes and of everything that reads them."""
+    asked = {
+        "judges": dict(context.judges),
+        "readers": {
+            name: {key: sha256_of(file) for key, file in getattr(reader, "files", {}).items()}
+            for name, reader in context.readers.items()
+        },
+        "parts": sorted([*context.networks.parts(), *context.looks()]),
+        "versions": {name: version_of(name) for name in _PACKAGES},
+    }
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
+    for file in files:
+        digest.update(sha256_of(file).encode())
+    return digest.hexdigest()[:16]

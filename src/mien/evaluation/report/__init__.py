@@ -1,0 +1,1 @@
+"""Reports: tables in Markdown, and a page with the pictures behind the numbers."""

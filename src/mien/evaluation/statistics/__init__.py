@@ -1,0 +1,1 @@
+"""Resamples, intervals, and scores of models that can be compared."""
