@@ -120,7 +120,7 @@ def test_a_group_that_is_drawn_badly_is_found(tmp_path: Path, few_people: list[P
     assert metrics["identity.top1.shortfall.skin"]["value"] == unfair["shortfall"]["value"]
     assert report["differences"]["unfair"]["identity.top1.shortfall.skin"]["value"] == unfair["shortfall"]["value"]
     html = is_whole(report, cases, tmp_path / "report")
-    assert html.count("<table>") == 5 and "skin: band 3" in html and "does not hold" in html
+    assert html.count("<table>") == 6 and "skin: band 3" in html and "does not hold" in html
 
 
 class Poor(FakeModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from mien.metrics.parameters import parameter_distance
 from mien.metrics.pose import pose_error
 
 Distance = Callable[[Any, Any], NDArray[np.float64]]
+Among = Literal["person", "target"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def measures(readers: Sequence[str], targets: Readings) -> list[Measure]:
                   f"Root mean square error in degrees of the judge's {name} against the driven one.",
                   driven=True, squared=True)
           for axis, name in enumerate(("yaw", "pitch", "roll"))),
-        Measure("judge.pose", "judge.pose", _angles,
+        Measure("judge.pose", "judge.pose", angles,
                 "Root mean square error in degrees over the judge's three angles (Pose-RMSE).",
                 driven=True, squared=True),
         Measure("judge.valence", "judge.emotion", _entry(0),
@@ -148,8 +149,10 @@ def distances(
     return Distances(model, oracle, _means(table))
 
 
-def nearness(measure: Measure, outputs: Readings, exact: Readings, pairs: Sequence[Pair]) -> Distances:
-    """Score outputs [N] against their own exact renders; ``shuffled`` is against the person's other exact renders.
+def nearness(
+    measure: Measure, outputs: Readings, exact: Readings, pairs: Sequence[Pair], among: Among = "person"
+) -> Distances:
+    """Score outputs [N] against their own exact renders.
 
     What a reader gets wrong about a person it gets wrong in the exact render too. A picture may be nearer to a target's
     reading than its exact render is, by drawing less of the person or by luck; it cannot be nearer to the render.
@@ -159,17 +162,23 @@ def nearness(measure: Measure, outputs: Readings, exact: Readings, pairs: Sequen
         outputs: see `distances`.
         exact: the same.
         pairs: the same.
+        among: ``shuffled`` is against the same person's other exact renders, or against those of other people under
+            the same target, where the measure is of the identity.
     """
     model, shuffled = (np.full(len(pairs), np.nan) for _ in range(2))
-    owners = np.array([pair.person for pair in pairs])
-    for person in np.unique(owners):
-        rows = np.nonzero(owners == person)[0]
+    for rows in rows_among(pairs, among):
         seen = outputs[measure.part][rows]
         table = np.stack([_distance(measure, target, seen) for target in exact[measure.part][rows]], 1)
         model[rows] = table.diagonal()
         np.fill_diagonal(table, np.nan)
         shuffled[rows] = _means(table)
     return Distances(model, np.where(np.isfinite(model), 0.0, np.nan), shuffled)
+
+
+def rows_among(pairs: Sequence[Pair], among: Among) -> list[NDArray[np.intp]]:
+    """Rows of the pairs that share a person, or a target."""
+    labels = np.array([getattr(pair, among) for pair in pairs])
+    return [np.nonzero(labels == label)[0] for label in np.unique(labels)]
 
 
 def _means(table: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -193,7 +202,8 @@ def _angle(axis: int) -> Distance:
     return lambda target, seen: np.abs(pose_error(target, seen)[..., axis])
 
 
-def _angles(target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:
+def angles(target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:
+    """Root mean square [N] over the three angles of the difference of poses [..., 3] in degrees."""
     return np.sqrt(np.square(pose_error(target, seen)).mean(-1))
 
 

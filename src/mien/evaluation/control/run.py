@@ -48,6 +48,7 @@ class Benchmark:
         emotions: of the targets; None where it is not known.
         pairs: what is drawn, each with a digest of what the models are shown for it.
         exact: readings of the exact render of each pair; NaN where there is none.
+        answers: files of the exact renders; none where the pictures are a user's own.
         goals: readings of the targets.
         weights: of the bootstrap, see `pair_weights`.
         folder: where pictures are kept.
@@ -66,6 +67,7 @@ class Benchmark:
     weights: Weights
     folder: Path
     inputs: str = ""
+    answers: Sequence[Path] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +121,7 @@ def set_up(
     weights = pair_weights(pairs, settings.draws)
     return Benchmark(
         identities=identities, targets=targets, pairs=pairs, people=people, wanted=wanted, donors=donors,
-        emotions=emotions, exact=exact, goals=goals, weights=weights, folder=folder, inputs=inputs,
+        emotions=emotions, exact=exact, goals=goals, weights=weights, folder=folder, inputs=inputs, answers=answers,
     )  # fmt: skip
 
 

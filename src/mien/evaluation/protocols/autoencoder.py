@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from mien.errors import MissingDependency
 from mien.evaluation.context import EvaluationContext
+from mien.evaluation.control.baselines import EXACT, blank, mean_face
 from mien.evaluation.control.scene import Subject, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
 from mien.evaluation.readings.read import judge
-from mien.evaluation.report.assemble import assembled
+from mien.evaluation.reconstruction import reconstructed
+from mien.evaluation.report.assemble import assembled, baseline_report
 from mien.evaluation.report.cases import Case, Cases
 from mien.evaluation.statistics.bootstrap import resamples, weighted_means
 from mien.evaluation.statistics.scores import Comparable, Score, finite
@@ -60,44 +62,39 @@ class AutoencoderProtocol(Protocol):
         people = np.repeat(np.arange(settings.people), settings.targets)
         weights = resamples([people], settings.draws, np.random.default_rng(0x766165))
         before = _errors(_read(first, originals, points), subjects, points)
+        # other people's, since one person's pictures have no more in common than any two
+        others = [*subjects[settings.targets :], *subjects[: settings.targets]]
+
+        def scored(pictures: Sequence[Pixels]) -> dict[str, Comparable]:
+            found = _psnr(pixel_errors(originals, pictures, points), weights) | _ssim(originals, pictures, weights)
+            seen = _read(first, pictures, points)
+            after = _errors(seen, subjects, points)
+            floor = _errors(seen, others, np.roll(points, -settings.targets, 0))
+            return found | {part: _score(rows, before[part], floor[part], weights) for part, rows in after.items()}
+
         scores: dict[str, dict[str, Comparable]] = {}
         cases: dict[str, Cases] = {}
         made: dict[str, dict[str, Any]] = {}
         for name, (_, tools) in run.models.items():
             with bar(len(originals), "decoding") as advance:
                 decoded = reconstructed(tools.pipeline.vae, originals, advance)
-            errors = pixel_errors(originals, decoded, points)
-            scores[name] = _psnr(errors, weights) | _ssim(originals, decoded, weights)
-            seen = _read(first, decoded, points)
-            # other people's, since one person's pictures have no more in common than any two
-            others = [*subjects[settings.targets :], *subjects[: settings.targets]]
-            after = _errors(seen, subjects, points)
-            floor = _errors(seen, others, np.roll(points, -settings.targets, 0))
-            for part, rows in after.items():
-                scores[name][part] = _score(rows, before[part], floor[part], weights)
-            cases[name] = _cases(originals, decoded, errors[""])
+            scores[name] = scored(decoded)
+            cases[name] = _cases(originals, decoded, pixel_errors(originals, decoded, points)[""])
             made[name] = {"made_with": {file: one for file, one in tools.models.items() if file.startswith("vae/")}}
+        count = len(originals)
+        baselines = {
+            EXACT: originals,
+            "blank": [blank(first.size)] * count,
+            "mean-face": [mean_face(first, subjects[0])] * count,
+            "copy-template": [originals[(row + settings.targets) % count] for row in range(count)],
+            "copy-identity": [originals[row - row % settings.targets] for row in range(count)],
+        }
         report = assembled(_title(settings), settings, len(subjects), first, made, scores)
+        report |= baseline_report({name: scored(pictures) for name, pictures in baselines.items()})
         return Report(report | {"protocol": self.name}, cases)
 
 
 AUTOENCODER = AutoencoderProtocol("autoencoder", "renders encoded and decoded", 200, 3, None, ("identity",))
-
-
-def reconstructed(vae: Any, pictures: Sequence[Pixels], advance: Callable[[int], Any] = lambda _: None) -> list[Pixels]:
-    """Pictures uint8 [S, S, 3], encoded and decoded."""
-    import torch
-
-    from mien.core.pixels import pictures_to_tensor, tensor_to_pictures
-    from mien.pipelines.autoencoders import decode_latents, encode_pictures
-
-    found: list[Pixels] = []
-    for start in range(0, len(pictures), _BATCH):
-        part = pictures_to_tensor(pictures[start : start + _BATCH])
-        with torch.no_grad():
-            found += list(tensor_to_pictures(decode_latents(vae, encode_pictures(vae, part.to(vae.dtype)))))
-        advance(len(part))
-    return found
 
 
 def pixel_errors(originals: Sequence[Pixels], decoded: Sequence[Pixels], points: NDArray[Any]) -> dict[str, Rows]:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from mien.evaluation.claims.verdicts import tested
 from mien.evaluation.context import EvaluationContext
+from mien.evaluation.control.baselines import AUTOENCODER, EXACT, baseline_runs
 from mien.evaluation.control.folders import set_up_folders, sized
+from mien.evaluation.control.headline import headline, headline_scores
 from mien.evaluation.control.likeness import cosine_rows, first_rows
 from mien.evaluation.control.measures import Distances
 from mien.evaluation.control.people import labels_of
@@ -27,7 +29,7 @@ from mien.evaluation.control.steer import active
 from mien.evaluation.control.summary import levels_of, transfers
 from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
 from mien.evaluation.readings.arrays import Readings
-from mien.evaluation.report.assemble import assembled
+from mien.evaluation.report.assemble import assembled, baseline_report
 from mien.evaluation.report.cases import control_cases
 from mien.evaluation.statistics.scores import Comparable, Draws, Score, finite, mean_score, set_scores, share_score
 from mien.metrics.groups import by_group, worst_group_gap
@@ -109,7 +111,33 @@ def compare(run: EvaluationRun) -> Comparison:
     report = {"protocol": "control"} | assembled(title, settings, len(stage.pairs), first, made, scores)
     if stage.identities:
         report["claims"] = tested(scores, run.command)
+        baselines = baseline_runs(stage, first, bar)
+        levels = {
+            name: _scores(stage, one, first, shown, donors)
+            | _network_identities(stage, one, people)
+            | _set_scores(stage, one, first)
+            for name, one in baselines.items()
+        }
+        report |= baseline_report(levels)
+        ceiling = baselines.get(AUTOENCODER, baselines[EXACT]).outputs
+        templates = gallery(first, stage.wanted)
+        summed = {
+            name: headline_scores(stage, one.outputs, first.first_reader, templates, donors, ceiling)
+            | _papers(metrics, first.first_reader)
+            for one, (name, metrics) in zip(
+                [*done.values(), *baselines.values()], {**scores, **levels}.items(), strict=True
+            )
+        }
+        report["headline"] = headline(
+            {name: summed[name] for name in scores}, {name: summed[name] for name in baselines}
+        )
     return Comparison(report, done, stage)
+
+
+def _papers(metrics: Mapping[str, Comparable], reader: str) -> dict[str, Comparable]:
+    """The papers' own measures, under their names in the headline."""
+    named = {"exp": f"{reader}.exp", "lms": f"{reader}.lms", "id": "identity.cosine"}
+    return {name: metrics[metric] for name, metric in named.items() if metric in metrics}
 
 
 def _title(settings: ControlSettings, stage: Benchmark) -> str:

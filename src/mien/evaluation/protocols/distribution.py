@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from mien.core.progress import Bar
 from mien.errors import MissingAsset
 from mien.evaluation.context import EvaluationContext
+from mien.evaluation.control.baselines import baseline_runs
 from mien.evaluation.control.folders import sized
 from mien.evaluation.control.planned import kept_renders
 from mien.evaluation.control.run import Benchmark, ModelRun, run_model, set_up
 from mien.evaluation.control.scene import Subject, varied_subjects
 from mien.evaluation.control.settings import DEFAULT_CONDITIONS, FIRST_REFERENCE, ControlSettings
 from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
-from mien.evaluation.report.assemble import assembled
+from mien.evaluation.report.assemble import assembled, baseline_report
 from mien.evaluation.report.cases import control_cases
 from mien.evaluation.statistics.bootstrap import resamples
 from mien.evaluation.statistics.scores import Comparable, KernelScore, SetScore, finite, frechet_name
@@ -58,16 +59,21 @@ class DistributionProtocol(Protocol):
         by_reference = resamples(
             [np.repeat(np.arange(settings.people), each)], settings.draws, np.random.default_rng(0x72656673)
         )
+        units = np.array([(pair.person, pair.target) for pair in stage.pairs])
+
+        def scored(one: ModelRun) -> dict[str, Comparable]:
+            return set_distances(
+                halves[0], halves[1], stage.exact.values, one.outputs.values, stage.weights, by_reference, units
+            )
+
         done: dict[str, ModelRun] = {}
         scores: dict[str, dict[str, Comparable]] = {}
         for name, (asked, tools) in run.models.items():
             done[name] = run_model(stage, sized(asked, stage.people, stage.wanted), tools, bar)
-            scores[name] = set_distances(
-                halves[0], halves[1], stage.exact.values, done[name].outputs.values, stage.weights, by_reference,
-                np.array([(pair.person, pair.target) for pair in stage.pairs]),
-            )  # fmt: skip
+            scores[name] = scored(done[name])
         made = {name: {"made_with": one.made_with} for name, one in done.items()}
         report = assembled(_title(settings, stage), settings, len(stage.pairs), first, made, scores)
+        report |= baseline_report({name: scored(one) for name, one in baseline_runs(stage, first, bar).items()})
         shown = f"{first.first_reader}.blendshapes"
         cases = {name: control_cases(one, stage, shown) for name, one in done.items()}
         return Report(report | {"protocol": self.name}, cases)

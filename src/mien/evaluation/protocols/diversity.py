@@ -15,15 +15,18 @@ from numpy.typing import NDArray
 from mien.core.progress import Bar
 from mien.evaluation.claims.verdicts import tested
 from mien.evaluation.context import EvaluationContext
+from mien.evaluation.control.baselines import AUTOENCODER, EXACT, blank, mean_face
 from mien.evaluation.control.folders import read_folder
+from mien.evaluation.control.pictures import kept, open_folder
 from mien.evaluation.control.run import Benchmark, ModelRun, gallery, renders, run_model
-from mien.evaluation.control.scene import identity_subjects, lay_out, varied_subjects
+from mien.evaluation.control.scene import Subject, identity_subjects, lay_out, pixels_digest, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.png import read_png
 from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
 from mien.evaluation.readings.arrays import Readings
 from mien.evaluation.readings.read import read_images
-from mien.evaluation.report.assemble import assembled
+from mien.evaluation.reconstruction import reconstructed
+from mien.evaluation.report.assemble import assembled, baseline_report
 from mien.evaluation.report.cases import Case, Cases
 from mien.evaluation.statistics.bootstrap import resamples
 from mien.evaluation.statistics.scores import Comparable, finite, finite_mean, mean_score, set_scores, share_score
@@ -78,6 +81,13 @@ class DiversityProtocol(Protocol):
         )
         made = {name: {"made_with": one.made_with} for name, one in done.items()}
         report = assembled(title, settings, len(pairs), first, made, scores)
+        if rendered:
+            report |= baseline_report(
+                {
+                    name: _scores(stage, one, first, shown, real, ends)
+                    for name, one in _baselines(stage, first, varied, real).items()
+                }
+            )
         report |= {"claims": tested(scores, run.command), "protocol": self.name}
         cases = {name: _cases(stage, one, settings.targets, first.first_reader) for name, one in done.items()}
         return Report(report, cases)
@@ -88,6 +98,29 @@ DIVERSITY = DiversityProtocol(
     100, 8, None, ("identity",), "identities",
 )  # fmt: skip
 ABLATION = replace(DIVERSITY, name="ablation", summary="the same, of models trained with and without a loss (Table 3)")
+
+
+def _baselines(
+    stage: Benchmark, context: EvaluationContext, subjects: Sequence[Subject], real: Sequence[Any]
+) -> dict[str, ModelRun]:
+    """The exact renders, the same through the autoencoder, and dummies; here nobody is shown a template to copy."""
+    drawn = {
+        EXACT: real,
+        "blank": [blank(context.size)] * len(real),
+        "mean-face": [mean_face(context, subjects[0])] * len(real),
+        "copy-identity": [stage.people[pair.person].image for pair in stage.pairs],
+    }
+    if getattr(context.pipeline, "vae", None) is not None:
+        drawn[AUTOENCODER] = reconstructed(context.pipeline.vae, real)
+    found = {}
+    for name, pictures in drawn.items():
+        made_with = {"what": f"diversity {name}", "kit": context.kit, "models": dict(context.models)}
+        place = open_folder(stage.folder, made_with)
+        files = [place / f"{pixels_digest([picture])[:32]}.png" for picture in pictures]
+        for file, picture in zip(files, pictures, strict=True):
+            kept(file, lambda one=picture: one)
+        found[name] = ModelRun(files, read_images(context, files, folder=place), made_with, place)
+    return found
 
 
 def _weights(people: int, draws: int) -> Rows:

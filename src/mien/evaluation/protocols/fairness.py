@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.evaluation.context import EvaluationContext
+from mien.evaluation.control.baselines import baseline_runs
 from mien.evaluation.control.folders import sized
 from mien.evaluation.control.likeness import cosine_rows, first_rows
 from mien.evaluation.control.measures import Distances, nearness
@@ -26,7 +27,7 @@ from mien.evaluation.control.settings import DEFAULT_CONDITIONS, ControlSettings
 from mien.evaluation.control.summary import levels_of, transfers
 from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
 from mien.evaluation.readings.arrays import Readings
-from mien.evaluation.report.assemble import assembled
+from mien.evaluation.report.assemble import assembled, baseline_report
 from mien.evaluation.report.cases import control_cases
 from mien.evaluation.statistics.bootstrap import Weights, estimate, weighted_means
 from mien.evaluation.statistics.scores import Comparable, Draws, Score, finite, quotient
@@ -89,6 +90,12 @@ class FairnessProtocol(Protocol):
             },
             "protocol": self.name,
         }
+        report |= baseline_report(
+            {
+                name: {each.name: _score(each, stage) for each in standings(stage, one.outputs, first, shown)}
+                for name, one in baseline_runs(stage, first, bar).items()
+            }
+        )
         shown_by = f"{first.first_reader}.blendshapes"
         return Report(report, {name: control_cases(one, stage, shown_by) for name, one in done.items()})
 
@@ -144,15 +151,18 @@ def _transfer(name: str, rows: Distances, squared: bool = False) -> Standing:
     return Standing(name, levels, np.isfinite(rows.model))
 
 
+def _score(one: Standing, stage: Benchmark) -> Score:
+    """A measure over everybody."""
+    return Score(lambda rows: one.levels(stage.weights * rows)[2], one.counted, None, 1.0, "higher")
+
+
 def _fairness(measured: Sequence[Standing], stage: Benchmark) -> tuple[dict[str, Any], dict[str, Comparable]]:
     """What the report tells of all measures, and the same as scores that can be compared between models."""
     labels = labels_of(one.person for one in stage.identities)
     fair: dict[str, Any] = {}
     scores: dict[str, Comparable] = {}
     for one in measured:
-        scores[one.name] = Score(
-            lambda rows, one=one: one.levels(stage.weights * rows)[2], one.counted, None, 1.0, "higher"
-        )
+        scores[one.name] = _score(one, stage)
         fair[one.name] = {}
         for grouping, labelled in labels.items():
             groups, names = np.array(labelled), GROUPINGS[grouping]

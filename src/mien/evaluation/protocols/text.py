@@ -7,7 +7,7 @@ pictures are the floor.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,16 +18,18 @@ from mien.captions.compose import describe
 from mien.core.progress import Bar, silent
 from mien.errors import MissingAsset
 from mien.evaluation.context import EvaluationContext
+from mien.evaluation.control.baselines import AUTOENCODER, EXACT, blank, mean_face
 from mien.evaluation.control.pictures import draw_pairs, open_folder
 from mien.evaluation.control.planned import kept_renders
 from mien.evaluation.control.run import made_with_what
-from mien.evaluation.control.scene import Pair, lay_out, varied_subjects
+from mien.evaluation.control.scene import Pair, Subject, lay_out, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.judges import picture_attributes
-from mien.evaluation.png import read_png
+from mien.evaluation.png import Pixels, read_png
 from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
 from mien.evaluation.protocols.text_scores import ASKED, Seen, right_of, text_scores
-from mien.evaluation.report.assemble import assembled
+from mien.evaluation.reconstruction import reconstructed
+from mien.evaluation.report.assemble import assembled, baseline_report
 from mien.evaluation.report.cases import Case, Cases
 from mien.evaluation.statistics.bootstrap import resamples
 from mien.evaluation.statistics.scores import Comparable, share_score
@@ -86,10 +88,42 @@ class TextProtocol(Protocol):
             made[name] = {"made_with": made_with}
             cases[name] = _cases(pairs, words, pictures, exact, right_of(wanted, seen))
         report = assembled(_title(settings, len(pairs)), settings, len(pairs), first, made, scores)
+        report |= baseline_report(_baselines(first, subjects, exact, wanted, right, weights, settings.targets))
         return Report(report | {"protocol": self.name}, cases)
 
 
 TEXT = TextProtocol("text", "pictures from captions alone, read by the attribute judge", 100, 5, None, ("prompt",))
+
+
+def _baselines(
+    context: EvaluationContext,
+    subjects: Sequence[Subject],
+    exact: Sequence[Pixels],
+    wanted: Sequence[Mapping[str, Any]],
+    right: Sequence[Seen],
+    weights: NDArray[np.float64],
+    each: int,
+) -> dict[str, dict[str, Comparable]]:
+    """Scores of the exact renders and of dummies; a caption has no template, whose place the next caption's takes.
+
+    Args:
+        context: the attribute judge and the renderer.
+        subjects: what the captions are of; ``each`` of everybody.
+        exact: their renders.
+        wanted: attributes of the captions.
+        right: what is read of the exact renders.
+        weights: of the bootstrap.
+        each: captions of everybody; a copy of the identity is the person's first picture.
+    """
+    count = len(exact)
+    seen = {EXACT: list(right)}
+    for name, picture in (("blank", blank(context.size)), ("mean-face", mean_face(context, subjects[0]))):
+        seen[name] = read_attributes(context, [picture]) * count
+    seen["copy-template"] = [right[(row + each) % count] for row in range(count)]
+    seen["copy-identity"] = [right[row - row % each] for row in range(count)]
+    if getattr(context.pipeline, "vae", None) is not None:
+        seen[AUTOENCODER] = read_attributes(context, reconstructed(context.pipeline.vae, exact))
+    return {name: text_scores(wanted, one, right, weights) for name, one in seen.items()}
 
 
 def read_attributes(tools: EvaluationContext, pictures: Sequence[NDArray[np.uint8]], bar: Bar = silent) -> list[Seen]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mien.evaluation.context import EvaluationContext
+from mien.evaluation.control.baselines import refused
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.statistics.scores import Comparable, differences_to_first
 
@@ -39,3 +40,22 @@ def assembled(
             for name, found in scores.items()
         },
     } | differences_to_first(scores)
+
+
+def baseline_report(scores: Mapping[str, Mapping[str, Comparable]]) -> dict[str, Any]:
+    """What a report has of the exact render, the autoencoder and the dummy models.
+
+    Args:
+        scores: baseline -> metric -> score, see `mien.evaluation.control.baselines`.
+
+    Returns:
+        ``baselines``: as ``models``; ``refused``: metric -> the dummy models that are better on it than the exact
+        render.
+    """
+    return {
+        "baselines": {
+            name: {"metrics": {metric: score.as_json() for metric, score in found.items()}}
+            for name, found in scores.items()
+        },
+        "refused": refused(scores),
+    }

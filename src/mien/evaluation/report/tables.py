@@ -93,7 +93,61 @@ def comparison(report: Mapping[str, Any]) -> str:
         rows.append([metric, scores[0]["better"], *map(number, scores), *ends, failed, *changes])
     heads = [f"{name} minus {names[0]}" for name in names[1:]]
     parts = [report["title"], table(["Metric", "Better", *names, "floor", "ceiling", "failed", *heads], rows)]
-    return "\n\n".join([*parts, *fairness_tables(report)]) + "\n"
+    return "\n\n".join([*parts, *headline_tables(report), *baseline_tables(report), *fairness_tables(report)]) + "\n"
+
+
+def headline_tables(report: Mapping[str, Any]) -> list[str]:
+    """The headline measures of models and baselines, a row each, and what they are; none for other reports."""
+    if "headline" not in report:
+        return []
+    found = report["headline"]
+    measures = found["measures"]
+    rows = [[name, *(number(one.get(key)) for key in measures)] for name, one in found["models"].items()]
+    kinds = "; ".join(f"{name}: {what}" for name, what in found["dummies"].items())
+    parts = [
+        "Headline measures. Nearness is (shuffled - model) / (shuffled - ceiling) of distances to the exact render of "
+        f"the wanted person; ceiling: {found['ceiling']}. Dummy models: {kinds}.",
+        table(["Model", *measures], rows),
+        " ".join(f"{key}: {found['meanings'][key]}" for key in measures),
+    ]
+    if found["refused"]:
+        papers = [key for key in found["refused"] if key in found["meanings"]]
+        rows = [[name, *(number(one.get(key)) for key in papers)] for name, one in found["models"].items()]
+        parts += [f"Not in the headline: {_refusals(found['refused'])}.", table(["Model", *papers], rows)]
+    return parts
+
+
+def baseline_tables(report: Mapping[str, Any]) -> list[str]:
+    """Every metric of the exact render, the autoencoder and the dummies; none for other reports."""
+    if not report.get("baselines"):
+        return []
+    names, refused = list(report["baselines"]), report["refused"]
+    metrics = list(report["baselines"][names[0]]["metrics"])
+    rows = [
+        [metric, *(number(report["baselines"][name]["metrics"].get(metric)) for name in names),
+         ", ".join(refused.get(metric, ())) or "-"]
+        for metric in metrics
+    ]  # fmt: skip
+    parts = ["The exact render, the autoencoder and the dummy models on every metric."]
+    if refused:
+        parts = [f"A dummy model is better than the exact render on: {_refusals(refused)}. {_transfer_note(report)}"]
+    return [*(part.strip() for part in parts), table(["Metric", *names, "better than the exact render"], rows)]
+
+
+def _refusals(refused: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{metric} ({', '.join(dummies)})" for metric, dummies in refused.items())
+
+
+def _transfer_note(report: Mapping[str, Any]) -> str:
+    """What a copy of the template scores on the transfer of expression, beside the exact render."""
+    copy, exact = (report["baselines"].get(name, {}).get("metrics", {}) for name in ("copy-template", "exact"))
+    key = f"transfer.{report['readers'][0]}.exp"
+    if copy.get(key, {}).get("value") is None or exact.get(key, {}).get("value") is None:
+        return ""
+    return (
+        f"Transfer compares with the template person's own reading: a copy of the template scores "
+        f"{copy[key]['value']:.2f} on {key}, the exact render {exact[key]['value']:.2f}."
+    )
 
 
 def fairness_tables(report: Mapping[str, Any]) -> list[str]:

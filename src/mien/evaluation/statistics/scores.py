@@ -39,7 +39,7 @@ class Score:
         level: pictures (or people) that may count, bool [N] -> [1 + draws], the data themselves first.
         counted: those that count, bool [N]; the others failed.
         floor, ceiling: what no control and the exact render give; None where the number has none.
-        better: ``lower`` or ``higher``.
+        better: ``lower``, ``higher``, or ``zero`` where the exact render gives 0 and neither side is better.
     """
 
     level: Callable[[NDArray[np.bool_]], Draws]
