@@ -12,7 +12,8 @@ import pytest
 
 from mien.errors import BadInput, ConfigError, MissingAsset
 from mien.evaluation import models as models_module
-from mien.evaluation.claims.verdicts import CLAIMS, merge
+from mien.evaluation.claims.catalogue import catalogue
+from mien.evaluation.claims.verdicts import merge
 from mien.evaluation.claims.verdicts import tested as claims_of
 from mien.evaluation.control.run import Benchmark, ModelRun
 from mien.evaluation.control.settings import ControlSettings
@@ -28,6 +29,7 @@ from mien.provenance.declaration import DIGITAL_SOURCE_TYPE
 from mien.provenance.png import examine
 from tests.evaluation.fake_control import FakeModel, fake_control_tools
 
+CLAIMS = catalogue().claims
 SETTINGS = ControlSettings(
     people=5, targets=4, pairs_per_person=3, steps=2, batch=8, look_alikes=0, draws=60, cross_talk_people=0
 )

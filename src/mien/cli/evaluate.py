@@ -67,10 +67,12 @@ def evaluate(
     from mien.cli.words import named
     from mien.core.io import cache_folder, check_writable
     from mien.errors import BadInput
+    from mien.evaluation.claims.training import runs_of, training_of
     from mien.evaluation.claims.verdicts import merge, rows_in
     from mien.evaluation.models import add_sweeps, load_models, sweep_of
     from mien.evaluation.protocols import EvaluationRun, protocol_named
     from mien.evaluation.report.page import write_report
+    from mien.pipelines.runs import runs_folder
     from mien.pipelines.spec import load_spec
 
     chosen = protocol_named(protocol)
@@ -86,8 +88,10 @@ def evaluate(
     how = {"steps": steps, "batch": batch, "draws": draws, "development": development}
     settings = chosen.settings(people, count, pairs_per_person, **how)
     models = load_models(specs, settings, facekit, variants, identities is None, network or ())
+    runs = {name: [training_of(runs_folder() / run) for run in runs_of(spec)] for name, spec in specs.items()}
+    training = {name: [arm for arm in arms if arm is not None] for name, arms in runs.items()}
     command = shlex.join(["mien", *sys.argv[1:]])
-    report, cases = chosen.run(EvaluationRun(settings, models, place, bar, identities, targets_from, command))
+    report, cases = chosen.run(EvaluationRun(settings, models, place, bar, identities, targets_from, command, training))
     if variants:
         add_sweeps(report, specs, variants)
     write_report(output, report, cases)

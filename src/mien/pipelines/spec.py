@@ -173,10 +173,16 @@ class ModelSpec(BaseModel):
         return used
 
 
+def run_named(place: str) -> str | None:
+    """The preset whose run a place of a spec (``PRESET`` or ``PRESET:FILE``) stands for; None for a path."""
+    preset = place.partition(":")[0]
+    return preset if _PRESET.fullmatch(preset) else None
+
+
 def _found(place: str, part: str) -> Path:
     """A file or folder that a spec names, or a part of a preset's run in the user's cache (``PRESET:FILE`` another)."""
-    preset, _, other = place.partition(":")
-    if _PRESET.fullmatch(preset) is None:
+    preset, other = run_named(place), place.partition(":")[2]
+    if preset is None:
         if not Path(place).exists():
             raise MissingAsset(f"There is nothing at {place}, which a spec names; check the path.")
         return Path(place)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from mien.core.progress import Bar, silent
 from mien.errors import BadInput
+from mien.evaluation.claims.training import ArmTraining
 from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.pairing import pictures_in
@@ -32,6 +33,7 @@ class EvaluationRun:
         identities: folder of a user's own pictures of people, in the place of renders.
         targets: folder of a user's own pictures of targets, with ``identities``.
         command: the command line that is noted in the claims.
+        training: model -> the training runs it takes weights from, where they are known.
     """
 
     settings: ControlSettings
@@ -41,6 +43,7 @@ class EvaluationRun:
     identities: Path | None = None
     targets: Path | None = None
     command: str = ""
+    training: Mapping[str, Sequence[ArmTraining]] = field(default_factory=dict)
 
     @property
     def first(self) -> EvaluationContext:

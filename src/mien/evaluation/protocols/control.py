@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.claims.verdicts import tested
+from mien.evaluation.claims.verdicts import claims_report
 from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.baselines import AUTOENCODER, EXACT, baseline_runs
 from mien.evaluation.control.folders import set_up_folders, sized
@@ -110,7 +110,6 @@ def compare(run: EvaluationRun) -> Comparison:
     title = _title(settings, stage)
     report = {"protocol": "control"} | assembled(title, settings, len(stage.pairs), first, made, scores)
     if stage.identities:
-        report["claims"] = tested(scores, run.command)
         baselines = baseline_runs(stage, first, bar)
         levels = {
             name: _scores(stage, one, first, shown, donors)
@@ -119,6 +118,7 @@ def compare(run: EvaluationRun) -> Comparison:
             for name, one in baselines.items()
         }
         report |= baseline_report(levels)
+        report |= claims_report(scores, run.command, run.training, report["refused"])
         ceiling = baselines.get(AUTOENCODER, baselines[EXACT]).outputs
         templates = gallery(first, stage.wanted)
         summed = {

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.progress import Bar
-from mien.evaluation.claims.verdicts import tested
+from mien.evaluation.claims.verdicts import claims_report
 from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.baselines import AUTOENCODER, EXACT, blank, mean_face
 from mien.evaluation.control.folders import read_folder
@@ -88,7 +88,8 @@ class DiversityProtocol(Protocol):
                     for name, one in _baselines(stage, first, varied, real).items()
                 }
             )
-        report |= {"claims": tested(scores, run.command), "protocol": self.name}
+        report |= claims_report(scores, run.command, run.training, report.get("refused", {}))
+        report["protocol"] = self.name
         cases = {name: _cases(stage, one, settings.targets, first.first_reader) for name, one in done.items()}
         return Report(report, cases)
 

@@ -1,0 +1,98 @@
+"""Three verdicts: held, not held, and not tested, with the reason."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.evaluation.claims.catalogue import catalogue, catalogue_sha256
+from mien.evaluation.claims.training import ArmTraining, full_rate_steps, gap_of, runs_of, training_of
+from mien.evaluation.claims.verdicts import claims_report
+from mien.evaluation.statistics.scores import mean_score
+from mien.pipelines.spec import load_spec
+from mien.training.config import TrainConfig, learning_rate
+
+TRAINED = ArmTraining("studio-alignment", 80_000, 3000.0, 0.2, 0.1)
+METRIC = "identity.cosine"
+
+
+def report(gain: float, training: dict[str, Any], refused: dict[str, Any] | None = None) -> dict[str, Any]:
+    weights = np.concatenate([np.ones((1, 40)), np.random.default_rng(0).multinomial(40, [1 / 40] * 40, 100)])
+    people = np.random.default_rng(1).normal(size=40)
+    scores = {
+        name: {METRIC: mean_score(people + plus, people, weights.astype(float), "higher")}
+        for name, plus in (("ica", gain), ("longer", 0.0))
+    }
+    found = claims_report(scores, "mien evaluate", training, refused or {})
+    (row,) = [row for row in found["claims"] if row["id"] == "emojidiff-ica-identity"]
+    return found | {"row": row}
+
+
+def test_a_trained_arm_is_held_or_not() -> None:
+    arms = {"ica": [TRAINED], "longer": [TRAINED]}
+    for gain, verdict in ((0.5, "held"), (-0.5, "not held")):
+        found = report(gain, arms)
+        assert found["row"]["verdict"] == verdict and found["row"]["holds"] == (verdict == "held")
+        assert "interval of the effect" in found["row"]["reason"]
+        assert found["training"]["ica"][0]["full_rate_steps"] == 3000
+    assert report(0.5, {})["row"]["verdict"] == "held"  # nothing is known of a model that was not trained here
+    assert found["claims_file"] == {"frozen": catalogue().frozen, "sha256": catalogue_sha256()}
+
+
+@pytest.mark.parametrize(
+    ("arm", "reason"),
+    [
+        (TRAINED._replace(full_rate_steps=13.0), "13 steps at full rate"),
+        (TRAINED._replace(weight_change=0.0001), "moved by 0.01%"),
+        (TRAINED._replace(gap=0.0005), "0.05% of the error"),
+    ],
+)
+def test_an_arm_that_did_not_train_tests_nothing(arm: ArmTraining, reason: str) -> None:
+    row = report(0.5, {"ica": [arm], "longer": [TRAINED]})["row"]
+    assert row["verdict"] == "not tested" and reason in row["reason"] and row["holds"]
+    assert report(0.5, {"other": [arm]})["row"]["verdict"] == "held"  # another arm's training says nothing
+    assert report(0.5, {"longer#1": [arm]})["row"]["verdict"] == "not tested"  # a seed of the baseline does
+
+
+def test_a_refused_metric_tests_nothing() -> None:
+    row = report(0.5, {}, {METRIC: ["copy-identity"]})["row"]
+    assert row["verdict"] == "not tested" and "copy-identity" in row["reason"]
+
+
+def test_steps_at_full_rate_follow_the_training_schedule() -> None:
+    config = TrainConfig(name="a", objective="b:C", pictures=8000, batch=16)
+    for seen in (1600, 8000):
+        rates = [learning_rate(config, before) / config.lr for before in range(0, seen, config.batch)]
+        assert full_rate_steps(config.model_dump(), seen) == pytest.approx(sum(rates))
+    # the alignment arms: 1,600 pictures of a budget of 1,600 under a warm-up of 4,000
+    short = config.model_copy(update={"pictures": 1600})
+    assert full_rate_steps(short.model_dump(), 1600) < 20
+
+
+def test_a_run_is_read_from_its_log(tmp_path: Path) -> None:
+    assert training_of(tmp_path / "none") is None
+    run = tmp_path / "studio-alignment"
+    run.mkdir()
+    (run / "config.json").write_text(json.dumps({"pictures": 160, "batch": 16, "warmup": 0, "decay": 0.0}))
+    lines = [
+        {"seen": 80, "loss": 1.0, "weight_change": 0.01},
+        {"seen": 160, "validation": {"right_900": 0.9, "shuffled_900": 1.0, "right_600": 0.8, "shuffled_600": 1.0}},
+    ]
+    (run / "log.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert training_of(run) == ("studio-alignment", 160, 10, 0.01, pytest.approx(0.2))
+    assert gap_of({"loss": 1.0}) is None
+
+
+def test_the_runs_of_a_spec() -> None:
+    assert runs_of(load_spec("embedded")) == []
+    assert "studio-alignment" in runs_of(load_spec("e-adapter-ica"))
+
+
+def test_the_catalogue_is_whole() -> None:
+    claims = catalogue().claims
+    assert len({claim.id for claim in claims}) == len(claims) > 50
+    assert all(claim.margin >= 0 and claim.baseline for claim in claims)
