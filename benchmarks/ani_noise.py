@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from result_files import write_result
 
-from mien.core.io import write_json
 from mien.data.corpus import Corpus
 from mien.diffusion.inversion import SD_F_MAX, timestep_of_f
 from mien.pipelines.runs import runs_folder
@@ -52,7 +52,7 @@ def main() -> None:
         found[kind]["timestep_of_f_max"] = timestep_of_f(objective.scheduler, SD_F_MAX)
     settings = {"batches": asked.batches, "batch": BATCH, "seeds": list(SEEDS)}
     command = "python benchmarks/ani_noise.py " + " ".join(sys.argv[1:])
-    write_json(RESULT, {"command": command, "settings": settings, "bases": found})
+    write_result(RESULT, {"command": command, "settings": settings, "bases": found})
 
 
 def gradient_noise(squares: float, mean: float, batches: int) -> float | None:

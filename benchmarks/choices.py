@@ -23,6 +23,7 @@ import numpy as np
 import torch
 import typer
 from docs_parts import write_tables
+from result_files import write_result
 
 from mien.adapters import unet_config
 from mien.core.io import cache_folder, read_json, write_json
@@ -299,7 +300,7 @@ def main(
             continue
         write_json(runs / arm / MEASURED, measure(arm, corpus, runs, settings, half) | {"asked": asked})
         done = kept(runs, asked)
-        write_json(output, asked | {"arms": done})
+        write_result(output, asked | {"arms": done})
     if output == RESULT:
         write_tables(tables({"arms": done}))
     typer.echo(told(done))

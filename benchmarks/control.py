@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from result_files import write_result
 
 from mien.cli.progress import bar
 from mien.cli.words import numbers
-from mien.core.io import cache_folder, write_json, write_text
+from mien.core.io import cache_folder, write_text
 from mien.errors import MienError
 from mien.evaluation.context import load_tools
 from mien.evaluation.control.run import run_control
@@ -63,7 +64,7 @@ def main(
             torch.set_num_threads(threads)
         folder = pictures or cache_folder() / "benchmarks" / "control"
         report = run_control(settings, load_tools(model, facekit), folder, bar)
-        write_json(output, report)
+        write_result(output, report)
         write_text(output.with_suffix(".md"), markdown(report))
     except MienError as error:
         typer.echo(str(error), err=True)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from result_files import write_result
+
 from mien.cli.progress import bar
-from mien.core.io import cache_folder, write_json
+from mien.core.io import cache_folder
 from mien.evaluation.control.crosstalk import cross_talk
 from mien.evaluation.control.pictures import open_folder
 from mien.evaluation.control.run import made_with_what
@@ -31,7 +33,7 @@ def main(models: dict[str, str]) -> None:
     for name, (own, tools) in load_models(specs, settings, None).items():
         place = open_folder(cache_folder() / "benchmarks" / "cross-talk", made_with_what(own, tools))
         found[name] = {"spec": models[name]} | cross_talk(own, tools, place, bar)
-    write_json(RESULT, found)
+    write_result(RESULT, found)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ python benchmarks/docs_facecrafter.py
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from docs_parts import base_note, by_model, claims_table, only
+from docs_parts import by_model, claims_table, only, stale_note
 
 from mien.core.io import read_json, write_text
 from mien.evaluation.report.tables import comparison, cross_talk_table, table
@@ -69,12 +70,16 @@ def page() -> str:
     names = ("table1", "table2", "table3", "claims", "arms", "cross_talk", "train_steps")
     found = {name: read_json(RESULTS / f"{name}.json") for name in names}
     claims = {row["id"]: row for row in found["claims"]}
-    return "\n\n".join([*_setting(found), *_table1(found, claims), *_diversity(found, claims), *_rest(found)]) + "\n"
+    note = stale_note({name: one for name, one in found.items() if name != "claims"})
+    return (
+        "\n\n".join([*note, *_setting(found), *_table1(found, claims), *_diversity(found, claims), *_rest(found)])
+        + "\n"
+    )
 
 
 def _setting(found: dict[str, Any]) -> list[str]:
     papers = [row for row in found["claims"] if row["paper"]]
-    held = [row["holds"] for row in papers]
+    counts = Counter(row["verdict"] for row in papers)
     return [
         "# FaceCrafter's tables in the studio",
         "Written by `python benchmarks/docs_facecrafter.py` from the JSON files in `benchmarks/results/`; every table "
@@ -83,9 +88,10 @@ def _setting(found: dict[str, Any]) -> list[str]:
         "trained for minutes, and judges that saw nothing but renders measure it: the *direction* of a claim can be "
         "tested, not its size. A model's own numbers stand beside the level of no control (floor) and of the exact "
         "render (ceiling). [How the numbers are defined](metrics.md).",
-        f"Of the paper's {len(held)} claims tested here {sum(held)} hold; those against a ControlNet count twice, "
-        "before and after joint training. A claim holds when the whole 95 % interval of its effect, signed so that "
-        "positive supports it, lies above 0. Where it does not hold, that is the result.",
+        f"Of the paper's {len(papers)} claims {counts['held']} are held, {counts['not held']} not held and "
+        f"{counts['not tested']} not tested; those against a ControlNet count twice, before and after joint training. "
+        "A claim is held when the whole 95 % interval of its effect, signed so that positive supports it, lies above "
+        "0, and not tested where an arm did not train ([reasons](../benchmarks/results/claims.json)).",
         "## What was trained",
         "Everything on the same frozen base. ControlNet, landmark and emotion module: 30,000 pictures each. The joint "
         "stage starts from the two modules and sees 80,000 replicas, 20,000 distinct rows of the UNet; so do its "
@@ -99,7 +105,6 @@ def _table1(found: dict[str, Any], claims: dict[str, Any]) -> list[str]:
     report = found["table1"]
     return [
         "## Table 1: control",
-        *base_note(report),
         PAPER1,
         f"`{report['claims'][0]['command']}` ([JSON](../benchmarks/results/table1.json)). `embedded` shipped "
         "when this was drawn: the same modules, trained longer and together with the base, which is why it is no arm "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,6 @@ from mien.errors import BadInput
 from mien.evaluation.report.tables import number, table
 
 HASHES = Path(__file__).resolve().parents[1] / "src" / "mien" / "assets" / "studio" / "hashes.json"
-UNET = "unet/diffusion_pytorch_model.safetensors"
 
 
 def only(report: dict[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def claims_table(claims: list[dict[str, Any]]) -> str:
             " / ".join(f"{value:g}" for value in one["paper"] or ()) or "-",
             " / ".join(short(value) for name, value in one["studio"].items() if name not in ("metric", "seeds")),
             f"{short(one['effect'])} ({short(one['low'])} to {short(one['high'])})",
-            "holds" if one["holds"] else "does not hold",
+            one.get("verdict", "holds" if one["holds"] else "does not hold"),
         ]
         for one in claims
     ]
@@ -81,16 +82,43 @@ def check_models(*folders: Path) -> None:
             raise BadInput(f"{folder} holds no model_index.json: give a model folder.")
 
 
-def base_note(
-    report: dict[str, Any], hashes: Path = HASHES, what: str = "the arms were not trained on it again"
-) -> list[str]:
-    """A paragraph that says so, and ``what`` was not done, where no model was drawn on the base that ships now."""
-    used = {one["made_with"]["models"].get(UNET) for one in report["models"].values()} - {None}
-    ships = read_json(hashes)[UNET]
-    if not used or ships in used:
-        return []
-    names = ", ".join(f"`{digest[:12]}`" for digest in sorted(used))
-    return [
-        f"Drawn on an earlier base (sha256 of its UNet: {names}). The one that ships now (`{ships[:12]}`) has been "
-        f"trained further; {what}."
-    ]
+def stale_note(reports: Mapping[str, Any], hashes: Path = HASHES) -> list[str]:
+    """The first line of a page whose numbers were not taken with the weights, judges and readers that ship.
+
+    Args:
+        reports: name of a result file -> its JSON.
+        hashes: sha256 of what ships, by its place in the model folder.
+
+    Returns:
+        One paragraph, or nothing. A part is the one that ships if any model of the report used it; files that hold no
+        hashes are named too.
+    """
+    ships = read_json(hashes)
+    stale, unknown = [], []
+    for name, report in reports.items():
+        used = _hashes_in(report)
+        parts = [part for part, digests in used.items() if part in ships and ships[part] not in digests]
+        if parts:
+            stale.append(f"`{name}.json` ({', '.join(sorted({_part(part) for part in parts}))})")
+        elif not used.keys() & ships.keys():
+            unknown.append(f"`{name}.json`")
+    told = [f"Not measured on the weights that ship: {', '.join(stale)}."] if stale else []
+    told += [f"Without hashes of the weights they were measured on: {', '.join(unknown)}."] if unknown else []
+    return [f"> {' '.join(told)}"] if told else []
+
+
+def _part(name: str) -> str:
+    """Such as ``judges/face`` for a file's place in the model folder."""
+    return name.removesuffix(".safetensors").removesuffix("/diffusion_pytorch_model").removesuffix("/model")
+
+
+def _hashes_in(value: Any) -> dict[str, set[str]]:
+    """Every name in a report that has a sha256 -> all of those."""
+    found: dict[str, set[str]] = {}
+    for key, one in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        if isinstance(one, str) and re.fullmatch("[0-9a-f]{64}", one):
+            found.setdefault(str(key), set()).add(one)
+        else:
+            for name, digests in _hashes_in(one).items():
+                found.setdefault(name, set()).update(digests)
+    return found

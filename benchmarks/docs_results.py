@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from docs_parts import short
-from docs_weights import section
+from docs_parts import short, stale_note
+from docs_weights import TITLES, section
 
 from mien.core.io import read_json, write_text
 from mien.evaluation.report.tables import markdown, table
@@ -22,7 +22,9 @@ PAGE = ROOT / "docs" / "results.md"
 def page() -> str:
     """The whole page, as Markdown."""
     control, ledger = read_json(RESULTS / "control.json"), read_json(ROOT / "src/mien/assets/studio/training.json")
+    measured = {name: RESULTS / f"{name}.json" for name in ("control", *TITLES, "demo")}
     parts = [
+        *stale_note({name: read_json(file) for name, file in measured.items() if file.exists()}),
         "# What the embedded weights do",
         "Written by `python benchmarks/docs_results.py` from the JSON files in `benchmarks/results/`; every table "
         "names the command that measured it. How to read a transfer, and what the judges are: "

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from docs_parts import base_note
+from docs_parts import stale_note
 from line_chart import panels
 
 from mien.core.io import read_json, write_text
@@ -80,7 +80,9 @@ says so."""
 def page() -> str:
     """The whole page, as Markdown."""
     whole = sorted(SPEEDS["fast"].differences.steps(25)) if SPEEDS["fast"].differences else []
+    files = {file.stem: file for file in sorted(RESULTS.glob("speed_*.json"))}
     parts = [
+        *stale_note({name: read_json(file) for name, file in files.items()}),
         "# Speed",
         "Written by `python benchmarks/docs_speed.py` from the JSON files in `benchmarks/results/`, which "
         "`python benchmarks/speed.py` measures in one go on a machine that does nothing else.",
@@ -221,7 +223,6 @@ def _quality(report: dict[str, Any]) -> list[str]:
         f"{report['title']} Loss is a share of what exact has, with the upper end of its 95 % interval; below 0 it is "
         "a gain.",
         table(head, rows),
-        *base_note(report, what="this was not measured on it again"),
     ]
 
 

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from photographs import astronaut
 from PIL import Image
+from result_files import write_result
 
-from mien.core.io import write_json
 from mien.demo.examples import Examples
 from mien.faces.mediapipe import MediaPipeReader
 from mien.faces.observed import DetectedFace, expression_crop
@@ -55,7 +55,7 @@ def main(spec: str, photographs: list[Path]) -> None:
     rows = [(said, people[0], prompt) for said, prompt in WORDS.items()]
     told["text"] = sheet(pipeline, rows, own, "emojidiff-text")
     command = f"python benchmarks/emojidiff_sheets.py {spec} PHOTO ..."
-    write_json(ROOT / "benchmarks" / "results" / "emojidiff_sheets.json", {"command": command} | told)
+    write_result(ROOT / "benchmarks" / "results" / "emojidiff_sheets.json", {"command": command} | told)
 
 
 def seen(tools: FaceTools, place: Path) -> DetectedFace:

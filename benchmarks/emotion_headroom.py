@@ -14,11 +14,11 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from result_files import write_result
 from torch import nn
 from torch.nn import functional as F
 
 from mien.conditions import EMOTIONS
-from mien.core.io import write_json
 from mien.data.corpus import Corpus
 from mien.training.features import training_landmarks
 
@@ -84,7 +84,7 @@ def main(
             "distribution_l2": float(np.linalg.norm(found - truth, axis=1).mean()),
             "recall": {e: float((found.argmax(1) == i)[first == i].mean()) for i, e in enumerate(EMOTIONS)},
         }
-    write_json(output, report)
+    write_result(output, report)
     typer.echo(output.read_text(encoding="utf-8"))
 
 

@@ -17,8 +17,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from PIL import Image
+from result_files import write_result
 
-from mien.core.io import write_json
 from mien.data.corpus import Corpus
 from mien.faces.mediapipe import MediaPipeReader
 from mien.media.pictures import open_picture
@@ -103,7 +103,7 @@ def main(
             ),
             "reader_noise": noise(reader, images),
         }
-    write_json(output, report)
+    write_result(output, report)
     typer.echo(output.read_text(encoding="utf-8"))
 
 

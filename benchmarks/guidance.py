@@ -13,9 +13,10 @@ from typing import Annotated, Any
 
 import typer
 from docs_parts import by_model, only, write_tables
+from result_files import write_result
 
 from mien.cli.progress import bar
-from mien.core.io import cache_folder, read_json, write_json
+from mien.core.io import cache_folder, read_json
 from mien.evaluation.models import load_models
 from mien.evaluation.protocols import EvaluationRun, protocol_named
 from mien.pipelines.spec import load_spec
@@ -79,7 +80,7 @@ def main(
     """Draw, measure, write."""
     if not table:
         arms = {name: {"base": base, "guidance": weights} for name, weights in ARMS.items()}
-        write_json(RESULT, measured(arms, facekit, people, targets, each) | {"arms": ARMS})
+        write_result(RESULT, measured(arms, facekit, people, targets, each) | {"arms": ARMS})
     write_tables(tables(read_json(RESULT)))
 
 

@@ -21,8 +21,9 @@ import typer
 from docs_parts import write_tables
 from numpy.typing import NDArray
 from PIL import Image
+from result_files import write_result
 
-from mien.core.io import read_json, sha256_of, write_json
+from mien.core.io import read_json, sha256_of
 from mien.data.corpus import Corpus
 from mien.evaluation.report.tables import table
 from mien.faces.linear.face import LinearFace
@@ -163,7 +164,7 @@ def main(
             "model": sha256_of(model),
             "torch": torch.__version__,
         }
-        write_json(RESULT, result)
+        write_result(RESULT, result)
     write_tables(tables(read_json(RESULT)))
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from result_files import write_result
 
-from mien.core.io import write_json
 from mien.demo.examples import FOLDER
 from mien.provenance.watermark import detect_watermark, embed_watermark
 
@@ -96,7 +96,7 @@ def main() -> None:
         # rule of three: with no event in n trials, 95 % confidence that the rate is below 3 / n
         "false_positive_rate_at_most": 3 / UNMARKED if false == 0 else None,
     }
-    write_json(RESULT, result)
+    write_result(RESULT, result)
     sys.stdout.write(RESULT.read_text())
 
 

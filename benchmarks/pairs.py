@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from result_files import write_result
 
-from mien.core.io import read_json, write_json
+from mien.core.io import read_json
 from mien.data.idi.source import Portraits
 from mien.evaluation.context import load_tools
 from mien.evaluation.readings.read import read_images
@@ -59,7 +60,7 @@ def main() -> None:
         good = np.all([values[key] <= bound for key, bound in bounds.items()], 0).astype(float)
         sets[name]["precision"] = averaged(good, weights)
     command = "python benchmarks/pairs.py " + " ".join(f"{name}=FOLDER" for name in folders)
-    write_json(RESULT, {"command": command, "sets": sets})
+    write_result(RESULT, {"command": command, "sets": sets})
 
 
 def _exact(count: int, like: dict[str, Any]) -> dict[str, Any]:

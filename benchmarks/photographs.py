@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from docs_parts import write_tables
 from PIL import Image, ImageDraw, ImageOps
+from result_files import write_result
 
-from mien.core.io import write_json
 from mien.faces.mediapipe import MediaPipeReader
 from mien.generation.generate import generate
 from mien.generation.records import hashes
@@ -82,7 +82,7 @@ def main(photographs: list[Path]) -> None:
         "chance": 1 / len(paths),
     }
     report = {"reader": "mediapipe", **summary, "cells": cells, "models": models}
-    write_json(RESULT, report)
+    write_result(RESULT, report)
     write_tables(tables(report))
     print(summary)  # noqa: T201
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from result_files import write_result
 
 from mien.adapters import load_adapter
-from mien.core.io import write_json
 from mien.data.corpus import Corpus
 from mien.evaluation.statistics.bootstrap import estimate, resamples, weighted_means
 from mien.pipelines.runs import runs_folder
@@ -53,7 +53,7 @@ def main() -> None:
         found[name] = {"preset": preset} | probed(tokens, known, rows, held_out)
     settings = {"known": len(rows), "held_out": len(held_out), "people": held_out.people, "directions": DIRECTIONS}
     command = "python benchmarks/probes.py " + " ".join(sys.argv[1:])
-    write_json(RESULT, {"command": command, "settings": settings, "tokens": found})
+    write_result(RESULT, {"command": command, "settings": settings, "tokens": found})
 
 
 def flat(tokens: torch.Tensor) -> np.ndarray:

@@ -16,8 +16,9 @@ from typing import Annotated, Any
 import typer
 from docs_parts import by_model, check_models, only, write_tables
 from guidance import METRICS, measured
+from result_files import write_result
 
-from mien.core.io import read_json, write_json
+from mien.core.io import read_json
 from mien.errors import MienError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,7 +46,7 @@ def main(
         folders = (("before", before), ("after", after))
         arms = {name: {"base": str(folder)} for name, folder in folders}
         arms |= {f"{name}, words alone": {"base": str(folder)} | WORDS for name, folder in folders}
-        write_json(RESULT, measured(arms, facekit, people, targets, each))
+        write_result(RESULT, measured(arms, facekit, people, targets, each))
     except MienError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error

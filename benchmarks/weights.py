@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from result_files import write_result
 
 from mien.cli.progress import bar
-from mien.core.io import cache_folder, write_json, write_text
+from mien.core.io import cache_folder, write_text
 from mien.errors import BadInput, MienError
 from mien.evaluation.control.run import run_control
 from mien.evaluation.control.settings import ControlSettings
@@ -84,7 +85,7 @@ def main(
                 report, cases = protocol_named(name).run(EvaluationRun(settings, models, place, bar))
                 if reports is not None:
                     write_report(reports / name, report, cases)
-            write_json(folder / f"{FILES[name]}.json", report)
+            write_result(folder / f"{FILES[name]}.json", report)
             if name == "control":
                 write_text(folder / "control.md", markdown(report))
             count = report["pairs"]

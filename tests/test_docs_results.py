@@ -50,10 +50,12 @@ def test_every_measured_claim_is_there_held_or_not() -> None:
     emojidiff += ["generalises-style", "generalises-lora", "site-parallel-best"]
     emojidiff += [f"ani-vs-{other}{base}" for other in ("none", "drop") for base in ("", "-epsilon")]
     assert {f"emojidiff-{name}" for name in emojidiff} <= found.keys()
-    keys = {"id", "source", "statement", "paper", "studio", "effect", "low", "high", "margin", "holds", "command"}
+    keys = {"id", "source", "statement", "paper", "studio", "effect", "low", "high", "margin", "holds", "command",
+            "verdict", "reason"}  # fmt: skip
     for row in rows:
         assert row.keys() == keys
         assert row["holds"] == (row["low"] is not None and row["low"] > -row["margin"])
+        assert row["verdict"] in (("held" if row["holds"] else "not held"), "not tested") and row["reason"]
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda file: file.stem)
@@ -72,19 +74,37 @@ def test_of_each_pair_the_picture_drawn_last_is_shown(tmp_path: Path) -> None:
     assert [file.name for file in drawn_last(tmp_path, "0001-*")] == ["0001-000-a.png"]
 
 
-def test_a_page_says_where_its_base_is_not_the_one_that_ships(tmp_path: Path) -> None:
+def test_a_page_says_where_its_weights_are_not_the_ones_that_ship(tmp_path: Path) -> None:
     from mien.core.io import write_json
 
     parts, hashes = script("docs_parts"), tmp_path / "hashes.json"
-    write_json(hashes, {parts.UNET: "new" * 10})
+    unet, judge = "unet/diffusion_pytorch_model.safetensors", "judges/face/diffusion_pytorch_model.safetensors"
+    write_json(hashes, {unet: "a" * 64, judge: "b" * 64})
 
-    def report(models: dict[str, str]) -> dict[str, Any]:
-        return {"models": {"one": {"made_with": {"models": models}}}}
+    def report(*unets: str, judged: str = "b") -> dict[str, Any]:
+        models = {str(row): {"made_with": {"models": {unet: one * 64}}} for row, one in enumerate(unets)}
+        return {"models": models, "judges": {judge: judged * 64}}
 
-    assert parts.base_note(report({parts.UNET: "new" * 10}), hashes) == []
-    (note,) = parts.base_note(report({parts.UNET: "old" * 10}), hashes)
-    assert "`oldoldoldold`" in note and "`newnewnewnew`" in note
-    assert parts.base_note(report({}), hashes) == []
+    assert parts.stale_note({"control": report("a"), "table1": report("c", "a")}, hashes) == []
+    (note,) = parts.stale_note({"control": report("a"), "table1": report("c", judged="c")}, hashes)
+    assert note == "> Not measured on the weights that ship: `table1.json` (judges/face, unet)."
+    (note,) = parts.stale_note({"arms": [{"run": "a"}], "floors": {"made_by": {"shipped": {unet: "a" * 64}}}}, hashes)
+    assert note == "> Without hashes of the weights they were measured on: `arms.json`."
+
+
+def test_a_result_file_says_where_its_numbers_come_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datetime
+
+    from mien.assets import embedded
+
+    monkeypatch.setattr(sys, "argv", ["/somewhere/benchmarks/floors.py", "--renders", "a b"])
+    script("result_files").write_result(tmp_path / "a.json", {"value": 1}, {"face_landmarker.task": "c" * 64})
+    made_by = read_json(tmp_path / "a.json")["made_by"]
+    assert made_by["command"] == "python benchmarks/floors.py --renders 'a b'"
+    assert made_by["shipped"] == read_json(embedded("studio") / "hashes.json")
+    assert made_by["files"] == {"face_landmarker.task": "c" * 64}
+    assert datetime.datetime.fromisoformat(made_by["date"]).tzinfo is not None
+    assert {"torch", "mediapipe", "mien"} <= made_by["libraries"].keys() and made_by["machine"]["processor"]
 
 
 @pytest.mark.parametrize("name", ["table1", "table2", "table3", "expression"])

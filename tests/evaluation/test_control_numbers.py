@@ -145,7 +145,7 @@ def test_pairs_are_spread_evenly_and_keep_their_seeds() -> None:
 def test_what_is_chosen_by_development_people_is_measured_on_others() -> None:
     seeds = {}
     for development in (False, True):
-        settings = ControlSettings(people=3, targets=2, development=development)
+        settings = ControlSettings(people=3, targets=2, target_choice="first", development=development)
         chosen = [*identity_subjects(settings), *target_subjects(settings)]
         seeds[development] = [one.person.seed for one in chosen]
     assert seeds[False] == [900_000, 900_001, 900_002, 950_000, 950_001]

@@ -85,6 +85,11 @@ def test_a_metric_on_which_a_dummy_beats_the_exact_render_is_refused() -> None:
         "copy-template": {name: scores(copy, better) for name, (better, _, copy) in metrics.items()},
     }
     assert refused(baselines) == {"exp": ["copy-template"]}
+    noise = np.array([0.0, 1.0, 0.0, 1.0])  # better on average, but by chance
+    weights = np.array([[1.0, 1, 1, 1], [2, 0, 2, 0], [0, 2, 0, 2]])
+    lucky = {name: {"exp": mean_score(rows, rows, weights, "lower")}
+             for name, rows in (("exact", np.full(4, 0.6)), ("copy-template", noise))}  # fmt: skip
+    assert refused(lucky) == {}
     found = headline({}, baselines)
     assert "exp" not in found["measures"] and "nearness.gaze" in found["measures"]
     assert found["models"]["copy-template"]["exp"]["value"] == 0

@@ -63,9 +63,10 @@ def evaluate(
     import shlex
     import sys
 
+    from mien.bench.stamp import stamp
     from mien.cli.progress import bar
     from mien.cli.words import named
-    from mien.core.io import cache_folder, check_writable
+    from mien.core.io import cache_folder, check_writable, sha256_of
     from mien.errors import BadInput
     from mien.evaluation.claims.training import runs_of, training_of
     from mien.evaluation.claims.verdicts import merge, rows_in
@@ -94,6 +95,9 @@ def evaluate(
     report, cases = chosen.run(EvaluationRun(settings, models, place, bar, identities, targets_from, command, training))
     if variants:
         add_sweeps(report, specs, variants)
+    readers = next(iter(models.values()))[1].readers.values()
+    files = {name: sha256_of(file) for one in readers for name, file in getattr(one, "files", {}).items()}
+    report["made_by"] = stamp(command, files)
     write_report(output, report, cases)
     if claims is not None:
         merge(claims, report.get("claims", []))

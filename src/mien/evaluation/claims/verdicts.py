@@ -42,7 +42,7 @@ def tested(
     Returns:
         Rows of ``claims.json``: id, source, statement, paper, studio (the two values), effect, low, high, margin,
         holds, verdict, reason, command. ``holds`` is about the numbers alone; the verdict is "not tested" where an arm
-        did not train, or a dummy model is better on the metric than the exact render.
+        did not train. The reason says so where a dummy model is better on the metric than the exact render.
     """
     rows = []
     for claim in catalogue().claims:
@@ -90,17 +90,17 @@ def judged(
     """
     metric = row["studio"]["metric"] if isinstance(row.get("studio"), Mapping) else ""
     reasons = [reason for arm in arms if (reason := arm.untrained(catalogue().trained)) is not None]
-    if metric in refused:
-        reasons.append(f"on {metric} a dummy model ({', '.join(refused[metric])}) is better than the exact render")
     if row["low"] is None:
         reasons.append("the effect has no interval")
     if reasons:
         return "not tested", "; ".join(dict.fromkeys(reasons)) + "."
     bound = "0" if not row["margin"] else f"minus the margin of {row['margin']:g}"
+    dummies = ", ".join(refused.get(metric, ()))
+    beside = f"; on {metric} a dummy model ({dummies}) is better than the exact render" if dummies else ""
     interval = f"the interval of the effect, {row['low']:.3g} to {row['high']:.3g},"
     if row["low"] > -row["margin"]:
-        return "held", f"{interval} lies above {bound}."
-    return "not held", f"{interval} does not lie above {bound}."
+        return "held", f"{interval} lies above {bound}{beside}."
+    return "not held", f"{interval} does not lie above {bound}{beside}."
 
 
 def _paired(ours: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[Any, Any]]:

@@ -81,15 +81,17 @@ def repeated(readings: Readings, rows: Sequence[int]) -> Readings:
 def refused(scores: Mapping[str, Mapping[str, Comparable]]) -> dict[str, list[str]]:
     """Metrics on which a dummy model is better than the exact render -> those dummies.
 
+    Better is beyond chance: the whole 95 % interval of the difference from the same resamples, or the difference itself
+    where a score has no interval.
+
     Args:
         scores: baseline -> metric -> score, those of `baseline_runs`.
     """
     found: dict[str, list[str]] = {}
     for metric, exact in scores.get(EXACT, {}).items():
-        best = _merit(exact)
         for name in DUMMIES:
-            merit = _merit(scores[name][metric]) if metric in scores.get(name, {}) else None
-            if best is not None and merit is not None and merit > best + _EQUAL:
+            dummy = scores.get(name, {}).get(metric)
+            if dummy is not None and _better(dummy, exact):
                 found.setdefault(metric, []).append(name)
     return found
 
@@ -98,13 +100,13 @@ _EQUAL = 1e-5
 """Reported numbers have five decimals."""
 
 
-def _merit(score: Comparable) -> float | None:
-    """A number that is the higher the better; None where there is no value."""
-    found = score.as_json()
-    if found["value"] is None:
-        return None
-    value = float(found["value"])
-    return {"higher": value, "lower": -value, "zero": -abs(value)}[found["better"]]
+def _better(dummy: Comparable, exact: Comparable) -> bool:
+    """Whether a dummy is beyond chance better than the exact render; not where either has no value."""
+    direction, found = exact.as_json()["better"], dummy.minus(exact)
+    if found["value"] is None or direction == "zero":
+        return False  # where the exact render is 0 by definition nothing is better
+    low, high = (found["value"] if found[end] is None else found[end] for end in ("low", "high"))
+    return low > _EQUAL if direction == "higher" else high < -_EQUAL
 
 
 def _through_autoencoder(stage: Benchmark, context: EvaluationContext, bar: Bar) -> ModelRun:

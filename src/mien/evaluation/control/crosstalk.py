@@ -44,7 +44,7 @@ def cross_talk(settings: ControlSettings, tools: EvaluationContext, folder: Path
         ``NOISE`` is what another noise alone changes.
     """
     count = settings.cross_talk_people
-    sized = replace(settings, people=max(count, 2), targets=max(count, 2), pairs_per_person=None)
+    sized = replace(settings, people=max(count, 2), targets=max(count, 2), pairs_per_person=None, target_choice="first")
     looks = [look_at(tools, tools.render(one)) for one in identity_subjects(sized)]
     donors = target_subjects(sized, 0)
     base = base_settings(tools, settings, looks, donors)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from mien.evaluation.control.settings import TARGET_PICTURE, ControlSettings
+from mien.evaluation.control.targets import balanced_people
 from mien.studio.person import Person, sample_person
 from mien.studio.plans import plan_scene
 from mien.studio.scene import Scene
@@ -104,7 +105,11 @@ def identity_subjects(
 
 def target_subjects(settings: ControlSettings, number: int = TARGET_PICTURE) -> list[Subject]:
     """A picture of each target's person; ``TARGET_PICTURE`` is the target itself, any expression and pose."""
-    people = [sample_person(settings.first_target + row) for row in range(settings.targets)]
+    people = (
+        balanced_people(settings.first_target, settings.targets)
+        if settings.target_choice == "balanced"
+        else [sample_person(settings.first_target + row) for row in range(settings.targets)]
+    )
     return [Subject(person, plan_scene(person, number)) for person in people]
 
 

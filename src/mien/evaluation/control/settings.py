@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mien.diffusion.caching import Speed
 from mien.errors import BadInput
@@ -35,7 +35,7 @@ class ControlSettings:
 
     Attributes:
         people: number P of identities, persons 900000 and up (never trained on).
-        targets: number T of targets, each a picture of another person, 950000 and up.
+        targets: number T of targets, each a picture of another person, among 950000 and up.
         pairs_per_person: targets of each person, spread evenly over all; None is every one.
         conditions: which of `CONDITIONS` are used.
         steps: denoising steps.
@@ -51,6 +51,7 @@ class ControlSettings:
         look_alikes: decoys a person, with the same skin, hair and glasses but other bones; 0 leaves that gallery out.
         draws: resamples of the bootstrap.
         cross_talk_people: people of the cross-talk matrix; 0 leaves it out.
+        target_choice: ``balanced`` over emotions and intensities, see `targets`, or the ``first`` held-out people.
         development: other people and targets, to choose by: what was chosen on a benchmark's people is not held out.
     """
 
@@ -70,6 +71,7 @@ class ControlSettings:
     look_alikes: int = 4
     draws: int = 1000
     cross_talk_people: int = 24
+    target_choice: Literal["balanced", "first"] = "balanced"
     development: bool = False
 
     def __post_init__(self) -> None:

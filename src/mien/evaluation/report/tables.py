@@ -128,10 +128,11 @@ def baseline_tables(report: Mapping[str, Any]) -> list[str]:
          ", ".join(refused.get(metric, ())) or "-"]
         for metric in metrics
     ]  # fmt: skip
-    parts = ["The exact render, the autoencoder and the dummy models on every metric."]
-    if refused:
-        parts = [f"A dummy model is better than the exact render on: {_refusals(refused)}. {_transfer_note(report)}"]
-    return [*(part.strip() for part in parts), table(["Metric", *names, "better than the exact render"], rows)]
+    worse = f" A dummy model is better than the exact render on: {_refusals(refused)}." if refused else ""
+    return [
+        f"The exact render, the autoencoder and the dummy models on every metric.{worse}{_transfer_note(report)}",
+        table(["Metric", *names, "better than the exact render"], rows),
+    ]
 
 
 def _refusals(refused: Mapping[str, Sequence[str]]) -> str:
@@ -145,7 +146,7 @@ def _transfer_note(report: Mapping[str, Any]) -> str:
     if copy.get(key, {}).get("value") is None or exact.get(key, {}).get("value") is None:
         return ""
     return (
-        f"Transfer compares with the template person's own reading: a copy of the template scores "
+        f" Transfer compares with the template person's own reading: a copy of the template scores "
         f"{copy[key]['value']:.2f} on {key}, the exact render {exact[key]['value']:.2f}."
     )
 
