@@ -1,9 +1,9 @@
-"""Does each control arrive, and does the person stay? Held-out studio people x other people's expressions and poses.
+"""How well each control is followed, and identity kept: held-out people x other people's expressions and poses.
 
     python benchmarks/control.py --facekit KIT --model studio --people 100 --targets 20 --steps 25 \
         -o benchmarks/results/control.json
 
-Writes the report as JSON, and its tables beside it as Markdown. The same command goes on where it was interrupted.
+Writes the report as JSON, and its tables beside it as Markdown. The same command continues where it was interrupted.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main(
     pictures: Annotated[Path | None, typer.Option(help="Where pictures are kept; the cache if not given.")] = None,
     batch: Annotated[int, typer.Option(help="Pictures drawn at once.")] = 20,
     seed: int = 0,
-    retarget: Annotated[bool, typer.Option("--retarget", help="Put the identity's bones into the landmarks.")] = False,
+    retarget: Annotated[bool, typer.Option("--retarget", help="Give the landmarks the identity's face shape.")] = False,
     scales: Annotated[str, typer.Option(help="Such as landmarks=1.2,expression=0.8.")] = "",
     guidance: Annotated[str, typer.Option(help="Such as identity=2.5,landmarks=2.")] = "",
     look_alikes: Annotated[int, typer.Option(help="Decoys a person; 0 leaves them out.")] = 4,
@@ -70,7 +70,7 @@ def main(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     except KeyboardInterrupt as error:
-        typer.echo("Interrupted; the same command goes on from the pictures that are there.", err=True)
+        typer.echo("Interrupted; the same command continues from the pictures that are there.", err=True)
         raise typer.Exit(130) from error
     typer.echo(output.with_suffix(".md").read_text(encoding="utf-8"))
 

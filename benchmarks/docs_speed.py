@@ -135,7 +135,7 @@ def _sampling(report: dict[str, Any], name: str) -> list[str]:
     settings, limits = report["settings"], report["limits"]
     what = f"{settings['batch']} picture at once, {settings['steps']} steps, {report['machine']['dtype']}"
     rows = [
-        [f"`{side}`", _spread(one["seconds"]), f"{one['work']['gflop']:.4g}", f"{one['work']['gigabytes']:.3g}",
+        [f"`{side}`", median_range(one["seconds"]), f"{one['work']['gflop']:.4g}", f"{one['work']['gigabytes']:.3g}",
          f"{one['work']['seconds_at_limit']:.3g}", f"{one['work']['share_of_limit']:.0%}"]
         for side, one in report["sides"].items()
     ]  # fmt: skip
@@ -169,20 +169,25 @@ def _memory(report: dict[str, Any]) -> list[str]:
     ]
 
 
-def _spread(found: dict[str, float]) -> str:
+def median_range(found: dict[str, float]) -> str:
     return f"{found['median']:.3g} ({found['minimum']:.3g} to {found['maximum']:.3g})"
 
 
 def _pairs(report: dict[str, Any]) -> str:
     rows = [
-        [f"`{one['of']}` / `{one['to']}`", _spread(one["ratio"]), _processor(one["ratio"]), str(one["ratio"]["rounds"])]
+        [
+            f"`{one['of']}` / `{one['to']}`",
+            median_range(one["ratio"]),
+            _processor(one["ratio"]),
+            str(one["ratio"]["rounds"]),
+        ]
         for one in report["pairs"]
     ]
     return table(["Ratio of the times", "by the clock", "of the processor's time", "rounds"], rows)
 
 
 def _processor(found: dict[str, Any]) -> str:
-    return _spread(found["cpu"]) if found.get("cpu") else "-"
+    return median_range(found["cpu"]) if found.get("cpu") else "-"
 
 
 def _curves(curves: dict[str, Any]) -> str:
@@ -228,7 +233,7 @@ def _quality(report: dict[str, Any]) -> list[str]:
 
 def _sides(report: dict[str, Any], name: str) -> list[str]:
     count = f", for {report['pictures']} pictures" if "pictures" in report else ""
-    rows = [[f"`{side}`", _spread(one["seconds"])] for side, one in report["sides"].items()]
+    rows = [[f"`{side}`", median_range(one["seconds"])] for side, one in report["sides"].items()]
     return [_source(name, report), table(["", f"seconds{count}"], rows), _pairs(report)]
 
 

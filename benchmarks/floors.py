@@ -1,4 +1,4 @@
-"""What Exp and LMS are worth without any model: the levels every score must be held against.
+"""Exp and LMS without any model: the levels that every score must be compared with.
 
     python benchmarks/floors.py --renders RENDERS [PHOTO ...]
 

@@ -1,10 +1,10 @@
-"""Are the embedded weights worth shipping? Everything that is asked of them, on held-out people, in one go.
+"""All measurements of the embedded weights, on held-out people, in one run.
 
     python benchmarks/weights.py --facekit KIT                          # hours on two cores; results/*.json
     python benchmarks/weights.py --only autoencoder --only text         # some of it
     python benchmarks/weights.py --small --steps 4 -o FOLDER            # minutes, to see that it runs
 
-The same command goes on where it was interrupted: pictures are kept, and each JSON is written as soon as it is done.
+The same command continues where it was interrupted: pictures are kept, and each JSON is written as soon as it is done.
 `python benchmarks/docs_results.py` then writes the page.
 """
 
@@ -94,7 +94,7 @@ def main(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     except KeyboardInterrupt as error:
-        typer.echo("Interrupted; the same command goes on from the pictures that are there.", err=True)
+        typer.echo("Interrupted; the same command continues from the pictures that are there.", err=True)
         raise typer.Exit(130) from error
 
 

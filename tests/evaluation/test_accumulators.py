@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch.multiprocessing as multiprocessing
 
-from mien.evaluation.accumulators import Rows, Spread
+from mien.evaluation.accumulators import FeatureMoments, Rows
 from mien.metrics.distributions import Moments, frechet_distance
 
 ROWS = np.array([0.5, np.nan, 2.0, 3.0, np.nan, 1.0])
@@ -30,19 +30,19 @@ def test_nothing_is_nan_and_not_zero() -> None:
     failed.add([np.nan])
     assert (failed.value().n, failed.value().n_failed) == (0, 1)
     with pytest.raises(ValueError, match="no features"):
-        Spread().total()
+        FeatureMoments().total()
 
 
 def _worker(rank: int, folder: str) -> None:
     import torch.distributed as dist
 
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    rows, spread = Rows(root=True), Spread()
+    rows, features = Rows(root=True), FeatureMoments()
     own = slice(0, 4) if rank == 0 else slice(4, None)  # parts of different sizes
     rows.add(ROWS[own])
     for part in np.array_split(FEATURES[rank::2], 3):
-        spread.add(part)
-    value, moments = rows.value(), spread.total()
+        features.add(part)
+    value, moments = rows.value(), features.total()
     np.savez(Path(folder) / f"{rank}.npz", value=[value.value, value.n, value.n_failed], mean=moments.mean,
              scatter=moments.scatter)  # fmt: skip
     dist.destroy_process_group()

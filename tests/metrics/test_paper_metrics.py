@@ -40,14 +40,14 @@ def test_parameters_by_norm_and_by_root_mean_square() -> None:
         parameters.parameter_distance(np.zeros(50), np.zeros(53))
 
 
-def test_spread_and_pairwise_diversity() -> None:
+def test_identity_std_and_pairwise_diversity() -> None:
     two = np.array([[[0.0, 0.0], [2.0, 0.0]], [[0.0, 0.0], [0.0, 4.0]]])
-    assert diversity.spread(two) == pytest.approx((1 + 2) / 2)
+    assert diversity.mean_identity_std(two) == pytest.approx((1 + 2) / 2)
     assert diversity.pairwise(two) == pytest.approx((2 + 4) / 2)
-    assert diversity.spread(np.ones((3, 8, 5))) == 0
+    assert diversity.mean_identity_std(np.ones((3, 8, 5))) == 0
     assert diversity.relative(1.5, 2.0) == 0.75
     with pytest.raises(ValueError, match="2 samples"):
-        diversity.spread(np.ones((3, 1, 5)))
+        diversity.mean_identity_std(np.ones((3, 1, 5)))
 
 
 def test_perceptual_diversity_is_over_all_pairs_of_one_identity() -> None:

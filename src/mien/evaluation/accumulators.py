@@ -57,7 +57,7 @@ class Rows:
 
 
 @dataclass
-class Spread:
+class FeatureMoments:
     """Moments of features, for the Frechet distance: a set of any size in the memory of one covariance."""
 
     moments: Moments | None = None

@@ -163,7 +163,7 @@ def _level(rows: Floats, root: bool, draws: int) -> dict[str, Any]:
 
 
 def _pictures_apart(pairs: Pairs, network: Callable[[Any, Any], Any], draws: int) -> dict[str, Any]:
-    """A distance of whole pictures over N pairs; its floor holds each output against the next reference."""
+    """A distance of whole pictures over N pairs; its floor compares each output with the next reference."""
     a, b = pairs.reference, pairs.generated
     own = np.array([float(network(*_same_size(*opened(both)))) for both in zip(a, b, strict=True)])
     others = zip((*a[1:], a[0]), b, strict=True)
@@ -179,7 +179,7 @@ def _same_size(reference: Any, generated: Any) -> tuple[Any, Any]:
 
 
 def _floor(a: Floats, b: Floats, distance: Distance, root: bool) -> float | None:
-    """The value when each output is held against every other reference."""
+    """The value when each output is compared with every other reference."""
     if len(a) < 2:
         return None
     rows = np.concatenate([distance(np.roll(a, shift, 0), b) for shift in range(1, min(len(a), 200))])

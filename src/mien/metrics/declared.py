@@ -1,7 +1,7 @@
 """What each metric is: unit, range, direction, the number of pictures it needs, and its floors.
 
 A name says what a number was read with where more than one thing can read it: ``identity.studio`` is the cosine in the
-studio's own embedding, never to be held against ``identity.arcface``. What is declared here is the part before the dot.
+studio's own embedding, not comparable with ``identity.arcface``. What is declared here is the part before the dot.
 """
 
 from __future__ import annotations

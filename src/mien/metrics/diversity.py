@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def spread(samples: ArrayLike) -> float:
+def mean_identity_std(samples: ArrayLike) -> float:
     """Norm over the coefficients of their standard deviation over K samples, averaged over identities; higher is more.
 
     The protocol of Arc2Face, which FaceCrafter follows with K = 8 (*inferred*): 0 for one picture again and again. The
@@ -21,10 +21,10 @@ def spread(samples: ArrayLike) -> float:
     Raises:
         ValueError: for fewer than two samples an identity.
     """
-    return float(spread_of_each(samples).mean())
+    return float(per_identity_std(samples).mean())
 
 
-def spread_of_each(samples: ArrayLike) -> NDArray[np.float64]:
+def per_identity_std(samples: ArrayLike) -> NDArray[np.float64]:
     """The same for each identity, [identities]; NaN where a sample is."""
     return np.linalg.norm(_samples(samples).std(axis=1), axis=-1)
 

@@ -1,4 +1,4 @@
-"""Where the eyes look, from landmarks: what a picture shows of a gaze, in eye-relative units, not degrees (*ours*)."""
+"""Gaze from landmarks: the place of each iris in its eye, in eye-relative units, not degrees (*ours*)."""
 
 from __future__ import annotations
 

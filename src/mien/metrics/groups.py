@@ -1,4 +1,4 @@
-"""Does it work for everybody? Groups among each other, each held against its own oracle."""
+"""Groups compared with each other, each relative to its own oracle."""
 
 from __future__ import annotations
 

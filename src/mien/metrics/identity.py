@@ -1,4 +1,4 @@
-"""Is it the same person? Cosine similarity of embeddings, and finding a person among many."""
+"""Identity: cosine similarity of embeddings, and finding a person among many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose face is it, between the one that was wanted and the one whose expression was borrowed?"""
+"""Identity leak: similarity to the wanted person against that to the person whose expression was taken."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The papers' claims with their margins, and what counts as a trained arm: one data file, frozen before arms are drawn.
 
-Its sha256 stands in every report that tests claims, so that nobody can move a margin after seeing the numbers.
+Its sha256 stands in every report that tests claims, so that a margin moved after seeing the numbers shows.
 """
 
 from __future__ import annotations

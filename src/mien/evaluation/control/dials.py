@@ -115,9 +115,9 @@ def _turn_background(tools: EvaluationContext, base: Base, row: int) -> Pipeline
 
 
 def _landmarks(tools: EvaluationContext, look: Look, state: ExpressionState, yaw: float) -> NDArray[np.uint8]:
-    """A landmark picture of the linear face with the person's bones; ``yaw`` in degrees."""
+    """A landmark picture of the linear face with the person's face shape; ``yaw`` in degrees."""
     points = LinearFace.load().landmarks(
-        state.coefficients, pose=(yaw, 0.0, 0.0), gaze=state.gaze, shape=look.bones, size=tools.size
+        state.coefficients, pose=(yaw, 0.0, 0.0), gaze=state.gaze, shape=look.face_shape, size=tools.size
     )
     return draw_landmarks(points, tools.size)
 

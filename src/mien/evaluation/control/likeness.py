@@ -1,4 +1,4 @@
-"""Is it the right person? The identity judge against galleries, and how much of the donor shows."""
+"""Identity: the identity judge against galleries, and the similarity to the person whose expression was taken."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def look_alike_top1(
         outputs: as in `likeness`.
         exact: as in `likeness`.
         gallery: [P, D].
-        decoys: [P, K, D], same skin, hair and glasses, other bones.
+        decoys: [P, K, D], same skin, hair and glasses, another face shape.
         owners: as in `likeness`.
         weights: as in `likeness`.
     """

@@ -99,7 +99,7 @@ def measures(readers: Sequence[str], targets: Readings) -> list[Measure]:
 
 
 def _of_network(part: str, name: str) -> list[Measure]:
-    """FaceCrafter's measures of what a network of another group tells (part), both pictures read by it."""
+    """FaceCrafter's measures of what a published network reads (part), both pictures read by it."""
     if part == "emotion":
         return [
             Measure(f"{name}.valence", f"{part}.{name}", _entry(0), f"V-RMSE, read by {name}.", squared=True),

@@ -39,7 +39,7 @@ from mien.studio.person import Person
 
 @dataclass(frozen=True, eq=False)
 class Benchmark:
-    """What every model of one run is held against: people, targets, exact renders and what is read in them.
+    """What every model of one run is compared on: people, targets, exact renders and what is read in them.
 
     Attributes:
         identities, targets: subjects; none where the pictures are a user's own.
@@ -52,7 +52,7 @@ class Benchmark:
         goals: readings of the targets.
         weights: of the bootstrap, see `pair_weights`.
         folder: where pictures are kept.
-        inputs: sha256 of who was chosen in which order, on which batches depend; empty where nobody was.
+        inputs: sha256 of who was chosen in which order, on which batches depend; empty where none was.
     """
 
     identities: list[Subject]
@@ -139,7 +139,7 @@ def run_model(stage: Benchmark, settings: ControlSettings, tools: EvaluationCont
 
 
 def run_control(settings: ControlSettings, tools: EvaluationContext, folder: Path, bar: Bar = silent) -> dict[str, Any]:
-    """Run the benchmark; an interrupted run goes on from the pictures that are there.
+    """Run the benchmark; an interrupted run continues from the pictures that are there.
 
     Args:
         settings: what to run.
@@ -176,7 +176,7 @@ def run_control(settings: ControlSettings, tools: EvaluationContext, folder: Pat
 
 
 def control_rows(stage: Benchmark, outputs: Readings, tools: EvaluationContext) -> list[tuple[Measure, Distances]]:
-    """Every measure of expression, pose and emotion with its rows; without renders nobody knows what was driven."""
+    """Every measure of expression, pose and emotion with its rows; without renders the driven values are not known."""
     driven = driven_values(stage.targets)
     return [
         (one, distances(one, outputs, stage.exact, (driven if one.driven else stage.goals)[one.part], stage.pairs))
@@ -221,7 +221,7 @@ def made_with_what(settings: ControlSettings, tools: EvaluationContext, inputs: 
         "models": tools.models_for(conditions, settings.speed, settings.identity_mode),
         "kit": tools.kit,
         "inputs": inputs,
-        # threads change the last bits only, and a run may go on with more of them
+        # threads change the last bits only, and a run may continue with more of them
         "environment": {name: value for name, value in around.items() if name != "threads"},
     }
 

@@ -132,9 +132,9 @@ def oracle(identity: Subject, target: Subject) -> Subject:
 
 
 def look_alikes(identity: Subject, count: int) -> list[Subject]:
-    """Pictures of people with the same skin, hair, brows and glasses, but other bones.
+    """Pictures of people with the same skin, hair, brows and glasses, but another face shape.
 
-    Whatever of a person is not the face's shape stays; so only somebody who looks at the bones tells them apart.
+    Everything but the face's shape stays, so only the shape tells them apart.
     """
     first = identity.person.seed * 7 + 1_000_003  # beyond all seeds that are trained on
     shapes = [sample_person(first + k).shape for k in range(count)]

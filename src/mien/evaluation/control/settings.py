@@ -22,7 +22,7 @@ DEFAULT_CONDITIONS = ("identity", "landmarks", "emotion", "expression")
 FIRST_PERSON = 900_000
 FIRST_TARGET = 950_000
 FIRST_REFERENCE = 970_000
-"""The first of the people whose renders sets of pictures are held against; all below a million are never trained on."""
+"""First of the people whose renders sets of pictures are compared with; all below a million are never trained on."""
 DEVELOPMENT = 90_000
 """How much lower the seeds of development people and targets are: held out too, and none of a benchmark's."""
 TARGET_PICTURE = 3
@@ -41,14 +41,14 @@ class ControlSettings:
         steps: denoising steps.
         batch: pictures drawn at once; a fixed partition of the pairs, so part of what the bits depend on.
         seed: added to each pair's own seed.
-        retarget: put the identity's bones into the target's landmarks (ours) instead of drawing them as read (the
+        retarget: give the target's landmarks the identity's face shape (ours) instead of drawing them as read (the
             paper's way).
         scales: branch -> scale.
         guidance: condition -> guidance weight.
         identity_mode: ``prompt`` or ``branch``, see the pipeline.
         animate: move each drawn picture's face onto the target's landmarks, see `animation`.
         speed: ``exact``, ``fast``, or ``few`` with its own number of steps, see the pipeline.
-        look_alikes: decoys a person, with the same skin, hair and glasses but other bones; 0 leaves that gallery out.
+        look_alikes: decoys a person, with the same skin, hair and glasses but another face shape; 0 leaves them out.
         draws: resamples of the bootstrap.
         cross_talk_people: people of the cross-talk matrix; 0 leaves it out.
         target_choice: ``balanced`` over emotions and intensities, see `targets`, or the ``first`` held-out people.

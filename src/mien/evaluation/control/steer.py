@@ -52,7 +52,7 @@ class Look:
         )
 
     @cached_property
-    def bones(self) -> NDArray[np.float64]:
+    def face_shape(self) -> NDArray[np.float64]:
         """Identity coefficients of the linear face fitted to the landmarks."""
         from mien.faces.linear.fit import fit_face
 
@@ -102,7 +102,7 @@ class Inputs:
         doing: what the targets' faces do, in words.
         landmark_images: of the targets, as read (the paper's way).
         crops, emotions: of the targets.
-        bones: (people, targets) where landmarks are put onto the person's bones.
+        face_shapes: (people, targets) where landmarks are given the person's face shape.
         size: side of the pictures in pixels.
     """
 
@@ -112,7 +112,7 @@ class Inputs:
     landmark_images: list[NDArray[np.uint8] | None]
     crops: list[Any]
     emotions: list[Emotion | None]
-    bones: tuple[Sequence[Look], Sequence[Look]] | None
+    face_shapes: tuple[Sequence[Look], Sequence[Look]] | None
     size: int
 
     def rows(self, pairs: Sequence[Pair]) -> list[PipelineInputs]:
@@ -135,12 +135,12 @@ class Inputs:
         return None if who is does is None else describe(who or {}, does or "")
 
     def _landmarks(self, pair: Pair) -> NDArray[np.uint8] | None:
-        if self.bones is None:
+        if self.face_shapes is None:
             return self.landmark_images[pair.target]
         from mien.faces.linear.fit import retarget
 
-        people, targets = self.bones
-        points = retarget(framed(targets[pair.target].seen, self.size), people[pair.person].bones)
+        people, targets = self.face_shapes
+        points = retarget(framed(targets[pair.target].seen, self.size), people[pair.person].face_shape)
         return draw_landmarks(points, self.size)
 
 
@@ -163,7 +163,7 @@ def gather_inputs(
         subjects: what the renderer was given for the targets; none where the pictures are a user's own.
 
     Raises:
-        BadInput: for ``words`` where nobody knows what the targets' faces do.
+        BadInput: for ``words`` where it is not known what the targets' faces do.
     """
     used = active(settings, tools.kinds)
     by_landmarks = "landmarks" in used
@@ -178,7 +178,7 @@ def gather_inputs(
         ],
         crops=[crop_of(look) if "expression" in used else None for look in targets],
         emotions=[emotion if "emotion" in used else None for emotion in emotions],
-        bones=(people, targets) if by_landmarks and settings.retarget else None,
+        face_shapes=(people, targets) if by_landmarks and settings.retarget else None,
         size=tools.size,
     )
 

@@ -152,7 +152,7 @@ def _title(settings: ControlSettings, stage: Benchmark) -> str:
 def group_gaps(stage: Benchmark, outputs: Readings, tools: EvaluationContext) -> dict[str, Any]:
     """Exp by skin, age and gender; `mien.evaluation.protocols.fairness` has people chosen for that question.
 
-    Each group is held against its own exact renders; ``gap`` is what the worst group has more of than the best, None
+    Each group is compared with its own exact renders; ``gap`` is what the worst group has more of than the best, None
     where fewer than two groups have enough pictures.
     """
     labels = labels_of(stage.identities[pair.person].person for pair in stage.pairs)

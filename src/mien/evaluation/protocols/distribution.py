@@ -105,7 +105,7 @@ def set_distances(
         units: person and target of each picture [N, 2].
     """
     found: dict[str, Comparable] = {}
-    # nobody of the one half is in the other or among the pictures' people, and no two renders have one target
+    # no person of one half is in the other or among the pictures' people, and no two renders share a target
     rows = np.arange(len(units))
     renders = -1 - np.stack([rows // (len(units) // len(np.unique(units[:, 0]))), rows], 1)
     first, second = renders, renders - len(units)

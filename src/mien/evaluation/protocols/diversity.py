@@ -31,7 +31,7 @@ from mien.evaluation.report.cases import Case, Cases
 from mien.evaluation.statistics.bootstrap import resamples
 from mien.evaluation.statistics.scores import Comparable, finite, finite_mean, mean_score, set_scores, share_score
 from mien.metrics.distributions import Moments, frechet_distance, kernel_distances
-from mien.metrics.diversity import perceptual, spread_of_each
+from mien.metrics.diversity import per_identity_std, perceptual
 
 Rows = NDArray[np.float64]
 
@@ -149,8 +149,8 @@ def _scores(
              f"diversity.pose.{tools.first_reader}": f"{tools.first_reader}.pose",
              "diversity.expression.judge": "judge.coefficients", "diversity.pose.judge": "judge.pose"}  # fmt: skip
     for name, part in parts.items():
-        rows = _spread(done.outputs[part], count)
-        found[name] = mean_score(rows, _spread(exact[part], count) if exact else rows * np.nan, weights, "higher")
+        rows = _std_norms(done.outputs[part], count)
+        found[name] = mean_score(rows, _std_norms(exact[part], count) if exact else rows * np.nan, weights, "higher")
     similar = np.einsum("nkd,nd->nk", done.outputs["identity"].reshape(count, -1, shown.shape[1]), shown)
     found["identity.cosine"] = mean_score(_mean(similar), _same(exact, shown, count), weights, "higher")
     pictures = [read_png(file) for file in done.files] if tools.networks.pairs else []
@@ -201,9 +201,9 @@ def _apart(of: Any, people: int, distance: Callable[[Any, Any], Any]) -> Rows:
     return perceptual(rows.reshape(people, -1, *rows.shape[1:]), distance)
 
 
-def _spread(rows: NDArray[Any], people: int) -> Rows:
-    """Spread of each person's pictures, [people]; NaN where one shows no face."""
-    return spread_of_each(rows.reshape(people, -1, rows.shape[1]))
+def _std_norms(rows: NDArray[Any], people: int) -> Rows:
+    """Norm of the standard deviation over each person's pictures, [people]; NaN where one shows no face."""
+    return per_identity_std(rows.reshape(people, -1, rows.shape[1]))
 
 
 def _same(exact: Mapping[str, NDArray[Any]], shown: NDArray[Any], count: int) -> Rows:
@@ -220,7 +220,7 @@ def _mean(values: NDArray[Any]) -> Rows:
 
 def _cases(stage: Benchmark, done: ModelRun, samples: int, reader: str) -> Cases:
     """The people whose pictures differ most and least in expression."""
-    rows = _spread(done.outputs[f"{reader}.blendshapes"], len(stage.people))
+    rows = _std_norms(done.outputs[f"{reader}.blendshapes"], len(stage.people))
     there = np.flatnonzero(np.isfinite(rows))
     order = there[np.argsort(rows[there], kind="stable")]
     rows_of = {"most alike in expression: the person, then pictures": order[:4], "most diverse": order[::-1][:4]}
@@ -229,7 +229,7 @@ def _cases(stage: Benchmark, done: ModelRun, samples: int, reader: str) -> Cases
             Case(
                 f"person-{row:04d}",
                 [stage.people[row].image, *map(read_png, done.files[row * samples : (row + 1) * samples])],
-                f"spread {rows[row]:.3f}",
+                f"norm of the standard deviation {rows[row]:.3f}",
                 drawn=samples,
             )
             for row in chosen

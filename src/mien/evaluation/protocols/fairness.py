@@ -110,7 +110,7 @@ def standings(stage: Benchmark, outputs: Readings, tools: EvaluationContext, sho
     """Faces found, expression, pose, emotion and identity of one model.
 
     Args:
-        stage: what it was held against.
+        stage: the benchmark it was run on.
         outputs: readings of its pictures.
         tools: whose readers and judges are used.
         shown: identity judge's embeddings [P, D] of everybody: one gallery for all groups.
@@ -157,7 +157,7 @@ def _score(one: Standing, stage: Benchmark) -> Score:
 
 
 def _fairness(measured: Sequence[Standing], stage: Benchmark) -> tuple[dict[str, Any], dict[str, Comparable]]:
-    """What the report tells of all measures, and the same as scores that can be compared between models."""
+    """What the report has of all measures, and the same as scores that can be compared between models."""
     labels = labels_of(one.person for one in stage.identities)
     fair: dict[str, Any] = {}
     scores: dict[str, Comparable] = {}
@@ -184,7 +184,7 @@ def _by_group(
         weights: see `Standing`.
 
     Returns:
-        What the report tells, and the shortfall [1 + draws] over those pictures [N] that may count.
+        What the report has, and the shortfall [1 + draws] over those pictures [N] that may count.
     """
     owners = np.array([pair.person for pair in pairs])
     masks = [(groups == name)[owners].astype(np.float64) for name in names]
@@ -243,7 +243,7 @@ def _title(settings: ControlSettings, stage: Benchmark, least: int) -> str:
         f"{settings.people} held-out studio people, chosen so that {least} or more are in every group of skin, age and "
         f"gender, x {each} of {settings.targets} targets, shared evenly among the groups: {len(stage.pairs)} pictures "
         "of each model. Every number is in units of the exact renders of the same people and targets (1 is as good); "
-        "nearness holds a picture against its own exact render where transfer holds both against the target; "
+        "nearness compares a picture with its own exact render, transfer compares both with the target; "
         "shortfall is how far the worst group is behind the mean of the groups. In parentheses: 95 % interval, two-way "
         "cluster bootstrap over people and targets."
     )

@@ -72,7 +72,7 @@ def _constant(draws: NDArray[np.float64]) -> Callable[[Any], NDArray[np.float64]
 
 
 def _names_hair(one: Mapping[str, Any]) -> bool:
-    """Whether the caption says a colour of the hair: nobody sees that of a bald head."""
+    """Whether the caption says a colour of the hair: a bald head shows none."""
     return one["hair_color"] in hair(one)
 
 

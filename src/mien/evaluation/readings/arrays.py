@@ -42,7 +42,7 @@ def whole_rows(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def store(values: Mapping[str, NDArray[Any]], row: int, face: Face | None, prefix: str = "") -> None:
-    """Write what a reader tells of a face into a row of ``values[prefix + part]`` for each part of `READ`."""
+    """Write what a reader reads of a face into a row of ``values[prefix + part]`` for each part of `READ`."""
     for part in READ if face is not None else ():
         value = getattr(face, part)
         if value is not None:
