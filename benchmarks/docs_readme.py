@@ -11,7 +11,7 @@ from typing import Any
 from docs_parts import short, write_tables
 
 from mien.core.io import read_json
-from mien.evaluation.control.report import table
+from mien.evaluation.report.tables import table
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "control.json"

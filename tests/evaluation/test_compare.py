@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ SETTINGS = ControlSettings(
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, ModelRun], Benchmark, Path]:
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Mapping[str, ModelRun], Benchmark, Path]:
     """One model does as it is told, one hears of the identity alone and fails once."""
     folder = tmp_path_factory.mktemp("pictures")
     deaf = replace(SETTINGS, conditions=("identity",))
@@ -44,7 +45,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict
         "deaf": (deaf, fake_control_tools(FakeModel(blank=1))),
         "told": (SETTINGS, fake_control_tools(FakeModel())),
     }
-    return *compare(EvaluationRun(SETTINGS, models, folder)), folder
+    report, runs, benchmark = compare(EvaluationRun(SETTINGS, models, folder))
+    return report, runs, benchmark, folder
 
 
 def test_every_model_and_metric_has_the_stable_keys(done: Any) -> None:

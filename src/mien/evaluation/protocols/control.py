@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mien.evaluation.claims.verdicts import claims_report
 from mien.evaluation.context import EvaluationContext
-from mien.evaluation.control.baselines import AUTOENCODER, EXACT, baseline_runs
+from mien.evaluation.control.baselines import AUTOENCODER, EXACT, baseline_runs, refused
 from mien.evaluation.control.folders import set_up_folders, sized
 from mien.evaluation.control.headline import headline, headline_scores
 from mien.evaluation.control.likeness import cosine_rows, first_rows
@@ -92,12 +92,16 @@ def compare(run: EvaluationRun) -> Comparison:
     shown, donors = gallery(first, stage.people), gallery(first, stage.donors)
     points = np.stack([look.landmarks for look in stage.people])
     people = first.networks.read([look.image for look in stage.people], points)
+
+    def every_score(one: ModelRun) -> dict[str, Comparable]:
+        own = _scores(stage, one, first, shown, donors) | _network_identities(stage, one, people)
+        return own | _set_scores(stage, one, first)
+
     done: dict[str, ModelRun] = {}
     scores: dict[str, dict[str, Comparable]] = {}
     for name, (asked, tools) in run.models.items():
         done[name] = run_model(stage, sized(asked, stage.people, stage.wanted), tools, bar)
-        own_scores = _scores(stage, done[name], first, shown, donors) | _network_identities(stage, done[name], people)
-        scores[name] = own_scores | _set_scores(stage, done[name], first)
+        scores[name] = every_score(done[name])
     made = {
         name: {
             "settings": asked.as_json(),
@@ -111,26 +115,22 @@ def compare(run: EvaluationRun) -> Comparison:
     report = {"protocol": "control"} | assembled(title, settings, len(stage.pairs), first, made, scores)
     if stage.identities:
         baselines = baseline_runs(stage, first, bar)
-        levels = {
-            name: _scores(stage, one, first, shown, donors)
-            | _network_identities(stage, one, people)
-            | _set_scores(stage, one, first)
-            for name, one in baselines.items()
-        }
+        levels = {name: every_score(one) for name, one in baselines.items()}
         report |= baseline_report(levels)
-        report |= claims_report(scores, run.command, run.training, report["refused"])
+        report |= claims_report(scores, run.command, run.training, refused(levels))
         ceiling = baselines.get(AUTOENCODER, baselines[EXACT]).outputs
         templates = gallery(first, stage.wanted)
-        summed = {
-            name: headline_scores(stage, one.outputs, first.first_reader, templates, donors, ceiling)
-            | _papers(metrics, first.first_reader)
-            for one, (name, metrics) in zip(
-                [*done.values(), *baselines.values()], {**scores, **levels}.items(), strict=True
-            )
-        }
-        report["headline"] = headline(
-            {name: summed[name] for name in scores}, {name: summed[name] for name in baselines}
-        )
+
+        def summed(
+            runs: Mapping[str, ModelRun], metrics: Mapping[str, Mapping[str, Comparable]]
+        ) -> dict[str, dict[str, Comparable]]:
+            return {
+                name: headline_scores(stage, one.outputs, first.first_reader, templates, donors, ceiling)
+                | _papers(metrics[name], first.first_reader)
+                for name, one in runs.items()
+            }
+
+        report["headline"] = headline(summed(done, scores), summed(baselines, levels))
     return Comparison(report, done, stage)
 
 

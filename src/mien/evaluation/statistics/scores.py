@@ -63,7 +63,8 @@ class Score:
     def apart(self, other: Score) -> Draws:
         """See `Comparable`."""
         both = self.counted & other.counted
-        return self.level(both) - other.level(both)
+        with np.errstate(invalid="ignore"):  # two infinite levels, such as the PSNR of equal pictures, do not differ
+            return self.level(both) - other.level(both)
 
 
 @dataclass(frozen=True)
