@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from result_files import write_result
+
 STEP = """
 import sys, time, torch
 seconds = float(sys.argv[1])
@@ -45,9 +47,9 @@ def main() -> None:
         for policy in (None, "PASSIVE")
         for name, programs in (("alone", 1), ("in pairs", 2))
     }
-    print(json.dumps(found, indent=2))
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
     if chosen.output is not None:
-        chosen.output.write_text(json.dumps({"steps a second": found, "cores": os.cpu_count()}, indent=2) + "\n")
+        write_result(chosen.output, {"steps a second": found, "cores": os.cpu_count()})
 
 
 if __name__ == "__main__":
