@@ -45,7 +45,7 @@ def main() -> None:
         for policy in (None, "PASSIVE")
         for name, programs in (("alone", 1), ("in pairs", 2))
     }
-    print(json.dumps(found, indent=2))
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
     if chosen.output is not None:
         chosen.output.write_text(json.dumps({"steps a second": found, "cores": os.cpu_count()}, indent=2) + "\n")
 
