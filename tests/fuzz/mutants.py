@@ -140,6 +140,7 @@ def _metadata(chance: random.Random, header: dict[str, Any]) -> None:
 
 def _json_change(chance: random.Random, value: Any) -> Any:
     """One thing somewhere in a JSON value is another."""
+    place: Any
     holders: list[Any] = []
 
     def collect(one: Any) -> None:
@@ -157,7 +158,7 @@ def _json_change(chance: random.Random, value: Any) -> Any:
     if action == "remove":
         del holder[place]
     elif action == "name" and isinstance(holder, dict):
-        holder[place + "x"] = holder.pop(place)
+        holder[f"{place}x"] = holder.pop(place)
     elif action == "nest":
         holder[place] = [[holder[place]]]
     else:

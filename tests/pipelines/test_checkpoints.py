@@ -86,7 +86,7 @@ def test_what_a_file_states_of_its_prediction_is_heeded(
         with sampling_with(pipeline, name):
             assert pipeline.scheduler.config["prediction_type"] == prediction
             assert torch.isfinite(draw(pipeline)).all(), name
-            assert float(pipeline.scheduler.timesteps.max()) > 990
+            assert float(pipeline.scheduler.timesteps.max()) > 990  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def _wide(weights: Weights) -> None:
