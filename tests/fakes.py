@@ -40,6 +40,9 @@ class FakePipeline(Anything):
         self.unet = SimpleNamespace(config=SimpleNamespace(sample_size=SIZE // 8), named_modules=lambda: [])
         self.calls: list[dict[str, Any]] = []
 
+    def readable_prompt(self, prompt: str, identity: bool = False) -> str:
+        return prompt
+
     def __call__(self, *, generator: list[torch.Generator], **arguments: Any) -> Any:
         self.calls.append(arguments)
         callback = arguments.get("callback_on_step_end")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -68,3 +69,24 @@ def test_a_face_that_fills_the_picture_is_found(reader: MediaPipeReader, shared:
     crop = picture.crop((int(x0), int(y0), int(x1), int(y1)))
     face = reader.read(crop).face()
     assert face.box[2] - face.box[0] == pytest.approx(x1 - x0, rel=0.12)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="counts threads and handles where Linux lists them")
+def test_a_reader_that_is_dropped_is_freed(assets_folder: Path) -> None:
+    """Each held a file handle, four threads and 23 MB for ever: an interpreter's exit handler knew it."""
+
+    def held() -> tuple[int, int]:
+        gc.collect()
+        return len(list(Path("/proc/self/task").iterdir())), len(list(Path("/proc/self/fd").iterdir()))
+
+    picture = np.zeros((64, 64, 3), np.uint8)
+    MediaPipeReader().read(picture)
+    before = held()
+    for _ in range(5):
+        MediaPipeReader().read(picture)
+    assert held() == before
+    reader = MediaPipeReader()
+    assert held()[0] > before[0], "so that the test can fail"
+    reader.close()
+    reader.close()
+    assert held() == before

@@ -9,7 +9,7 @@ import torch
 from mien.errors import BadInput
 from mien.models import ID_PROMPT, build_text_encoder, encode_prompt, identity_tokens, train_tokenizer
 from mien.models.text import tokenize
-from tests.tiny import tiny_text
+from tests.tiny import tiny_pipeline, tiny_text
 from tests.tolerance import PASS
 
 CAPTIONS = ["portrait of a person with red hair", "photo of a woman, blue background", "a man with round glasses"] * 5
@@ -75,3 +75,20 @@ def test_what_is_cut_of_a_prompt_is_said() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tokenize(tokenizer, ["red hair"], 1)
+
+
+def test_what_is_kept_of_a_prompt_is_read_whole() -> None:
+    """The record of a picture kept words that had no effect."""
+    pipeline = tiny_pipeline(())
+    words = "red hair, " * 12
+    with pytest.warns(UserWarning, match=r"this base reads 22 tokens of a prompt; left out: '.*hair,'"):
+        kept = pipeline.readable_prompt(words)
+    assert words.startswith(kept) and 0 < len(kept) < len(words)
+    with pytest.warns(UserWarning, match="left out"):
+        shorter = pipeline.readable_prompt(words, identity=True)
+    assert len(shorter) < len(kept), "the face and its words take tokens, too"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert pipeline.readable_prompt(kept) == kept
+        assert pipeline.readable_prompt(shorter, identity=True) == shorter
+        pipeline._encode([kept])

@@ -86,7 +86,7 @@ def test_what_a_file_states_of_its_prediction_is_heeded(
         with sampling_with(pipeline, name):
             assert pipeline.scheduler.config["prediction_type"] == prediction
             assert torch.isfinite(draw(pipeline)).all(), name
-            assert float(pipeline.scheduler.timesteps.max()) > 990
+            assert float(pipeline.scheduler.timesteps.max()) > 990  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def _wide(weights: Weights) -> None:
@@ -253,3 +253,14 @@ def test_a_face_takes_its_place_in_whichever_chunk_it_stands(assets: Path) -> No
     assert changed_at[0].count(True) == 1 and not changed_at[0][0], "in a later chunk alone"
     assert changed_at[1] == [True, *[False] * (chunks - 1)]
     torch.testing.assert_close(both[1:, :77], pipeline._encode(prompts[1:], faces[1:]).states, atol=1e-5, rtol=1e-4)
+
+
+def test_a_tokenizer_without_a_length_has_that_of_its_text_encoder(folder: Path) -> None:
+    file = folder / "tokenizer" / "tokenizer_config.json"
+    settings = json.loads(file.read_text())
+    file.write_text(json.dumps({**settings, "model_max_length": int(1e30)}))
+    assert open_base(folder).tokenizer.model_max_length == 77
+    for wrong in ("many", 1, -77):
+        file.write_text(json.dumps({**settings, "model_max_length": wrong}))
+        with pytest.raises(BadInput, match=f"has a tokenizer for '?{wrong}'? tokens"):
+            open_base(folder)

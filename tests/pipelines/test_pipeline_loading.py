@@ -322,3 +322,17 @@ def test_a_picture_of_no_numbers_is_refused_with_the_part_to_blame() -> None:
     half.unet.conv_out.weight.data.fill_(6e4)
     with pytest.raises(MienError, match="overflowed in float16: draw with --precision bf16"):
         draw(half, 0, **asked)
+
+
+def test_what_a_record_says_of_the_loading_is_checked_like_anything_else(tmp_path: Path) -> None:
+    """It was copied in unchecked."""
+    lora = Lora(file=tmp_path / "a.safetensors", weight=0.5)
+    kept = Loading(loras=(lora,), precision="bf16").settings()
+    assert Loading(loras=(Lora(file=lora.file),)).repeated(kept) == Loading(loras=(lora,), precision="bf16")
+    wrong: list[Any] = [{"precision": "fp8"}, {"adapters": ["x"]}, [], {"lora_weights": 7}, {"tiling": "perhaps"}]
+    for recorded in wrong:
+        with pytest.raises(BadInput):
+            Loading().repeated(recorded)
+    for weight in ("heavy", 1e9, None):
+        with pytest.raises(BadInput):
+            Loading(loras=(lora,)).repeated({"lora_weights": [weight]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,6 +112,18 @@ def _in_pixels(points: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.array([(p.x * width, p.y * height, p.z * width) for p in points], np.float32)
 
 
+_LIVE: weakref.WeakSet[MediaPipeReader] = weakref.WeakSet()
+"""Readers that have not been freed."""
+
+
+@atexit.register
+def _forget_all() -> None:
+    """At interpreter exit a landmarker's own destructor would raise, too: leave it nothing to do."""
+    for reader in _LIVE:
+        if reader._landmarker is not None:
+            reader._landmarker._handle = None
+
+
 class MediaPipeReader:
     """478 landmarks, 52 blendshapes and the pose; about 10 ms a picture. Use one object a process, from one thread.
 
@@ -146,7 +159,10 @@ class MediaPipeReader:
                 output_facial_transformation_matrixes=True,
             )
             self._detect(np.zeros((64, 64, 3), np.uint8), 0)  # the first call makes the last of the greetings
-        atexit.register(self._forget)
+        # freed with the reader: a file handle, four threads and 23 MB
+        self._free = weakref.finalize(self, self._landmarker.close)
+        self._free.atexit = False  # then its worker threads are gone, and closing it would only raise
+        _LIVE.add(self)
 
     def read(self, image: Picture, source: str = "the picture") -> Reading:
         """Read one RGB picture (PIL, or uint8 [H, W, 3])."""
@@ -164,14 +180,8 @@ class MediaPipeReader:
 
     def close(self) -> None:
         """Free MediaPipe's graph; the reader cannot be used afterwards."""
-        if self._landmarker is not None:
-            self._landmarker.close()
-            self._landmarker = None
-            atexit.unregister(self._forget)
-
-    def _forget(self) -> None:
-        """At interpreter exit its destructor would only raise (its worker threads are gone): leave it nothing to do."""
-        self._landmarker._handle = None
+        self._free()
+        self._landmarker = None
 
     def _detect(self, pixels: NDArray[np.uint8], border: int) -> list[Face]:
         picture = self._mediapipe.Image(

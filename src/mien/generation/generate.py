@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -101,7 +102,11 @@ def draw_pictures(
     else:
         inputs, canvas = build_edit_inputs(*readings)
         options = canvas.arguments(request.strength)
-    records = record_maker(request, drawn_by, tools) if request.provenance else None
+    used: dict[str, Any] = {}
+    if inputs.prompt:
+        inputs = replace(inputs, prompt=drawn_by.readable_prompt(inputs.prompt, inputs.identity is not None))
+        used = {} if request.prompt is None else {"prompt": inputs.prompt}  # the record keeps what was read
+    records = record_maker(request, drawn_by, tools, extra_settings=used) if request.provenance else None
     for index in range(request.count) if indices is None else indices:
         image = draw(
             drawn_by,

@@ -116,6 +116,25 @@ def chunks_of(tokenizer: Any, prompts: Iterable[str], id_count: int) -> int:
     return max(1, -(-longest // (CLIP_LENGTH - 2)))
 
 
+def readable(tokenizer: Any, prompt: str, id_count: int, before: str = "") -> str:
+    """The words of a prompt, from its first, that are read; all of them where it is read in chunks.
+
+    Args:
+        tokenizer: of the text encoder.
+        prompt: what was asked for.
+        id_count: tokens of a face.
+        before: what is put in front of it.
+    """
+    if tokenizer.model_max_length == CLIP_LENGTH:
+        return prompt
+    ends = [match.end() for match in re.finditer(r"\S+", prompt)]
+    for end in reversed(ends):
+        (ids,) = _plain_ids(tokenizer, _with_pieces([before + prompt[:end]], id_count))
+        if len(ids) <= tokenizer.model_max_length - 2:
+            return prompt if end == ends[-1] else prompt[:end]
+    return "" if ends else prompt
+
+
 def tokenize_chunks(tokenizer: Any, prompts: Iterable[str], id_count: int, chunks: int) -> Tensor:
     """Token ids [B, n, L] of prompts in pieces of L - 2 tokens, each between marks of its own and padded.
 

@@ -157,7 +157,7 @@ def _text_encoders(folder: Path, index: Mapping[str, Any], dtype: torch.dtype, v
     found = {}
     for name in ("text_encoder", "text_encoder_2"):
         library, kind = (index.get(name) or (None, None))[:2]
-        if library != "transformers" or not str(kind).startswith("CLIPText"):
+        if library != "transformers" or not isinstance(kind, str) or not kind.startswith("CLIPText"):
             continue  # diffusers says what it is
         place = folder / name
         own = variant if variant and any(place.glob(f"*.{variant}*.safetensors")) else None

@@ -33,9 +33,24 @@ def check_parts(pipeline: PortraitPipeline, base: object) -> None:
     if unet.time_cond_proj_dim is not None:
         raise BadInput(f"{base} is distilled with its guidance inside, where mien cannot steer it; use an LCM LoRA.")
     _check_scheduler(pipeline.scheduler, base)
+    _limit_tokenizers(pipeline)
     problem = next(_misfits(pipeline), None)
     if problem is not None:
         raise BadInput(f"The parts of {base} do not fit each other: {problem}; get a whole copy of one base.")
+
+
+def _texts(pipeline: PortraitPipeline) -> Iterator[tuple[str, Any, Any]]:
+    """Name, text encoder and tokenizer of each pair."""
+    for name, tokenizer in (("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2")):
+        if (encoder := getattr(pipeline, name, None)) is not None:
+            yield name, encoder, getattr(pipeline, tokenizer, None)
+
+
+def _limit_tokenizers(pipeline: PortraitPipeline) -> None:
+    """A tokenizer that states no length, which transformers writes as 1e30, has that of its text encoder."""
+    for _, encoder, tokenizer in _texts(pipeline):
+        if isinstance(length := getattr(tokenizer, "model_max_length", None), int | float):
+            tokenizer.model_max_length = int(min(length, encoder.config.max_position_embeddings))
 
 
 def _check_scheduler(scheduler: Any, base: object) -> None:
@@ -52,12 +67,7 @@ def _misfits(pipeline: PortraitPipeline) -> Iterator[str]:
     unet = pipeline.unet.config
     if unet.out_channels != unet.in_channels:
         yield f"the UNet reads {unet.in_channels} channels and predicts {unet.out_channels}"
-    pairs = [("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2")]
-    texts: list[tuple[str, Any, Any]] = [
-        (name, encoder, getattr(pipeline, tokenizer, None))
-        for name, tokenizer in pairs
-        if (encoder := getattr(pipeline, name, None)) is not None
-    ]
+    texts = list(_texts(pipeline))
     width = sum(encoder.config.hidden_size for _, encoder, _ in texts)
     if unet.cross_attention_dim != width:
         yield f"the UNet reads text {unet.cross_attention_dim} wide and the text encoder's is {width}"
@@ -65,6 +75,8 @@ def _misfits(pipeline: PortraitPipeline) -> Iterator[str]:
         if tokenizer is None or len(tokenizer) > encoder.config.vocab_size:
             told = "no tokenizer" if tokenizer is None else f"a tokenizer of {len(tokenizer)}"
             yield f"the {name} knows {encoder.config.vocab_size} words and has {told}"
+        elif not isinstance(tokenizer.model_max_length, int) or tokenizer.model_max_length < 3:
+            yield f"the {name} has a tokenizer for {tokenizer.model_max_length!r} tokens"
     for setting in ("class_embed_type", "num_class_embeds", "encoder_hid_dim_type"):
         if unet.get(setting) is not None:
             yield f"the UNet has a {setting}, which nothing here tells it"

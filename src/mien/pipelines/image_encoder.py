@@ -68,9 +68,8 @@ def _open(folder: Path, dtype: Any) -> Any:
     from transformers import CLIPVisionModelWithProjection
 
     try:
-        encoder, report = CLIPVisionModelWithProjection.from_pretrained(
-            folder, torch_dtype=dtype, output_loading_info=True
-        )
+        loaded: Any = CLIPVisionModelWithProjection.from_pretrained(folder, torch_dtype=dtype, output_loading_info=True)
+        encoder, report = loaded
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:  # of a damaged folder transformers raises whatever its bytes lead to

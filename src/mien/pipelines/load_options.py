@@ -13,6 +13,9 @@ from mien.errors import BadInput, first_problem
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
+_RECORDED = frozenset({"precision", "tiling"})
+"""What of the loading a record keeps besides the weights of LoRA files."""
+
 
 class Lora(BaseModel):
     """A LoRA file and its weight."""
@@ -64,22 +67,22 @@ class Loading(BaseModel):
     def settings(self) -> dict[str, Any]:
         """What a record keeps of it: what may change bits, without paths, which often name people."""
         weights = {"lora_weights": [lora.weight for lora in self.loras]} if self.loras else {}
-        return self.model_dump(include={"precision", "tiling"}, exclude_defaults=True) | weights
+        return self.model_dump(include=set(_RECORDED), exclude_defaults=True) | weights
 
     def repeated(self, recorded: Mapping[str, Any]) -> Loading:
         """This, with what a record kept: to draw the same picture again.
 
         Raises:
-            BadInput: if the record tells of another number of LoRA files.
+            BadInput: if the record tells of another number of LoRA files, or of what cannot be.
         """
-        kept = dict(recorded)
+        kept = dict(recorded) if isinstance(recorded, Mapping) else {"loading": recorded}
         weights = kept.pop("lora_weights", [])
+        if not isinstance(weights, list) or not kept.keys() <= _RECORDED:
+            raise BadInput("The picture's record tells of its loading in a way that this mien does not know.")
         if len(weights) != len(self.loras):
             raise BadInput(f"The picture was made with {len(weights)} LoRA files: give them again, in their order.")
-        pairs = zip(self.loras, weights, strict=True)
-        return self.model_copy(
-            update={**kept, "loras": tuple(lora.model_copy(update={"weight": weight}) for lora, weight in pairs)}
-        )
+        loras = [{"file": one.file, "weight": weight} for one, weight in zip(self.loras, weights, strict=True)]
+        return Loading.checked(**{**dict(self), **kept, "loras": loras})
 
 
 def loras_of(words: Sequence[str]) -> tuple[Lora, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,8 +12,8 @@ from torch import Tensor
 
 from mien.diffusion.guidance import Guidance
 from mien.errors import BadInput
-from mien.models.text import chunks_of, encode_prompt, identity_tokens
-from mien.pipelines.request import Conditions
+from mien.models.text import chunks_of, encode_prompt, identity_tokens, readable
+from mien.pipelines.request import Conditions, with_identity
 from mien.pipelines.text import Text, stacked
 
 
@@ -32,6 +33,22 @@ class PromptEncoding(DiffusionPipeline):
     def _encode(self, prompts: list[str], identity: Tensor | None = None, chunks: int = 1) -> Text:
         """Encode prompts in ``chunks`` pieces, with face embeddings [B, 512] in the place of ``id``."""
         return Text(encode_prompt(self.tokenizer, self.text_encoder, prompts, identity, chunks))
+
+    def readable_prompt(self, prompt: str, identity: bool = False) -> str:
+        """As much of a prompt, in whole words, as this base reads; a warning says what is left out.
+
+        Args:
+            prompt: what was asked for.
+            identity: whether a face goes into it, which takes tokens.
+        """
+        width = self.text_encoder.get_input_embeddings().weight.shape[1]
+        whole = with_identity(prompt) if identity and self.config["identity_mode"] == "prompt" else prompt
+        kept = readable(self.tokenizer, prompt, identity_tokens(width), whole.removesuffix(prompt))
+        if kept != prompt:
+            room = self.tokenizer.model_max_length - 2
+            rest = prompt[len(kept) :].strip()
+            warnings.warn(f"this base reads {room} tokens of a prompt; left out: {rest!r}", stacklevel=2)
+        return kept
 
     def _chunks(self, prompts: Iterable[str]) -> int:
         """In how many pieces the longest of the prompts is read."""

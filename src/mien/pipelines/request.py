@@ -99,7 +99,7 @@ def prepare_conditions(
     if in_prompt is not None and in_prompt.ndim != 2:
         raise BadInput("A prompt takes face embeddings [P, 512]; a face with its picture needs an identity branch.")
     if in_prompt is not None:
-        prompts = [_with_identity(text) for text in prompts]
+        prompts = [with_identity(text) for text in prompts]
     if text is not None:
         text = text.map(lambda part: part.expand(rows, *part.shape[1:])).repeat(images_per_prompt)
     return Conditions(prompts, in_prompt, tensors, text)
@@ -120,7 +120,8 @@ def _checked(name: str, value: Tensor) -> Tensor:
     return F.normalize(value.float(), dim=-1) if name == "identity" and value.ndim == 2 else value
 
 
-def _with_identity(text: str) -> str:
+def with_identity(text: str) -> str:
+    """A prompt with a place for the face: behind "photo of a id person, " where it has none."""
     if ID_TOKEN in text.replace(",", " ").split():
         return text
     return f"{ID_PROMPT}, {text}" if text else ID_PROMPT
