@@ -11,7 +11,7 @@ from mien.faces.alignment import judge_gaze_matrices, transform_points
 from mien.training.face_labels import attribute_classes, mirror_labels
 from mien.training.objective import Objective
 from mien.training.objectives import reader
-from mien.training.objectives.detector import DetectorObjective, heat_targets
+from mien.training.objectives.detector import DetectorConfig, DetectorObjective, heat_targets
 from mien.training.objectives.expression import ExpressionObjective
 from mien.training.objectives.identity import IdentityObjective, arcface_logits
 from mien.training.objectives.judges import (
@@ -21,7 +21,7 @@ from mien.training.objectives.judges import (
     JudgeIdentityObjective,
     determination,
 )
-from mien.training.objectives.reader import ReaderObjective
+from mien.training.objectives.reader import ReaderConfig, ReaderObjective
 from mien.training.probes import probe_expression, probe_identity
 from mien.training.state import PowerEMA, load_state, save_state
 
@@ -105,10 +105,10 @@ def test_a_continued_run_has_the_margin_it_had(tmp_path: Path) -> None:
             for step in range(4):
                 batch = objective.batch(corpus, np.random.default_rng(step), 6)
                 objective(batch, torch.Generator().manual_seed(1))
-            save_state(tmp_path, parameters, average, optimizer, {}, objective.kept())
+            save_state(tmp_path, parameters, average, optimizer, {}, objective.extra_state())
         else:
-            assert load_state(tmp_path / "old", parameters, average, optimizer, objective.kept()) is not None
-            assert load_state(tmp_path, parameters, average, optimizer, objective.kept()) is not None
+            assert load_state(tmp_path / "old", parameters, average, optimizer, objective.extra_state()) is not None
+            assert load_state(tmp_path, parameters, average, optimizer, objective.extra_state()) is not None
         margins.append(objective(batch, torch.Generator().manual_seed(1))[1]["margin"])
     assert margins[0] == margins[1] > 0
 
@@ -145,7 +145,7 @@ def test_heat_is_one_at_a_face_and_nothing_where_none_is_seen() -> None:
 
 
 def test_collage_places_are_those_of_the_faces() -> None:
-    objective = DetectorObjective(augment=0.0)
+    objective = DetectorObjective(DetectorConfig(augment=0.0))
     batch = objective.batch(_corpus(), np.random.default_rng(0), 8)
     batch["images"] = torch.zeros_like(batch["images"])
     for image, (x, y, _) in zip(batch["images"], batch["place"].tolist(), strict=True):
@@ -185,7 +185,7 @@ def test_mask_labels_follow_the_crop(size: int, monkeypatch: pytest.MonkeyPatch)
     corpus.arrays["images"] = corpus["masks"].repeat(factor, 1).repeat(factor, 2)[..., None].repeat(3, -1)
     for name in ("landmarks", "landmarks_mediapipe"):
         corpus.arrays[name] = corpus[name] * (size / 128)
-    objective = ReaderObjective(augment=0.0, absent=0.0)
+    objective = ReaderObjective(ReaderConfig(augment=0.0, absent=0.0))
     labels = objective.augmented(objective.rows(corpus, np.arange(12)), torch.Generator().manual_seed(0))
     seen = torch.nn.functional.avg_pool2d(labels["crops"][:, 0], 2) > 0
     told = labels["masks"] > 0.5

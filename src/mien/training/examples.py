@@ -102,8 +102,8 @@ class Examples:
         """
         if not share:
             return other
-        odds = np.where(np.isin(kinds, WORDED), share / 2, share)
-        return np.where(rng.random(len(rows)) < odds, len(self.corpus) + rows, other)
+        probabilities = np.where(np.isin(kinds, WORDED), share / 2, share)
+        return np.where(rng.random(len(rows)) < probabilities, len(self.corpus) + rows, other)
 
     def landmarks(self, rows: np.ndarray) -> Tensor:
         """Landmarks [B, 478, 3] of pictures ``rows``, in pixels of the base's pictures."""

@@ -59,17 +59,18 @@ class Trajectories(NamedTuple):
     present: dict[str, Tensor]
 
 
-def draw_setting(rng: np.random.Generator, prompts: np.ndarray, odds: Mapping[str, float]) -> Setting:
+def draw_setting(rng: np.random.Generator, prompts: np.ndarray, probabilities: Mapping[str, float]) -> Setting:
     """A random setting that asks for something.
 
     Args:
         rng: the source of chance.
-        prompts: odds of the kinds of prompt.
-        odds: branch -> odds that it takes part; ``identity`` only where the prompt does not hold the face.
+        prompts: probabilities of the kinds of prompt.
+        probabilities: branch -> probability that it takes part; ``identity`` only where the prompt does not hold the
+            face.
     """
     while True:
         prompt = int(rng.choice(4, p=prompts))
-        there = {name: bool(rng.random() < share) for name, share in odds.items()}
+        there = {name: bool(rng.random() < share) for name, share in probabilities.items()}
         by_branch = there.pop("identity", False) and prompt in (Kind.CAPTION, Kind.EMPTY)
         found = Setting(prompt, by_branch, tuple(name for name, here in there.items() if here))
         if prompt != Kind.EMPTY or by_branch or found.conditions:
