@@ -16,7 +16,9 @@ from mien.training.objectives.expression import ExpressionObjective
 from mien.training.objectives.identity import IdentityObjective, arcface_logits
 from mien.training.objectives.judges import (
     JudgeAttributesObjective,
+    JudgeFaceConfig,
     JudgeFaceObjective,
+    JudgeGazeConfig,
     JudgeGazeObjective,
     JudgeIdentityObjective,
     determination,
@@ -207,7 +209,7 @@ def test_determination_is_one_for_the_truth_and_nothing_for_the_mean() -> None:
 
 def test_a_blank_answer_costs_a_judge_as_much_as_the_labels_vary(tmp_path: Path) -> None:
     """The loss of the coefficients is a share of what the mean costs, so zeros are no cheap answer."""
-    corpus, objective = _corpus(), JudgeFaceObjective(augment=0.0)
+    corpus, objective = _corpus(), JudgeFaceObjective(JudgeFaceConfig(augment=0.0))
     objective.prepare(corpus, tmp_path)
     labels = torch.from_numpy(corpus["coefficients"])
     expected = labels.var(0, correction=0)
@@ -216,7 +218,7 @@ def test_a_blank_answer_costs_a_judge_as_much_as_the_labels_vary(tmp_path: Path)
 
 def test_gaze_crops_show_the_same_eyes_in_a_mirror() -> None:
     """The left eye of a mirrored face is the right one of the face, and looks the other way."""
-    objective = JudgeGazeObjective(augment=0.0)
+    objective = JudgeGazeObjective(JudgeGazeConfig(augment=0.0))
     batch = objective.rows(_corpus(), np.arange(4))
     matrices = judge_gaze_matrices(batch["landmarks"], 64)
     eyes = batch["landmarks"][:, [[33, 133], [263, 362]], :2].float().mean(2)

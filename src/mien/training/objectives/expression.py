@@ -211,10 +211,11 @@ class ExpressionObjective(Objective):
     @torch.no_grad()
     def _encode(self, corpus: Corpus, rows: np.ndarray) -> tuple[Tensor, float]:
         size, device = self.net.config["size"], self.net.device
-        points, tokens, errors = training_landmarks(corpus), [], []
+        tokens, errors = [], []
         for part in np.array_split(rows, max(1, len(rows) // 128)):
             images = torch.from_numpy(corpus["images"][part]).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
-            crops = warp(images, expression_matrix(torch.from_numpy(points[part]).to(device), size), size)
+            points = torch.from_numpy(training_landmarks(corpus, part)).to(device)
+            crops = warp(images, expression_matrix(points, size), size)
             part_tokens = self.net(crops)
             tokens.append(part_tokens.cpu())
             errors.append(F.l1_loss(self.reconstruct(part_tokens), crops).item())

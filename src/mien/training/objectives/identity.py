@@ -85,7 +85,6 @@ class IdentityObjective(Objective):
         self.accuracy: Tensor
         self.register_buffer("accuracy", torch.zeros(()))
         self.centres: nn.Parameter | None = None
-        self._landmarks: np.ndarray | None = None
 
     def build(self) -> nn.Module:
         """The network that is trained."""
@@ -100,7 +99,6 @@ class IdentityObjective(Objective):
         width = self.net.config["embedding"]
         start = torch.randn(corpus.people, width, generator=torch.Generator().manual_seed(1))
         self.centres = nn.Parameter(F.normalize(start, dim=1).to(self.net.device))
-        self._landmarks = training_landmarks(corpus)
         self._corpus = corpus
 
     def start_from(self, folder: Path) -> None:
@@ -118,12 +116,10 @@ class IdentityObjective(Objective):
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Random pictures with their landmarks and the number of the person."""
-        if self._landmarks is None:
-            self._landmarks = training_landmarks(corpus)
         rows = rng.integers(0, len(corpus), size)
         return {
             "images": torch.from_numpy(corpus["images"][rows]),
-            "landmarks": torch.from_numpy(self._landmarks[rows]),
+            "landmarks": torch.from_numpy(training_landmarks(corpus, rows)),
             "person": torch.from_numpy(corpus.person_index[rows]),
         }
 
@@ -159,12 +155,11 @@ class IdentityObjective(Objective):
     @torch.no_grad()
     def embed(self, corpus: Corpus, rows: np.ndarray) -> Tensor:
         """Embeddings [n, D] of pictures as they are."""
-        points = training_landmarks(corpus)
         size = self.net.config.get("size", 96)
         parts = []
         for part in np.array_split(rows, max(1, len(rows) // 128)):
             images = pictures_to_tensor(corpus["images"][part]).to(self.net.device)
-            landmarks = torch.from_numpy(points[part]).to(self.net.device)
+            landmarks = torch.from_numpy(training_landmarks(corpus, part)).to(self.net.device)
             parts.append(self.net(warp(images, self.matrix(landmarks, size), size)).cpu())
         return torch.cat(parts)
 

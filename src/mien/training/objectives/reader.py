@@ -78,7 +78,6 @@ class ReaderObjective(Objective):
         self.config = config or ReaderConfig()
         self.classes = attribute_classes()
         self.net = StudioFaceNet(classes=self.classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._landmarks: dict[int, np.ndarray] = {}
         self.variances = dict.fromkeys(SHARES, 1.0)
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
@@ -87,13 +86,8 @@ class ReaderObjective(Objective):
             name: float(np.nanvar(np.asarray(corpus[column], np.float64), 0).sum()) for name, column in SHARES.items()
         }
         rows = spread_rows(len(corpus), 4000)
-        points = torch.from_numpy(self._points(corpus)[rows])
+        points = torch.from_numpy(training_landmarks(corpus, rows))
         self.net.init_landmarks(transform_points(studio_matrix(points), points).to(self.net.device))
-
-    def _points(self, corpus: Corpus) -> np.ndarray:
-        if id(corpus) not in self._landmarks:
-            self._landmarks = {id(corpus): training_landmarks(corpus)}
-        return self._landmarks[id(corpus)]
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Random pictures with all their labels."""
@@ -104,7 +98,7 @@ class ReaderObjective(Objective):
         return label_batch(corpus, rows, self.classes) | {
             "images": torch.from_numpy(corpus["images"][rows]),
             "masks": torch.from_numpy(corpus["masks"][rows]),
-            "landmarks": torch.from_numpy(self._points(corpus)[rows]),
+            "landmarks": torch.from_numpy(training_landmarks(corpus, rows)),
             "blendshapes": torch.from_numpy(corpus["blendshapes_mediapipe"][rows].astype(np.float32)),
         }
 
@@ -195,7 +189,6 @@ class ReaderObjective(Objective):
             batch = {k: v.to(device) for k, v in self.rows(held_out, part).items()}
             for name, value in self._errors(batch).items():
                 logs.setdefault(name, []).append(value)
-        self._landmarks = {}
         return {name: float(np.nanmean(values)) for name, values in logs.items()}
 
     @torch.no_grad()
