@@ -12,7 +12,12 @@ from mien.training.settings import Settings
 WARMUP_SHARE = 0.05
 """Largest share of a run that is warm-up: a longer one leaves too few steps at the full rate to learn anything."""
 USUAL_WARMUP = 4000
-"""Images of warm-up of a long run."""
+"""Pictures of warm-up of a long run."""
+
+
+def usual_warmup(pictures: int) -> int:
+    """Pictures of warm-up of a run of so many, where nothing else is said."""
+    return min(USUAL_WARMUP, int(WARMUP_SHARE * pictures))
 
 
 class TrainConfig(Settings):
@@ -30,7 +35,9 @@ class TrainConfig(Settings):
     pictures: int = Field(gt=0)
     batch: int = Field(default=40, gt=0)
     lr: float = Field(default=4e-4, gt=0)
-    warmup_images: int | None = Field(default=None, ge=0)  # of linear warm-up; None: 4000, at most 5 % of the run
+    warmup_images: int = Field(
+        default_factory=lambda data: usual_warmup(data.get("pictures", 0)), ge=0
+    )  # linear warm-up
     lr_decay_fraction: float = Field(default=0.4, ge=0, le=1)  # last fraction of the budget, the rate falls linearly
     final_lr: float = Field(default=0.03, ge=0, le=1)  # what is left of the rate at the end
     betas: tuple[float, float] = (0.9, 0.99)
@@ -43,26 +50,20 @@ class TrainConfig(Settings):
     log_every: int = 50  # steps
     validations: int = Field(default=2, ge=1)  # evenly spaced, the last at the end; one more before the first step
 
-    @property
-    def warmup(self) -> int:
-        """Pictures of linear warm-up."""
-        longest = int(WARMUP_SHARE * self.pictures)
-        return min(USUAL_WARMUP, longest) if self.warmup_images is None else self.warmup_images
-
     def warning(self) -> str | None:
         """A sentence on settings with which a run hardly trains; None where there is nothing to say."""
         longest = int(WARMUP_SHARE * self.pictures)
-        if self.warmup <= max(longest, self.batch):  # one step of warm-up is none
+        if self.warmup_images <= max(longest, self.batch):  # one step of warm-up is none
             return None
         return (
-            f"{self.name} warms up over {self.warmup} of its {self.pictures} pictures, more than {WARMUP_SHARE:.0%}: "
-            f"few steps are left at the full rate; set warmup_images to {longest} or less, or leave it out."
+            f"{self.name} warms up over {self.warmup_images} of its {self.pictures} pictures, more than "
+            f"{WARMUP_SHARE:.0%}: few steps are left at the full rate; set warmup_images to {longest} or less, or leave it out."
         )
 
 
 def learning_rate(config: TrainConfig, seen: int) -> float:
     """Rate after ``seen`` pictures: linear warm-up, constant, linear decay over ``lr_decay_fraction`` of the budget."""
-    warm = min(1.0, (seen + config.batch) / config.warmup) if config.warmup else 1.0
+    warm = min(1.0, (seen + config.batch) / config.warmup_images) if config.warmup_images else 1.0
     start = config.pictures * (1 - config.lr_decay_fraction)
     if seen <= start or not config.lr_decay_fraction:
         return config.lr * warm

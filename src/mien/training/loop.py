@@ -138,7 +138,7 @@ def fit(
     shown = bar if accelerator.is_main_process else silent
     with interruptible() as interrupt, shown(config.pictures, config.name) as advance:
         advance(counters["seen"])
-        told = counters["seen"]
+        reported = counters["seen"]
         while (leave := max(gather_objects(wish()))) is LoopAction.CONTINUE and counters["seen"] < config.pictures:
             measure_gaps()
             rate = learning_rate(config, counters["seen"])
@@ -163,11 +163,9 @@ def fit(
             if counters["step"] % config.log_every == 0:
                 values = _rounded(running)
                 said = {"lr": rate, "full_rate_steps": round(counters["full_rate_steps"], 2)}
-                if change is not None:
-                    said["relative_weight_change"] = _rounded(change() or {})
-                note(seconds(), values | said)
-                advance(counters["seen"] - told, f"loss {values['loss']:.4f}")
-                told = counters["seen"]
+                note(seconds(), values | said | (change() if change is not None else {}))
+                advance(counters["seen"] - reported, f"loss {values['loss']:.4f}")
+                reported = counters["seen"]
             if time.monotonic() - last_save > config.checkpoint_minutes * 60:
                 checkpoint()
                 last_save = time.monotonic()

@@ -39,14 +39,15 @@ class WeightChange:
                 save_file({name: p.detach().contiguous() for name, p in parameters.items()}, temporary)
 
     @torch.no_grad()
-    def __call__(self) -> dict[str, float] | None:
-        """Part -> ``|w - w_start| / |w_start|`` over all its parameters (1 where it began as nothing but zeros).
+    def __call__(self) -> dict[str, Any]:
+        """``|w - w_start| / |w_start|``; 1 where the weights began as nothing but zeros.
 
-        A part is a network that is trained, such as ``unet`` or ``branches.landmarks``. None where the start is not
-        known.
+        Returns:
+            ``weight_change`` over all trained weights, and ``weight_change_by_part`` over those of each network that is
+            trained, such as ``unet`` or ``branches.landmarks``; both None where the start is not known.
         """
         if not self._path.exists():
-            return None
+            return {"weight_change": None, "weight_change_by_part": None}
         moved: dict[str, float] = {}
         size: dict[str, float] = {}
         with safe_open(self._path, framework="pt") as stored:
@@ -57,9 +58,13 @@ class WeightChange:
                 start, part = stored.get_tensor(name).to(parameter.device).double(), part_of(name)
                 moved[part] = moved.get(part, 0.0) + float((parameter.double() - start).square().sum())
                 size[part] = size.get(part, 0.0) + float(start.square().sum())
-        return {
-            part: (moved[part] / size[part]) ** 0.5 if size[part] else float(moved[part] > 0) for part in sorted(moved)
-        }
+        parts = {part: _share(moved[part], size[part]) for part in sorted(moved)}
+        return {"weight_change": _share(sum(moved.values()), sum(size.values())), "weight_change_by_part": parts}
+
+
+def _share(moved: float, size: float) -> float:
+    """Of two squared norms, as norms."""
+    return round((moved / size) ** 0.5 if size else float(moved > 0), 6)
 
 
 def part_of(name: str) -> str:
@@ -104,13 +109,13 @@ def evaluating(objective: Objective) -> Iterator[None]:
             module.training = mode
 
 
-def proof(config: TrainConfig, counters: Mapping[str, Any], change: dict[str, float] | None) -> dict[str, Any]:
+def proof(config: TrainConfig, counters: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     """What is written to `TRAINED`.
 
     Args:
         config: of the run.
         counters: of its state.
-        change: of the weights that are exported.
+        change: of the weights that are exported, see :class:`WeightChange`.
     """
     gaps = [{key: value for key, value in one.items() if key != "seen"} for one in counters["gaps"]]
     return {
@@ -118,8 +123,8 @@ def proof(config: TrainConfig, counters: Mapping[str, Any], change: dict[str, fl
         "finished": counters["seen"] >= config.pictures,
         "steps": counters["step"],
         "full_rate_steps": round(counters["full_rate_steps"], 2),
-        "warmup_images": config.warmup,
-        "relative_weight_change": change,
+        "warmup_images": config.warmup_images,
+        **change,
         "first_gap": gaps[0] if gaps else {},
         "last_gap": gaps[-1] if gaps else {},
     }

@@ -32,7 +32,7 @@ def resolve(name: str, overrides: dict[str, Any]) -> TrainConfig:
         changed = TrainConfig.renamed(overrides)
     except ValueError as error:
         raise ConfigError(f"The settings of {name} are wrong: {error}.") from error
-    return TrainConfig.checked(preset(name).model_dump() | changed, name)
+    return TrainConfig.checked(preset(name).model_dump(exclude_unset=True) | changed, name)
 
 
 def train(
@@ -106,7 +106,7 @@ def train_all(
     runs = runs or runs_folder()
     for name, config in SHIPPED.items():
         pictures = max(config.batch, round(config.pictures * share))
-        warmup = min(config.warmup, int(WARMUP_SHARE * pictures))
+        warmup = min(config.warmup_images, int(WARMUP_SHARE * pictures))
         if is_finished(runs / name, pictures):
             continue
         left = None if minutes is None else minutes - (time.monotonic() - started) / 60
