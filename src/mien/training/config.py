@@ -57,7 +57,8 @@ class TrainConfig(Settings):
             return None
         return (
             f"{self.name} warms up over {self.warmup_images} of its {self.pictures} pictures, more than "
-            f"{WARMUP_SHARE:.0%}: few steps are left at the full rate; set warmup_images to {longest} or less, or leave it out."
+            f"{WARMUP_SHARE:.0%}, which leaves few steps at the full rate: set warmup_images to {longest} or less, or "
+            "leave it out."
         )
 
 
