@@ -72,6 +72,6 @@ def test_squared_errors_add_to_the_absolute_ones(data: Path) -> None:
     one, _ = plain(batch, torch.Generator().manual_seed(0))
     two, _ = squared(batch, torch.Generator().manual_seed(0))
     latents = plain.vae.raw_encode(batch["pictures"])
-    noise = plain.noise * torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    noise = plain.config.noise * torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
     expected = 3 * (plain.vae.raw_decode(latents + noise) - batch["pictures"]).pow(2).mean()
     assert (two - one).item() == pytest.approx(expected.item(), rel=1e-4)
