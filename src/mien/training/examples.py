@@ -43,8 +43,8 @@ class Examples:
         templates: the expression is read in the templates of a corpus of pairs.
         style: the pictures to be drawn are brought into this style; conditions are read from the pictures as they are.
         second: tokenizer and width of SDXL's second text encoder; batches then hold its token ids and the sizes that
-            SDXL is told.
-        portraits: faces may be told by portraits, see `portrayed`.
+            SDXL is given.
+        portraits: face embeddings may be those of portraits, see `portrayed`.
         device: where batches are wanted.
     """
 

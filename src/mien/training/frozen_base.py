@@ -42,7 +42,7 @@ class FrozenBaseConfig(ObjectiveConfig):
         templates: train on a corpus of pairs: the expression comes from each picture's template, another face that
             makes it (EmojiDiff's refined training), not from the picture itself.
         multi_scale: on a base of SDXL's shape, the pictures of each batch have one of several sizes, `SCALES` of the
-            size it draws; other bases are not told a size, and keep theirs.
+            size it draws; other bases are not given a size, and keep theirs.
         checkpointing: the UNet's activations are computed again in the backward pass instead of being kept.
     """
 

@@ -89,7 +89,7 @@ class BaseObjective(Objective):
     (DESIGN section 3).
 
     Branches may be trained along with the base, each in place in a share of the rows (*ours*): where pictures are few,
-    a UNet learns faces faster when it is told where their parts are, and its rows without branches remain the base.
+    a UNet learns faces faster when it is given where their parts are, and its rows without branches remain the base.
 
     Args:
         sources: where the autoencoder and the identity embedder are.
