@@ -49,7 +49,7 @@ def main() -> None:
             for inversion in INVERSIONS:
                 objective.inversion = inversion
                 found[kind][inversion].append(noise(objective, corpus, seed, asked.batches))
-        found[kind]["timestep_of_f_max"] = timestep_of_f(objective.scheduler, SD_F_MAX)
+        found[kind]["timestep_of_f_max"] = timestep_of_f(objective.base.scheduler, SD_F_MAX)
     settings = {"batches": asked.batches, "batch": BATCH, "seeds": list(SEEDS)}
     command = "python benchmarks/ani_noise.py " + " ".join(sys.argv[1:])
     write_result(RESULT, {"command": command, "settings": settings, "bases": found})

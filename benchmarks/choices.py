@@ -74,24 +74,26 @@ class Arm:
     people: tuple[int, int] | None = None
 
 
-COMMON: Final[dict[str, dict[str, Any]]] = {"studio-base": {"likeness": (0.0, 0.0), "late": 1.0}}
+COMMON: Final[dict[str, dict[str, Any]]] = {"studio-base": {"perceptual": (0.0, 0.0), "aux_loss_fraction": 1.0}}
 """Benchmark -> options of every arm that does not change them, where they are not the preset's."""
 _SHORT = {"batch": 32}  # with the preset's 128, steps are too few in a short run
 ARMS: Final[dict[str, Arm]] = {
     "preset": Arm("the preset, without likeness, wording from the start"),
     "seed": Arm("another seed: what chance does", settings={"seed": 1}),
     "seed-2": Arm("a third seed", settings={"seed": 2}),
-    "likeness": Arm("with the terms of the person and of the expression", {"likeness": (0.3, 3.0)}),
-    "late": Arm("the preset: these and wording in the last fifth", {"likeness": (0.3, 3.0), "late": 0.2}),
+    "likeness": Arm("with the terms of the person and of the expression", {"perceptual": (0.3, 3.0)}),
+    "late": Arm(
+        "the preset: these and wording in the last fifth", {"perceptual": (0.3, 3.0), "aux_loss_fraction": 0.2}
+    ),
     "epsilon": Arm("predicts the noise", {"prediction_type": "epsilon"}),
     "sample": Arm("predicts the latents", {"prediction_type": "sample"}),
     "min-snr": Arm("min-SNR weights, gamma 5", {"gamma": 5.0}),
     "linear": Arm("DDPM's linear noise schedule", {"beta_schedule": "linear"}),
     "cosine": Arm("the cosine noise schedule", {"beta_schedule": "squaredcos_cap_v2"}),
     "even": Arm("the face weighs as the rest", {"emphasis": 0.0}),
-    "no-wording": Arm("nobody reads in the captions' states", {"wording": 0.0}),
-    "wording-late": Arm("nobody reads in them in the first half", first={"wording": 0.0}),
-    "beside-words": Arm("as many branches beside words as elsewhere", {"beside_words": 1.0}),
+    "no-wording": Arm("nobody reads in the captions' states", {"caption_readout": 0.0}),
+    "wording-late": Arm("nobody reads in them in the first half", first={"caption_readout": 0.0}),
+    "beside-words": Arm("as many branches beside words as elsewhere", {"branch_prob_with_caption": 1.0}),
     "alone": Arm("no branch is trained along", {"branches": {}}),
     "no-portraits": Arm("faces are told by other pictures", {"portraits": 0.0}),
     "captions": Arm("captions in six of ten prompts", {"mixture": (0.6, 0.15, 0.15, 0.1)}),
@@ -184,7 +186,7 @@ def measure(name: str, corpus: Corpus, runs: Path, settings: dict[str, Any], hal
         begun = folder / "first" / "export"
         _fit(name, arm, options_of(arm, half, arm.first), settings, corpus, runs, folder / "first")
     objective, validation = _fit(name, arm, options_of(arm, half, {}), settings, corpus, runs, folder, begun)
-    if hasattr(objective, "augment"):
+    if "augment" in objective.config_type.model_fields:
         validation |= {f"damaged_{key}": value for key, value in on_damaged(objective, corpus, folder).items()}
     network = objective.unet if arm.stage == "studio-base" else next(iter(objective.parts().values()))
     return {
@@ -220,7 +222,7 @@ def _fit(
     config = resolve(arm.stage, settings | arm.settings).model_copy(update={"options": options, "name": name})
     torch.manual_seed(config.seed)
     objective = build_objective(config, runs)
-    return objective, fit(config, objective, corpus, folder, start_from=start_from, quiet=True)["logs"]
+    return objective, fit(config, objective, corpus, folder, start_from=start_from)["logs"]
 
 
 def kept(runs: Path, asked: dict[str, Any]) -> dict[str, Any]:

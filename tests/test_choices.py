@@ -99,7 +99,7 @@ def test_two_commands_share_their_arms_and_other_settings_are_refused(
 def test_an_arm_may_go_on_from_a_first_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[Any] = []
 
-    def fit(config: Any, objective: Any, corpus: Any, folder: Path, *, start_from: Any, quiet: bool) -> dict[str, Any]:
+    def fit(config: Any, objective: Any, corpus: Any, folder: Path, *, start_from: Any) -> dict[str, Any]:
         begun.append((config.pictures, config.options["unet"]["down_block_types"][0], folder.name, start_from))
         return {"logs": {}}
 

@@ -76,7 +76,7 @@ def test_cores_are_those_we_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("cores", [1, 2])
 def test_a_map_keeps_its_order_whatever_the_number_of_cores(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
     monkeypatch.setattr("mien.core.processes.available_cores", lambda: cores)
-    assert in_processes(pow, [2, 3, 4], [3, 2, 1]) == [8, 9, 4]
+    assert list(in_processes(pow, [2, 3, 4], [3, 2, 1])) == [8, 9, 4]
 
 
 def test_text_files_name_their_encoding() -> None:

@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_arrays_line_up_and_survive_the_cache(folder: Path) -> None:
     first, second = Corpus.load(folder), Corpus.load(folder)
-    assert (folder / "prepared.safetensors").exists()
+    assert (folder / "prepared" / "images.safetensors").exists()
     assert len(first) == 15 and first.people == 5
     assert first["images"].shape == (15, 32, 32, 3) and first["masks"].shape == (15, 64, 64)
     assert np.isnan(first["landmarks_mediapipe"]).all()
@@ -70,7 +70,7 @@ def test_other_content_under_the_same_names_is_noticed(tmp_path: Path) -> None:
     for name in ("images", "coefficients"):
         assert new[name].shape == old[name].shape and not np.array_equal(new[name], old[name])
     np.testing.assert_array_equal(mean(new), new["images"].mean((1, 2, 3)))
-    assert {path.name for path in tmp_path.iterdir()} == {"shard-00000.tar", "prepared.safetensors", "derived"}
+    assert {path.name for path in tmp_path.iterdir()} == {"shard-00000.tar", "prepared", "derived"}
 
 
 def test_a_copied_folder_keeps_what_was_derived(folder: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(embedded_or_none("studio") is None, reason="the 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, told = tmp_path_factory.mktemp("toy"), []
-    assert run(folder, TINY, on_look=lambda name, numbers: told.append(name), quiet=True) == folder / "toy.png"
+    assert run(folder, TINY, on_look=lambda name, numbers: told.append(name)) == folder / "toy.png"
     assert told == ["shipped", "0", "1", "2"]
     return folder
 
@@ -55,9 +55,9 @@ def test_the_same_command_again_only_reads(toy: Path, monkeypatch: Any) -> None:
 def test_a_toy_in_two_sittings_ends_where_one_in_one_does(toy: Path, tmp_path: Path) -> None:
     for folder in ("data", "looks"):  # what both have in common is not drawn again
         shutil.copytree(toy / folder, tmp_path / folder, ignore=shutil.ignore_patterns("1*", "2*"))
-    run(tmp_path, replace(TINY, rounds=1), quiet=True)
+    run(tmp_path, replace(TINY, rounds=1))
     assert list(read_json(tmp_path / "toy.json")["looks"]) == ["shipped", "0", "1"]
-    run(tmp_path, TINY, quiet=True)
+    run(tmp_path, TINY)
     one, two = load_file(toy / CHECKPOINT), load_file(tmp_path / CHECKPOINT)
     assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
     ends = [read_json(folder / "toy.json")["looks"]["2"] for folder in (toy, tmp_path)]

@@ -10,7 +10,7 @@ import torch
 from mien.data.corpus import Corpus
 from mien.faces.networks import IdentityEmbedder, StudioFaceNet
 from mien.models import StudioAutoencoder
-from mien.training.objectives.base import BaseObjective
+from mien.training.objectives.base import BaseConfig, BaseObjective
 from mien.training.sources import Sources
 from tests.synthetic import write_corpus
 from tests.tiny import tiny_text
@@ -33,6 +33,6 @@ def objective(base: Path, **settings: Any) -> BaseObjective:
     """Ready to train on them."""
     torch.manual_seed(0)
     small = {"block_out_channels": (32, 32, 32), "attention_head_dim": 1, "cross_attention_dim": 32}
-    made = BaseObjective(Sources((base,)), unet=small, **settings)
+    made = BaseObjective(Sources((base,)), BaseConfig(unet=small, **settings))
     made.prepare(Corpus.load(base / "data"), base)
     return made

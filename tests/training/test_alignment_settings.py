@@ -15,7 +15,7 @@ from mien.data.corpus import Corpus
 from mien.errors import BadInput, ConfigError, MissingAsset
 from mien.faces.networks import ExpressionEncoder, IdentityEmbedder, StudioFaceNet
 from mien.training.heads import OneOutput
-from mien.training.objectives.alignment import AlignmentObjective
+from mien.training.objectives.alignment import AlignmentConfig, AlignmentObjective
 from mien.training.sources import Sources
 from tests.memory import KeptBytes
 from tests.synthetic import write_corpus
@@ -54,7 +54,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def objective(base: Path, **settings: Any) -> AlignmentObjective:
-    made = AlignmentObjective(Sources((base,)), templates=True, **settings)
+    made = AlignmentObjective(Sources((base,)), AlignmentConfig(templates=True, **settings))
     made.prepare(Corpus.load(base / "pairs"), base)
     made.train()
     return made
@@ -107,8 +107,8 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(base: Path) -> None:
 
 def test_rows_beyond_the_bound_are_dropped(base: Path) -> None:
     steps = torch.tensor([10, 600, 601, 990])  # R_tmax is 600
-    assert AlignmentObjective(Sources((base,)), inversion="drop")._counted(steps).tolist() == [1, 1, 0, 0]
-    assert AlignmentObjective(Sources((base,)), inversion="ani")._counted(steps).tolist() == [1, 1, 1, 1]
+    assert AlignmentObjective(Sources((base,)), AlignmentConfig(inversion="drop"))._counted(steps).tolist() == [1, 1, 0, 0]
+    assert AlignmentObjective(Sources((base,)), AlignmentConfig(inversion="ani"))._counted(steps).tolist() == [1, 1, 1, 1]
 
 
 def test_checkpointing_gives_the_same_loss_and_gradients_from_less_memory(base: Path, plain: Any) -> None:
@@ -171,7 +171,7 @@ def test_landmarks_are_in_pixels_of_the_bases_pictures(base: Path) -> None:
     made = objective(base)
     corpus = Corpus.load(base / "pairs")
     small = made.batch(corpus, np.random.default_rng(0), 3)["points"]
-    made.examples.size = 512
+    made.base.examples.size = 512
     torch.testing.assert_close(made.batch(corpus, np.random.default_rng(0), 3)["points"], small * 4)
 
 
@@ -190,8 +190,10 @@ def test_heads_are_paths_assets_or_the_bases_own(base: Path, tmp_path: Path, mon
 
 
 def test_settings_that_do_not_exist_are_refused(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="decode=nose; choose one of: whole, face"):
-        AlignmentObjective(Sources((base,)), decode="nose")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="decode' of it is wrong: Input should be 'whole' or 'face'"):
+        AlignmentConfig.checked({"decode": "nose"}, "it")
+    with pytest.raises(ConfigError, match="leave kind and companions out"):
+        AlignmentConfig.checked({"companions": {}}, "it")
     with pytest.raises(MissingAsset, match="no AutoencoderTiny"):
         objective(base, tiny_decoder=str(base / "vae"))
     (tmp_path / "broken.task").write_bytes(b"nothing")
@@ -214,7 +216,7 @@ def test_ica_runs_on_a_base_of_ones_own(base: Path, tmp_path: Path) -> None:
     options = {"templates": True, "identity_head": str(iresnet(tmp_path / "arcface.onnx")), "decode": "face",
                "checkpointing": True, "tiny_decoder": str(base / "tiny")}  # fmt: skip
     done = train(
-        "studio-alignment", data=base / "pairs", base=str(base), runs=tmp_path, quiet=True,
+        "studio-alignment", data=base / "pairs", base=str(base), runs=tmp_path,
         overrides={"pictures": 2, "batch": 2, "log_every": 1, "options": options},
     )  # fmt: skip
     assert done["finished"] and np.isfinite(done["logs"]["loss"])

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from mien.data.corpus import Corpus
-from mien.training.objectives.autoencoder import AutoencoderObjective
+from mien.training.objectives.autoencoder import AutoencoderConfig, AutoencoderObjective
 from mien.training.run import train
 from tests.synthetic import write_corpus
 
@@ -22,7 +22,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_faces_weigh_more_and_weights_average_one(data: Path) -> None:
     corpus = Corpus.load(data)
-    plain, faces = AutoencoderObjective(), AutoencoderObjective(emphasis=2.0)
+    plain, faces = AutoencoderObjective(), AutoencoderObjective(AutoencoderConfig(emphasis=2.0))
     for objective in (plain, faces):
         objective.prepare(corpus, data)
     batch = faces.batch(corpus, np.random.default_rng(0), 4)
@@ -34,10 +34,10 @@ def test_faces_weigh_more_and_weights_average_one(data: Path) -> None:
 
 def test_a_base_that_knows_the_latents_keeps_them(data: Path, tmp_path: Path) -> None:
     config = {"pictures": 4, "batch": 2, "log_every": 1}
-    train("studio-autoencoder", data=data, held_out=data, runs=tmp_path / "both", overrides=config, quiet=True)
+    train("studio-autoencoder", data=data, held_out=data, runs=tmp_path / "both", overrides=config)
     first = tmp_path / "both" / "studio-autoencoder" / "export"
     train(
-        "studio-autoencoder", data=data, held_out=data, runs=tmp_path / "decoder", start_from=first, quiet=True,
+        "studio-autoencoder", data=data, held_out=data, runs=tmp_path / "decoder", start_from=first,
         overrides=config | {"options": {"decoder_only": True}},
     )  # fmt: skip
     file = "vae/diffusion_pytorch_model.safetensors"
@@ -49,10 +49,10 @@ def test_a_base_that_knows_the_latents_keeps_them(data: Path, tmp_path: Path) ->
 
 def test_an_interrupted_decoder_goes_on_with_the_encoder_it_began_with(data: Path, tmp_path: Path) -> None:
     config = {"pictures": 8, "batch": 2, "log_every": 1}
-    train("studio-autoencoder", data=data, runs=tmp_path / "both", overrides=config | {"lr": 0.01}, quiet=True)
+    train("studio-autoencoder", data=data, runs=tmp_path / "both", overrides=config | {"lr": 0.01})
     first, runs = tmp_path / "both" / "studio-autoencoder" / "export", tmp_path / "decoder"
     config |= {"options": {"decoder_only": True}}
-    asked = {"data": data, "runs": runs, "start_from": first, "overrides": config, "quiet": True}
+    asked = {"data": data, "runs": runs, "start_from": first, "overrides": config}
     assert not train("studio-autoencoder", minutes=0.0, **asked)["finished"]
     assert train("studio-autoencoder", **asked)["finished"]
     file = "vae/diffusion_pytorch_model.safetensors"
@@ -64,7 +64,7 @@ def test_an_interrupted_decoder_goes_on_with_the_encoder_it_began_with(data: Pat
 
 def test_squared_errors_add_to_the_absolute_ones(data: Path) -> None:
     corpus = Corpus.load(data)
-    plain, squared = AutoencoderObjective(), AutoencoderObjective(square=3.0)
+    plain, squared = AutoencoderObjective(), AutoencoderObjective(AutoencoderConfig(square=3.0))
     plain.prepare(corpus, data)
     squared.vae.load_state_dict(plain.vae.state_dict())
     plain.places = squared.places = np.zeros((len(corpus), 16, 16), np.float16)
@@ -72,6 +72,6 @@ def test_squared_errors_add_to_the_absolute_ones(data: Path) -> None:
     one, _ = plain(batch, torch.Generator().manual_seed(0))
     two, _ = squared(batch, torch.Generator().manual_seed(0))
     latents = plain.vae.raw_encode(batch["pictures"])
-    noise = plain.noise * torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    noise = plain.config.noise * torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
     expected = 3 * (plain.vae.raw_decode(latents + noise) - batch["pictures"]).pow(2).mean()
     assert (two - one).item() == pytest.approx(expected.item(), rel=1e-4)

@@ -34,7 +34,7 @@ def test_every_stage_runs_on_arc2face(published: Path, monkeypatch: pytest.Monke
     """The same command as in the studio with another --base: landmarks, emotion, then both together."""
     monkeypatch.setenv("MIEN_ASSETS", str(published))
     for name in ("facecrafter-landmarks", "facecrafter-emotion", "facecrafter-joint"):
-        done = train(name, data=published / "data", base="arc2face", runs=tmp_path, overrides=STEPS, quiet=True)
+        done = train(name, data=published / "data", base="arc2face", runs=tmp_path, overrides=STEPS)
         assert done["finished"] and np.isfinite(done["logs"]["loss"]), name
     joint = tmp_path / "facecrafter-joint" / "export"
     assert {path.name for path in joint.iterdir()} == {"adapters", "text_encoder"}
@@ -47,17 +47,17 @@ def test_the_base_is_used_as_it_was_trained(published: Path, monkeypatch: pytest
     """Its own noise schedule, prediction type, latents and face network; pictures at the size it draws."""
     monkeypatch.setenv("MIEN_ASSETS", str(published))
     arc = build_objective(preset("facecrafter-landmarks"), tmp_path, "arc2face")
-    assert arc.scheduler.config["prediction_type"] == "epsilon" and arc.scheduler.config["steps_offset"] == 1
+    assert arc.base.scheduler.config["prediction_type"] == "epsilon" and arc.base.scheduler.config["steps_offset"] == 1
     arc.prepare(Corpus.load(published / "data"), tmp_path)
-    examples = arc.examples
+    examples = arc.base.examples
     assert examples.latents.shape == (6, 4, 64, 64) and examples.size == 512
     batch = arc.batch(Corpus.load(published / "data"), np.random.default_rng(0), 2)
     assert batch["condition"].shape == (2, 3, 512, 512) and batch["places"].shape == (2, 64, 64)
     np.testing.assert_allclose(batch["identity"].norm(dim=1), 1, atol=1e-3)
     # one token of the prompt is the face, padded with zeros from 512 to 768
     assert int((batch["ids"][0] == examples.prompts.id_token).sum()) == 1
-    states = arc.text_states(batch)
-    other = arc.text_states(batch | {"identity": batch["identity"].roll(1, 0)})
+    states = arc.base.text_states(batch)
+    other = arc.base.text_states(batch | {"identity": batch["identity"].roll(1, 0)})
     assert states.shape == (2, 77, 768) and not torch.equal(states, other)
 
 

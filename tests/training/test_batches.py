@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mien.data.corpus import Corpus
-from mien.training.batches import WeightedSampler, group_odds
+from mien.training.batches import WeightedSampler, group_probabilities
 
 
 def people(ages: list[float], tones: list[float]) -> Corpus:
@@ -16,15 +16,15 @@ def people(ages: list[float], tones: list[float]) -> Corpus:
 
 def test_groups_of_age_and_skin_become_alike() -> None:
     corpus = people([20, 25, 29.9, 70], [0.1, 0.2, 0.0, 0.9])  # three young and pale, one old and dark
-    np.testing.assert_allclose(group_odds(corpus, 0.0), 1.0)
-    odds = group_odds(corpus, 1.0)
-    assert odds[:3].sum() == pytest.approx(odds[3])
-    half = group_odds(corpus, 0.5)
+    np.testing.assert_allclose(group_probabilities(corpus, 0.0), 1.0)
+    weights = group_probabilities(corpus, 1.0)
+    assert weights[:3].sum() == pytest.approx(weights[3])
+    half = group_probabilities(corpus, 0.5)
     assert half[3] / half[0] == pytest.approx(3**0.5)
 
 
 def test_the_ends_of_the_skin_tones_are_in_a_band() -> None:
-    assert len(set(group_odds(people([60, 61, 90], [1.0, 0.75, 0.99]), 1.0))) == 1
+    assert len(set(group_probabilities(people([60, 61, 90], [1.0, 0.75, 0.99]), 1.0))) == 1
 
 
 def test_lots_fall_as_the_odds_say() -> None:

@@ -30,7 +30,7 @@ def test_an_unknown_setting_is_refused() -> None:
 def test_every_preset_needs_only_earlier_ones() -> None:
     seen: set[str] = set()
     for name, config in PRESETS.items():
-        assert set(config.needs) <= seen, name
+        assert set(config.depends_on) <= seen, name
         seen.add(name)
 
 
@@ -53,14 +53,14 @@ def exported(runs: Path, name: str, *parts: str) -> Path:
 
 
 def sources(name: str, runs: Path, base: str = "studio") -> Sources:
-    return base_sources(base, tuple(runs / needed / "export" for needed in preset(name).needs))
+    return base_sources(base, tuple(runs / needed / "export" for needed in preset(name).depends_on))
 
 
 def test_the_run_that_came_last_is_the_one_that_is_gone_on_from() -> None:
     order = list(PRESETS)
     for name, config in PRESETS.items():
-        for part in set().union(*(written(PRESETS[needed]) for needed in config.needs)):
-            having = [needed for needed in config.needs if part in written(PRESETS[needed])]
+        for part in set().union(*(written(PRESETS[needed]) for needed in config.depends_on)):
+            having = [needed for needed in config.depends_on if part in written(PRESETS[needed])]
             assert having[0] == max(having, key=order.index), f"{name} takes {part} from {having[0]}"
 
 

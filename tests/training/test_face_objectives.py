@@ -11,17 +11,19 @@ from mien.faces.alignment import judge_gaze_matrices, transform_points
 from mien.training.face_labels import attribute_classes, mirror_labels
 from mien.training.objective import Objective
 from mien.training.objectives import reader
-from mien.training.objectives.detector import DetectorObjective, heat_targets
+from mien.training.objectives.detector import DetectorConfig, DetectorObjective, heat_targets
 from mien.training.objectives.expression import ExpressionObjective
 from mien.training.objectives.identity import IdentityObjective, arcface_logits
 from mien.training.objectives.judges import (
     JudgeAttributesObjective,
+    JudgeFaceConfig,
     JudgeFaceObjective,
+    JudgeGazeConfig,
     JudgeGazeObjective,
     JudgeIdentityObjective,
     determination,
 )
-from mien.training.objectives.reader import ReaderObjective
+from mien.training.objectives.reader import ReaderConfig, ReaderObjective
 from mien.training.probes import probe_expression, probe_identity
 from mien.training.state import PowerEMA, load_state, save_state
 
@@ -105,10 +107,10 @@ def test_a_continued_run_has_the_margin_it_had(tmp_path: Path) -> None:
             for step in range(4):
                 batch = objective.batch(corpus, np.random.default_rng(step), 6)
                 objective(batch, torch.Generator().manual_seed(1))
-            save_state(tmp_path, parameters, average, optimizer, {}, objective.kept())
+            save_state(tmp_path, parameters, average, optimizer, {}, objective.extra_state())
         else:
-            assert load_state(tmp_path / "old", parameters, average, optimizer, objective.kept()) is not None
-            assert load_state(tmp_path, parameters, average, optimizer, objective.kept()) is not None
+            assert load_state(tmp_path / "old", parameters, average, optimizer, objective.extra_state()) is not None
+            assert load_state(tmp_path, parameters, average, optimizer, objective.extra_state()) is not None
         margins.append(objective(batch, torch.Generator().manual_seed(1))[1]["margin"])
     assert margins[0] == margins[1] > 0
 
@@ -145,7 +147,7 @@ def test_heat_is_one_at_a_face_and_nothing_where_none_is_seen() -> None:
 
 
 def test_collage_places_are_those_of_the_faces() -> None:
-    objective = DetectorObjective(augment=0.0)
+    objective = DetectorObjective(DetectorConfig(augment=0.0))
     batch = objective.batch(_corpus(), np.random.default_rng(0), 8)
     batch["images"] = torch.zeros_like(batch["images"])
     for image, (x, y, _) in zip(batch["images"], batch["place"].tolist(), strict=True):
@@ -185,7 +187,7 @@ def test_mask_labels_follow_the_crop(size: int, monkeypatch: pytest.MonkeyPatch)
     corpus.arrays["images"] = corpus["masks"].repeat(factor, 1).repeat(factor, 2)[..., None].repeat(3, -1)
     for name in ("landmarks", "landmarks_mediapipe"):
         corpus.arrays[name] = corpus[name] * (size / 128)
-    objective = ReaderObjective(augment=0.0, absent=0.0)
+    objective = ReaderObjective(ReaderConfig(augment=0.0, absent=0.0))
     labels = objective.augmented(objective.rows(corpus, np.arange(12)), torch.Generator().manual_seed(0))
     seen = torch.nn.functional.avg_pool2d(labels["crops"][:, 0], 2) > 0
     told = labels["masks"] > 0.5
@@ -207,7 +209,7 @@ def test_determination_is_one_for_the_truth_and_nothing_for_the_mean() -> None:
 
 def test_a_blank_answer_costs_a_judge_as_much_as_the_labels_vary(tmp_path: Path) -> None:
     """The loss of the coefficients is a share of what the mean costs, so zeros are no cheap answer."""
-    corpus, objective = _corpus(), JudgeFaceObjective(augment=0.0)
+    corpus, objective = _corpus(), JudgeFaceObjective(JudgeFaceConfig(augment=0.0))
     objective.prepare(corpus, tmp_path)
     labels = torch.from_numpy(corpus["coefficients"])
     expected = labels.var(0, correction=0)
@@ -216,7 +218,7 @@ def test_a_blank_answer_costs_a_judge_as_much_as_the_labels_vary(tmp_path: Path)
 
 def test_gaze_crops_show_the_same_eyes_in_a_mirror() -> None:
     """The left eye of a mirrored face is the right one of the face, and looks the other way."""
-    objective = JudgeGazeObjective(augment=0.0)
+    objective = JudgeGazeObjective(JudgeGazeConfig(augment=0.0))
     batch = objective.rows(_corpus(), np.arange(4))
     matrices = judge_gaze_matrices(batch["landmarks"], 64)
     eyes = batch["landmarks"][:, [[33, 133], [263, 362]], :2].float().mean(2)

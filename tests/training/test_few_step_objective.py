@@ -46,7 +46,7 @@ def objective(data: Path) -> Iterator[Any]:
 
 def test_the_lora_alone_is_trained(objective: Any) -> None:
     assert objective.trained() and all(".lora_" in name for name in objective.trained())
-    batch = objective.batch(objective.examples.corpus, np.random.default_rng(0), 4)
+    batch = objective.batch(objective.base.examples.corpus, np.random.default_rng(0), 4)
     loss, _ = objective(batch, torch.Generator())
     loss.backward()
     with_gradient = {name for name, one in objective.named_parameters() if one.grad is not None}
@@ -72,7 +72,7 @@ def test_trajectories_are_guided_pictures_of_the_pipeline(objective: Any) -> Non
     pipeline = PortraitPipeline.from_pretrained("studio")
     pipeline.set_progress_bar_config(disable=True)
     pipeline.scheduler = few_step_scheduler(pipeline.scheduler.config, order=2)
-    given = asked(objective.examples, setting, paths.rows[:2].numpy(), paths.other[:2].numpy())
+    given = asked(objective.base.examples, setting, paths.rows[:2].numpy(), paths.other[:2].numpy())
     drawn: Any = pipeline(
         **given, latents=paths.latents[:2, 0].float(), num_inference_steps=4, output_type="latent",
         scales=dict.fromkeys(told, 1.0),
@@ -85,11 +85,11 @@ def test_trajectories_are_guided_pictures_of_the_pipeline(objective: Any) -> Non
 def test_trajectories_are_drawn_once(objective: Any, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before, folder = objective.paths.latents, data.parent / "run" / "trajectories"
     monkeypatch.setattr(few_step, "draw", lambda *_: pytest.fail("drawn again"))
-    again = objective._trajectories(objective.examples, folder, 2, 0)
+    again = objective._trajectories(objective.base.examples, folder, 2, 0)
     assert torch.equal(again.latents, before)
     monkeypatch.setattr(objective, "teacher", 8)
     with pytest.raises(ConfigError, match="teacher 4 instead of 8"):
-        objective._trajectories(objective.examples, folder, 2, 0)
+        objective._trajectories(objective.base.examples, folder, 2, 0)
 
 
 def test_trajectories_of_other_pictures_or_weights_are_refused(
@@ -99,14 +99,14 @@ def test_trajectories_of_other_pictures_or_weights_are_refused(
 
     folder = data.parent / "run" / "trajectories"
     monkeypatch.setattr(few_step, "draw", lambda *_: pytest.fail("drawn"))
-    others = objective._examples(Corpus.load(write_corpus(tmp_path, people=3, per_person=2, seed=5)))
+    others = objective.base.examples_of(Corpus.load(write_corpus(tmp_path, people=3, per_person=2, seed=5)))
     with pytest.raises(ConfigError, match=r"other pictures, weights or settings \(data\)"):
         objective._trajectories(others, folder, 2, 0)
     assert set(objective.weights) == {"unet", "text_encoder", "landmarks", "emotion", "expression", "identity"}
     for part in ("unet", "landmarks"):
         with monkeypatch.context() as patch, pytest.raises(ConfigError, match=rf"settings \({part}\)"):
             patch.setitem(objective.weights, part, "another")
-            objective._trajectories(objective.examples, folder, 2, 0)
+            objective._trajectories(objective.base.examples, folder, 2, 0)
 
 
 def test_weights_are_told_apart_whatever_lora_is_in_them() -> None:
@@ -131,7 +131,9 @@ def test_steps_that_are_not_the_teachers_are_refused(data: Path, tmp_path: Path)
 
 def test_the_target_is_the_teachers_point(objective: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A student that gives the right output at every step ends where its teacher did, and has no loss."""
-    batch = objective.batch(objective.examples.corpus, np.random.default_rng(1), 6) | {"strays": torch.zeros(6) > 0}
+    batch = objective.batch(objective.base.examples.corpus, np.random.default_rng(1), 6) | {
+        "strays": torch.zeros(6) > 0
+    }
     path, step = batch["path"], batch["step"]
     index = torch.arange(6)
     before, after = objective._levels(step)
@@ -144,7 +146,7 @@ def test_the_target_is_the_teachers_point(objective: Any, monkeypatch: pytest.Mo
 
 def test_strays_start_where_the_student_led(objective: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """And are held against the teacher's next point all the same."""
-    batch = objective.batch(objective.examples.corpus, np.random.default_rng(2), 4)
+    batch = objective.batch(objective.base.examples.corpus, np.random.default_rng(2), 4)
     batch |= {"step": torch.ones(4, dtype=torch.long), "strays": torch.tensor([True, False, True, False])}
     seen: list[torch.Tensor] = []
 
@@ -166,7 +168,7 @@ def test_a_run_from_the_command_to_a_picture(data: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr(few_step, "GROUP", 2)
     config = preset("studio-few-step")
     overrides = {"pictures": 8, "batch": 4, "log_every": 1, "warmup": 0, "options": config.options | TINY}
-    train("studio-few-step", data=data, held_out=data, runs=tmp_path, overrides=overrides, quiet=True)
+    train("studio-few-step", data=data, held_out=data, runs=tmp_path, overrides=overrides)
     file = tmp_path / "studio-few-step" / "export" / FILE
     log = (tmp_path / "studio-few-step" / "log.jsonl").read_text()
     assert '"end"' in log and '"landing_1"' in log
@@ -218,7 +220,10 @@ def test_every_few_step_preset_divides_its_teachers_steps() -> None:
     assert names == ["studio-few-step", "facecrafter-few-step", "emojidiff-few-step"]
     for name in names:
         options = PRESETS[name].options
-        assert options.keys() >= {"branches", "odds"} and options["branches"].keys() == options["odds"].keys()
+        assert (
+            options.keys() >= {"branches", "probabilities"}
+            and options["branches"].keys() == options["probabilities"].keys()
+        )
 
 
 def test_what_a_base_says_of_its_guidance_is_baked_in(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from mien.faces.networks import StudioFaceNet
 from mien.pipelines.few_step import FILE, read_few_step
 from mien.training.bases import base_sizes, base_sources
 from mien.training.features import expression_features, training_landmarks
+from mien.training.frozen_base import Selection
 from mien.training.objectives.branch import BranchObjective
 from mien.training.presets import PRESETS, preset
 from mien.training.run import build_objective, train
@@ -37,7 +38,7 @@ BASES = ("sd15", "sdxl")
 FEATURES = {"sd15": 1024, "sdxl": 1280}
 ENCODERS = {"sd15": "vit-h/models", "sdxl": "vit-bigg/sdxl_models"}
 LANDMARKER: Any = find_asset("mediapipe-face-landmarker")
-STEPS: dict[str, Any] = {"pictures": 4, "batch": 2, "log_every": 1, "precision": "no", "lr": 1e-3, "warmup": 0}
+STEPS: dict[str, Any] = {"pictures": 4, "batch": 2, "log_every": 1, "precision": "no", "lr": 1e-3, "warmup_images": 0}
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,6 @@ def test_the_three_stages_run_by_changing_the_base_alone(base: str, assets: Path
         overrides = STEPS | {"options": preset(name).options | head}
         done = train(
             name, data=assets / "pairs", held_out=assets / "pairs", base=base, runs=tmp_path, overrides=overrides,
-            quiet=True,
         )  # fmt: skip
         assert done["finished"] and np.isfinite(done["logs"]["loss"]) and "shuffled_900" in done["logs"]
         adapters = tmp_path / name / "export" / "adapters"
@@ -121,7 +121,6 @@ def test_the_three_stages_run_by_changing_the_base_alone(base: str, assets: Path
     few = preset("emojidiff-few-step").options | {"steps": 2, "teacher": 4, "trajectories": 20, "rank": 2}
     train(
         "emojidiff-few-step", data=assets / "pairs", base=base, runs=tmp_path, overrides=STEPS | {"options": few},
-        quiet=True,
     )  # fmt: skip
     distilled = read_few_step(tmp_path / "emojidiff-few-step" / "export" / FILE)
     assert distilled.settings.steps == 2 and any(value.abs().max() > 0 for value in distilled.tensors.values())
@@ -217,8 +216,8 @@ def test_sdxl_is_told_prompts_as_its_pipeline_tells_them(assets: Path, tmp_path:
     corpus = Corpus.load(assets / "pairs")
     rows = np.arange(3)
     kinds = np.array([0, 3, 0])  # a caption, an empty prompt, a caption
-    batch = objective._gather(objective.examples, rows, rows, kinds, np.ones(3, bool))
-    told = objective.told(batch, 2)
+    batch = objective.gather(Selection(objective.base.examples, rows, rows, kinds, np.ones(3, bool)))
+    told = objective.base.unet_kwargs(batch, 2)
     pipeline = PortraitXLPipeline.from_pretrained(assets / "sdxl")
     with torch.no_grad():
         wanted: Any = pipeline._encode([corpus.captions[0], "", corpus.captions[2]])
@@ -240,11 +239,11 @@ def test_sdxl_is_trained_at_several_sizes(assets: Path, tmp_path: Path) -> None:
         assert batch["sizes"][0].tolist() == [128, 128, 0, 0, 8 * side, 8 * side]
         seen.add(side)
     assert seen == {16, 24, 32}
-    np.testing.assert_allclose(objective.scaled[0].latents, objective.scaled[0].scaled(16).latents)
+    np.testing.assert_allclose(objective.base.scaled[0].latents, objective.base.scaled[0].scaled(16).latents)
     alone = build_objective(
         preset("emojidiff-base").model_copy(update={"options": {"kind": "expression"}}), tmp_path, "sdxl"
     )
-    assert alone.scales == (1.0,)
+    assert alone.base.scales == (1.0,)
 
 
 def test_sd15_keeps_its_size(assets: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from mien.core.io import read_json, write_json
 from mien.errors import MienError
 from mien.training import loop
 from mien.training.config import TrainConfig, learning_rate
-from mien.training.loop import earlier, fit, parameter_groups, precision
+from mien.training.loop import fit, parameter_groups, precision, training_history
 from mien.training.objective import Logs, Objective
 from mien.training.run import is_finished
 from mien.training.state import PowerEMA, counters_of, save_state
@@ -48,13 +48,13 @@ class Line(Objective):
 
 def config(pictures: int = 400) -> TrainConfig:
     return TrainConfig(
-        name="line", objective="none:none", pictures=pictures, batch=10, lr=0.1, warmup=50, weight_decay=0.0,
+        name="line", objective="none:none", pictures=pictures, batch=10, lr=0.1, warmup_images=50, weight_decay=0.0,
         precision="no", log_every=1,
     )  # fmt: skip
 
 
 def test_it_learns_and_reports(tmp_path: Path) -> None:
-    result = fit(config(2000), Line(), None, tmp_path, quiet=True)  # type: ignore[arg-type]
+    result = fit(config(2000), Line(), None, tmp_path)  # type: ignore[arg-type]
     assert result["finished"] and result["seen"] == 2000
     assert result["logs"]["weight"] == pytest.approx(3.0, abs=0.05)
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 201
@@ -68,7 +68,7 @@ def test_an_objective_is_told_how_much_of_the_budget_was_seen(tmp_path: Path) ->
             told.append(self.progress)
             return super().forward(batch, generator)
 
-    fit(config(50), Told(), None, tmp_path, quiet=True)  # type: ignore[arg-type]
+    fit(config(50), Told(), None, tmp_path)  # type: ignore[arg-type]
     assert told == [0.0, 0.2, 0.4, 0.6, 0.8]
 
 
@@ -115,15 +115,15 @@ def test_interrupted_and_continued_equals_unbroken(
     for model in (one, two, three):
         model.load_state_dict(start)
     often = config().model_copy(update={"checkpoint_minutes": 0.0})
-    fit(often, one, None, tmp_path / "whole", quiet=True)  # type: ignore[arg-type]
+    fit(often, one, None, tmp_path / "whole")  # type: ignore[arg-type]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         owner: Any = two if place == "batch" else PowerEMA
         patch.setattr(owner, place, interrupting(getattr(owner, place), 14, times))
-        fit(often, two, None, tmp_path / "broken", quiet=True)  # type: ignore[arg-type]
+        fit(often, two, None, tmp_path / "broken")  # type: ignore[arg-type]
     told = counters_of(tmp_path / "broken")
     # the first Ctrl-C is heeded after the step it meets, a second one at once, and then half a step is not saved
     assert told is not None and told["step"] == (14 if times == 1 else 13)
-    fit(often, three, None, tmp_path / "broken", quiet=True)  # type: ignore[arg-type]
+    fit(often, three, None, tmp_path / "broken")  # type: ignore[arg-type]
     whole = load_file(tmp_path / "whole" / "checkpoint.safetensors")
     broken = load_file(tmp_path / "broken" / "checkpoint.safetensors")
     assert whole.keys() == broken.keys()
@@ -134,7 +134,7 @@ def test_interrupted_and_continued_equals_unbroken(
 def test_an_interruption_of_the_last_step_is_heeded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PowerEMA, "update", interrupting(PowerEMA.update, 40))
     with pytest.raises(KeyboardInterrupt):
-        fit(config(), Line(), None, tmp_path, quiet=True)  # type: ignore[arg-type]
+        fit(config(), Line(), None, tmp_path)  # type: ignore[arg-type]
     told = counters_of(tmp_path)
     assert told is not None and told["seen"] == 400 and not (tmp_path / "export").exists()
 
@@ -144,7 +144,7 @@ def test_a_terminated_run_saves_first(tmp_path: Path) -> None:
     model.batch = interrupting(model.batch, 7, by=signal.SIGTERM)  # type: ignore[method-assign]
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
-        fit(config(), model, None, tmp_path, quiet=True)  # type: ignore[arg-type]
+        fit(config(), model, None, tmp_path)  # type: ignore[arg-type]
     assert (tmp_path / "checkpoint.safetensors").exists()
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -152,7 +152,7 @@ def test_a_terminated_run_saves_first(tmp_path: Path) -> None:
 def test_what_was_trained_is_saved_before_an_interruption_is_heeded(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(loop, "save_state", interrupting(save_state, 1))
     with pytest.raises(KeyboardInterrupt):
-        fit(config(), Line(), None, tmp_path, quiet=True)  # type: ignore[arg-type]
+        fit(config(), Line(), None, tmp_path)  # type: ignore[arg-type]
     assert (tmp_path / "checkpoint.safetensors").exists() and not (tmp_path / "export").exists()
 
 
@@ -171,15 +171,15 @@ def test_an_interrupted_export_is_not_the_finished_one(tmp_path: Path) -> None:
             super().export(folder)
 
     assert not is_finished(tmp_path, 100)
-    fit(config(100), Exported(), None, tmp_path, quiet=True)  # type: ignore[arg-type]
+    fit(config(100), Exported(), None, tmp_path)  # type: ignore[arg-type]
     assert is_finished(tmp_path, 100) and not is_finished(tmp_path, 400)
     for place in ("validate", "export"):
         model = Exported()
         model.stopped = place
         with pytest.raises(KeyboardInterrupt):
-            fit(config(400), model, None, tmp_path, quiet=True)  # type: ignore[arg-type]
+            fit(config(400), model, None, tmp_path)  # type: ignore[arg-type]
         assert not is_finished(tmp_path, 400)
-    fit(config(400), Exported(), None, tmp_path, quiet=True)  # type: ignore[arg-type]
+    fit(config(400), Exported(), None, tmp_path)  # type: ignore[arg-type]
     assert is_finished(tmp_path, 400)
     (tmp_path / "checkpoint.safetensors").unlink()  # moved away, to begin anew
     assert not is_finished(tmp_path, 400)
@@ -202,13 +202,13 @@ def _process(rank: int, folder: str) -> None:
     )
     endless, runs = config(10**7), Path(folder)
     torch.manual_seed(0)
-    left = fit(endless, Slow(), None, runs / "time", minutes=(0.005, 9.0)[rank], quiet=True)  # type: ignore[arg-type]
+    left = fit(endless, Slow(), None, runs / "time", minutes=(0.005, 9.0)[rank])  # type: ignore[arg-type]
     exported = (runs / "time" / "export").is_dir()
     model, interrupted = Line(), False
     if rank == 1:
         model.batch = interrupting(model.batch, 5)  # type: ignore[method-assign]
     try:
-        fit(endless, model, None, runs / "stop", minutes=1.0, quiet=True)  # type: ignore[arg-type]
+        fit(endless, model, None, runs / "stop", minutes=1.0)  # type: ignore[arg-type]
     except KeyboardInterrupt:
         interrupted = True
     write_json(runs / f"{rank}.json", {"seen": left["seen"], "exported": exported, "interrupted": interrupted})
@@ -225,7 +225,7 @@ def test_processes_leave_after_the_same_step(tmp_path: Path) -> None:
 
 
 def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
-    fit(config(20), Line(), None, tmp_path, quiet=True)  # type: ignore[arg-type]
+    fit(config(20), Line(), None, tmp_path)  # type: ignore[arg-type]
 
     class Other(Line):
         def __init__(self) -> None:
@@ -233,11 +233,11 @@ def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
             self.more = nn.Linear(1, 1)
 
     with pytest.raises(MienError, match="another model"):
-        fit(config(20), Other(), None, tmp_path, quiet=True)  # type: ignore[arg-type]
+        fit(config(20), Other(), None, tmp_path)  # type: ignore[arg-type]
 
 
 def test_minutes_bound_a_sitting(tmp_path: Path) -> None:
-    result = fit(config(10**7), Line(), None, tmp_path, minutes=0.005, quiet=True)  # type: ignore[arg-type]
+    result = fit(config(10**7), Line(), None, tmp_path, minutes=0.005)  # type: ignore[arg-type]
     assert not result["finished"] and 0 < result["seen"] < 10**7
 
 
@@ -269,27 +269,31 @@ class Started(Line):
 
 def test_a_new_run_starts_from_given_weights_and_a_continued_one_does_not(tmp_path: Path) -> None:
     (tmp_path / "weight").write_text("7.5")
-    still = config(10).model_copy(update={"lr": 1e-12, "warmup": 0})
+    still = config(10).model_copy(update={"lr": 1e-12, "warmup_images": 0})
     first = Started()
-    fit(still, first, None, tmp_path / "run", start_from=tmp_path, quiet=True)  # type: ignore[arg-type]
+    fit(still, first, None, tmp_path / "run", start_from=tmp_path)  # type: ignore[arg-type]
     assert first.layer.weight.item() == pytest.approx(7.5)
     assert read_json(tmp_path / "run" / "started.json") == {"earlier_pictures": None}
     (tmp_path / "weight").write_text("-2")
     more = still.model_copy(update={"pictures": 20})
     second = Started()
-    fit(more, second, None, tmp_path / "run", start_from=tmp_path, quiet=True)  # type: ignore[arg-type]
+    fit(more, second, None, tmp_path / "run", start_from=tmp_path)  # type: ignore[arg-type]
     assert second.layer.weight.item() == pytest.approx(7.5)
 
 
 def test_the_pictures_of_earlier_runs_are_added_up(tmp_path: Path) -> None:
     write_json(tmp_path / "training.json", {"line": {"pictures": 30, "earlier_pictures": 12}, "other": {"pictures": 5}})
-    assert [earlier(tmp_path, name)["earlier_pictures"] for name in ("line", "other", "third")] == [42, 5, None]
+    assert [training_history(tmp_path, name)["earlier_pictures"] for name in ("line", "other", "third")] == [
+        42,
+        5,
+        None,
+    ]
     run = tmp_path / "line"
     write_json(run / "started.json", {"earlier_pictures": 42})
     write_json(run / "config.json", {"name": "line"})
     (run / "log.jsonl").write_text('{"seen": 4, "seconds": 1.0}\n{"seen": 8, "seconds": 2.0}\n')
     (run / "export").mkdir()
-    assert [earlier(run / "export", name)["earlier_pictures"] for name in ("line", "other")] == [50, None]
+    assert [training_history(run / "export", name)["earlier_pictures"] for name in ("line", "other")] == [50, None]
 
 
 def test_what_a_gpu_trained_is_told_apart(tmp_path: Path) -> None:
@@ -297,14 +301,14 @@ def test_what_a_gpu_trained_is_told_apart(tmp_path: Path) -> None:
     (run / "export").mkdir(parents=True)
     write_json(run / "config.json", {"name": "line"})
     (run / "log.jsonl").write_text('{"seen": 4, "seconds": 1.5, "validation": {}, "device": "cpu"}\n')
-    assert earlier(run / "export", "line") == {"earlier_pictures": 4}
+    assert training_history(run / "export", "line") == {"earlier_pictures": 4}
     (run / "log.jsonl").write_text('{"seen": 8, "seconds": 2.0, "validation": {}, "device": "cuda"}\n')
-    assert earlier(run / "export", "line") == {"earlier_pictures": 8, "gpu": {"pictures": 8, "seconds": 2.0}}
+    assert training_history(run / "export", "line") == {"earlier_pictures": 8, "gpu": {"pictures": 8, "seconds": 2.0}}
     write_json(run / "started.json", {"earlier_pictures": 42, "gpu": {"pictures": 3, "seconds": 1.0}})
     found = {"earlier_pictures": 50, "gpu": {"pictures": 11, "seconds": 3.0}}
-    assert earlier(run / "export", "line") == found
+    assert training_history(run / "export", "line") == found
     write_json(tmp_path / "training.json", {"line": {"pictures": 2, **found}})
-    assert earlier(tmp_path, "line") == {"earlier_pictures": 52, "gpu": found["gpu"]}
+    assert training_history(tmp_path, "line") == {"earlier_pictures": 52, "gpu": found["gpu"]}
 
 
 def test_parameters_of_one_rate_are_one_group_and_numbered_as_they_are_taken() -> None:

@@ -11,7 +11,7 @@ from diffusers import UNet2DConditionModel
 
 from mien.adapters import Branch, Injection, save_adapter
 from mien.errors import ConfigError, MissingAsset
-from mien.training.objective import adopt, load_branch, load_part
+from mien.training.objective import load_branch, load_compatible, load_part
 
 
 def unet(last: str, seed: int, **changes: Any) -> UNet2DConditionModel:
@@ -41,7 +41,7 @@ def test_a_branch_enters_the_new_blocks_with_nothing(tmp_path: Path) -> None:
     for pair in old.projections().values():
         torch.nn.init.normal_(pair.to_v.weight)
     save_adapter(tmp_path / "adapters" / "emotion.safetensors", {"emotion": old})
-    adopt(large, small.state_dict(), "the small one")
+    load_compatible(large, small.state_dict(), "the small one")
     new = Branch.for_unet(large, "emotion", 8)
     load_branch(new, tmp_path, "emotion")
     x, t, text, condition = torch.randn(1, 4, 8, 8), torch.tensor([500]), torch.randn(1, 5, 16), torch.randn(1, 10)
@@ -58,8 +58,8 @@ def test_other_differences_are_refused(tmp_path: Path) -> None:
     small = unet("UpBlock2D", 0)
     for other in (unet("UpBlock2D", 0, layers_per_block=2), unet("UpBlock2D", 0, cross_attention_dim=8)):
         with pytest.raises(ConfigError, match="another size"):
-            adopt(other, small.state_dict(), "it")
+            load_compatible(other, small.state_dict(), "it")
     with pytest.raises(ConfigError, match="another size"):  # fewer blocks than the weights have
-        adopt(unet("UpBlock2D", 0), unet("CrossAttnUpBlock2D", 0).state_dict(), "it")
+        load_compatible(unet("UpBlock2D", 0), unet("CrossAttnUpBlock2D", 0).state_dict(), "it")
     with pytest.raises(MissingAsset, match="to start from"):
         load_part(small, tmp_path / "nowhere")

@@ -38,9 +38,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (runs / name / "config.json").write_text("{}")
     for name in ("studio-autoencoder", "studio-text", "studio-base", *BRANCHES, "studio-controlnet"):
         config = {"pictures": 4, "batch": 2, "log_every": 1}
-        train(name, data=data, held_out=held_out, runs=runs, overrides=config, quiet=True)
+        train(name, data=data, held_out=held_out, runs=runs, overrides=config)
     pairs = write_corpus(folder / "pairs", people=4, per_person=3, templates=True)
-    train("studio-e-adapter-exact", data=pairs, held_out=held_out, runs=runs, overrides=config, quiet=True)
+    train("studio-e-adapter-exact", data=pairs, held_out=held_out, runs=runs, overrides=config)
     return runs
 
 
@@ -64,7 +64,7 @@ def test_the_base_learns_with_its_branches_and_can_be_had_without(trained: Path,
     for needed in ("studio-identity", "studio-text", "studio-autoencoder"):
         (tmp_path / needed).symlink_to(trained / needed)
     options = {"pictures": 2, "batch": 2, "options": {}}
-    train("studio-base", data=trained.parent / "data", runs=tmp_path, overrides=options, quiet=True)
+    train("studio-base", data=trained.parent / "data", runs=tmp_path, overrides=options)
     assert not (tmp_path / "studio-base" / "export" / "adapters").exists()
 
 
@@ -87,8 +87,9 @@ def test_faces_are_those_of_portraits_in_a_share_of_the_rows(trained: Path, tmp_
         }
         objective = build_objective(preset(stage).model_copy(update={"options": options}), trained)
         objective.prepare(corpus, tmp_path)
-        examples = objective.examples
-        place = objective.sources.path("identity")
+        base = getattr(objective, "base", objective)
+        examples = base.examples
+        place = base.sources.path("identity")
         own, portraits = identity_embeddings(corpus, place), portrait_embeddings(corpus, place)
         has_one = np.isin(corpus["person"], Corpus.load(tmp_path / "data" / PORTRAITS)["person"])
         assert has_one.sum() == 6 and len(own) == 12
@@ -134,15 +135,16 @@ def test_refined_training_reads_the_expression_in_the_template(trained: Path, tm
     corpus = Corpus.load(trained.parent / "pairs")
     objective.prepare(corpus, tmp_path)
     rows = np.arange(4)
-    shown = objective.examples.condition("expression", rows, rows)
+    shown = objective.base.examples.condition("expression", rows, rows)
     own = build_objective(preset("studio-e-adapter-same"), trained)
     own.prepare(corpus, tmp_path)
-    assert not torch.allclose(shown, own.examples.condition("expression", rows, rows))
+    assert not torch.allclose(shown, own.base.examples.condition("expression", rows, rows))
     changed = Corpus(corpus.folder, corpus.arrays | {"templates": corpus["images"]}, corpus.captions, corpus.attributes)
     changed.folder = tmp_path  # what is kept beside the pictures belongs to the others
     objective.prepare(changed, tmp_path)
     torch.testing.assert_close(
-        objective.examples.condition("expression", rows, rows), own.examples.condition("expression", rows, rows)
+        objective.base.examples.condition("expression", rows, rows),
+        own.base.examples.condition("expression", rows, rows),
     )
     with pytest.raises(BadInput, match="holds no templates"):
         objective.prepare(Corpus.load(trained.parent / "data"), tmp_path)
@@ -153,7 +155,7 @@ def test_the_expression_enters_at_other_sites(trained: Path, site: str) -> None:
     from mien.adapters import load_adapter
 
     run = {"pictures": 4, "batch": 2, "log_every": 1}
-    done = train(f"studio-site-{site}", data=trained.parent / "pairs", runs=trained, overrides=run, quiet=True)
+    done = train(f"studio-site-{site}", data=trained.parent / "pairs", runs=trained, overrides=run)
     assert done["finished"]
     file = trained / f"studio-site-{site}" / "export" / "adapters" / "expression.safetensors"
     branch = load_adapter(file)["expression"]
@@ -167,7 +169,7 @@ def test_a_controlnet_reads_the_expression(trained: Path) -> None:
     from mien.adapters import load_adapter
 
     run = {"pictures": 4, "batch": 2, "log_every": 1}
-    train("studio-site-controlnet", data=trained.parent / "pairs", runs=trained, overrides=run, quiet=True)
+    train("studio-site-controlnet", data=trained.parent / "pairs", runs=trained, overrides=run)
     export = trained / "studio-site-controlnet" / "export"
     branch = load_adapter(export / "adapters" / "expression.safetensors")["expression"]
     assert branch.site == "controlnet" and not branch.blocks
@@ -182,7 +184,7 @@ def test_a_base_is_fine_tuned_on_restyled_pictures(trained: Path) -> None:
 
     run = {"pictures": 4, "batch": 2, "log_every": 1}
     for name in ("studio-restyled", "studio-lora"):
-        train(name, data=trained.parent / "data", runs=trained, overrides=run, quiet=True)
+        train(name, data=trained.parent / "data", runs=trained, overrides=run)
     base, other = (
         UNet2DConditionModel.from_pretrained(trained / name / "export" / "unet")
         for name in ("studio-base", "studio-restyled")
@@ -205,14 +207,14 @@ def test_a_base_learns_to_predict_noise_and_what_is_trained_on_it_knows(trained:
     from mien.training.run import build_objective
 
     run = {"pictures": 4, "batch": 2, "log_every": 1}
-    train("studio-epsilon", data=trained.parent / "data", runs=trained, overrides=run, quiet=True)
+    train("studio-epsilon", data=trained.parent / "data", runs=trained, overrides=run)
     config = read_json(trained / "studio-epsilon" / "export" / "scheduler" / "scheduler_config.json")
     assert config["prediction_type"] == "epsilon"
-    needs = ("studio-epsilon", *PRESETS["studio-faceid"].needs)
-    objective = build_objective(PRESETS["studio-faceid"].model_copy(update={"needs": needs}), trained)
-    assert objective.scheduler.config["prediction_type"] == "epsilon"
+    needs = ("studio-epsilon", *PRESETS["studio-faceid"].depends_on)
+    objective = build_objective(PRESETS["studio-faceid"].model_copy(update={"depends_on": needs}), trained)
+    assert objective.base.scheduler.config["prediction_type"] == "epsilon"
     base = build_objective(PRESETS["studio-faceid"], trained)
-    assert base.scheduler.config["prediction_type"] == "v_prediction"
+    assert base.base.scheduler.config["prediction_type"] == "v_prediction"
     own, other = (next(iter(one.unet.parameters())) for one in (objective, base))
     assert not torch.equal(own, other), "the UNet goes with the schedule"
 
@@ -277,7 +279,7 @@ def test_replicas_that_are_one_row_are_computed_once(joint: Any, trained: Path) 
 def _noise_of(joint: Any, latents: torch.Tensor, generator: torch.Generator) -> Any:
     from mien.training.diffusion import noisy
 
-    return noisy(joint.scheduler, latents, generator)
+    return noisy(joint.base.scheduler, latents, generator)
 
 
 def test_the_joint_stage_trains_the_papers_parts(joint: Any, trained: Path) -> None:
@@ -310,7 +312,7 @@ def test_the_control_arm_trains_the_text_encoder_alone(trained: Path) -> None:
     assert calls == [4] and any(parameter.grad is not None for parameter in arm.text_encoder.parameters())
     run = {"pictures": 8, "batch": 8, "log_every": 1}
     train("studio-joint-text-only", data=trained.parent / "data", held_out=trained.parent / "held-out", runs=trained,
-          overrides=run, quiet=True)  # fmt: skip
+          overrides=run)  # fmt: skip
     assert {path.name for path in (trained / "studio-joint-text-only" / "export").iterdir()} == {"text_encoder"}
 
 
@@ -319,7 +321,7 @@ def test_the_joint_stage_is_trained_and_evaluated(trained: Path) -> None:
 
     options = {"pictures": 8, "batch": 8, "log_every": 1}
     train("studio-joint", data=trained.parent / "data", held_out=trained.parent / "held-out", runs=trained,
-          overrides=options, quiet=True)  # fmt: skip
+          overrides=options)  # fmt: skip
     export = trained / "studio-joint" / "export"
     assert {path.name for path in export.iterdir()} == {"text_encoder", "adapters"}
     assert "emotion_shuffled_900" in (trained / "studio-joint" / "log.jsonl").read_text()
@@ -369,12 +371,12 @@ def test_a_stage_starts_from_the_weights_of_a_model_folder(trained: Path, tmp_pa
     from safetensors.torch import load_file
 
     data = trained.parent / "data"
-    still = {"pictures": 2, "batch": 2, "lr": 1e-20, "weight_decay": 0.0, "ema": 0.0, "precision": "no"}
+    still = {"pictures": 2, "batch": 2, "lr": 1e-20, "weight_decay": 0.0, "ema_gamma": 0.0, "precision": "no"}
     for needed in ("studio-identity", "studio-text", "studio-base", "studio-autoencoder"):
         if needed != name:
             (tmp_path / needed).symlink_to(trained / needed)
     start = trained / name / "export"
-    train(name, data=data, runs=tmp_path, start_from=start, overrides=still, quiet=True)
+    train(name, data=data, runs=tmp_path, start_from=start, overrides=still)
     for path in start.rglob("*.safetensors"):
         before, after = load_file(path), load_file(tmp_path / name / "export" / path.relative_to(start))
         assert all(torch.allclose(before[key].float(), after[key].float(), atol=1e-3) for key in before), path
@@ -383,7 +385,7 @@ def test_a_stage_starts_from_the_weights_of_a_model_folder(trained: Path, tmp_pa
 def test_a_start_from_nowhere_is_one_clear_sentence(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(MienError, match="to start from"):
         train(
-            "studio-autoencoder", data=trained.parent / "data", runs=tmp_path, start_from=tmp_path, quiet=True,
+            "studio-autoencoder", data=trained.parent / "data", runs=tmp_path, start_from=tmp_path,
             overrides={"pictures": 2, "batch": 2},
         )  # fmt: skip
 
@@ -399,7 +401,7 @@ def test_all_presets_run_in_order_and_finished_ones_are_left(
     presets = {name: preset(name).model_copy(update=small) for name in names}
     monkeypatch.setattr(run, "SHIPPED", presets)
     monkeypatch.setattr(run, "preset", presets.__getitem__)
-    options: Any = {"data": trained.parent / "data", "runs": tmp_path, "share": 0.1, "quiet": True}
+    options: Any = {"data": trained.parent / "data", "runs": tmp_path, "share": 0.1}
     assert run.train_all(**options, minutes=0) == {}
     first = run.train_all(**options)
     assert list(first) == list(names) and all(result["seen"] == 4 for result in first.values())
@@ -481,12 +483,12 @@ def test_inversion_is_bounded_left_alone_or_dropped(alignment: Any, trained: Pat
     alignment.inversion = "ani"
     assert alignment._counted(steps).tolist() == [1, 1, 1, 1]
     latents, noise, output = (torch.randn(4, 16, 16, 16, generator=torch.Generator().manual_seed(n)) for n in range(3))
-    noised = alignment.scheduler.add_noise(latents, noise, steps)
+    noised = alignment.base.scheduler.add_noise(latents, noise, steps)
     bounded = alignment._picture(latents, noise, output, noised, steps)
     alignment.inversion = "none"
     free = alignment._picture(latents, noise, output, noised, steps)
     alignment.inversion = "ani"
-    assert float(f_of_timestep(alignment.scheduler, steps)[3]) > alignment.f_max
+    assert float(f_of_timestep(alignment.base.scheduler, steps)[3]) > alignment.f_max
     torch.testing.assert_close(bounded[:2], free[:2])
     assert not torch.allclose(bounded[3], free[3])
 
@@ -494,7 +496,7 @@ def test_inversion_is_bounded_left_alone_or_dropped(alignment: Any, trained: Pat
 def test_alignment_goes_on_from_the_e_adapter(alignment: Any, trained: Path) -> None:
     run = {"pictures": 4, "batch": 2, "log_every": 1}
     done = train("studio-alignment", data=trained.parent / "pairs", held_out=trained.parent / "held-out", runs=trained,
-                 overrides=run, quiet=True)  # fmt: skip
+                 overrides=run)  # fmt: skip
     assert done["finished"]
     adapters = trained / "studio-alignment" / "export" / "adapters"
     assert {path.stem for path in adapters.iterdir()} == {"expression", "expression_identity"}
@@ -504,7 +506,7 @@ def test_emojidiffs_own_settings_run_in_the_studio_too(alignment: Any, trained: 
     """The presets for SD1.5 and SDXL (test_full_size.py) with the studio's stand-ins for IP-Adapter's files."""
     for name in ("emojidiff-base", "emojidiff-refined", "emojidiff-alignment"):
         run = {"pictures": 4, "batch": 2, "log_every": 1}
-        done = train(name, data=trained.parent / "pairs", runs=trained, overrides=run, quiet=True)
+        done = train(name, data=trained.parent / "pairs", runs=trained, overrides=run)
         assert done["finished"] and np.isfinite(done["logs"]["loss"])
         adapters = trained / name / "export" / "adapters"
         assert {path.stem for path in adapters.iterdir()} == {"expression", "expression_identity"}

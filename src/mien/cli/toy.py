@@ -28,6 +28,7 @@ def toy(
     Writes toy.png and toy.json, anew after each round. The same command continues where it stopped.
     """
     from mien.cli.progress import bar
+    from mien.core.progress import silent
     from mien.toy.run import Size, run
 
     def show_look(name: str, numbers: dict[str, Any]) -> None:
@@ -37,4 +38,4 @@ def toy(
 
     names = {"shipped": "shipped branch", "0": "without a branch"}
     size = Size(people=people, per_person=per_person, rounds=rounds, pictures=pictures)
-    typer.echo(str(run(output, size, on_look=show_look, bar=bar, quiet=quiet)))
+    typer.echo(str(run(output, size, on_look=show_look, bar=silent if quiet else bar)))

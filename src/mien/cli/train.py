@@ -44,36 +44,44 @@ def train(
         float,
         typer.Option(min=1e-6, max=100.0, callback=finite, help="With all: this share of each preset's pictures."),
     ] = 1.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the settings as JSON and stop.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the settings and print them as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar, and no lines in its place.")] = False,
 ) -> None:
     """Train one of the presets. The same command continues where it stopped."""
+    from mien.cli.progress import bar
+    from mien.core.progress import silent
     from mien.errors import BadInput
     from mien.training.presets import SHIPPED
-    from mien.training.run import resolve, train_all
+    from mien.training.run import options_of, resolve, train_all
     from mien.training.run import train as run
 
     overrides = dict(setting(word) for word in settings or [])
+    for name in SHIPPED if preset == "all" else [preset]:
+        config = resolve(name, overrides)
+        options_of(config)
+        if preset != "all" and (warning := config.warning()) is not None:
+            typer.echo(f"Warning: {warning}", err=True)
+        if dry_run:
+            typer.echo(config.model_dump_json(indent=2))
     if dry_run:
-        for name in SHIPPED if preset == "all" else [preset]:
-            typer.echo(resolve(name, overrides).model_dump_json(indent=2))
         return
     if data is None:
         raise BadInput(
             "Training needs a rendered set: make one with  mien studio render -o FOLDER  and give --data FOLDER."
         )
+    shown = silent if quiet else bar
     if preset == "all":
         if init or base != "studio":
             raise BadInput("--init and --base belong to one preset; train it by its name.")
         results = train_all(
-            data=data, held_out=held_out, runs=runs, minutes=minutes, share=share, overrides=overrides, quiet=quiet
+            data=data, held_out=held_out, runs=runs, minutes=minutes, share=share, overrides=overrides, bar=shown
         )
         for name, result in results.items():
             typer.echo(f"{name:<28}{result['seen']:>9} pictures  {result['logs']}")
         return
     result = run(
         preset, data=data, held_out=held_out, base=base, runs=runs, start_from=model_folder(init) if init else None,
-        minutes=minutes, overrides=overrides, quiet=quiet,
+        minutes=minutes, overrides=overrides, bar=shown,
     )  # fmt: skip
     for name, value in result.items():
         typer.echo(f"{name:<16}{value}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -19,8 +19,8 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def in_processes(function: Callable[..., T], *arguments: Sequence[Any]) -> list[T]:
-    """``[function(a, b, ...) for a, b, ... in zip(*arguments)]``, one process a core where that is worth it.
+def in_processes(function: Callable[..., T], *arguments: Sequence[Any]) -> Iterator[T]:
+    """``(function(a, b, ...) for a, b, ... in zip(*arguments))``, one process a core where that is worth it.
 
     Processes are spawned, not forked: a fork of a process with OpenMP threads can hang, and Windows has none.
     """
@@ -29,6 +29,7 @@ def in_processes(function: Callable[..., T], *arguments: Sequence[Any]) -> list[
 
     cores = min(available_cores(), len(arguments[0]))
     if cores < 2:
-        return [function(*row) for row in zip(*arguments, strict=True)]
+        yield from (function(*row) for row in zip(*arguments, strict=True))
+        return
     with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(function, *arguments))
+        yield from pool.map(function, *arguments)

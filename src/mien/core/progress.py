@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Protocol
 
-Advance = Callable[[int], Any]
-"""Called with how many more are done."""
+
+class Advance(Protocol):
+    """Reports progress."""
+
+    def __call__(self, count: int, note: str = "", /) -> Any:
+        """Report that ``count`` more are done, perhaps with a few words such as the loss."""
+        ...
+
 
 Bar = Callable[[int | None, str], AbstractContextManager[Advance]]
-"""(total or None where nobody knows it, label) -> a context whose value is an `Advance`."""
+"""(total or None where nobody knows it, label) -> a context whose value is called with how many more are done."""
 
 
 def silent(total: int | None, label: str) -> AbstractContextManager[Advance]:
     """No progress."""
-    return nullcontext(lambda done: None)
+    return nullcontext(lambda count, note="", /: None)

@@ -1,9 +1,9 @@
-"""A rendered dataset as arrays in memory: what every stage of training draws its batches from.
+"""A data set as arrays on disk: what every stage of training draws its batches from.
 
-The first load of a folder decodes its shards (about a minute for 24,000 pictures) and keeps the arrays in
-``FOLDER/prepared.safetensors``; later loads read that file while no shard is another, by name, size and time. Anything
-frozen networks compute from the pictures is kept beside it while the shards' content is the same, see
-:meth:`Corpus.cached`.
+The first load of a folder decodes its shards (about a minute for 24,000 pictures) and keeps the arrays as columns in
+``FOLDER/prepared`` (`mien.data.columns`); later loads map these while no shard is another, by name, size and time. Rows
+are read when a batch asks for them, so that a data set may be larger than memory. Anything frozen networks compute from
+the pictures is kept beside it in the same way while the shards' content is the same, see :meth:`Corpus.cached`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,18 +20,22 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from safetensors import safe_open
-from safetensors.numpy import save_file
 
-from mien.core.io import atomic_path, sha256_of
+from mien.core.io import read_json, sha256_of, write_json
 from mien.core.processes import in_processes
+from mien.data.columns import column_writer, read_column
 from mien.data.shards import Entry, read_shard, shard_paths
 from mien.errors import BadInput, MienError
 
 log = logging.getLogger(__name__)
-PREPARED = "prepared.safetensors"
+PREPARED = "prepared"
+"""Folder inside a data set's for its columns and ``records.json``."""
+_FORMER = "prepared.safetensors"
+"""What 0.1.0 kept there instead."""
 PORTRAITS = "portraits"
 """Folder inside a data set's for what ``mien studio portraits`` renders."""
+RECORDS = "records.json"
+"""Captions and words of attributes, and which shards the columns are of."""
 MASK_SIZE = 64
 FLOAT_ATTRIBUTES = ("skin_tone", "age", "gender")
 CATEGORIES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "background", "clothing", "light",
@@ -104,27 +109,25 @@ class Corpus:
         skipped = np.cumsum(many) - many
         return order[np.repeat(first[who] - skipped, many) + np.arange(many.sum())], many
 
-    def cached(self, name: str, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    def cached(self, name: str, key: str, compute: Callable[[], np.ndarray | Iterable[np.ndarray]]) -> np.ndarray:
         """An array [N, ...] derived from the pictures, kept on disk under ``name`` while they and ``key`` are the same.
 
         Args:
             name: file name without ending.
             key: what else it depends on (for a network: the sha256 of its weights).
-            compute: makes it.
+            compute: makes it, whole or in parts [n, ...] of its rows in order.
         """
         key = f"{self.digest}-{key}"
         path = self.folder / "derived" / f"{name}.safetensors"
-        if path.exists():
-            with safe_open(path, framework="numpy") as stored:
-                if stored.metadata().get("key") == key and len(stored.get_slice("value").get_shape()):
-                    value = stored.get_tensor("value")
-                    if len(value) == len(self):
-                        self.extra[name] = value
-                        return value
-        log.info("computing %s for %d pictures", name, len(self))
-        value = compute()
-        with atomic_path(path) as temporary:
-            save_file({"value": np.ascontiguousarray(value)}, temporary, metadata={"key": key})
+        value = read_column(path, key)
+        if value is None or len(value) != len(self):
+            log.info("computing %s for %d pictures", name, len(self))
+            made = compute()
+            with column_writer(path, key) as append:
+                for part in [made] if isinstance(made, np.ndarray) else made:
+                    append(part)
+            value = read_column(path, key)
+            assert value is not None, path
         self.extra[name] = value
         return value
 
@@ -149,36 +152,64 @@ class Corpus:
             )
         prepared = folder / PREPARED
         about = [(path.name, path.stat()) for path in shards]
-        state = json.dumps([[name, stat.st_size, stat.st_mtime_ns] for name, stat in about])
-        if prepared.exists():
-            with safe_open(prepared, framework="numpy") as stored:
-                metadata = stored.metadata()
-                if metadata["shards"] == state:
-                    arrays = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 - not a dict
-                    captions, attributes = json.loads(metadata["captions"]), json.loads(metadata["attributes"])
-                    return cls(folder, arrays, captions, attributes, digest=metadata["digest"])
-        arrays, captions, attributes = _decode(shards)
-        contents = json.dumps([[path.name, sha256_of(path)] for path in shards])
-        digest = hashlib.sha256(contents.encode()).hexdigest()
-        metadata = {"shards": state, "digest": digest}
-        metadata |= {"captions": json.dumps(captions), "attributes": json.dumps(attributes)}
-        with atomic_path(prepared) as temporary:
-            save_file(arrays, temporary, metadata=metadata)
-        return cls(folder, arrays, captions, attributes, digest=digest)
+        state = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in about]
+        records = _records(prepared)
+        if records.get("shards") != state:
+            contents = json.dumps([[path.name, sha256_of(path)] for path in shards])
+            digest = hashlib.sha256(contents.encode()).hexdigest()
+            if records.get("digest") != digest:
+                records = {}
+            else:  # the same files with other times
+                records["shards"] = state
+                write_json(prepared / RECORDS, records)
+        else:
+            digest = records["digest"]
+        arrays = _columns(prepared, records)
+        if arrays is None:
+            records = _prepare(shards, prepared, digest) | {"shards": state}
+            write_json(prepared / RECORDS, records)  # last: a folder with it is complete
+            (folder / _FORMER).unlink(missing_ok=True)
+            arrays = _columns(prepared, records)
+            assert arrays is not None, prepared
+        return cls(folder, arrays, records["captions"], records["attributes"], digest=digest)
 
 
-def _decode(shards: list[Path]) -> tuple[dict[str, np.ndarray], list[str], dict[str, list[str]]]:
-    parts = in_processes(_decode_shard, shards)
-    columns: dict[str, list[np.ndarray]] = {}
+def _records(prepared: Path) -> dict[str, Any]:
+    """What ``records.json`` holds; nothing where there is none that can be read."""
+    try:
+        return read_json(prepared / RECORDS)
+    except MienError:
+        return {}
+
+
+def _columns(prepared: Path, records: dict[str, Any]) -> dict[str, np.ndarray] | None:
+    """The columns that the records name; None where one is missing or damaged."""
+    columns: dict[str, np.ndarray] = {}
+    for name in records.get("columns", ()):
+        value = read_column(prepared / f"{name}.safetensors", records["digest"])
+        if value is None or len(value) != len(records["captions"]):
+            return None
+        columns[name] = value
+    return columns or None
+
+
+def _prepare(shards: list[Path], prepared: Path, digest: str) -> dict[str, Any]:
+    """Decode shards into columns, one after another; returns the records."""
     captions: list[str] = []
     attributes: dict[str, list[str]] = {name: [] for name in CATEGORIES}
-    for part_columns, part_captions, part_attributes in parts:
-        for key, value in part_columns.items():
-            columns.setdefault(key, []).append(value)
-        captions += part_captions
-        for name in CATEGORIES:
-            attributes[name] += part_attributes[name]
-    return {key: np.concatenate(value) for key, value in columns.items()}, captions, attributes
+    with ExitStack() as stack:
+        writers: dict[str, Callable[[np.ndarray], None]] = {}
+        for shard, (columns, some, words) in zip(shards, in_processes(_decode_shard, shards), strict=True):
+            for name in columns.keys() if not writers else ():
+                writers[name] = stack.enter_context(column_writer(prepared / f"{name}.safetensors", digest))
+            if writers.keys() != columns.keys():
+                raise BadInput(f"{shard} is of pairs and others here are not, or the other way: keep them apart.")
+            for name, value in columns.items():
+                writers[name](value)
+            captions += some
+            for name in CATEGORIES:
+                attributes[name] += words[name]
+    return {"digest": digest, "columns": list(writers), "captions": captions, "attributes": attributes}
 
 
 def _decode_shard(path: Path) -> tuple[dict[str, np.ndarray], list[str], dict[str, list[str]]]:

@@ -26,7 +26,7 @@ def build_controlnet(unet: UNet2DConditionModel, factor: int = 8, explicit: bool
 
 
 def blank_picture(controlnet: ControlNetModel, latents: Tensor) -> Tensor:
-    """A black picture [B, 3, H, W] in [0, 1], for a ControlNet that is told by its tokens alone (EmojiDiff A.2 b)."""
+    """A black picture [B, 3, H, W] in [0, 1], for a ControlNet conditioned by tokens alone (EmojiDiff A.2 b)."""
     halvings = len(controlnet.config["conditioning_embedding_out_channels"]) - 1
     height, width = latents.shape[-2] << halvings, latents.shape[-1] << halvings
     return latents.new_zeros(len(latents), controlnet.config["conditioning_channels"], height, width)

@@ -52,8 +52,8 @@ class Size:
     def overrides(self, number: int) -> dict[str, Any]:
         """Settings of the preset for rounds 1 to ``number``: its rate does not fall, so that rounds can be added."""
         return {
-            "pictures": number * self.pictures, "batch": self.batch, "lr": self.lr, "decay": 0.0,
-            "warmup": 20 * self.batch, "log_every": 10,
+            "pictures": number * self.pictures, "batch": self.batch, "lr": self.lr, "lr_decay_fraction": 0.0,
+            "warmup_images": 20 * self.batch, "log_every": 10,
         }  # fmt: skip
 
 
@@ -63,7 +63,6 @@ def run(
     *,
     on_look: Callable[[str, dict[str, Any]], Any] = lambda name, numbers: None,
     bar: Bar = silent,
-    quiet: bool = False,
 ) -> Path:
     """Draw, train and watch; the same call, or one with more rounds, continues an interrupted one.
 
@@ -72,7 +71,6 @@ def run(
         size: how much of each.
         on_look: called after each look with its name and numbers.
         bar: makes progress bars of (total, label).
-        quiet: no progress bars of the training.
 
     Returns:
         The picture.
@@ -97,7 +95,7 @@ def run(
     report.look("0", 0, 0.0, without=True)
     for number in range(1, size.rounds + 1):
         if not report.has(str(number)):
-            train(PRESET, data=output / "data", runs=output / "runs", overrides=size.overrides(number), quiet=quiet)
+            train(PRESET, data=output / "data", runs=output / "runs", overrides=size.overrides(number), bar=bar)
             add_adapters(pipeline, (str(output / "runs" / LEARNT),))
         spent = (counters_of(output / "runs" / PRESET) or {}).get("seconds", 0.0)
         report.look(str(number), number * size.pictures, spent)

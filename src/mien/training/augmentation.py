@@ -30,9 +30,9 @@ class BatchRandom:
         """[B, *shape] standard normal."""
         return torch.randn(self.count, *shape, generator=self.generator, device=self.device)
 
-    def some(self, odds: float) -> Tensor:
-        """[B] booleans, true with the given odds."""
-        return self.uniform(0, 1) < odds
+    def some(self, probability: float) -> Tensor:
+        """[B] booleans, true with the given probability."""
+        return self.uniform(0, 1) < probability
 
 
 def jitter_parts(dice: BatchRandom, size: int, *, scale: float, turn: float, shift: float) -> tuple[Tensor, Tensor]:
@@ -108,9 +108,9 @@ def recolour(pictures: Tensor, dice: BatchRandom, strength: float = 1.0) -> Tens
     return x.clamp_(0, 1).mul_(2).sub_(1)
 
 
-def occlude(pictures: Tensor, dice: BatchRandom, odds: float = 0.3) -> Tensor:
+def occlude(pictures: Tensor, dice: BatchRandom, probability: float = 0.3) -> Tensor:
     """Lay a random patch (a soft turned ellipse or bar, one colour or clouds) over some of the pictures."""
-    chosen = dice.some(odds).nonzero()[:, 0]
+    chosen = dice.some(probability).nonzero()[:, 0]
     if not len(chosen):
         return pictures
     size = pictures.shape[-1]
@@ -126,10 +126,10 @@ def occlude(pictures: Tensor, dice: BatchRandom, odds: float = 0.3) -> Tensor:
     return result
 
 
-def soften(pictures: Tensor, dice: BatchRandom, odds: float = 0.35) -> Tensor:
+def soften(pictures: Tensor, dice: BatchRandom, probability: float = 0.35) -> Tensor:
     """Bring some of the pictures down to a lower resolution and up again, each third of them to another one."""
     size = pictures.shape[-1]
-    chosen = dice.some(odds).nonzero()[:, 0]
+    chosen = dice.some(probability).nonzero()[:, 0]
     result = pictures.clone()
     for part in chosen.chunk(3):
         if len(part):
@@ -145,9 +145,9 @@ def add_noise(pictures: Tensor, dice: BatchRandom, most: float = 0.15) -> Tensor
     return pictures + dice.normal(*pictures.shape[1:]) * (dice.uniform(0, 1, 1, 1, 1).square() * most)
 
 
-def compress(pictures: Tensor, dice: BatchRandom, odds: float = 0.3) -> Tensor:
+def compress(pictures: Tensor, dice: BatchRandom, probability: float = 0.3) -> Tensor:
     """JPEG's blocks: round the 8x8 cosine coefficients of some of the pictures (sides must be multiples of 8)."""
-    chosen = dice.some(odds).nonzero()[:, 0]
+    chosen = dice.some(probability).nonzero()[:, 0]
     if not len(chosen):
         return pictures
     step = dice.uniform(0.02, 0.25)[chosen, None, None, None, None, None]

@@ -28,7 +28,7 @@ SCALES = (0.5, 0.75, 1.0)
 
 These are the levels of IP-Adapter's three SDXL stages (issue 256 of its repository; its oblong buckets are left out,
 since our pictures are square). EmojiDiff says no more than "random scaling following IP-Adapter": one size for each
-batch, at equal odds, is *inferred*.
+batch, with equal probabilities, is *inferred*.
 """
 _SIZES = {768: "sd15"}
 _HEADS = {"reader/face": AssetPart("mediapipe-face-landmarker")}

@@ -12,11 +12,11 @@ from mien.studio.person import AGE_GROUP_EDGES, skin_band
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
 
-__all__ = ["WeightedSampler", "group_odds", "pictures_to_tensor", "spread_rows"]
+__all__ = ["WeightedSampler", "group_probabilities", "pictures_to_tensor", "spread_rows"]
 
 
-def group_odds(corpus: Corpus, power: float) -> np.ndarray:
-    """Odds [N] of the rows, share^-power of the group of age and skin tone that the person is in.
+def group_probabilities(corpus: Corpus, power: float) -> np.ndarray:
+    """Relative probabilities [N] of the rows, share^-power of the group of age and skin tone that the person is in.
 
     Args:
         corpus: the pictures.
@@ -28,15 +28,15 @@ def group_odds(corpus: Corpus, power: float) -> np.ndarray:
 
 
 class WeightedSampler:
-    """Draws rows with given odds.
+    """Draws rows with given probabilities.
 
     Args:
         rows: [N] row numbers.
-        odds: [N] of each, in any unit.
+        probabilities: [N] of each, in any unit: their sum need not be 1.
     """
 
-    def __init__(self, rows: np.ndarray, odds: np.ndarray) -> None:
-        self._rows, self._places = rows, np.cumsum(odds)
+    def __init__(self, rows: np.ndarray, probabilities: np.ndarray) -> None:
+        self._rows, self._places = rows, np.cumsum(probabilities)
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """``count`` rows, with replacement."""

@@ -2,43 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from mien.training.settings import Settings
+
+WARMUP_SHARE = 0.05
+"""Largest share of a run that is warm-up: a longer one leaves too few steps at the full rate to learn anything."""
+USUAL_WARMUP = 4000
+"""Pictures of warm-up of a long run."""
 
 
-class TrainConfig(BaseModel):
+def usual_warmup(pictures: int) -> int:
+    """Pictures of warm-up of a run of so many, where nothing else is said."""
+    return min(USUAL_WARMUP, int(WARMUP_SHARE * pictures))
+
+
+class TrainConfig(Settings):
     """One stage of training. Budgets are in pictures, so that they mean the same at any batch size."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    former_names: ClassVar[Mapping[str, str]] = {
+        "needs": "depends_on", "decay": "lr_decay_fraction", "clip": "max_grad_norm", "warmup": "warmup_images",
+        "ema": "ema_gamma",
+    }  # fmt: skip
 
     name: str
     objective: str  # dotted "module:Class" below mien.training.objectives
-    options: dict[str, Any] = Field(
-        default_factory=dict
-    )  # keyword arguments of the objective, checked by its signature
-    needs: tuple[str, ...] = ()  # presets whose results this one reads, the first that has a part
+    options: dict[str, Any] = Field(default_factory=dict)  # of the objective, checked by its own settings
+    depends_on: tuple[str, ...] = ()  # presets whose results this one reads, the first that has a part
     pictures: int = Field(gt=0)
     batch: int = Field(default=40, gt=0)
     lr: float = Field(default=4e-4, gt=0)
-    warmup: int = Field(default=4000, ge=0)  # pictures of linear warm-up
-    decay: float = Field(default=0.4, ge=0, le=1)  # last fraction of the budget over which the rate falls linearly
+    warmup_images: int = Field(
+        default_factory=lambda data: usual_warmup(data.get("pictures", 0)), ge=0
+    )  # linear warm-up
+    lr_decay_fraction: float = Field(default=0.4, ge=0, le=1)  # last fraction of the budget, the rate falls linearly
     final_lr: float = Field(default=0.03, ge=0, le=1)  # what is left of the rate at the end
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.01
-    clip: float = 1.0  # gradient norm
-    ema: float = 7.0  # power-function EMA: weight (1 - 1/(n+1))^(ema+1) on the past; 0 turns it off
+    max_grad_norm: float = 1.0
+    ema_gamma: float = 7.0  # power-function EMA: weight (1 - 1/(n+1))^(gamma+1) on the past; 0 turns it off
     precision: Literal["no", "bf16"] = "bf16"
     seed: int = 0
     checkpoint_minutes: float = 4.0
     log_every: int = 50  # steps
+    validations: int = Field(default=2, ge=1)  # evenly spaced, the last at the end; one more before the first step
+
+    def warning(self) -> str | None:
+        """A sentence on settings with which a run hardly trains; None where there is nothing to say."""
+        longest = int(WARMUP_SHARE * self.pictures)
+        if self.warmup_images <= max(longest, self.batch):  # one step of warm-up is none
+            return None
+        return (
+            f"{self.name} warms up over {self.warmup_images} of its {self.pictures} pictures, more than "
+            f"{WARMUP_SHARE:.0%}, which leaves few steps at the full rate: set warmup_images to {longest} or less, or "
+            "leave it out."
+        )
 
 
 def learning_rate(config: TrainConfig, seen: int) -> float:
-    """Rate after ``seen`` pictures: linear warm-up, constant, linear decay over the last ``decay`` of the budget."""
-    warm = min(1.0, (seen + config.batch) / config.warmup) if config.warmup else 1.0
-    start = config.pictures * (1 - config.decay)
-    if seen <= start or not config.decay:
+    """Rate after ``seen`` pictures: linear warm-up, constant, linear decay over ``lr_decay_fraction`` of the budget."""
+    warm = min(1.0, (seen + config.batch) / config.warmup_images) if config.warmup_images else 1.0
+    start = config.pictures * (1 - config.lr_decay_fraction)
+    if seen <= start or not config.lr_decay_fraction:
         return config.lr * warm
     rest = (config.pictures - seen) / (config.pictures - start)
     return config.lr * warm * max(config.final_lr, rest)

@@ -18,7 +18,6 @@ from mien.errors import BadInput, MissingAsset
 from mien.pipelines.autoencoders import decode_latents, vae_scale_factor
 
 Region = Literal["whole", "face"]
-REGIONS: tuple[Region, ...] = ("whole", "face")
 FACE = 1.1
 """The face is the upright box around its landmarks, this much enlarged."""
 MARGIN = 4

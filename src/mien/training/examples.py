@@ -43,8 +43,8 @@ class Examples:
         templates: the expression is read in the templates of a corpus of pairs.
         style: the pictures to be drawn are brought into this style; conditions are read from the pictures as they are.
         second: tokenizer and width of SDXL's second text encoder; batches then hold its token ids and the sizes that
-            SDXL is told.
-        portraits: faces may be told by portraits, see `portrayed`.
+            SDXL is given.
+        portraits: face embeddings may be those of portraits, see `portrayed`.
         device: where batches are wanted.
     """
 
@@ -102,8 +102,8 @@ class Examples:
         """
         if not share:
             return other
-        odds = np.where(np.isin(kinds, WORDED), share / 2, share)
-        return np.where(rng.random(len(rows)) < odds, len(self.corpus) + rows, other)
+        probabilities = np.where(np.isin(kinds, WORDED), share / 2, share)
+        return np.where(rng.random(len(rows)) < probabilities, len(self.corpus) + rows, other)
 
     def landmarks(self, rows: np.ndarray) -> Tensor:
         """Landmarks [B, 478, 3] of pictures ``rows``, in pixels of the base's pictures."""

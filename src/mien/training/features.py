@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +67,8 @@ def latents(
             pictures = torch.nn.functional.interpolate(pictures, size=(size, size), mode="bicubic", antialias=True)
         return encode_pictures(vae, pictures.to(device)).half().cpu().numpy()
 
-    def compute() -> np.ndarray:
-        return np.concatenate([encoded(slice(start, start + count)) for start in range(0, len(corpus), count)])
+    def compute() -> Iterator[np.ndarray]:
+        return (encoded(slice(start, start + count)) for start in range(0, len(corpus), count))
 
     key = weights_key(folder) + ("" if own else f"-{size}")
     name = "latents" if style is None else f"latents_{style}"  # both are kept
@@ -85,15 +85,12 @@ def identity_embeddings(corpus: Corpus, place: Path) -> np.ndarray:
     """
     from mien.faces.alignment import align_batch
 
-    def compute() -> np.ndarray:
+    def compute() -> Iterator[np.ndarray]:
         embedder, side, device = _embedder(place)
-        points = training_landmarks(corpus)
-        parts = []
-        for start in range(0, len(corpus), 256):
-            pictures = pictures_to_tensor(corpus["images"][start : start + 256]).to(device)
-            crops = align_batch(pictures, torch.from_numpy(points[start : start + 256]).float().to(device), side)
-            parts.append(embedder(crops).half().cpu().numpy())
-        return np.concatenate(parts)
+        for rows in _slices(corpus):
+            pictures = pictures_to_tensor(corpus["images"][rows]).to(device)
+            points = torch.from_numpy(training_landmarks(corpus, rows)).float().to(device)
+            yield embedder(align_batch(pictures, points, side)).half().cpu().numpy()
 
     return corpus.cached("identity", weights_key(place), compute)
 
@@ -116,6 +113,11 @@ def portrait_embeddings(corpus: Corpus, place: Path) -> np.ndarray:
         if key in rows:
             found[rows[key]] = value
     return found
+
+
+def _slices(corpus: Corpus, count: int = 256) -> list[slice]:
+    """The rows of a corpus in parts that fit into memory."""
+    return [slice(start, start + count) for start in range(0, len(corpus), count)]
 
 
 def _keys(corpus: Corpus) -> list[tuple[int, int]]:
@@ -160,17 +162,18 @@ def face_places(corpus: Corpus, side: int = 16, *, beside: bool = False) -> np.n
         beside: see :func:`latents`.
     """
 
-    def compute() -> np.ndarray:
+    def compute() -> Iterator[np.ndarray]:
         from mien.faces.connections import POLYLINES
 
         features = sorted({i for name, lines in POLYLINES.items() if name not in _PLAIN for i in sum(lines, ())})
-        masks = torch.from_numpy(corpus["masks"])[:, None].float() / 255
-        places = torch.nn.functional.adaptive_avg_pool2d(masks, side)[:, 0].numpy()
-        cells = training_landmarks(corpus)[:, features, :2] / corpus["images"].shape[1] * side
-        x, y = np.moveaxis(cells.clip(0, side - 1).astype(np.int64), -1, 0)
-        found = np.zeros_like(places)
-        found[np.arange(len(places))[:, None], y, x] = 1
-        return (places + found).astype(np.float16)
+        for rows in _slices(corpus):
+            masks = torch.from_numpy(corpus["masks"][rows])[:, None].float() / 255
+            places = torch.nn.functional.adaptive_avg_pool2d(masks, side)[:, 0].numpy()
+            cells = training_landmarks(corpus, rows)[:, features, :2] / corpus["images"].shape[1] * side
+            x, y = np.moveaxis(cells.clip(0, side - 1).astype(np.int64), -1, 0)
+            found = np.zeros_like(places)
+            found[np.arange(len(places))[:, None], y, x] = 1
+            yield (places + found).astype(np.float16)
 
     key = f"v1-{len(corpus)}" + ("" if side == 16 else f"-{side}")
     return corpus.cached(f"face_places_{side}" if beside else "face_places", key, compute)
@@ -186,21 +189,23 @@ class LandmarkPictures:
     """
 
     def __init__(self, corpus: Corpus, size: int, device: torch.device) -> None:
-        self.size = size
-        self.points = training_landmarks(corpus) * (size / corpus["images"].shape[1])
+        self.corpus, self.size = corpus, size
         self._drawn = None
         if size <= KEPT_SIZE:
             self._drawn = Resident(corpus.cached("landmark_images", self._key(corpus), self._all), device)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray | torch.Tensor:
-        return _draw(self.points[rows], self.size) if self._drawn is None else self._drawn[rows]
+        return _draw(self._points(rows), self.size) if self._drawn is None else self._drawn[rows]
 
     def _key(self, corpus: Corpus) -> str:
         return f"v1-{len(corpus)}" + ("" if corpus["images"].shape[1] == self.size else f"-{self.size}")
 
-    def _all(self) -> np.ndarray:
-        parts = np.array_split(self.points, min(16, len(self.points)))
-        return np.concatenate(list(in_processes(_draw, parts, [self.size] * len(parts))))
+    def _points(self, rows: np.ndarray | slice) -> np.ndarray:
+        return training_landmarks(self.corpus, rows) * (self.size / self.corpus["images"].shape[1])
+
+    def _all(self) -> Iterator[np.ndarray]:
+        parts = [self._points(rows) for rows in _slices(self.corpus)]
+        return in_processes(_draw, parts, [self.size] * len(parts))
 
 
 def _draw(points: np.ndarray, size: int) -> np.ndarray:
@@ -222,17 +227,17 @@ def expression_features(corpus: Corpus, folder: Path, templates: bool = False) -
     from mien.training.bases import base_expression_encoder
 
     images = corpus["templates" if templates else "images"]
-    points = corpus["template_landmarks"].astype(np.float32) if templates else training_landmarks(corpus)
 
-    def compute() -> np.ndarray:
+    def points(rows: slice) -> np.ndarray:
+        return corpus["template_landmarks"][rows].astype(np.float32) if templates else training_landmarks(corpus, rows)
+
+    def compute() -> Iterator[np.ndarray]:
         encoder = base_expression_encoder(folder).to(_device())
         size = getattr(encoder.config, "image_size", None)  # CLIP's own; photographs are filtered on the way there
-        parts = []
-        for start in range(0, len(corpus), 256):
-            rows = slice(start, start + 256)
-            crops = _crops(images[rows], points[rows], size or CROP, filtered=size is not None)
-            parts += [encoded(encoder, some.to(encoder.device)).half().cpu().numpy() for some in crops.split(64)]
-        return np.concatenate(parts)
+        for rows in _slices(corpus):
+            crops = _crops(images[rows], points(rows), size or CROP, filtered=size is not None)
+            for some in crops.split(64):
+                yield encoded(encoder, some.to(encoder.device)).half().cpu().numpy()
 
     name = "template_features" if templates else "expression_features"
     return corpus.cached(name, weights_key(folder), compute)

@@ -26,7 +26,9 @@ from torch import nn
 
 from mien.core.distributed import gather_objects
 from mien.core.io import read_json, write_json
+from mien.core.progress import Bar, silent
 from mien.training.config import TrainConfig, learning_rate
+from mien.training.proof import TRAINED, WeightChange, evaluating, full_rate_steps, gaps_of, is_due, proof
 from mien.training.publish import entry_of
 from mien.training.state import EXPORTED, FILE, PowerEMA, load_state, save_state
 
@@ -51,7 +53,7 @@ def fit(
     *,
     start_from: Path | None = None,
     minutes: float | None = None,
-    quiet: bool = False,
+    bar: Bar = silent,
 ) -> dict[str, Any]:
     """Train ``objective`` for ``config.pictures`` pictures, or until ``minutes`` of this sitting have passed.
 
@@ -59,10 +61,11 @@ def fit(
         config: the preset.
         objective: what to train; moved to the accelerator's device.
         corpus: training data.
-        folder: run folder: ``checkpoint.safetensors``, ``log.jsonl``, ``config.json``, ``export/``, ``exported.json``.
+        folder: run folder: ``checkpoint.safetensors``, ``log.jsonl``, ``config.json``, ``export/``, ``exported.json``,
+            ``trained.json`` (:func:`mien.training.proof.proof`).
         start_from: model folder whose weights a new run begins with; a run that has a checkpoint continues from that.
         minutes: wall-clock limit of this call; the run can be continued later.
-        quiet: no progress bar.
+        bar: makes a progress bar of (total, label).
 
     Returns:
         {"seen": pictures, "finished": bool, "logs": last logged values}.
@@ -70,8 +73,6 @@ def fit(
     Raises:
         KeyboardInterrupt: after Ctrl-C or SIGTERM, see :func:`interruptible`.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     AcceleratorState._reset_state()  # the precision is this run's, not that of an earlier run in the same process
     accelerator = Accelerator(mixed_precision=precision(config), cpu=not torch.cuda.is_available())
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,16 +83,24 @@ def fit(
         objective.prepare(corpus, folder)
     if start_from is not None and not (folder / FILE).exists():
         objective.start_from(start_from)
-        write_json(folder / "started.json", earlier(start_from, config.name))
+        write_json(folder / "started.json", training_history(start_from, config.name))
     parameters, groups = parameter_groups(objective.trained(), objective.learning_rates())
     plain = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True)
-    ema = PowerEMA(parameters, config.ema)
-    counters = load_state(folder, parameters, ema, plain, objective.kept()) or {"seen": 0, "step": 0, "seconds": 0.0}
+    ema = PowerEMA(parameters, config.ema_gamma)
+    counters = load_state(folder, parameters, ema, plain, objective.extra_state(), objective.former_names)
+    change = None
+    if accelerator.is_main_process:
+        change = WeightChange(folder, parameters, fresh=counters is None)
+    counters = counters or {"seen": 0, "step": 0, "seconds": 0.0}
+    size = config.batch * accelerator.num_processes
+    counters.setdefault("gaps", [])
+    if "full_rate_steps" not in counters:  # of a run of 0.1.0
+        counters["full_rate_steps"] = full_rate_steps(config, counters["step"], size)
     (folder / EXPORTED).unlink(missing_ok=True)
     module = accelerator.prepare_model(objective)  # one process: the objective itself; several: wrapped for DDP
     optimizer = accelerator.prepare_optimizer(plain)
     start, last_save, running = time.monotonic(), time.monotonic(), {}
-    before, world, rank = counters["seconds"], accelerator.num_processes, accelerator.process_index
+    before, rank = counters["seconds"], accelerator.process_index
 
     def seconds() -> float:
         return before + time.monotonic() - start
@@ -106,24 +115,35 @@ def fit(
     def checkpoint() -> None:
         counters["seconds"] = seconds()
         if accelerator.is_main_process:
-            save_state(folder, parameters, ema, plain, counters, objective.kept())
+            save_state(folder, parameters, ema, plain, counters, objective.extra_state())
 
     def note(spent: float, values: dict[str, Any]) -> None:
         if accelerator.is_main_process:
             _append(folder / "log.jsonl", {"seen": counters["seen"], "seconds": round(spent, 1), **values})
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with interruptible() as interrupt, Progress(*columns, disable=quiet or not accelerator.is_main_process) as progress:
-        task = progress.add_task(config.name, total=config.pictures, completed=counters["seen"], note="")
+    def measure_gaps() -> None:
+        """Before the first step and now and then; the main process alone, while the others wait for its next step."""
+        if not accelerator.is_main_process or corpus is None or corpus.held_out is None:
+            return
+        if not is_due(config, counters["seen"], counters["gaps"]):
+            return
+        ema.swap(parameters)
+        with evaluating(objective):
+            found = objective.gaps(corpus)
+        ema.swap(parameters)
+        counters["gaps"].append({"seen": counters["seen"], **gaps_of(found)})
+        if found:
+            note(seconds(), {"gaps": _rounded(found)})
+
+    shown = bar if accelerator.is_main_process else silent
+    with interruptible() as interrupt, shown(config.pictures, config.name) as advance:
+        advance(counters["seen"])
+        reported = counters["seen"]
         while (leave := max(gather_objects(wish()))) is LoopAction.CONTINUE and counters["seen"] < config.pictures:
+            measure_gaps()
+            rate = learning_rate(config, counters["seen"])
             for group in optimizer.param_groups:
-                group["lr"] = group["factor"] * learning_rate(config, counters["seen"])
+                group["lr"] = group["factor"] * rate
             rng = np.random.default_rng([config.seed, counters["step"], rank])
             generator = torch.Generator(accelerator.device).manual_seed(int(rng.integers(2**62)))
             objective.progress = counters["seen"] / config.pictures
@@ -131,18 +151,21 @@ def fit(
             with accelerator.autocast():
                 loss, logs = module(batch, generator)
             accelerator.backward(loss)
-            torch.nn.utils.clip_grad_norm_(parameters.values(), config.clip)
+            torch.nn.utils.clip_grad_norm_(parameters.values(), config.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             ema.update(parameters)
             counters["step"] += 1
-            counters["seen"] += config.batch * world
+            counters["seen"] += size
+            counters["full_rate_steps"] += rate / config.lr
             for key, value in {"loss": loss.detach(), **logs}.items():
                 running[key] = value if key not in running else 0.98 * running[key] + 0.02 * value
             if counters["step"] % config.log_every == 0:
                 values = _rounded(running)
-                note(seconds(), values)
-                progress.update(task, completed=counters["seen"], note=f"loss {values['loss']:.4f}")
+                said = {"lr": rate, "full_rate_steps": round(counters["full_rate_steps"], 2)}
+                note(seconds(), values | said | (change() if change is not None else {}))
+                advance(counters["seen"] - reported, f"loss {values['loss']:.4f}")
+                reported = counters["seen"]
             if time.monotonic() - last_save > config.checkpoint_minutes * 60:
                 checkpoint()
                 last_save = time.monotonic()
@@ -158,6 +181,9 @@ def fit(
             values |= objective.validate(corpus)
             objective.export(folder / "export")
         note(counters["seconds"], {"validation": values, "device": accelerator.device.type})
+        last = {"seen": counters["seen"], **gaps_of(values)}
+        assert change is not None
+        write_json(folder / TRAINED, proof(config, counters | {"gaps": [*counters["gaps"], last]}, change()))
         write_json(folder / EXPORTED, {"pictures": counters["seen"]})
         ema.swap(parameters)
     accelerator.wait_for_everyone()  # the next stage reads the export
@@ -183,8 +209,8 @@ def parameter_groups(
     return ordered, [{"params": [*group.values()], "factor": factor} for factor, group in groups.items()]
 
 
-def earlier(folder: Path, name: str) -> dict[str, Any]:
-    """What weights have behind them in the stage ``name``.
+def training_history(folder: Path, name: str) -> dict[str, Any]:
+    """How much training weights have had in the stage ``name``.
 
     Args:
         folder: a published model with its ledger, or the export of a run.

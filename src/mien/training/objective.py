@@ -6,24 +6,42 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from mien.errors import ConfigError, MissingAsset
 from mien.faces.networks.classes import grown_head
+from mien.training.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
 
     from mien.adapters import Branch
     from mien.data.corpus import Corpus
+    from mien.training.sources import Sources
 
 Logs = dict[str, float]
 
 
-def adopt(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+class ObjectiveConfig(Settings, ABC):
+    """The options of an objective; a subclass for each, with its options as fields."""
+
+    @abstractmethod
+    def build(self, sources: Sources) -> Objective:
+        """The objective with these options.
+
+        Args:
+            sources: where the parts are that earlier stages made, for objectives that begin with some.
+
+        Raises:
+            MissingAsset: if one is absent.
+            ConfigError: if the options do not go with it.
+        """
+
+
+def load_compatible(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Copy weights into a module of the same class, or of the same class with more attention blocks.
 
     A block that the weights do not have begins as nothing, so that what the module computes is what the weights did:
@@ -48,14 +66,14 @@ _BLOCK = re.compile(r".*\.attentions\.\d+\.|kv\.[^.]+\.")
 
 
 def load_part(module: nn.Module, folder: Path) -> None:
-    """Copy the weights of a ``from_pretrained`` folder into a module; see ``start_from`` and :func:`adopt`."""
+    """Copy the weights of a ``from_pretrained`` folder into a module, see :func:`load_compatible`."""
     if not folder.is_dir():
         raise MissingAsset(f"There is no {folder} to start from; give a folder that holds it, or leave --init out.")
     stored: Any = type(module).from_pretrained(folder)  # type: ignore[attr-defined]
     state = stored.state_dict()
     if getattr(module, "classes", None) != getattr(stored, "classes", None):
         state |= grown_head(stored, module)
-    adopt(module, state, str(folder))
+    load_compatible(module, state, str(folder))
 
 
 def load_branch(branch: Branch, folder: Path, file: str) -> None:
@@ -66,7 +84,7 @@ def load_branch(branch: Branch, folder: Path, file: str) -> None:
     stored = load_adapter(path)
     if branch.kind not in stored:
         raise ConfigError(f"{path} holds no branch of the kind {branch.kind}.")
-    adopt(branch, stored[branch.kind].state_dict(), str(path))
+    load_compatible(branch, stored[branch.kind].state_dict(), str(path))
 
 
 class Objective(nn.Module, ABC):
@@ -76,9 +94,13 @@ class Objective(nn.Module, ABC):
     gradients are trained and averaged; the rest is frozen.
 
     Attributes:
-        progress: how much of the run's budget was seen before this step, 0 to 1; the loop tells.
+        config_type: the class of its options.
+        former_names: prefix of parameters in checkpoints of 0.1.0 -> prefix now.
+        progress: share of the run's budget that was seen before this step, 0 to 1; set by the loop.
     """
 
+    config_type: ClassVar[type[ObjectiveConfig]]
+    former_names: ClassVar[Mapping[str, str]] = {}
     progress: float = 0.0
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
@@ -97,14 +119,26 @@ class Objective(nn.Module, ABC):
         """Loss (a scalar) and what to log."""
 
     def validate(self, corpus: Corpus) -> Logs:
-        """Numbers on held-out people; called with the averaged weights in place."""
+        """Numbers on held-out people; called once, at the end, with the averaged weights in place."""
+        return self.gaps(corpus)
+
+    def gaps(self, corpus: Corpus) -> Logs:
+        """Whether the conditions are followed: the errors on held-out pictures with the right and the wrong ones.
+
+        Called with the averaged weights in place, before the first step, now and then, and at the end. Must leave the
+        objective as it was.
+
+        Returns:
+            Errors, and from them ``gap`` or ``CONDITION_gap`` (:mod:`mien.training.validation`); empty for an objective
+            without conditions, or without held-out people.
+        """
         return {}
 
     def parts(self) -> dict[str, nn.Module]:
         """What this stage trains, by its folder in the layout of the embedded models; known after ``prepare``."""
         return {}
 
-    def kept(self) -> dict[str, Tensor]:
+    def extra_state(self) -> dict[str, Tensor]:
         """Tensors that this run does not train and that no other folder has: its checkpoint holds them too."""
         return {}
 
@@ -118,8 +152,8 @@ class Objective(nn.Module, ABC):
     def start_from(self, folder: Path) -> None:
         """Take the weights of a model folder (an export, the embedded model); what is not stored starts as new.
 
-        The folder's UNet may have fewer attention blocks (:func:`adopt`), its networks fewer attributes and classes
-        (:func:`grown_head`).
+        The folder's UNet may have fewer attention blocks (:func:`load_compatible`), its networks fewer attributes and
+        classes (:func:`grown_head`).
 
         Raises:
             MissingAsset: if a part is absent.

@@ -22,45 +22,46 @@ Runs that a preset names before these went on from the base: what they exported 
 
 _FILES = {"identity": "faceid"}
 _FEW_STEP = {"landmarks": 0.75, "emotion": 0.6, "expression": 0.2, "identity": 0.5}
-"""Odds of the studio's branches in a trajectory; identity in prompts without the face."""
+"""Probabilities of the studio's branches in a trajectory; identity in prompts without the face."""
 
 _SHIPPED = [
     TrainConfig(name="studio-autoencoder", objective="autoencoder:AutoencoderObjective", pictures=80_000, batch=16,
-                lr=8e-4, warmup=1200, decay=1.0, final_lr=0.02, weight_decay=0.0,
+                lr=8e-4, warmup_images=1200, lr_decay_fraction=1.0, final_lr=0.02, weight_decay=0.0,
                 options={"emphasis": 0.5, "square": 24.0}),
     TrainConfig(name="studio-identity", objective="identity:IdentityObjective", pictures=400_000, batch=128, lr=2e-3,
-                decay=0.7),
-    TrainConfig(name="studio-text", objective="text:TextObjective", needs=("studio-autoencoder", "studio-identity"),
-                pictures=600_000, batch=256, lr=1e-3, warmup=10_000),
+                lr_decay_fraction=0.7),
+    TrainConfig(name="studio-text", objective="text:TextObjective", depends_on=_SEEN,
+                pictures=600_000, batch=256, lr=1e-3, warmup_images=10_000),
     TrainConfig(name="studio-reader", objective="reader:ReaderObjective", pictures=500_000, batch=16, lr=1e-3),
-    TrainConfig(name="studio-base", objective="base:BaseObjective", needs=(*_SEEN, "studio-text", "studio-reader"),
-                pictures=1_500_000, batch=40, lr=7e-4, decay=0.25,
-                options={"branches": {"landmarks": 0.7, "emotion": 0.4}, "beside_words": 0.5, "wording": 0.3,
-                         "emphasis": 2.0, "portraits": 0.85, "balance": 1.0, "likeness": (0.3, 3.0), "late": 0.2,
+    TrainConfig(name="studio-base", objective="base:BaseObjective", depends_on=(*_SEEN, "studio-text", "studio-reader"),
+                pictures=1_500_000, batch=40, lr=7e-4, lr_decay_fraction=0.25,
+                options={"branches": {"landmarks": 0.7, "emotion": 0.4}, "branch_prob_with_caption": 0.5,
+                         "caption_readout": 0.3, "perceptual": (0.3, 3.0), "aux_loss_fraction": 0.2,
+                         "emphasis": 2.0, "portraits": 0.85, "balance": 1.0,
                          "mixture": (0.22, 0.38, 0.3, 0.1)}),
-    TrainConfig(name="studio-landmarks", objective="branch:BranchObjective", needs=BASE_NEEDS, pictures=120_000,
+    TrainConfig(name="studio-landmarks", objective="branch:BranchObjective", depends_on=BASE_NEEDS, pictures=120_000,
                 lr=8e-4, options={"kind": "landmarks", "init": "adapters/landmarks.safetensors", "emphasis": 2.0,
                                   "prompts": (0.1, 0.5, 0.3, 0.1)}),
-    TrainConfig(name="studio-emotion", objective="branch:BranchObjective", needs=BASE_NEEDS, pictures=40_000, lr=8e-4,
-                options={"kind": "emotion", "init": "adapters/emotion.safetensors", "emphasis": 2.0,
+    TrainConfig(name="studio-emotion", objective="branch:BranchObjective", depends_on=BASE_NEEDS, pictures=40_000,
+                lr=8e-4, options={"kind": "emotion", "init": "adapters/emotion.safetensors", "emphasis": 2.0,
                          "prompts": (0.0, 0.7, 0.2, 0.1), "same_pose": True}),
-    TrainConfig(name="studio-faceid", objective="branch:BranchObjective", needs=BASE_NEEDS, pictures=60_000, lr=8e-4,
-                options={"kind": "identity", "file": "faceid", "drop": 0.05, "prompts": (0.6, 0.0, 0.0, 0.4),
+    TrainConfig(name="studio-faceid", objective="branch:BranchObjective", depends_on=BASE_NEEDS, pictures=60_000,
+                lr=8e-4, options={"kind": "identity", "file": "faceid", "drop": 0.05, "prompts": (0.6, 0.0, 0.0, 0.4),
                          "portraits": 0.85}),
     TrainConfig(name="studio-expression-encoder", objective="expression:ExpressionObjective", pictures=300_000,
                 batch=64, lr=1e-3),
     TrainConfig(name="studio-image-prompt", objective="branch:BranchObjective",
-                needs=(*BASE_NEEDS, "studio-expression-encoder"), pictures=60_000, lr=1.5e-3,
+                depends_on=(*BASE_NEEDS, "studio-expression-encoder"), pictures=60_000, lr=1.5e-3,
                 options={"kind": "expression", "file": "image_prompt", "drop": 0.05, "emphasis": 2.0,
                          "prompts": (0.5, 0.0, 0.0, 0.5)}),
     TrainConfig(name="studio-e-adapter", objective="branch:BranchObjective",
-                needs=(*BASE_NEEDS, "studio-expression-encoder", "studio-faceid", "studio-image-prompt"),
+                depends_on=(*BASE_NEEDS, "studio-expression-encoder", "studio-faceid", "studio-image-prompt"),
                 pictures=60_000, lr=1e-3,
                 options={"kind": "expression", "init": "adapters/image_prompt.safetensors", "companions": _FACEID,
                          "drop": 0.05, "emphasis": 2.0, "prompts": (0.2, 0.4, 0.2, 0.2)}),
     TrainConfig(name="studio-detector", objective="detector:DetectorObjective", pictures=200_000, batch=64, lr=1e-3),
     TrainConfig(name="studio-judge-identity", objective="judges:JudgeIdentityObjective", pictures=300_000, batch=128,
-                lr=2e-3, decay=0.7, seed=7001),
+                lr=2e-3, lr_decay_fraction=0.7, seed=7001),
     TrainConfig(name="studio-judge-face", objective="judges:JudgeFaceObjective", pictures=600_000, batch=64, lr=1e-3,
                 seed=7002),
     TrainConfig(name="studio-judge-gaze", objective="judges:JudgeGazeObjective", pictures=300_000, batch=64, lr=1e-3,
@@ -73,7 +74,7 @@ _SHIPPED = [
 def _joint(name: str, seed: int = 0, **options: Any) -> TrainConfig:
     return TrainConfig(
         name=f"{name}-seed{seed}" if seed else name, objective="joint:JointObjective",
-        needs=(*_MODULES, *BASE_NEEDS), pictures=80_000, batch=64, lr=2e-4, seed=seed,
+        depends_on=(*_MODULES, *BASE_NEEDS), pictures=80_000, batch=64, lr=2e-4, seed=seed,
         options={"replicas": 16, "emphasis": 2.0} | options,
     )  # fmt: skip
 
@@ -87,7 +88,7 @@ _INVERSIONS = tuple(
 
 def _refined(name: str, start: str, templates: bool = False, pictures: int = 10_000, lr: float = 5e-4) -> TrainConfig:
     return TrainConfig(
-        name=name, objective="branch:BranchObjective", needs=(*BASE_NEEDS, "studio-expression-encoder", start),
+        name=name, objective="branch:BranchObjective", depends_on=(*BASE_NEEDS, "studio-expression-encoder", start),
         pictures=pictures, batch=16, lr=lr,
         options={"kind": "expression", "init": "adapters/expression.safetensors", "companions": _OWN_IDENTITY,
                  "drop": 0.05, "emphasis": 2.0, "prompts": (0.3, 0.3, 0.2, 0.2), "templates": templates},
@@ -95,22 +96,29 @@ def _refined(name: str, start: str, templates: bool = False, pictures: int = 10_
 
 
 def _few_step(
-    name: str, needs: tuple[str, ...], odds: dict[str, float], prompts: tuple[float, ...], files: dict[str, str]
+    name: str,
+    depends_on: tuple[str, ...],
+    probabilities: dict[str, float],
+    prompts: tuple[float, ...],
+    files: dict[str, str],
 ) -> TrainConfig:
     """A base of full size: its own branches, 20,000 trajectories."""
-    branches = {kind: files.get(kind, f"adapters/{kind}.safetensors") for kind in odds}
+    branches = {kind: files.get(kind, f"adapters/{kind}.safetensors") for kind in probabilities}
     return TrainConfig(
-        name=name, objective="few_step:FewStepObjective", needs=(*needs, *BASE_NEEDS, "studio-expression-encoder"),
+        name=name, objective="few_step:FewStepObjective",
+        depends_on=(*depends_on, *BASE_NEEDS, "studio-expression-encoder"),
         pictures=200_000, batch=16, lr=1e-4, weight_decay=0.0,
-        options={"branches": branches, "odds": odds, "prompts": prompts, "rank": 32, "trajectories": 20_000},
+        options={"branches": branches, "probabilities": probabilities, "prompts": prompts, "rank": 32,
+                 "trajectories": 20_000},
     )  # fmt: skip
 
 
-def _emojidiff(stage: str, objective: str, needs: tuple[str, ...], **settings: Any) -> TrainConfig:
+def _emojidiff(stage: str, objective: str, depends_on: tuple[str, ...], **settings: Any) -> TrainConfig:
     """EmojiDiff's settings (suppl. A.1): Adam, its rates and betas; budget and batch are *inferred*."""
     return TrainConfig(
-        name=f"emojidiff-{stage}", objective=objective, needs=(*BASE_NEEDS, "studio-expression-encoder", *needs),
-        batch=16, decay=0.0, betas=(0.5, 0.999), weight_decay=0.0, **settings,
+        name=f"emojidiff-{stage}", objective=objective,
+        depends_on=(*BASE_NEEDS, "studio-expression-encoder", *depends_on),
+        batch=16, lr_decay_fraction=0.0, betas=(0.5, 0.999), weight_decay=0.0, **settings,
     )  # fmt: skip
 
 
@@ -119,12 +127,12 @@ _EXPRESSION: dict[str, Any] = {"kind": "expression", "multi_scale": True, "drop"
 
 _COMPARISONS = [
     # Arms of one comparison: one frozen base, one budget. At 5e-4 the ControlNet learnt nothing (docs/facecrafter.md).
-    TrainConfig(name="studio-controlnet", objective="controlnet:ControlNetObjective", needs=BASE_NEEDS,
+    TrainConfig(name="studio-controlnet", objective="controlnet:ControlNetObjective", depends_on=BASE_NEEDS,
                 pictures=30_000, batch=16, lr=1.5e-3, options={"emphasis": 2.0, "prompts": (0.1, 0.5, 0.3, 0.1)}),
-    TrainConfig(name="studio-pretrained-landmarks", objective="branch:BranchObjective", needs=BASE_NEEDS,
+    TrainConfig(name="studio-pretrained-landmarks", objective="branch:BranchObjective", depends_on=BASE_NEEDS,
                 pictures=30_000, batch=16, lr=2e-3,
                 options={"kind": "landmarks", "emphasis": 2.0, "prompts": (0.1, 0.5, 0.3, 0.1)}),
-    TrainConfig(name="studio-pretrained-emotion", objective="branch:BranchObjective", needs=BASE_NEEDS,
+    TrainConfig(name="studio-pretrained-emotion", objective="branch:BranchObjective", depends_on=BASE_NEEDS,
                 pictures=30_000, batch=16, lr=2e-3,
                 options={"kind": "emotion", "emphasis": 2.0, "prompts": (0.0, 0.7, 0.2, 0.1), "same_pose": True}),
     # EmojiDiff: from the E-Adapter of the same pictures, as much more of it, or of pairs that IDI or the studio made;
@@ -135,45 +143,46 @@ _COMPARISONS = [
     _refined("studio-e-adapter-longer", "studio-e-adapter-exact", templates=True, pictures=4_000, lr=2.5e-4),
     # Few-step mode, with the branches that ship.
     TrainConfig(name="studio-few-step", objective="few_step:FewStepObjective", pictures=18_000, batch=32, lr=2e-3,
-                weight_decay=0.0, needs=("studio-landmarks", "studio-emotion", *BASE_NEEDS, "studio-faceid",
+                weight_decay=0.0, depends_on=("studio-landmarks", "studio-emotion", *BASE_NEEDS, "studio-faceid",
                                          "studio-expression-encoder", "studio-e-adapter-exact", "studio-e-adapter"),
                 options={"branches": {name: f"adapters/{_FILES.get(name, name)}.safetensors" for name in _FEW_STEP},
-                         "odds": _FEW_STEP, "trajectories": 800, "written": 2, "emphasis": 1.0,
+                         "probabilities": _FEW_STEP, "trajectories": 800, "written": 2, "emphasis": 1.0,
                          "prompts": (0.15, 0.4, 0.35, 0.1),
                          "portraits": 0.85}),
     # The sites of A.2, each from nothing beside the FaceID branch.
     *(TrainConfig(name=f"studio-site-{site}", objective="branch:BranchObjective", pictures=16_000, batch=16, lr=1.5e-3,
-                  needs=(*BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
+                  depends_on=(*BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
                   options={"kind": "expression", "companions": _FACEID, "drop": 0.05, "emphasis": 2.0, "site": site,
                            "prompts": (0.3, 0.3, 0.2, 0.2), "templates": True})
       for site in ("parallel", "serial", "self")),
     TrainConfig(name="studio-site-controlnet", objective="controlnet:ControlNetObjective", pictures=16_000, batch=16,
-                lr=1.5e-3, needs=(*BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
+                lr=1.5e-3, depends_on=(*BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
                 options={"kind": "expression", "companions": _FACEID, "drop": 0.05, "emphasis": 2.0,
                          "prompts": (0.3, 0.3, 0.2, 0.2), "templates": True}),
     # The base made to predict noise, as Stable Diffusion does: what ANI was made for.
-    TrainConfig(name="studio-epsilon", objective="finetune:FineTuneObjective", needs=BASE_NEEDS, pictures=16_000,
+    TrainConfig(name="studio-epsilon", objective="finetune:FineTuneObjective", depends_on=BASE_NEEDS, pictures=16_000,
                 batch=16, lr=3e-4, options={"prediction_type": "epsilon", "prompts": (0.3, 0.3, 0.3, 0.1)}),
     *(TrainConfig(name=f"studio-alignment{suffix}", objective="alignment:AlignmentObjective", pictures=4_000, batch=16,
                   lr=2.5e-4, seed=seed, betas=(0.5, 0.999),
-                  needs=(*base, *BASE_NEEDS, "studio-expression-encoder", "studio-e-adapter-exact", "studio-reader"),
+                  depends_on=(*base, *BASE_NEEDS, "studio-expression-encoder", "studio-e-adapter-exact",
+                              "studio-reader"),
                   options={"emphasis": 2.0, "templates": True, "inversion": inversion})
       for suffix, seed, inversion, base in _INVERSIONS),
     # Other bases for the adapter as it is: one fine-tuned on restyled pictures, one with a LoRA of another style.
-    TrainConfig(name="studio-restyled", objective="finetune:FineTuneObjective", needs=BASE_NEEDS, pictures=8_000,
+    TrainConfig(name="studio-restyled", objective="finetune:FineTuneObjective", depends_on=BASE_NEEDS, pictures=8_000,
                 batch=16, lr=3e-4, options={"style": "cartoon", "prompts": (0.3, 0.3, 0.3, 0.1)}),
-    TrainConfig(name="studio-lora", objective="finetune:FineTuneObjective", needs=BASE_NEEDS, pictures=8_000,
+    TrainConfig(name="studio-lora", objective="finetune:FineTuneObjective", depends_on=BASE_NEEDS, pictures=8_000,
                 batch=16, lr=2e-3, options={"style": "engraving", "rank": 16, "prompts": (0.3, 0.3, 0.3, 0.1)}),
     # The paper's settings (sec. 4.1), for --base arc2face and photographs; the rates are inferred.
-    TrainConfig(name="facecrafter-landmarks", objective="branch:BranchObjective", needs=BASE_NEEDS, batch=16,
-                pictures=1_600_000, lr=1e-4, decay=0.0, betas=(0.9, 0.999),
+    TrainConfig(name="facecrafter-landmarks", objective="branch:BranchObjective", depends_on=BASE_NEEDS, batch=16,
+                pictures=1_600_000, lr=1e-4, lr_decay_fraction=0.0, betas=(0.9, 0.999),
                 options={"kind": "landmarks", "prompts": (0.0, 0.9, 0.0, 0.1)}),
-    TrainConfig(name="facecrafter-emotion", objective="branch:BranchObjective", needs=BASE_NEEDS, batch=16,
-                pictures=1_600_000, lr=1e-4, decay=0.0, betas=(0.9, 0.999),
+    TrainConfig(name="facecrafter-emotion", objective="branch:BranchObjective", depends_on=BASE_NEEDS, batch=16,
+                pictures=1_600_000, lr=1e-4, lr_decay_fraction=0.0, betas=(0.9, 0.999),
                 options={"kind": "emotion", "prompts": (0.0, 0.9, 0.0, 0.1), "same_pose": True}),
     TrainConfig(name="facecrafter-joint", objective="joint:JointObjective", batch=16, pictures=800_000, lr=1e-5,
-                needs=("facecrafter-landmarks", "facecrafter-emotion", *BASE_NEEDS), decay=0.0, betas=(0.9, 0.999),
-                options={"replicas": 16, "ad": 5e-4}),
+                depends_on=("facecrafter-landmarks", "facecrafter-emotion", *BASE_NEEDS), lr_decay_fraction=0.0,
+                betas=(0.9, 0.999), options={"replicas": 16, "ad": 5e-4}),
     # EmojiDiff's settings, for --base sd15 or sdxl and photographs. The two branches of the first stage start from
     # IP-Adapter and IP-Adapter-FaceID, in the studio from its stand-ins.
     _emojidiff("base", "branch:BranchObjective", ("studio-faceid", "studio-image-prompt"), pictures=800_000, lr=2e-5,
@@ -188,7 +197,7 @@ _COMPARISONS = [
     *(_joint("studio-joint-no-ad", seed, ad=0.0) for seed in (0, 1, 2)),
     _joint("studio-joint-per-branch", reading="per_branch"),
     _joint("studio-joint-slow-text", text_rate=0.1),
-    _joint("studio-joint-text-only", ad=0.0, replicas=4, odds=(1.0, 0.0, 0.0, 0.0)),
+    _joint("studio-joint-text-only", ad=0.0, replicas=4, probabilities=(1.0, 0.0, 0.0, 0.0)),
     # Few-step mode for other bases, from their branches; budgets are inferred. Write --set trajectories=... for more.
     _few_step("facecrafter-few-step", ("facecrafter-joint",), {"landmarks": 0.75, "emotion": 0.6},
               prompts=(0.0, 0.9, 0.0, 0.1), files={}),

@@ -15,7 +15,7 @@ from mien.models.text import id_token_of, identity_tokens, tokenize
 
 
 class Kind(IntEnum):
-    """Kinds of prompt, in the order in which every preset states its odds."""
+    """Kinds of prompt, in the order in which every preset states their probabilities."""
 
     CAPTION = 0
     IDENTITY = 1  # Arc2Face's "photo of a id person"

@@ -11,6 +11,7 @@ from typing import Any
 from mien.core.io import read_json, sha256_of, write_json
 from mien.errors import BadInput, MienError
 from mien.training.presets import SHIPPED
+from mien.training.proof import TRAINED
 
 LIMIT = 60_000_000
 # A library of ours must be the module that defines the class: diffusers looks for ModelMixin in it.
@@ -98,6 +99,8 @@ def _merge(export: Path, folder: Path) -> None:
 def entry_of(run: Path) -> dict[str, Any]:
     """What the ledger says of a run: pictures, seconds, the last validation, settings, and pictures of earlier runs.
 
+    Under ``trained`` what shows that it trained (:func:`mien.training.proof.proof`).
+
     Under ``gpu`` the pictures and seconds, of this run and those before it, that were a GPU's.
     """
     last, validation, device = {}, {}, "cpu"
@@ -110,8 +113,13 @@ def entry_of(run: Path) -> dict[str, Any]:
     if device == "cuda":
         before = started.get("gpu", {})
         started["gpu"] = {key: before.get(key, 0) + value for key, value in spent.items()}
-    return started | {
-        **spent,
-        "validation": validation,
-        "config": read_json(run / "config.json"),
-    }
+    trained = {"trained": read_json(run / TRAINED)} if (run / TRAINED).exists() else {}
+    return (
+        started
+        | trained
+        | {
+            **spent,
+            "validation": validation,
+            "config": read_json(run / "config.json"),
+        }
+    )

@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib
 import time
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from mien.core.distributed import gather_objects
 from mien.core.io import read_json
-from mien.errors import ConfigError, first_problem
+from mien.core.progress import Bar, silent
+from mien.errors import ConfigError
 from mien.pipelines.runs import runs_folder
-from mien.training.config import TrainConfig
+from mien.training.config import WARMUP_SHARE, TrainConfig
 from mien.training.presets import SHIPPED, preset
+
+if TYPE_CHECKING:
+    from mien.training.objective import Objective, ObjectiveConfig
 
 ON_A_BASE = ("branch", "joint", "controlnet", "alignment", "few_step")
 """Objectives that train something beside a frozen base, whichever it is."""
@@ -26,12 +28,11 @@ def resolve(name: str, overrides: dict[str, Any]) -> TrainConfig:
     Raises:
         ConfigError: for an unknown preset or setting, or a value that does not fit.
     """
-    config = preset(name)
     try:
-        return TrainConfig.model_validate(config.model_dump() | overrides)
-    except ValidationError as error:
-        where, what, _ = first_problem(error)
-        raise ConfigError(f"Setting '{where}' of {name} is wrong: {what}.") from error
+        changed = TrainConfig.renamed(overrides)
+    except ValueError as error:
+        raise ConfigError(f"The settings of {name} are wrong: {error}.") from error
+    return TrainConfig.checked(preset(name).model_dump(exclude_unset=True) | changed, name)
 
 
 def train(
@@ -44,7 +45,7 @@ def train(
     start_from: Path | None = None,
     minutes: float | None = None,
     overrides: dict[str, Any] | None = None,
-    quiet: bool = False,
+    bar: Bar = silent,
 ) -> dict[str, Any]:
     """Train a preset, or continue it.
 
@@ -57,7 +58,7 @@ def train(
         start_from: model folder (an export, the embedded model) whose weights a new run begins with.
         minutes: stop (and export the average so far) after this long.
         overrides: changed settings of the preset.
-        quiet: no progress bar.
+        bar: makes a progress bar of (total, label).
 
     Returns:
         What :func:`mien.training.loop.fit` returns.
@@ -74,7 +75,7 @@ def train(
     corpus = Corpus.load(data)
     if held_out is not None:
         corpus.held_out = Corpus.load(held_out)
-    return fit(config, objective, corpus, runs / config.name, start_from=start_from, minutes=minutes, quiet=quiet)
+    return fit(config, objective, corpus, runs / config.name, start_from=start_from, minutes=minutes, bar=bar)
 
 
 def train_all(
@@ -85,18 +86,18 @@ def train_all(
     minutes: float | None = None,
     share: float = 1.0,
     overrides: dict[str, Any] | None = None,
-    quiet: bool = False,
+    bar: Bar = silent,
 ) -> dict[str, dict[str, Any]]:
     """Train every preset in order; the same call continues with the first that is not finished.
 
     Args:
-        data: see :func:`train`, as are held_out, runs and quiet.
+        data: see :func:`train`, as are held_out, runs and bar.
         held_out: for validation.
         runs: folder of runs.
         minutes: of the whole sitting.
         share: of each preset's pictures, e.g. 0.1 for a quick look at the whole chain.
         overrides: changed settings of every preset, e.g. a larger batch for a GPU.
-        quiet: no progress bars.
+        bar: makes a progress bar of (total, label).
 
     Returns:
         What :func:`train` returned, by preset, for the stages that this call ran.
@@ -105,14 +106,15 @@ def train_all(
     runs = runs or runs_folder()
     for name, config in SHIPPED.items():
         pictures = max(config.batch, round(config.pictures * share))
+        warmup = min(config.warmup_images, int(WARMUP_SHARE * pictures))
         if is_finished(runs / name, pictures):
             continue
         left = None if minutes is None else minutes - (time.monotonic() - started) / 60
         if any(gather_objects(left is not None and left <= 0)):  # of all processes, or some would wait for the others
             break
         results[name] = train(
-            name, data=data, held_out=held_out, runs=runs, minutes=left, quiet=quiet,
-            overrides={"pictures": pictures} | (overrides or {}),
+            name, data=data, held_out=held_out, runs=runs, minutes=left, bar=bar,
+            overrides={"pictures": pictures, "warmup_images": warmup} | TrainConfig.renamed(overrides or {}),
         )  # fmt: skip
         if not results[name]["finished"]:
             break
@@ -130,30 +132,41 @@ def is_finished(folder: Path, pictures: int) -> bool:
     return min((counters_of(folder) or {}).get("seen", 0), exported) >= pictures
 
 
+def objective_type(config: TrainConfig) -> type[Objective]:
+    """The class of a preset's objective."""
+    module, _, name = config.objective.partition(":")
+    return getattr(importlib.import_module(f"mien.training.objectives.{module}"), name)
+
+
+def options_of(config: TrainConfig) -> ObjectiveConfig:
+    """The options of a preset's objective.
+
+    Raises:
+        ConfigError: if there is an unknown one, or one has a value that does not fit.
+    """
+    return objective_type(config).config_type.checked(config.options, f"the options of {config.name}")
+
+
 def build_objective(config: TrainConfig, runs: Path, base: str = "studio") -> Any:
     """The objective of a preset.
 
     Args:
         config: the preset.
-        runs: where the runs it needs are.
+        runs: where the runs are that it depends on.
         base: see :func:`mien.training.bases.base_parts`.
 
     Raises:
-        ConfigError: if its options have an unknown key, or it is no stage for another base.
+        ConfigError: if its options do not fit, or it is no stage for another base.
     """
     from mien.assets import embedded_or_none
     from mien.training.bases import base_sources
+    from mien.training.sources import Sources
 
-    module, _, name = config.objective.partition(":")
-    if base != "studio" and module not in ON_A_BASE:
+    options = options_of(config)
+    if base != "studio" and config.objective.partition(":")[0] not in ON_A_BASE:
         raise ConfigError(f"{config.name} trains no branch on a base: leave --base out.")
-    cls = getattr(importlib.import_module(f"mien.training.objectives.{module}"), name)
-    options = dict(config.options)
-    if config.needs:
-        folders = [runs / needed / "export" for needed in config.needs]
-        embedded = embedded_or_none("studio") if base == "studio" else None
-        options["sources"] = base_sources(base, (*folders, *([embedded] if embedded else [])))
-    try:
-        return cls(**options)
-    except TypeError as error:
-        raise ConfigError(f"The options of {config.name} do not fit {name}: {error}.") from error
+    if not config.depends_on:
+        return options.build(Sources(()))
+    folders = [runs / needed / "export" for needed in config.depends_on]
+    embedded = embedded_or_none("studio") if base == "studio" else None
+    return options.build(base_sources(base, (*folders, *([embedded] if embedded else []))))

@@ -21,6 +21,7 @@ from mien.core.io import atomic_path
 from mien.errors import MienError
 
 FILE = "checkpoint.safetensors"
+_EXTRA = "extra_state/"
 EXPORTED = "exported.json"
 """Of how many pictures a run's ``export/`` was made; written after it, and away while the run goes on."""
 
@@ -63,11 +64,20 @@ def save_state(
     ema: PowerEMA,
     optimizer: torch.optim.Optimizer,
     counters: dict[str, Any],
-    kept: Mapping[str, Tensor] = MappingProxyType({}),
+    extra_state: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> None:
-    """Write the whole state of a run atomically; ``kept`` is what the run does not train and nothing else has."""
+    """Write the whole state of a run atomically.
+
+    Args:
+        folder: of the run.
+        parameters: trained parameters by name, in the order of the optimizer.
+        ema: their average.
+        optimizer: AdamW.
+        counters: written as JSON.
+        extra_state: what the run does not train and nothing else has.
+    """
     tensors: dict[str, Tensor] = {f"model/{name}": p.detach().contiguous() for name, p in parameters.items()}
-    tensors |= {f"kept/{name}": value.detach().contiguous() for name, value in kept.items()}
+    tensors |= {f"{_EXTRA}{name}": value.detach().contiguous() for name, value in extra_state.items()}
     tensors |= {f"ema/{name}": value.contiguous() for name, value in ema.average.items()}
     names = list(parameters)
     for index, values in optimizer.state_dict()["state"].items():
@@ -91,7 +101,8 @@ def load_state(
     parameters: dict[str, nn.Parameter],
     ema: PowerEMA,
     optimizer: torch.optim.Optimizer,
-    kept: Mapping[str, Tensor] = MappingProxyType({}),
+    extra_state: Mapping[str, Tensor] = MappingProxyType({}),
+    former_names: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any] | None:
     """Continue a run; returns its counters, or None when there is none.
 
@@ -102,7 +113,8 @@ def load_state(
         parameters: in the order of the optimizer.
         ema: their average.
         optimizer: AdamW.
-        kept: see :func:`save_state`; a tensor that the file does not have stays as it is.
+        extra_state: see :func:`save_state`; a tensor that the file does not have stays as it is.
+        former_names: see :class:`mien.training.objective.Objective`.
 
     Raises:
         MienError: if the file is of another model.
@@ -113,22 +125,35 @@ def load_state(
     names = list(parameters)
     state: dict[int, dict[str, Tensor]] = {index: {} for index in range(len(names))}
     with safe_open(path, framework="pt") as stored, torch.no_grad():
-        keys = set(stored.keys())
-        held = {key for key in keys if key.startswith("kept/")}  # fewer where a run is older than what it keeps now
-        same = {key for key in keys if key.startswith("model/")} == {f"model/{name}" for name in names}
-        if not same or not held <= {f"kept/{name}" for name in kept}:
+        places = {_current(key, former_names): key for key in stored.keys()}  # noqa: SIM118 - not a dict
+        held = {key.removeprefix(_EXTRA) for key in places if key.startswith(_EXTRA)}  # fewer in an older run
+        same = {key for key in places if key.startswith("model/")} == {f"model/{name}" for name in names}
+        if not same or not held <= extra_state.keys():
             raise MienError(f"{path} belongs to another model; move it away or give another run folder.")
-        for key in held:
-            kept[key.removeprefix("kept/")].copy_(stored.get_tensor(key))
+
+        def read(key: str) -> Tensor:
+            return stored.get_tensor(places[key])
+
+        for name in held:
+            extra_state[name].copy_(read(_EXTRA + name))
         for index, name in enumerate(names):
-            parameters[name].copy_(stored.get_tensor(f"model/{name}"))
-            ema.average[name].copy_(stored.get_tensor(f"ema/{name}"))
+            parameters[name].copy_(read(f"model/{name}"))
+            ema.average[name].copy_(read(f"ema/{name}"))
             for key in ("step", "exp_avg", "exp_avg_sq"):
-                if f"optimizer/{name}/{key}" in keys:
-                    value = stored.get_tensor(f"optimizer/{name}/{key}")
+                if f"optimizer/{name}/{key}" in places:
+                    value = read(f"optimizer/{name}/{key}")
                     # the fused step goes through memory as it lies: a moment must lie there as its parameter does
                     state[index][key] = value if key == "step" else torch.empty_like(parameters[name]).copy_(value)
     ema.steps = counters["ema_steps"]
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": {i: s for i, s in state.items() if s}, "param_groups": groups})
     return counters
+
+
+def _current(key: str, former_names: Mapping[str, str]) -> str:
+    """The key that a checkpoint of this release has in the place of a key of 0.1.0."""
+    kind, _, name = key.partition("/")
+    if kind == "kept":
+        return _EXTRA + name
+    old = next((prefix for prefix in former_names if name.startswith(prefix)), None)
+    return key if old is None else f"{kind}/{former_names[old]}{name.removeprefix(old)}"

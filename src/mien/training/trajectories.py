@@ -28,7 +28,7 @@ GROUP = 20
 
 
 class Setting(NamedTuple):
-    """What a group of trajectories is told.
+    """The conditions of a group of trajectories.
 
     Attributes:
         prompt: of `Kind`.
@@ -59,17 +59,18 @@ class Trajectories(NamedTuple):
     present: dict[str, Tensor]
 
 
-def draw_setting(rng: np.random.Generator, prompts: np.ndarray, odds: Mapping[str, float]) -> Setting:
+def draw_setting(rng: np.random.Generator, prompts: np.ndarray, probabilities: Mapping[str, float]) -> Setting:
     """A random setting that asks for something.
 
     Args:
         rng: the source of chance.
-        prompts: odds of the kinds of prompt.
-        odds: branch -> odds that it takes part; ``identity`` only where the prompt does not hold the face.
+        prompts: probabilities of the kinds of prompt.
+        probabilities: branch -> probability that it takes part; ``identity`` only where the prompt does not hold the
+            face.
     """
     while True:
         prompt = int(rng.choice(4, p=prompts))
-        there = {name: bool(rng.random() < share) for name, share in odds.items()}
+        there = {name: bool(rng.random() < share) for name, share in probabilities.items()}
         by_branch = there.pop("identity", False) and prompt in (Kind.CAPTION, Kind.EMPTY)
         found = Setting(prompt, by_branch, tuple(name for name, here in there.items() if here))
         if prompt != Kind.EMPTY or by_branch or found.conditions:
@@ -86,12 +87,12 @@ def asked(examples: Examples, setting: Setting, rows: np.ndarray, other: np.ndar
     return found | {"identity_mode": "branch" if setting.by_branch else "prompt"}
 
 
-def draw(pipeline: Any, told: Mapping[str, Any], seeds: Sequence[int], steps: int) -> Tensor:
+def draw(pipeline: Any, arguments: Mapping[str, Any], seeds: Sequence[int], steps: int) -> Tensor:
     """Latents [B, S + 1, C, h, w] of one call: the noise, and what each step led to.
 
     Args:
         pipeline: the teacher, with its scheduler.
-        told: see :func:`asked`.
+        arguments: see :func:`asked`.
         seeds: B, one a picture.
         steps: S.
     """
@@ -106,8 +107,8 @@ def draw(pipeline: Any, told: Mapping[str, Any], seeds: Sequence[int], steps: in
         [torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     )
     pipeline(
-        **told, latents=noise, num_inference_steps=steps, output_type="latent",
-        scales={name: 1.0 for name in told if name in ("landmarks", "expression", "emotion", "identity")},
+        **arguments, latents=noise, num_inference_steps=steps, output_type="latent",
+        scales={name: 1.0 for name in arguments if name in ("landmarks", "expression", "emotion", "identity")},
         callback_on_step_end=keep,
     )  # fmt: skip
     return torch.stack([noise, *(one.cpu() for one in kept)], 1)
@@ -124,7 +125,7 @@ def weights_digest(network: nn.Module) -> str:
 
 
 def kept_groups(
-    folder: Path, count: int, make: Callable[[int], Trajectories], told: Callable[[int], Any] = lambda _: None
+    folder: Path, count: int, make: Callable[[int], Trajectories], advance: Callable[[int], Any] = lambda _: None
 ) -> Iterator[Trajectories]:
     """Groups of trajectories, each made where its file is not in the folder yet: an interrupted run goes on.
 
@@ -132,14 +133,14 @@ def kept_groups(
         folder: where they are kept, one file a group.
         count: number of groups.
         make: the group of a number.
-        told: called with the number of groups that are there.
+        advance: called with the number of groups that are there.
     """
     for number in range(count):
         file = folder / f"{number:05d}.safetensors"
         if not file.exists():
             _write(file, make(number))
         yield _read(file)
-        told(number + 1)
+        advance(number + 1)
 
 
 def joined(groups: Sequence[Trajectories]) -> Trajectories:

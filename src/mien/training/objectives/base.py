@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from mien.adapters import Injection, preset_branch
@@ -16,18 +16,69 @@ from mien.adapters.plan import scatter_rows
 from mien.diffusion.prediction import to_x0
 from mien.models.text import encode_ids
 from mien.models.unet import build_unet
-from mien.training.batches import WeightedSampler, group_odds, spread_rows
-from mien.training.diffusion import BetaSchedule, PredictionType, errors_by_timestep, loss_of, noisy, studio_scheduler
+from mien.training.batches import WeightedSampler, group_probabilities
+from mien.training.caption_readout import CaptionReadout, shown_in
+from mien.training.diffusion import BetaSchedule, PredictionType, loss_of, noisy, studio_scheduler
 from mien.training.examples import Examples
 from mien.training.export import save_branch
-from mien.training.likeness import PerceptualLoss
-from mien.training.objective import Logs, Objective, load_branch
+from mien.training.objective import Logs, Objective, ObjectiveConfig, load_branch
+from mien.training.perceptual import PerceptualLoss
 from mien.training.prompts import WORDED, Kind
 from mien.training.sources import Sources
-from mien.training.wording import CaptionReadout, shown_in
+from mien.training.validation import held_out_rows, right_and_shuffled
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
+
+
+class BaseConfig(ObjectiveConfig):
+    """Options of :class:`BaseObjective`.
+
+    Attributes:
+        mixture: probabilities of the kinds of prompt (:class:`Kind`).
+        photo_like: share of identity prompts drawn from photograph-like pictures, in rows without any branch.
+        portraits: share of the prompts whose face embedding is of the picture's portrait instead of another picture of
+            the person, half as many beside a caption, see :meth:`Examples.portrayed`.
+        branches: kind of branch -> share of the rows in which it is in place; kinds as in :class:`Branch`.
+        unet: changes of the UNet's configuration, for models of another size (:func:`build_unet`).
+        balance: how far groups of age and skin tone are drawn alike, see :func:`group_probabilities`.
+        compile: compile the UNet (minutes of start on a CPU; worth it for runs of many hours).
+        prediction_type: of the noise schedule, see :func:`studio_scheduler`.
+        beta_schedule: the same.
+        gamma: see :func:`loss_weights`.
+        emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
+        perceptual: weights of the two terms of :class:`PerceptualLoss`, of the person and of the expression.
+        branch_prob_with_caption: factor on the share of ``branches`` in rows with a caption: where a branch says all,
+            captions are not followed.
+        caption_readout: weight of :class:`CaptionReadout`.
+        aux_loss_fraction: the last share of training, in which ``perceptual`` and ``caption_readout`` count; before it
+            nothing but the reading head of the latter learns. From nothing both do harm (docs/studio-training.md).
+    """
+
+    former_names: ClassVar[Mapping[str, str]] = {
+        "likeness": "perceptual", "beside_words": "branch_prob_with_caption", "wording": "caption_readout",
+        "late": "aux_loss_fraction",
+    }  # fmt: skip
+
+    mixture: tuple[float, float, float, float] = (0.3, 0.3, 0.3, 0.1)
+    photo_like: float = 0.7
+    portraits: float = 0.0
+    branches: dict[str, float] = Field(default_factory=dict)
+    unet: dict[str, Any] = Field(default_factory=dict)
+    balance: float = 0.0
+    compile: bool = False
+    prediction_type: PredictionType = "v_prediction"
+    beta_schedule: BetaSchedule = "scaled_linear"
+    gamma: float | None = None
+    emphasis: float = 0.0
+    perceptual: tuple[float, float] = (0.0, 0.0)
+    branch_prob_with_caption: float = 1.0
+    caption_readout: float = 0.0
+    aux_loss_fraction: float = 1.0
+
+    def build(self, sources: Sources) -> BaseObjective:
+        """See the base class."""
+        return BaseObjective(sources, self)
 
 
 class BaseObjective(Objective):
@@ -38,65 +89,29 @@ class BaseObjective(Objective):
     (DESIGN section 3).
 
     Branches may be trained along with the base, each in place in a share of the rows (*ours*): where pictures are few,
-    a UNet learns faces faster when it is told where their parts are, and its rows without branches remain the base.
+    a UNet learns faces faster when it is given where their parts are, and its rows without branches remain the base.
 
     Args:
         sources: where the autoencoder and the identity embedder are.
-        mixture: odds of the kinds of prompt (:class:`Kind`).
-        photo_like: share of identity prompts drawn from photograph-like pictures, in rows without any branch.
-        portraits: share of the prompts whose face embedding is of the picture's portrait instead of another picture of
-            the person, half as many beside a caption, see :meth:`Examples.portrayed`.
-        branches: kind of branch -> share of the rows in which it is in place; kinds as in :class:`Branch`.
-        unet: changes of the UNet's configuration, for models of another size (:func:`build_unet`).
-        balance: how far groups of age and skin tone are drawn alike, see :func:`group_odds`.
-        compile: compile the UNet (minutes of start on a CPU; worth it for runs of many hours).
-        prediction_type, beta_schedule: of the noise schedule, see :func:`studio_scheduler`.
-        gamma: see :func:`loss_weights`.
-        emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
-        likeness: weights of the two terms of :class:`PerceptualLoss`, of the person and of the expression.
-        beside_words: branches are in place so much less often in rows with a caption: where a branch tells all, words
-            are not listened to.
-        wording: weight of :class:`CaptionReadout`.
-        late: the last share of training, in which ``likeness`` and ``wording`` count; before it nothing but the reading
-            head of the latter learns. From nothing both do harm (docs/studio-training.md).
+        config: the options.
     """
+
+    config_type = BaseConfig
+    former_names: ClassVar[Mapping[str, str]] = {"wording.": "caption_readout."}
 
     _run_unet: Callable[..., Any]
 
-    def __init__(
-        self,
-        sources: Sources,
-        mixture: tuple[float, float, float, float] = (0.3, 0.3, 0.3, 0.1),
-        photo_like: float = 0.7,
-        portraits: float = 0.0,
-        branches: dict[str, float] | None = None,
-        unet: dict[str, Any] | None = None,
-        balance: float = 0.0,
-        compile: bool = False,
-        prediction_type: PredictionType = "v_prediction",
-        beta_schedule: BetaSchedule = "scaled_linear",
-        gamma: float | None = None,
-        emphasis: float = 0.0,
-        likeness: tuple[float, float] = (0.0, 0.0),
-        beside_words: float = 1.0,
-        wording: float = 0.0,
-        late: float = 1.0,
-    ) -> None:
+    def __init__(self, sources: Sources, config: BaseConfig) -> None:
         super().__init__()
-        self.sources = sources
-        self.mixture, self.photo_like, self.portraits = np.asarray(mixture), photo_like, portraits
-        self.scheduler = studio_scheduler(prediction_type, beta_schedule)
-        self.gamma, self.emphasis = gamma, emphasis
-        self.unet = build_unet(**(unet or {})).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.shares, self.balance = branches or {}, balance
+        self.sources, self.config = sources, config
+        self.scheduler = studio_scheduler(config.prediction_type, config.beta_schedule)
+        self.unet = build_unet(**config.unet).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.shares = config.branches
         together = {kind: preset_branch(self.unet, "studio", kind) for kind in self.shares}
         self.branches = nn.ModuleDict(together)
         self.injection = Injection(self.unet, together)
-        self._compile = compile
-        self.likeness = PerceptualLoss(sources) if any(likeness) else None
-        self.likeness_weights = likeness
-        self.beside_words, self.wording_weight, self.late = beside_words, wording, late
-        self.wording: CaptionReadout | None = None
+        self.perceptual = PerceptualLoss(sources) if any(config.perceptual) else None
+        self.caption_readout: CaptionReadout | None = None
         self.tokenizer: Any = None
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
@@ -110,40 +125,39 @@ class BaseObjective(Objective):
         )
         self.text_encoder = text_encoder.float().to(self.unet.device)
         self.examples = self._examples(corpus)
-        if self.wording_weight:
+        if self.config.caption_readout:
             self._shown = shown_in(corpus)
             width = self.text_encoder.config.hidden_size
-            self.wording = CaptionReadout(width, self._shown.shape[1]).to(self.unet.device)
-        odds, photographs = group_odds(corpus, self.balance), np.nonzero(photo_like_rows(corpus))[0]
-        self._rows, self._photo_rows = (
-            WeightedSampler(np.arange(len(corpus)), odds),
-            WeightedSampler(photographs, odds[photographs]),
-        )
+            self.caption_readout = CaptionReadout(width, self._shown.shape[1]).to(self.unet.device)
+        weights = group_probabilities(corpus, self.config.balance)
+        photographs = np.nonzero(photo_like_rows(corpus))[0]
+        self._rows = WeightedSampler(np.arange(len(corpus)), weights)
+        self._photo_rows = WeightedSampler(photographs, weights[photographs])
         # Not a submodule: the compiled wrapper shares the UNet's parameters.
-        object.__setattr__(self, "_run_unet", torch.compile(self.unet) if self._compile else self.unet)
+        object.__setattr__(self, "_run_unet", torch.compile(self.unet) if self.config.compile else self.unet)
 
     def _examples(self, corpus: Corpus) -> Examples:
-        width, portraits = self.text_encoder.config.hidden_size, self.portraits > 0
+        width, portraits = self.text_encoder.config.hidden_size, self.config.portraits > 0
         return Examples(
             corpus, self.sources, self.tokenizer, width, self.shares, portraits=portraits, device=self.unet.device
         )
 
     def learning_rates(self) -> dict[str, float]:
         """The text encoder knows its words already: a tenth of the rate. Branches, small and new: three times."""
-        return {"text_encoder.": 0.1, "branches.": 3.0, "wording.": 3.0}
+        return {"text_encoder.": 0.1, "branches.": 3.0, "caption_readout.": 3.0}
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Rows by kind of prompt; the identity embedding is of another picture of the person, or of a portrait."""
-        kinds = rng.choice(4, size, p=self.mixture)
+        kinds = rng.choice(4, size, p=np.asarray(self.config.mixture))
         rows = self._rows.draw(rng, size)
-        odds = np.where(np.isin(kinds, WORDED), self.beside_words, 1.0)
-        present = {kind: _in_place(share * odds, rng) for kind, share in self.shares.items()}
+        factors = np.where(np.isin(kinds, WORDED), self.config.branch_prob_with_caption, 1.0)
+        present = {kind: _in_place(share * factors, rng) for kind, share in self.shares.items()}
         alone = ~np.any([np.zeros(size, bool), *present.values()], axis=0)
-        ahead = (kinds == Kind.IDENTITY) & alone & (rng.random(size) < self.photo_like)
+        ahead = (kinds == Kind.IDENTITY) & alone & (rng.random(size) < self.config.photo_like)
         rows[ahead] = self._photo_rows.draw(rng, ahead.sum())
-        other = self.examples.portrayed(rows, corpus.same_person(rows, rng), kinds, self.portraits, rng)
+        other = self.examples.portrayed(rows, corpus.same_person(rows, rng), kinds, self.config.portraits, rng)
         batch = self._gather(self.examples, rows, other, kinds, present)
-        if self.wording is not None:
+        if self.caption_readout is not None:
             batch["shown"] = self._shown[torch.from_numpy(rows)]
             batch["worded"] = torch.from_numpy(np.isin(kinds, WORDED))
         return batch
@@ -157,7 +171,7 @@ class BaseObjective(Objective):
         present: dict[str, np.ndarray],
     ) -> dict[str, Tensor]:
         batch = examples.batch(rows, other, kinds)
-        if self.likeness is not None:
+        if self.perceptual is not None:
             batch["points"] = examples.landmarks(rows)
         for kind, here in present.items():
             batch[f"{kind}_condition"] = examples.condition(kind, rows, other)
@@ -166,20 +180,20 @@ class BaseObjective(Objective):
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
-        latents, places = batch["latents"], 1 + self.emphasis * batch["places"]
+        latents, places = batch["latents"], 1 + self.config.emphasis * batch["places"]
         noised, timesteps, noise = noisy(self.scheduler, latents, generator)
         hidden = self._states(batch)
         output = self._drawn(batch, hidden, noised, timesteps)
-        loss = loss_of(self.scheduler, output, latents, noise, timesteps, self.gamma, places)
+        loss = loss_of(self.scheduler, output, latents, noise, timesteps, self.config.gamma, places)
         terms: dict[str, tuple[float, Tensor]] = {}
-        late = self.progress >= 1 - self.late
-        if late and self.likeness is not None and (seen := self.likeness.counted(self.scheduler, timesteps)).any():
+        counts, perceptual = self.progress >= 1 - self.config.aux_loss_fraction, self.perceptual
+        if counts and perceptual is not None and (seen := perceptual.counted(self.scheduler, timesteps)).any():
             clean = to_x0(output, noised, timesteps, self.scheduler)
-            parts = self.likeness(clean[seen], latents[seen], batch["points"][seen])
-            terms |= dict(zip(("identity", "expression"), zip(self.likeness_weights, parts, strict=True), strict=True))
-        if self.wording is not None:
-            states = hidden if late else hidden.detach()
-            terms["wording"] = self.wording_weight, self._read(self.wording, batch, states)
+            parts = perceptual(clean[seen], latents[seen], batch["points"][seen])
+            terms |= dict(zip(("identity", "expression"), zip(self.config.perceptual, parts, strict=True), strict=True))
+        if self.caption_readout is not None:
+            states = hidden if counts else hidden.detach()
+            terms["caption_readout"] = self.config.caption_readout, self._read(self.caption_readout, batch, states)
         logs: Logs = {"diffusion": loss.detach()} if terms else {}  # type: ignore[dict-item]
         logs |= {name: value.detach() for name, (_, value) in terms.items()}  # type: ignore[misc]
         return loss + sum(weight * value for weight, value in terms.values()), logs
@@ -189,12 +203,12 @@ class BaseObjective(Objective):
         return self._drawn(batch, self._states(batch), noised, timesteps)
 
     def _states(self, batch: dict[str, Tensor]) -> Tensor:
-        """Of the prompts, [B, L, D]."""
+        """States of the prompts, [B, L, D]."""
         return encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.examples.prompts.id_token)
 
-    def _read(self, wording: CaptionReadout, batch: dict[str, Tensor], hidden: Tensor) -> Tensor:
+    def _read(self, readout: CaptionReadout, batch: dict[str, Tensor], hidden: Tensor) -> Tensor:
         words = batch["ids"] != self.tokenizer.pad_token_id
-        return wording(hidden, words, batch["shown"], batch["worded"])
+        return readout(hidden, words, batch["shown"], batch["worded"])
 
     def _drawn(self, batch: dict[str, Tensor], hidden: Tensor, noised: Tensor, timesteps: Tensor) -> Tensor:
         noised = noised.contiguous(memory_format=torch.channels_last)
@@ -215,35 +229,38 @@ class BaseObjective(Objective):
     def _branch(self, kind: str) -> Any:
         return self.branches[kind]
 
-    def validate(self, corpus: Corpus) -> Logs:
-        """Squared error on held-out people by timestep, with the right and with shuffled prompts or conditions.
-
-        Also ``wording``, where it is trained: 1 says that nothing is read in captions.
-        """
+    def gaps(self, corpus: Corpus) -> Logs:
+        """Errors on held-out people with the right and with shuffled captions, identities and conditions."""
         held_out = corpus.held_out
         if held_out is None:
             return {}
-        examples, rng, logs = self._examples(held_out), np.random.default_rng(0), {}
-        rows = spread_rows(len(held_out), 256)
-        other, order = held_out.same_person(rows, rng), torch.from_numpy(rng.permutation(len(rows)))
-        for name, kind, shuffled in (
+        examples, logs = self._examples(held_out), {}
+        rows, other, order = held_out_rows(held_out, 256)
+        for name, kind, key in (
             ("caption", Kind.CAPTION, "ids"),
             ("identity", Kind.IDENTITY, "identity"),
             *((branch, Kind.IDENTITY, f"{branch}_condition") for branch in self.shares),
         ):
             here = {name: np.ones(len(rows), bool)} if name in self.shares else {}
-            right = self._gather(examples, rows, other, np.full(len(rows), kind), here)
-            wrong = right | {shuffled: right[shuffled][order]}
-            for label, batch in (("right", right), ("shuffled", wrong)):
-                batch = {key: value.to(self.unet.device) for key, value in batch.items()}
-                errors = errors_by_timestep(self.scheduler, batch["latents"], partial(self.predict, batch))
-                logs |= {f"{name}_{label}_{step}": error for step, error in errors.items()}
-        if self.wording is not None:
-            worded = self._gather(examples, rows, other, np.full(len(rows), Kind.CAPTION), {})
-            worded |= {"shown": shown_in(held_out)[rows], "worded": torch.ones(len(rows), dtype=torch.bool)}
-            worded = {key: value.to(self.unet.device) for key, value in worded.items()}
-            logs["wording"] = float(self._read(self.wording, worded, self._states(worded)))
+            batch = self._here(self._gather(examples, rows, other, np.full(len(rows), kind), here))
+            shuffled = {f"{name}_shuffled": key}
+            logs |= right_and_shuffled(self.scheduler, self.predict, batch, order, shuffled, f"{name}_right")
         return logs
+
+    def validate(self, corpus: Corpus) -> Logs:
+        """Also ``caption_readout``, where it is trained: 1 says that nothing is read in captions."""
+        logs, held_out = super().validate(corpus), corpus.held_out
+        if self.caption_readout is None or held_out is None:
+            return logs
+        rows, other, _ = held_out_rows(held_out, 256)
+        captions = np.full(len(rows), Kind.CAPTION)
+        worded = self._gather(self._examples(held_out), rows, other, captions, {})
+        worded |= {"shown": shown_in(held_out)[rows], "worded": torch.ones(len(rows), dtype=torch.bool)}
+        worded = self._here(worded)
+        return logs | {"caption_readout": float(self._read(self.caption_readout, worded, self._states(worded)))}
+
+    def _here(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {key: value.to(self.unet.device) for key, value in batch.items()}
 
     def parts(self) -> dict[str, nn.Module]:
         """See the base class."""
@@ -264,14 +281,14 @@ class BaseObjective(Objective):
             save_branch(self._branch(kind), folder, kind)
 
 
-def _in_place(odds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """In which rows a branch is in place, bool [B], by the odds [B] of each.
+def _in_place(probabilities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """In which rows a branch is in place, bool [B], by the probability [B] of each.
 
     At least in one: a parameter without gradient would stop a run of several processes.
     """
-    found = rng.random(len(odds)) < odds
+    found = rng.random(len(probabilities)) < probabilities
     if not found.any():
-        found[rng.integers(len(odds))] = True
+        found[rng.integers(len(probabilities))] = True
     return found
 
 

@@ -16,25 +16,42 @@ from mien.training.augmentation import BatchRandom, photograph, random_texture
 from mien.training.batches import spread_rows
 from mien.training.features import training_landmarks
 from mien.training.normalisation import recalibrate
-from mien.training.objective import Logs, Objective
+from mien.training.objective import Logs, Objective, ObjectiveConfig
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
+    from mien.training.sources import Sources
 
 SLOTS = 3
+
+
+class DetectorConfig(ObjectiveConfig):
+    """Options of :class:`DetectorObjective`.
+
+    Attributes:
+        augment: strength of the augmentation.
+    """
+
+    augment: float = 1.0
+
+    def build(self, sources: Sources) -> DetectorObjective:
+        """See the base class."""
+        return DetectorObjective(self)
 
 
 class DetectorObjective(Objective):
     """CenterNet's loss (Zhou et al. 2019): penalty-reduced focal loss of the score map, absolute errors at the centres.
 
     Args:
-        augment: strength of the augmentation.
+        config: the options.
     """
 
-    def __init__(self, augment: float = 1.0) -> None:
+    config_type = DetectorConfig
+
+    def __init__(self, config: DetectorConfig | None = None) -> None:
         super().__init__()
+        self.config = config or DetectorConfig()
         self.net = Detector().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.augment = augment
         self._places: tuple[int, np.ndarray] = (0, np.empty(0))
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
@@ -94,7 +111,7 @@ class DetectorObjective(Objective):
                 seen[index] = earlier & ~hidden
             faces.append(torch.cat([target, (scale * place[:, 2])[:, None]], 1))
             seen.append(present & ~blank)
-        canvas = photograph(canvas, generator, self.augment, 0.3)
+        canvas = photograph(canvas, generator, self.config.augment, 0.3)
         return canvas, torch.stack(faces, 1), torch.stack(seen, 1)
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:

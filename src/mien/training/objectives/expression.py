@@ -23,10 +23,11 @@ from mien.training.batches import spread_rows
 from mien.training.face_labels import attribute_classes, attribute_loss, label_batch, mirror_labels, turn_pose
 from mien.training.features import training_landmarks
 from mien.training.normalisation import recalibrate
-from mien.training.objective import Logs, Objective
+from mien.training.objective import Logs, Objective, ObjectiveConfig
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
+    from mien.training.sources import Sources
 
 CELL = 16
 PROBED = 4096
@@ -47,6 +48,27 @@ NUMBERS = {
 }
 
 
+class ExpressionConfig(ObjectiveConfig):
+    """Options of :class:`ExpressionObjective`.
+
+    Attributes:
+        masked: probability that a 16 px cell is blanked, in the half of the batch that is masked at all; the other half
+            makes the tokens of whole pictures, which is what the encoder will read, complete.
+        augment: strength of the damage that the decoder has to undo.
+        edges: weight of the differences between neighbouring pixels.
+        labels: weight of the linear reading; 0 leaves it out.
+    """
+
+    masked: float = 0.5
+    augment: float = 0.5
+    edges: float = 1.0
+    labels: float = 0.5
+
+    def build(self, sources: Sources) -> ExpressionObjective:
+        """See the base class."""
+        return ExpressionObjective(self)
+
+
 class ExpressionObjective(Objective):
     """Mean absolute error of the clean crop, drawn by a small decoder from the tokens of a damaged and masked one.
 
@@ -54,19 +76,17 @@ class ExpressionObjective(Objective):
     coefficients), the landmarks' principal shapes in the crop, pose, gaze and the looks of the person.
 
     Args:
-        masked: odds of a 16 px cell to be blanked, in the half of the batch that is masked at all; the other half makes
-            the tokens of whole pictures, which is what the encoder will read, complete.
-        augment: strength of the damage that the decoder has to undo.
-        edges: weight of the differences between neighbouring pixels.
-        labels: weight of the linear reading; 0 leaves it out.
+        config: the options.
     """
 
     part = "expression_encoder"
+    config_type = ExpressionConfig
     landmark_mean: Tensor
     landmark_shapes: Tensor
 
-    def __init__(self, masked: float = 0.5, augment: float = 0.5, edges: float = 1.0, labels: float = 0.5) -> None:
+    def __init__(self, config: ExpressionConfig | None = None) -> None:
         super().__init__()
+        self.config = config or ExpressionConfig()
         self.net = ExpressionEncoder().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         features = self.net.config["features"]
         self.decoder = nn.Sequential(
@@ -82,7 +102,6 @@ class ExpressionObjective(Objective):
             self.register_buffer(f"{name}_spread", torch.ones(()))
         self.register_buffer("landmark_mean", torch.zeros(478 * 2))
         self.register_buffer("landmark_shapes", torch.zeros(478 * 2, SHAPES))
-        self.masked, self.augment, self.edges, self.labels = masked, augment, edges, labels
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Bring the labels to a common size: their mean 0, the variances of their columns 1 in all."""
@@ -113,7 +132,7 @@ class ExpressionObjective(Objective):
 
     @full_precision
     def _crops(self, batch: dict[str, Tensor], dice: BatchRandom) -> tuple[Tensor, dict[str, Tensor]]:
-        """Crops [B, 3, 96, 96], moved a little and mirrored at even odds, with labels that follow."""
+        """Crops [B, 3, 96, 96], moved a little and mirrored half of the time, with labels that follow."""
         size = self.net.config["size"]
         images = batch["images"].permute(0, 3, 1, 2).float() / 127.5 - 1
         jitter, degrees = jitter_parts(dice, size, scale=0.06, turn=3.0, shift=0.02)
@@ -133,9 +152,9 @@ class ExpressionObjective(Objective):
         """See the class."""
         dice = BatchRandom(len(batch["images"]), generator, batch["images"].device)
         clean, labels = self._crops(batch, dice)
-        seen = photograph(clean, generator, self.augment, 0.0)
+        seen = photograph(clean, generator, self.config.augment, 0.0)
         cells = clean.shape[-1] // CELL
-        blank = (dice.uniform(0, 1, 1, cells, cells) < self.masked) & dice.some(0.5)[:, None, None, None]
+        blank = (dice.uniform(0, 1, 1, cells, cells) < self.config.masked) & dice.some(0.5)[:, None, None, None]
         seen = seen.masked_fill(blank.repeat_interleave(CELL, 2).repeat_interleave(CELL, 3), 0.0)
         tokens = self.net(seen)
         difference = self.reconstruct(tokens) - clean
@@ -143,7 +162,7 @@ class ExpressionObjective(Objective):
         edges = difference.diff(dim=3).abs().mean() + difference.diff(dim=2).abs().mean()
         named, shares = self.naming_loss(tokens, labels)
         logs = {"l1": pixels.detach(), "labels": named.detach()} | shares
-        return pixels + self.edges * edges + self.labels * named, logs  # type: ignore[return-value]
+        return pixels + self.config.edges * edges + self.config.labels * named, logs  # type: ignore[return-value]
 
     def naming_loss(self, tokens: Tensor, labels: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Error of the linear reading of tokens [B, N, features], and the share of each label's variance that is left.
@@ -192,10 +211,11 @@ class ExpressionObjective(Objective):
     @torch.no_grad()
     def _encode(self, corpus: Corpus, rows: np.ndarray) -> tuple[Tensor, float]:
         size, device = self.net.config["size"], self.net.device
-        points, tokens, errors = training_landmarks(corpus), [], []
+        tokens, errors = [], []
         for part in np.array_split(rows, max(1, len(rows) // 128)):
             images = torch.from_numpy(corpus["images"][part]).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
-            crops = warp(images, expression_matrix(torch.from_numpy(points[part]).to(device), size), size)
+            points = torch.from_numpy(training_landmarks(corpus, part)).to(device)
+            crops = warp(images, expression_matrix(points, size), size)
             part_tokens = self.net(crops)
             tokens.append(part_tokens.cpu())
             errors.append(F.l1_loss(self.reconstruct(part_tokens), crops).item())

@@ -5,25 +5,25 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from pydantic import Field, model_validator
+from torch import Tensor
 
-from mien.adapters import Branch, Injection
 from mien.adapters.published import read_adapter
 from mien.core.io import claim, read_json
 from mien.diffusion.few_step import at, ddim_step, few_step_scheduler, landing_target, levels
 from mien.diffusion.prediction import Prediction, prediction_type
-from mien.errors import ConfigError
 from mien.pipelines.few_step import FILE, FewStep, save_few_step, truncated, widened
 from mien.pipelines.request import DEFAULT_GUIDANCE
 from mien.training.bases import base_autoencoder
+from mien.training.branch_set import BranchSet
 from mien.training.diffusion import weighted_mse
 from mien.training.examples import Examples
-from mien.training.objective import Logs
-from mien.training.objectives.frozen import FrozenBaseObjective
+from mien.training.frozen_base import FrozenBase, FrozenBaseConfig, Prompts
+from mien.training.objective import Logs, Objective
 from mien.training.prompts import Kind
 from mien.training.sources import Sources
 from mien.training.trajectories import (
@@ -47,7 +47,53 @@ LAYERS = (
 """Every linear and convolutional layer of the blocks, as LCM-LoRA takes them (Luo et al. 2023, arXiv 2311.05556)."""
 
 
-class FewStepObjective(FrozenBaseObjective):
+class FewStepConfig(FrozenBaseConfig):
+    """Options of :class:`FewStepObjective`.
+
+    Attributes:
+        branches: name -> adapter file, named as ``init`` of `BranchConfig` is.
+        probabilities: branch -> probability that it takes part in a trajectory; ``identity`` in prompts that do not
+            hold the face.
+        prompts: probabilities of the kinds of prompt (:class:`Kind`).
+        steps: of the student.
+        teacher: its number of steps, a multiple of ``steps``.
+        trajectories: how many are drawn.
+        rank: of the LoRA.
+        written: rank that is left of each layer in the file; all of it when None.
+        layers: regular expression of the layers that have one.
+        own: share of the rows that start where the student's own step led.
+        guidance: weights that are baked in, over those of the base (``model_index.json``) and the defaults.
+    """
+
+    former_names: ClassVar[Mapping[str, str]] = {"odds": "probabilities"}
+
+    branches: dict[str, str]
+    probabilities: dict[str, float]
+    prompts: Prompts = (0.1, 0.5, 0.3, 0.1)
+    steps: int = Field(default=6, ge=1)
+    teacher: int = 12
+    trajectories: int = 1000
+    rank: int = 4
+    written: int | None = None
+    layers: str = LAYERS
+    own: float = 0.5
+    guidance: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _teacher_meets_student(self) -> Self:
+        if self.teacher < self.steps or self.teacher % self.steps:
+            raise ValueError(
+                f"teacher={self.teacher} is no multiple of steps={self.steps}, so that the student would never come to "
+                f"the teacher's end: set teacher={2 * self.steps}, or other steps"
+            )
+        return self
+
+    def build(self, sources: Sources) -> FewStepObjective:
+        """See the base class."""
+        return FewStepObjective(sources, self)
+
+
+class FewStepObjective(Objective):
     """Guidance and steps distilled together, from trajectories that the guided base draws once.
 
     The teacher is the pipeline with all evaluations of Eq. 6 and a second-order solver of several steps for each of the
@@ -58,86 +104,55 @@ class FewStepObjective(FrozenBaseObjective):
 
     Args:
         sources: where the base and its branches are.
-        branches: name -> adapter file, named as ``init`` of `BranchObjective` is.
-        odds: branch -> odds that it takes part in a trajectory; ``identity`` in prompts that do not hold the face.
-        steps: of the student.
-        teacher: its number of steps, a multiple of ``steps``.
-        trajectories: how many are drawn.
-        rank: of the LoRA.
-        written: rank that is left of each layer in the file; all of it when None.
-        layers: regular expression of the layers that have one.
-        own: share of the rows that start where the student's own step led.
-        guidance: weights that are baked in, over those of the base (``model_index.json``) and the defaults.
-        **settings: see :class:`FrozenBaseObjective`.
+        config: the options.
 
     Raises:
-        ConfigError: if ``teacher`` is no multiple of ``steps``; when prepared, if the run's folder holds trajectories
-            of other pictures, weights or settings.
+        ConfigError: when prepared, if the run's folder holds trajectories of other pictures, weights or settings.
     """
 
-    def __init__(
-        self,
-        sources: Sources,
-        branches: Mapping[str, str],
-        odds: Mapping[str, float],
-        steps: int = 6,
-        teacher: int = 12,
-        trajectories: int = 1000,
-        rank: int = 4,
-        written: int | None = None,
-        layers: str = LAYERS,
-        own: float = 0.5,
-        guidance: Mapping[str, float] | None = None,
-        **settings: Any,
-    ) -> None:
-        if teacher < steps or teacher % steps:
-            raise ConfigError(
-                f"teacher={teacher} is no multiple of steps={steps}, so that the student would never come to the "
-                f"teacher's end: set teacher={2 * steps}, or other steps."
-            )
-        super().__init__(sources, "", **settings)
+    config_type = FewStepConfig
+
+    def __init__(self, sources: Sources, config: FewStepConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.base = FrozenBase(sources, config, tuple(config.branches))
         from peft import LoraConfig
 
-        self.written = rank if written is None else written
-        self.chance, self.own, self.teacher, self.count = dict(odds), own, teacher, trajectories
-        self.branches = nn.ModuleDict(
-            {
-                name: next(iter(read_adapter(sources.named(file), self.unet).values())).requires_grad_(False)
-                for name, file in branches.items()
-            }
-        )
-        weights = DEFAULT_GUIDANCE | _own_guidance(sources) | dict(guidance or {})
-        self.few = FewStep(steps=steps, guidance=weights)
-        self.solver = few_step_scheduler(self.scheduler.config)
-        self.solver.set_timesteps(steps)
-        self.predicts: Prediction = prediction_type(self.scheduler)
-        self.unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=layers))
-
-    def conditions(self) -> tuple[str, ...]:
-        """See the base class."""
-        return tuple(self.branches)
+        self.written = config.rank if config.written is None else config.written
+        self.teacher = config.teacher
+        self.branch_set = BranchSet(self.base)
+        for name, file in config.branches.items():
+            branch = next(iter(read_adapter(sources.named(file), self.base.unet).values()))
+            self.branch_set.modules[name] = branch.requires_grad_(False)
+        self.unet, self.branches = self.base.unet, self.branch_set.modules
+        weights = DEFAULT_GUIDANCE | _own_guidance(sources) | config.guidance
+        self.few = FewStep(steps=config.steps, guidance=weights)
+        self.solver = few_step_scheduler(self.base.scheduler.config)
+        self.solver.set_timesteps(config.steps)
+        self.predicts: Prediction = prediction_type(self.base.scheduler)
+        self.unet.add_adapter(LoraConfig(r=config.rank, lora_alpha=config.rank, target_modules=config.layers))
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
-        """As the base class; the teacher draws the trajectories, where they are not in the run's folder."""
-        super().prepare(corpus, folder)
-        networks = {"unet": self.unet, "text_encoder": self.text_encoder, "text_encoder_2": self.text_encoder_2}
+        """See the base class; the teacher draws the trajectories, where they are not in the run's folder."""
+        base, config = self.base, self.config
+        base.prepare(corpus)
+        networks = {"unet": self.unet, "text_encoder": base.text_encoder, "text_encoder_2": base.text_encoder_2}
         networks |= dict(self.branches.items())
         self.weights = {name: weights_digest(one) for name, one in networks.items() if one is not None}
-        self.paths = self._trajectories(self.examples, folder / "trajectories", -(-self.count // GROUP), 0)
-        branches: dict[str, Branch] = dict(self.branches.items())  # type: ignore[arg-type]
-        self.injection = Injection(self.unet, branches, attention=self.attention).inject()
+        self.paths = self._trajectories(base.examples, folder / "trajectories", -(-config.trajectories // GROUP), 0)
+        self.injection = self.branch_set.inject()
 
     def _trajectories(self, examples: Examples, folder: Path, groups: int, seed: int) -> Trajectories:
         def make(number: int) -> Trajectories:
             rng = np.random.default_rng([seed, number])
-            setting = draw_setting(rng, self.odds, self.chance)
+            setting = draw_setting(rng, np.asarray(self.config.prompts), self.config.probabilities)
             rows = rng.integers(0, len(examples.corpus), GROUP)
             other = examples.corpus.same_person(rows, rng)
-            other = examples.portrayed(rows, other, np.full(GROUP, setting.prompt), self.portraits, rng)
+            other = examples.portrayed(rows, other, np.full(GROUP, setting.prompt), self.config.portraits, rng)
             seeds = rng.integers(2**62, size=GROUP).tolist()
-            told = asked(examples, setting, rows, other)
+            arguments = asked(examples, setting, rows, other)
             with torch.autocast(device, torch.bfloat16, enabled=fast):
-                latents = draw(pipeline, told, seeds, self.teacher)
+                latents = draw(pipeline, arguments, seeds, self.teacher)
             there = {*setting.conditions, *(["identity"] if setting.by_branch else [])}
             return Trajectories(
                 latents.half(), torch.from_numpy(rows), torch.from_numpy(other),
@@ -145,8 +160,9 @@ class FewStepObjective(FrozenBaseObjective):
                 {name: torch.full((GROUP,), name in there) for name in self.branches},
             )  # fmt: skip
 
-        asked_for = {"teacher": self.teacher, "guidance": self.few.guidance, "odds": self.chance, "seed": seed}
-        asked_for |= {"prompts": [float(share) for share in self.odds], "data": examples.corpus.digest} | self.weights
+        asked_for = {"teacher": self.teacher, "guidance": self.few.guidance, "seed": seed}
+        asked_for["odds"] = dict(self.config.probabilities)  # the key of 0.1.0, whose trajectories are gone on with
+        asked_for |= {"prompts": list(self.config.prompts), "data": examples.corpus.digest} | self.weights
         claim(folder / "asked.json", asked_for, "trajectories of other pictures, weights or settings")
         pipeline = self._pipeline()
         device = self.unet.device.type
@@ -161,16 +177,17 @@ class FewStepObjective(FrozenBaseObjective):
         """The pipeline that a user has, with every evaluation of its guidance and a solver of the second order."""
         from mien.pipelines import PortraitPipeline, PortraitXLPipeline
 
+        base = self.base
         parts: dict[str, Any] = {
-            "vae": base_autoencoder(self.sources.path("vae")).to(self.unet.device),
-            "text_encoder": self.text_encoder, "tokenizer": self._tokenizer, "unet": self.unet,
-            "scheduler": few_step_scheduler(self.scheduler.config, order=2),
+            "vae": base_autoencoder(base.sources.path("vae")).to(self.unet.device),
+            "text_encoder": base.text_encoder, "tokenizer": base.tokenizer, "unet": self.unet,
+            "scheduler": few_step_scheduler(base.scheduler.config, order=2),
             "adapters": dict(self.branches.items()), "guidance": dict(self.few.guidance),
         }  # fmt: skip
-        if self._second is None:
+        if base.text_encoder_2 is None:
             pipeline: Any = PortraitPipeline(**parts)
         else:
-            pipeline = PortraitXLPipeline(**parts, text_encoder_2=self.text_encoder_2, tokenizer_2=self._second[0])
+            pipeline = PortraitXLPipeline(**parts, text_encoder_2=base.text_encoder_2, tokenizer_2=base.tokenizer_2)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
@@ -178,10 +195,10 @@ class FewStepObjective(FrozenBaseObjective):
         """Random steps of random trajectories."""
         which = torch.from_numpy(rng.integers(0, len(self.paths.latents), size))
         step = torch.from_numpy(rng.integers(0, self.few.steps, size))
-        strays = torch.from_numpy(rng.random(size) < self.own) & (step > 0)
-        return self._told(self.examples, self.paths, which) | {"step": step, "strays": strays}
+        strays = torch.from_numpy(rng.random(size) < self.config.own) & (step > 0)
+        return self._gather(self.base.examples, self.paths, which) | {"step": step, "strays": strays}
 
-    def _told(self, examples: Examples, paths: Trajectories, which: Tensor) -> dict[str, Tensor]:
+    def _gather(self, examples: Examples, paths: Trajectories, which: Tensor) -> dict[str, Tensor]:
         """Trajectories ``which`` [B] of ``paths``, with everything that their pictures were asked for with."""
         rows, other = paths.rows[which].numpy(), paths.other[which].numpy()
         found = examples.batch(rows, other, paths.prompt[which].numpy())
@@ -201,7 +218,7 @@ class FewStepObjective(FrozenBaseObjective):
             with torch.no_grad():
                 start[strays] = self.step(some, path[strays, step[strays] - 1], step[strays] - 1)
         target = landing_target(start, end, *self._levels(step), self.predicts)
-        places = 1 + self.emphasis * batch["places"]
+        places = 1 + self.config.emphasis * batch["places"]
         error = self.predict(batch, start, self.solver.timesteps.to(step.device)[step])
         return weighted_mse(error, target, places / places.mean()), {}
 
@@ -217,26 +234,22 @@ class FewStepObjective(FrozenBaseObjective):
     def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
         """The student's one evaluation, with every condition of a row."""
         with torch.no_grad():  # branches are frozen
-            tokens = {name: self._branch(name).encode(batch[name]) for name in self.branches}
+            tokens = {name: self.branch_set[name].encode(batch[name]) for name in self.branches}
         plan = self.injection.condition(tokens, present={name: batch[f"has_{name}"] for name in self.branches})
         noised = noised.contiguous(memory_format=torch.channels_last)
-        return self.unet(noised, timesteps, cross_attention_kwargs=plan, **self.told(batch)).sample
+        return self.unet(noised, timesteps, cross_attention_kwargs=plan, **self.unet_kwargs(batch)).sample
 
-    def told(self, batch: dict[str, Tensor], copies: int = 1) -> dict[str, Any]:
-        """As `PortraitXLPipeline` tells SDXL: zeros for no prompt, and the size that is drawn."""
-        found = super().told(batch, copies)
+    def unet_kwargs(self, batch: dict[str, Tensor]) -> dict[str, Any]:
+        """Arguments of the UNet as `PortraitXLPipeline` gives them to SDXL: zeros for no prompt, the size drawn."""
+        found = self.base.unet_kwargs(batch)
         if (added := found.get("added_cond_kwargs")) is None:
             return found
-        said = batch["said"].repeat(copies)[:, None].float()
+        said = batch["said"][:, None].float()
         sizes = torch.cat([added["time_ids"][:, 4:], added["time_ids"][:, 2:]], 1)
         return {
             "encoder_hidden_states": found["encoder_hidden_states"] * said[:, None],
             "added_cond_kwargs": {"text_embeds": added["text_embeds"] * said, "time_ids": sizes},
         }
-
-    def _branch(self, name: str) -> Branch:
-        branch: Any = self.branches[name]
-        return branch
 
     @torch.no_grad()
     def validate(self, corpus: Corpus) -> Logs:
@@ -247,12 +260,12 @@ class FewStepObjective(FrozenBaseObjective):
         """
         if corpus.held_out is None:
             return {}
-        examples = self._examples(corpus.held_out)
+        examples = self.base.examples_of(corpus.held_out)
         self.injection.eject()
         with tempfile.TemporaryDirectory() as folder:
             paths = self._trajectories(examples, Path(folder), 3, 1)
         self.injection.inject()
-        batch = self._told(examples, paths, torch.arange(len(paths.latents)))
+        batch = self._gather(examples, paths, torch.arange(len(paths.latents)))
         batch = {name: value.to(self.unet.device) for name, value in batch.items()}
         path = batch["path"]
         there = path[:, 0]

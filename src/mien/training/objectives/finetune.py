@@ -3,56 +3,94 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
 from mien.training.diffusion import PredictionType
-from mien.training.objectives.frozen import FrozenBaseObjective
+from mien.training.frozen_base import ConditionConfig, FrozenBase, Selection
+from mien.training.objective import Logs, Objective
 from mien.training.sources import Sources
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mien.data.corpus import Corpus
 
 _ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 
 
-class FineTuneObjective(FrozenBaseObjective):
+class FineTuneConfig(ConditionConfig):
+    """Options of :class:`FineTuneObjective`.
+
+    Attributes:
+        style: of `mien.data.restyle`; None leaves the pictures as they are.
+        rank: of a LoRA on all attention layers; None trains the whole UNet.
+        prediction_type: what the UNet learns to predict; None is what it predicts already.
+    """
+
+    style: str | None = None
+    rank: int | None = None
+    prediction_type: PredictionType | None = None
+
+    def build(self, sources: Sources) -> FineTuneObjective:
+        """See the base class."""
+        return FineTuneObjective(sources, self)
+
+
+class FineTuneObjective(Objective):
     """The diffusion loss of a base, prompts as it knows them; text encoder and autoencoder stay.
 
     Args:
         sources: where the base is.
-        style: of `mien.data.restyle`; None leaves the pictures as they are.
-        rank: of a LoRA on all attention layers; None trains the whole UNet.
-        prediction_type: what the UNet learns to predict; None is what it predicts already.
-        **settings: see :class:`FrozenBaseObjective`.
+        config: the options.
     """
 
-    def __init__(
-        self,
-        sources: Sources,
-        style: str | None = None,
-        rank: int | None = None,
-        prediction_type: PredictionType | None = None,
-        **settings: Any,
-    ) -> None:
-        super().__init__(sources, "identity", **settings)
-        if prediction_type is not None:
-            self.scheduler.register_to_config(prediction_type=prediction_type)
-        self.style, self.rank = style, rank
-        if self.attention == "explicit":
+    config_type = FineTuneConfig
+
+    def __init__(self, sources: Sources, config: FineTuneConfig) -> None:
+        super().__init__()
+        self.config, self.rank = config, config.rank
+        self.base = FrozenBase(sources, config, ("identity",), config.style)
+        self.unet = self.base.unet
+        if config.prediction_type is not None:
+            self.base.scheduler.register_to_config(prediction_type=config.prediction_type)
+        if self.base.attention == "explicit":
             self.unet.set_attn_processor(AttnProcessor())
-        if rank is None:
+        if config.rank is None:
             self.unet.requires_grad_(True)
         else:
             from peft import LoraConfig
 
-            self.unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=_ATTENTION))
+            self.unet.add_adapter(LoraConfig(r=config.rank, lora_alpha=config.rank, target_modules=_ATTENTION))
+
+    def prepare(self, corpus: Corpus, folder: Path) -> None:
+        """See the base class."""
+        self.base.prepare(corpus)
+
+    def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        """See :meth:`FrozenBase.select`."""
+        return self.gather(self.base.select(corpus, rng, size, self.config.prompts, self.config.drop))
+
+    def gather(self, selection: Selection) -> dict[str, Tensor]:
+        """The batch of a selection; the condition is the identity of its prompts."""
+        return self.base.gather(selection, "identity")
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
+        """See the class."""
+        return self.base.loss(batch, self.predict, generator), {}
 
     def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
         """The UNet's output for noisy latents under the prompts of a batch."""
-        hidden = self.text_states(batch | {"identity": batch["condition"]})
+        hidden = self.base.text_states(batch | {"identity": batch["condition"]})
         noised = noised.contiguous(memory_format=torch.channels_last)
         return self.unet(noised, timesteps, hidden).sample
+
+    def gaps(self, corpus: Corpus) -> Logs:
+        """See :meth:`FrozenBase.gaps`."""
+        return self.base.gaps(corpus, self.config.prompts, self.gather, self.predict)
 
     def parts(self) -> dict[str, nn.Module]:
         """See the base class."""
@@ -61,7 +99,7 @@ class FineTuneObjective(FrozenBaseObjective):
     def export(self, folder: Path) -> None:
         """``unet/``, or ``lora/`` in the layout of ``load_lora_weights``; ``scheduler/``."""
         super().export(folder)
-        self.scheduler.save_pretrained(folder / "scheduler")
+        self.base.scheduler.save_pretrained(folder / "scheduler")
         if self.rank is not None:
             from diffusers import StableDiffusionPipeline
             from peft import get_peft_model_state_dict

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -18,10 +18,11 @@ from mien.training.augmentation import BatchRandom, jitter_matrix, photograph
 from mien.training.batches import pictures_to_tensor
 from mien.training.features import training_landmarks
 from mien.training.normalisation import recalibrate
-from mien.training.objective import Logs, Objective
+from mien.training.objective import Logs, Objective, ObjectiveConfig
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
+    from mien.training.sources import Sources
 
 CropMatrix = Callable[[Tensor, int], Tensor]
 
@@ -44,6 +45,26 @@ def arcface_logits(cosines: Tensor, target: Tensor, margin: float, scale: float)
     return cosines.scatter(1, target[:, None], pushed) * scale
 
 
+class IdentityConfig(ObjectiveConfig):
+    """Options of :class:`IdentityObjective`.
+
+    Attributes:
+        margin: radians at an accuracy of 0.8 and above.
+        scale: of the cosines.
+        augment: strength of the augmentation.
+        people: of the held-out corpus, used in validation.
+    """
+
+    margin: float = 0.35
+    scale: float = 32.0
+    augment: float = 0.8
+    people: int = 200
+
+    def build(self, sources: Sources) -> IdentityObjective:
+        """See the base class."""
+        return IdentityObjective(self)
+
+
 class IdentityObjective(Objective):
     """Cross-entropy over people with a margin that grows as the network learns to tell them apart.
 
@@ -51,22 +72,19 @@ class IdentityObjective(Objective):
     keeps.
 
     Args:
-        margin: radians at an accuracy of 0.8 and above.
-        scale: of the cosines.
-        augment: strength of the augmentation.
-        people: of the held-out corpus, used in validation.
+        config: the options.
     """
 
     part = "identity"
+    config_type: ClassVar[type[ObjectiveConfig]] = IdentityConfig
 
-    def __init__(self, margin: float = 0.35, scale: float = 32.0, augment: float = 0.8, people: int = 200) -> None:
+    def __init__(self, config: IdentityConfig | None = None) -> None:
         super().__init__()
+        self.config = config or IdentityConfig()
         self.net = self.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.margin, self.scale, self.augment, self.held_out_people = margin, scale, augment, people
         self.accuracy: Tensor
         self.register_buffer("accuracy", torch.zeros(()))
         self.centres: nn.Parameter | None = None
-        self._landmarks: np.ndarray | None = None
 
     def build(self) -> nn.Module:
         """The network that is trained."""
@@ -81,7 +99,6 @@ class IdentityObjective(Objective):
         width = self.net.config["embedding"]
         start = torch.randn(corpus.people, width, generator=torch.Generator().manual_seed(1))
         self.centres = nn.Parameter(F.normalize(start, dim=1).to(self.net.device))
-        self._landmarks = training_landmarks(corpus)
         self._corpus = corpus
 
     def start_from(self, folder: Path) -> None:
@@ -99,12 +116,10 @@ class IdentityObjective(Objective):
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Random pictures with their landmarks and the number of the person."""
-        if self._landmarks is None:
-            self._landmarks = training_landmarks(corpus)
         rows = rng.integers(0, len(corpus), size)
         return {
             "images": torch.from_numpy(corpus["images"][rows]),
-            "landmarks": torch.from_numpy(self._landmarks[rows]),
+            "landmarks": torch.from_numpy(training_landmarks(corpus, rows)),
             "person": torch.from_numpy(corpus.person_index[rows]),
         }
 
@@ -116,7 +131,7 @@ class IdentityObjective(Objective):
         size = self.net.config.get("size", 96)
         jitter = jitter_matrix(dice, size, scale=0.05, turn=4.0, shift=0.02, flip=dice.some(0.5))
         crops = warp(images, compose(jitter, self.matrix(batch["landmarks"], size)), size)
-        return photograph(crops, generator, self.augment, 0.25)
+        return photograph(crops, generator, self.config.augment, 0.25)
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
@@ -125,31 +140,30 @@ class IdentityObjective(Objective):
         cosines = (embeddings @ F.normalize(self.centres, dim=1).T).float()
         hits = (cosines.detach().argmax(1) == batch["person"]).float().mean()
         self.accuracy.lerp_(hits, 0.02)
-        margin = self.margin * min(1.0, float(self.accuracy) / 0.8)
-        logits = arcface_logits(cosines, batch["person"], margin, self.scale)
+        margin = self.config.margin * min(1.0, float(self.accuracy) / 0.8)
+        logits = arcface_logits(cosines, batch["person"], margin, self.config.scale)
         return F.cross_entropy(logits, batch["person"]), {"accuracy": hits, "margin": margin}  # type: ignore[dict-item]
 
     def validate(self, corpus: Corpus) -> Logs:
         """Top-1 among held-out people: one picture of each in the gallery, the others are looked up."""
         recalibrate(self, self.net, corpus)
         held_out = corpus.held_out or corpus
-        rows = np.flatnonzero(held_out.person_index < self.held_out_people)
+        rows = np.flatnonzero(held_out.person_index < self.config.people)
         embeddings = self.embed(held_out, rows)
         return {"top1": top1_accuracy(embeddings.numpy(), held_out.person_index[rows])}
 
     @torch.no_grad()
     def embed(self, corpus: Corpus, rows: np.ndarray) -> Tensor:
         """Embeddings [n, D] of pictures as they are."""
-        points = training_landmarks(corpus)
         size = self.net.config.get("size", 96)
         parts = []
         for part in np.array_split(rows, max(1, len(rows) // 128)):
             images = pictures_to_tensor(corpus["images"][part]).to(self.net.device)
-            landmarks = torch.from_numpy(points[part]).to(self.net.device)
+            landmarks = torch.from_numpy(training_landmarks(corpus, part)).to(self.net.device)
             parts.append(self.net(warp(images, self.matrix(landmarks, size), size)).cpu())
         return torch.cat(parts)
 
-    def kept(self) -> dict[str, Tensor]:
+    def extra_state(self) -> dict[str, Tensor]:
         """See the base class."""
         return {"accuracy": self.accuracy}
 

@@ -3,125 +3,136 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.adapters import Injection, load_adapter
+from mien.adapters import load_adapter
 from mien.errors import ConfigError
-from mien.models.text import encode_ids
-from mien.training.batches import spread_rows
-from mien.training.diffusion import errors_by_timestep, loss_weights, noisy, target_of, weighted_mse
+from mien.training.branch_set import BranchSet
+from mien.training.diffusion import loss_weights, noisy, target_of, weighted_mse
 from mien.training.disentanglement import SETTINGS, Reading, ad_loss, row_pairs
-from mien.training.examples import Examples
 from mien.training.export import save_branch
-from mien.training.objective import Logs, load_branch
-from mien.training.objectives.frozen import FrozenBaseObjective
+from mien.training.frozen_base import FrozenBase, FrozenBaseConfig, Selection
+from mien.training.objective import Logs, Objective, load_branch
 from mien.training.prompts import Kind
 from mien.training.sources import Sources
+from mien.training.validation import held_out_rows, right_and_shuffled
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mien.data.corpus import Corpus
 
 KINDS = ("landmarks", "emotion")
 
 
-class JointObjective(FrozenBaseObjective):
+class JointConfig(FrozenBaseConfig):
+    """Options of :class:`JointObjective`.
+
+    Attributes:
+        replicas: B, copies of each sample; a batch of the run holds ``batch / replicas`` samples.
+        ad: lambda_AD of Eq. 5; 0 leaves the loss out.
+        reading: see :func:`ad_loss`.
+        ad_mean: see ``mean`` of :func:`ad_loss`.
+        noise: ``"shared"`` by all replicas of a sample (*inferred*), or ``"independent"``.
+        drop: probability that a sample's identity is left out, for guidance (*inferred*: 0.1).
+        probabilities: of a replica's setting, in the order of ``SETTINGS``. With (1, 0, 0, 0) no branch takes part and
+            the text encoder alone learns: Table 2's control arm.
+        text_rate: factor on the text encoder's learning rate.
+    """
+
+    former_names: ClassVar[Mapping[str, str]] = {"odds": "probabilities"}
+
+    replicas: int = 16
+    ad: float = 5e-4
+    reading: Reading = "summed"
+    ad_mean: bool = False
+    noise: Literal["shared", "independent"] = "shared"
+    drop: float = 0.1
+    probabilities: tuple[float, float, float, float] = (0.25, 0.25, 0.25, 0.25)
+    text_rate: float = 1.0
+
+    def build(self, sources: Sources) -> JointObjective:
+        """See the base class."""
+        return JointObjective(sources, self)
+
+
+class JointObjective(Objective):
     """Both branches and the identity's text encoder together, on replicas of each sample under four settings.
 
-    Each sample is replicated; every replica has the identity, and landmarks and emotion each or not at equal odds
-    (intra-batch mixed conditioning). With shared noise the replicas of a setting are one and the same row: it is
-    computed once and weighs as many as it stands for.
+    Each sample is replicated; every replica has the identity, and landmarks and emotion each or not with equal
+    probability (intra-batch mixed conditioning). With shared noise the replicas of a setting are one and the same row:
+    it is computed once and weighs as many as it stands for.
 
     Trained: text encoder, both encoders and their keys and values. Frozen: the UNet, its own keys and values too
     (*inferred*), and the network that embeds faces.
 
     Args:
         sources: where the base and the pre-trained branches are.
-        replicas: B, copies of each sample; a batch of the run holds ``batch / replicas`` samples.
-        ad: lambda_AD of Eq. 5; 0 leaves the loss out.
-        reading: see :func:`ad_loss`.
-        ad_mean: see ``mean`` of :func:`ad_loss`.
-        noise: ``"shared"`` by all replicas of a sample (*inferred*), or ``"independent"``.
-        drop: odds that a sample's identity is left out, for guidance (*inferred*: 0.1).
-        odds: of a replica's setting, in the order of ``SETTINGS``. With (1, 0, 0, 0) no branch takes part and the text
-            encoder alone learns: Table 2's control arm.
-        text_rate: factor on the text encoder's learning rate.
-        **settings: see :class:`FrozenBaseObjective`.
+        config: the options.
     """
 
-    def __init__(
-        self,
-        sources: Sources,
-        replicas: int = 16,
-        ad: float = 5e-4,
-        reading: Reading = "summed",
-        ad_mean: bool = False,
-        noise: Literal["shared", "independent"] = "shared",
-        drop: float = 0.1,
-        odds: tuple[float, float, float, float] = (0.25, 0.25, 0.25, 0.25),
-        text_rate: float = 1.0,
-        **settings: Any,
-    ) -> None:
-        super().__init__(sources, "", prompts=(0.0, 1 - drop, 0.0, drop), **settings)
-        if self.sizes == "sdxl":
-            raise ConfigError("This stage trains the text encoder that reads faces, and SDXL has none: use arc2face.")
-        self.odds_of, self.text_rate = np.asarray(odds), text_rate
-        self.used = [number for number, share in enumerate(odds) if share > 0]
+    config_type = JointConfig
+
+    def __init__(self, sources: Sources, config: JointConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.used = [number for number, share in enumerate(config.probabilities) if share > 0]
         self.kinds = tuple(kind for kind in KINDS if any(kind in SETTINGS[number] for number in self.used))
-        self.replicas, self.ad, self.ad_mean = replicas, ad, ad_mean
-        self.reading: Reading = reading
-        self.shared = noise == "shared"
+        self.base = FrozenBase(sources, config, self.kinds)
+        self.prompts = (0.0, 1 - config.drop, 0.0, config.drop)
+        if self.base.sizes == "sdxl":
+            raise ConfigError("This stage trains the text encoder that reads faces, and SDXL has none: use arc2face.")
+        self.shared = config.noise == "shared"
+        self.branch_set = BranchSet(self.base)
         files = {kind: sources.path(f"adapters/{kind}.safetensors") for kind in self.kinds}
-        self.branches = nn.ModuleDict(
-            {kind: next(iter(load_adapter(file).values())) for kind, file in files.items()}
-        ).float()
-        self.injection = Injection(self.unet, dict(self.branches.items()), attention=self.attention).inject()  # type: ignore[arg-type]
+        for kind, file in files.items():
+            self.branch_set.modules[kind] = next(iter(load_adapter(file).values())).float()
+        self.unet, self.branches = self.base.unet, self.branch_set.modules
+        self.injection = self.branch_set.inject()
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
-        """As the base class; the text encoder is trained here."""
-        super().prepare(corpus, folder)
-        self.text_encoder.requires_grad_(True)
+        """See the base class; the text encoder is trained here."""
+        self.base.prepare(corpus)
+        self.text_encoder = self.base.text_encoder.requires_grad_(True)
         self.text_encoder.set_attn_implementation("eager")
-
-    def conditions(self) -> tuple[str, ...]:
-        """See the base class."""
-        return self.kinds
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Samples, ``size / replicas`` of them, and for each how many of its replicas have each setting."""
-        samples = max(1, size // self.replicas)
-        batch = super().batch(corpus, rng, samples)
+        samples = max(1, size // self.config.replicas)
+        batch = self.gather(self.base.select(corpus, rng, samples, self.prompts))
         replicas = max(1, size // samples)
-        counts = rng.multinomial(replicas, self.odds_of, samples)
+        counts = rng.multinomial(replicas, np.asarray(self.config.probabilities), samples)
         return batch | {"counts": torch.from_numpy(counts)}
 
-    def _gather(
-        self, examples: Examples, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray, present: np.ndarray
-    ) -> dict[str, Tensor]:
-        return examples.batch(rows, other, kinds) | {kind: examples.condition(kind, rows, other) for kind in self.kinds}
+    def gather(self, selection: Selection) -> dict[str, Tensor]:
+        """The batch of a selection, with what every branch reads."""
+        examples, rows, other = selection.examples, selection.rows, selection.other
+        conditions = {kind: examples.condition(kind, rows, other) for kind in self.kinds}
+        return examples.batch(rows, other, selection.kinds) | conditions
 
     def text_states(self, batch: dict[str, Tensor]) -> Tensor:
         """With gradients: the text encoder is what the paper calls the identity extractor."""
-        return encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.examples.prompts.id_token)
+        return self.base.trained_text_states(batch)
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """Eq. 5, and its two parts."""
+        config, scheduler = self.config, self.base.scheduler
         samples, settings, counts = self._rows(batch["counts"])
-        latents, places = batch["latents"][samples], 1 + self.emphasis * batch["places"][samples]
+        latents, places = batch["latents"][samples], 1 + config.emphasis * batch["places"][samples]
         noised, timesteps, noise = self._noisy(batch["latents"], samples, generator)
         prediction, taps = self._replicas(batch, noised, timesteps, samples, settings)
-        weights = loss_weights(self.scheduler, timesteps, self.gamma)[:, None, None] * (places / places.mean())
+        weights = loss_weights(scheduler, timesteps, config.gamma)[:, None, None] * (places / places.mean())
         weights = weights * (counts / counts.float().mean())[:, None, None]
-        target = target_of(self.scheduler, latents, noise, timesteps)
-        loss = weighted_mse(prediction, target, weights)
+        loss = weighted_mse(prediction, target_of(scheduler, latents, noise, timesteps), weights)
         logs = {"diffusion": loss.detach()}
-        if self.ad > 0:
+        if config.ad > 0:
             pairs = row_pairs(settings, samples, counts)
-            apart = ad_loss(taps, pairs, (batch["places"][samples] > 0.5).float(), self.reading, self.ad_mean)
-            loss, logs = loss + self.ad * apart, logs | {"ad": apart.detach()}
+            apart = ad_loss(taps, pairs, (batch["places"][samples] > 0.5).float(), config.reading, config.ad_mean)
+            loss, logs = loss + config.ad * apart, logs | {"ad": apart.detach()}
         return loss, logs  # type: ignore[return-value]
 
     def _rows(self, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -138,15 +149,15 @@ class JointObjective(FrozenBaseObjective):
     def _noisy(self, latents: Tensor, samples: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Noised latents, timesteps and noise of the rows; one draw a sample, or one a row."""
         if self.shared:
-            return tuple(part[samples] for part in noisy(self.scheduler, latents, generator))  # type: ignore[return-value]
-        return noisy(self.scheduler, latents[samples], generator)
+            return tuple(part[samples] for part in noisy(self.base.scheduler, latents, generator))  # type: ignore[return-value]
+        return noisy(self.base.scheduler, latents[samples], generator)
 
     def _replicas(
         self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor, samples: Tensor, settings: Tensor
     ) -> tuple[Tensor, Any]:
         """The UNet on the rows of :meth:`_rows`, and its taps; what a row shares with others is computed once."""
         tokens, hidden = self._tokens(batch), self.text_states(batch)[samples]
-        options: dict[str, Any] = {"taps": self.ad > 0, "grid": tuple(noised.shape[-2:])}
+        options: dict[str, Any] = {"taps": self.config.ad > 0, "grid": tuple(noised.shape[-2:])}
         if self.shared:
             sets = [SETTINGS[number] for number in self.used]
             plan = self.injection.condition(tokens, evaluations=sets, **options)
@@ -157,7 +168,7 @@ class JointObjective(FrozenBaseObjective):
         return self._call(noised, timesteps, hidden, plan), plan["mien"].taps
 
     def _tokens(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {kind: self._branch(kind).encode(batch[kind]) for kind in self.kinds}
+        return {kind: self.branch_set[kind].encode(batch[kind]) for kind in self.kinds}
 
     def _call(self, noised: Tensor, timesteps: Tensor, hidden: Tensor, plan: dict[str, Any]) -> Tensor:
         noised = noised.contiguous(memory_format=torch.channels_last)
@@ -168,30 +179,20 @@ class JointObjective(FrozenBaseObjective):
         plan = self.injection.condition(self._tokens(batch))
         return self._call(noised, timesteps, self.text_states(batch), plan)
 
-    def _branch(self, kind: str) -> Any:
-        return self.branches[kind]
-
-    @torch.no_grad()
-    def validate(self, corpus: Corpus) -> Logs:
-        """Squared error on held-out people by timestep, with the right and with each condition shuffled."""
+    def gaps(self, corpus: Corpus) -> Logs:
+        """Errors on held-out people with all conditions right, and with each shuffled."""
         held_out = corpus.held_out
         if held_out is None:
             return {}
-        rng, rows = np.random.default_rng(0), spread_rows(len(held_out), 128)
+        rows, other, order = held_out_rows(held_out, 128)
         kinds = np.full(len(rows), Kind.IDENTITY)
-        right = self._gather(self._examples(held_out), rows, held_out.same_person(rows, rng), kinds, kinds >= 0)
-        order, logs = torch.from_numpy(rng.permutation(len(rows))), {}
-        for name in ("right", *self.kinds):
-            batch = right if name == "right" else right | {name: right[name][order]}
-            batch = {key: value.to(self.unet.device) for key, value in batch.items()}
-            errors = errors_by_timestep(self.scheduler, batch["latents"], lambda x, t, b=batch: self.predict(b, x, t))
-            label = name if name == "right" else f"{name}_shuffled"
-            logs |= {f"{label}_{step}": error for step, error in errors.items()}
-        return logs
+        batch = self.gather(Selection(self.base.examples_of(held_out), rows, other, kinds, kinds >= 0))
+        shuffled = {f"{kind}_shuffled": kind for kind in self.kinds}
+        return right_and_shuffled(self.base.scheduler, self.predict, self.base.here(batch), order, shuffled)
 
     def learning_rates(self) -> dict[str, float]:
         """See the base class."""
-        return {"text_encoder": self.text_rate}
+        return {"text_encoder": self.config.text_rate}
 
     def parts(self) -> dict[str, nn.Module]:
         """See the base class."""
@@ -199,12 +200,12 @@ class JointObjective(FrozenBaseObjective):
 
     def start_from(self, folder: Path) -> None:
         """Also the branches; see the base class."""
-        super(FrozenBaseObjective, self).start_from(folder)
+        super().start_from(folder)
         for kind in self.kinds:
-            load_branch(self._branch(kind), folder, kind)
+            load_branch(self.branch_set[kind], folder, kind)
 
     def export(self, folder: Path) -> None:
         """``text_encoder/`` and ``adapters/KIND.safetensors`` of the branches that took part."""
-        super(FrozenBaseObjective, self).export(folder)
+        super().export(folder)
         for kind in self.kinds:
-            save_branch(self._branch(kind), folder, kind)
+            save_branch(self.branch_set[kind], folder, kind)

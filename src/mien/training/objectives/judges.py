@@ -33,20 +33,33 @@ from mien.training.face_labels import (
     turn_pose,
 )
 from mien.training.normalisation import recalibrate
-from mien.training.objective import Logs, Objective
-from mien.training.objectives.identity import IdentityObjective
+from mien.training.objective import Logs, Objective, ObjectiveConfig
+from mien.training.objectives.identity import IdentityConfig, IdentityObjective
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
+    from mien.training.sources import Sources
+
+
+class JudgeIdentityConfig(IdentityConfig):
+    """Options of :class:`JudgeIdentityObjective`: those of the identity embedder, with other values."""
+
+    margin: float = 0.3
+    augment: float = 0.5
+
+    def build(self, sources: Sources) -> JudgeIdentityObjective:
+        """See the base class."""
+        return JudgeIdentityObjective(self)
 
 
 class JudgeIdentityObjective(IdentityObjective):
     """The same loss for another network on a closer crop."""
 
     part = "judges/identity"
+    config_type = JudgeIdentityConfig
 
-    def __init__(self, margin: float = 0.3, scale: float = 32.0, augment: float = 0.5, people: int = 200) -> None:
-        super().__init__(margin, scale, augment, people)
+    def __init__(self, config: JudgeIdentityConfig | None = None) -> None:
+        super().__init__(config or JudgeIdentityConfig())
 
     def build(self) -> nn.Module:
         """The judge."""
@@ -111,6 +124,22 @@ EYES = tuple(index for index, name in enumerate(KIT_NAMES) if name.startswith("e
 """Lids and gaze among the coefficients, which count twice: they are small in the picture, and people look at them."""
 
 
+class JudgeFaceConfig(ObjectiveConfig):
+    """Options of :class:`JudgeFaceObjective`.
+
+    Attributes:
+        augment: strength of the augmentation.
+        size: side of the crops in pixels.
+    """
+
+    augment: float = 0.5
+    size: int = 128
+
+    def build(self, sources: Sources) -> JudgeFaceObjective:
+        """See the base class."""
+        return JudgeFaceObjective(self)
+
+
 class JudgeFaceObjective(_JudgeObjective):
     """Driven coefficients, pose, gaze and emotion of the renderer.
 
@@ -119,16 +148,18 @@ class JudgeFaceObjective(_JudgeObjective):
     by answering zero, since most coefficients are zero in most faces.
 
     Args:
-        augment: strength of the augmentation.
-        size: side of the crops in pixels.
+        config: the options.
     """
 
     part = "judges/face"
     net: JudgeFace
 
-    def __init__(self, augment: float = 0.5, size: int = 128) -> None:
-        super().__init__(augment)
-        self.net = JudgeFace(widths=(48, 96, 192), depths=(2, 3, 3), size=size, pool=4).to(
+    config_type = JudgeFaceConfig
+
+    def __init__(self, config: JudgeFaceConfig | None = None) -> None:
+        config = config or JudgeFaceConfig()
+        super().__init__(config.augment)
+        self.net = JudgeFace(widths=(48, 96, 192), depths=(2, 3, 3), size=config.size, pool=4).to(
             memory_format=torch.channels_last  # type: ignore[call-overload]
         )
         self.classes = {}
@@ -198,18 +229,34 @@ def determination(read: Tensor, truth: Tensor) -> tuple[float, Tensor]:
     return 1 - (rest.sum() / spread.sum()).item(), 1 - rest / spread.clamp_min(1e-9)
 
 
+class JudgeGazeConfig(ObjectiveConfig):
+    """Options of :class:`JudgeGazeObjective`.
+
+    Attributes:
+        augment: strength of the augmentation.
+    """
+
+    augment: float = 0.5
+
+    def build(self, sources: Sources) -> JudgeGazeObjective:
+        """See the base class."""
+        return JudgeGazeObjective(self)
+
+
 class JudgeGazeObjective(_JudgeObjective):
     """Where the eyes look, in degrees against the head, as the renderer turned them.
 
     Args:
-        augment: strength of the augmentation.
+        config: the options.
     """
 
     part = "judges/gaze"
     net: JudgeGaze
 
-    def __init__(self, augment: float = 0.5) -> None:
-        super().__init__(augment)
+    config_type = JudgeGazeConfig
+
+    def __init__(self, config: JudgeGazeConfig | None = None) -> None:
+        super().__init__((config or JudgeGazeConfig()).augment)
         self.net = JudgeGaze().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.classes = {}
 
@@ -255,13 +302,29 @@ class JudgeGazeObjective(_JudgeObjective):
         return {"r2": determination(read_open, truth_open)[0], "yaw": away[0].item(), "pitch": away[1].item()}
 
 
+class JudgeAttributesConfig(ObjectiveConfig):
+    """Options of :class:`JudgeAttributesObjective`.
+
+    Attributes:
+        augment: strength of the augmentation.
+    """
+
+    augment: float = 0.4
+
+    def build(self, sources: Sources) -> JudgeAttributesObjective:
+        """See the base class."""
+        return JudgeAttributesObjective(self)
+
+
 class JudgeAttributesObjective(_JudgeObjective):
     """Hair, beard, glasses, skin tone, age and gender from the whole picture."""
 
     part = "judges/attributes"
 
-    def __init__(self, augment: float = 0.4) -> None:
-        super().__init__(augment)
+    config_type = JudgeAttributesConfig
+
+    def __init__(self, config: JudgeAttributesConfig | None = None) -> None:
+        super().__init__((config or JudgeAttributesConfig()).augment)
         self.net = JudgeAttributes(classes=self.classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @full_precision

@@ -27,10 +27,11 @@ from mien.training.face_labels import (
 )
 from mien.training.features import training_landmarks
 from mien.training.normalisation import recalibrate
-from mien.training.objective import Logs, Objective
+from mien.training.objective import Logs, Objective, ObjectiveConfig
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
+    from mien.training.sources import Sources
 
 # Distances that carry an expression: lids, lips, mouth corners, iris to eye corner, brow to eye.
 EXPRESSIVE_PAIRS = (
@@ -45,21 +46,38 @@ SHARES = {"blendshapes": "blendshapes_mediapipe", "coefficients": "coefficients"
 """Outputs whose squared error also counts as a share of the labels' variance -> column of the corpus."""
 
 
-class ReaderObjective(Objective):
-    """A weighted sum of one loss for each output; crops without a face train the presence output only.
+class ReaderConfig(ObjectiveConfig):
+    """Options of :class:`ReaderObjective`.
 
-    Args:
+    Attributes:
         augment: strength of the augmentation.
         absent: share of crops moved off the face.
         attributes: weight of hair, beard, glasses, headwear, skin tone, age and gender.
     """
 
-    def __init__(self, augment: float = 1.0, absent: float = 0.08, attributes: float = 0.3) -> None:
+    augment: float = 1.0
+    absent: float = 0.08
+    attributes: float = 0.3
+
+    def build(self, sources: Sources) -> ReaderObjective:
+        """See the base class."""
+        return ReaderObjective(self)
+
+
+class ReaderObjective(Objective):
+    """A weighted sum of one loss for each output; crops without a face train the presence output only.
+
+    Args:
+        config: the options.
+    """
+
+    config_type = ReaderConfig
+
+    def __init__(self, config: ReaderConfig | None = None) -> None:
         super().__init__()
+        self.config = config or ReaderConfig()
         self.classes = attribute_classes()
         self.net = StudioFaceNet(classes=self.classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.augment, self.absent, self.attributes = augment, absent, attributes
-        self._landmarks: dict[int, np.ndarray] = {}
         self.variances = dict.fromkeys(SHARES, 1.0)
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
@@ -68,13 +86,8 @@ class ReaderObjective(Objective):
             name: float(np.nanvar(np.asarray(corpus[column], np.float64), 0).sum()) for name, column in SHARES.items()
         }
         rows = spread_rows(len(corpus), 4000)
-        points = torch.from_numpy(self._points(corpus)[rows])
+        points = torch.from_numpy(training_landmarks(corpus, rows))
         self.net.init_landmarks(transform_points(studio_matrix(points), points).to(self.net.device))
-
-    def _points(self, corpus: Corpus) -> np.ndarray:
-        if id(corpus) not in self._landmarks:
-            self._landmarks = {id(corpus): training_landmarks(corpus)}
-        return self._landmarks[id(corpus)]
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Random pictures with all their labels."""
@@ -85,7 +98,7 @@ class ReaderObjective(Objective):
         return label_batch(corpus, rows, self.classes) | {
             "images": torch.from_numpy(corpus["images"][rows]),
             "masks": torch.from_numpy(corpus["masks"][rows]),
-            "landmarks": torch.from_numpy(self._points(corpus)[rows]),
+            "landmarks": torch.from_numpy(training_landmarks(corpus, rows)),
             "blendshapes": torch.from_numpy(corpus["blendshapes_mediapipe"][rows].astype(np.float32)),
         }
 
@@ -101,7 +114,7 @@ class ReaderObjective(Objective):
         dice = BatchRandom(len(images), generator, images.device)
         jitter, degrees = jitter_parts(dice, size, scale=0.10, turn=8.0, shift=0.05)
         flip = dice.some(0.5)
-        absent = dice.some(self.absent)
+        absent = dice.some(self.config.absent)
         away = F.normalize(dice.normal(2), dim=1) * dice.uniform(0.6, 1.0, 1) * size
         jitter[..., 2] += torch.where(absent[:, None], away, torch.zeros_like(away))
         matrix = compose(mirror_matrix(flip, size), compose(jitter, studio_matrix(batch["landmarks"], size)))
@@ -116,7 +129,7 @@ class ReaderObjective(Objective):
         labels["landmarks"] = transform_points(matrix, batch["landmarks"].float())
         labels["pose"] = turn_pose(batch["pose"], degrees)
         labels = mirror_labels(labels, flip)
-        crops = photograph(crops, generator, self.augment, 0.3)
+        crops = photograph(crops, generator, self.config.augment, 0.3)
         return labels | {"crops": crops, "masks": masks, "present": (~absent).float()}
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
@@ -158,7 +171,7 @@ class ReaderObjective(Objective):
             "gaze": gaze,
             "emotion": 0.3 * (classes + circumplex),
             "mask": mask,
-            "attributes": self.attributes * attribute_loss(outputs, labels, self.classes),
+            "attributes": self.config.attributes * attribute_loss(outputs, labels, self.classes),
         }
 
     def _share(self, name: str, read: Tensor, truth: Tensor, known: Tensor | float = 1.0) -> Tensor:
@@ -176,7 +189,6 @@ class ReaderObjective(Objective):
             batch = {k: v.to(device) for k, v in self.rows(held_out, part).items()}
             for name, value in self._errors(batch).items():
                 logs.setdefault(name, []).append(value)
-        self._landmarks = {}
         return {name: float(np.nanmean(values)) for name, values in logs.items()}
 
     @torch.no_grad()

@@ -18,7 +18,7 @@ from mien.models import build_text_encoder, load_or_train_tokenizer
 from mien.models.text import encode_ids
 from mien.training.contrast import symmetric_cross_entropy
 from mien.training.examples import Examples
-from mien.training.objective import Logs, Objective
+from mien.training.objective import Logs, Objective, ObjectiveConfig
 from mien.training.prompts import Kind
 from mien.training.sources import Sources
 
@@ -26,23 +26,38 @@ if TYPE_CHECKING:
     from mien.data.corpus import Corpus
 
 
+class TextConfig(ObjectiveConfig):
+    """Options of :class:`TextObjective`.
+
+    Attributes:
+        mixture: probabilities of a caption, an identity prompt, both in one prompt (:class:`Kind`).
+        width: of the space in which prompts and pictures are compared.
+    """
+
+    mixture: tuple[float, float, float] = (0.5, 0.25, 0.25)
+    width: int = 256
+
+    def build(self, sources: Sources) -> TextObjective:
+        """See the base class."""
+        return TextObjective(sources, self)
+
+
 class TextObjective(Objective):
     """Symmetric cross-entropy over a batch of (prompt, latents) pairs (CLIP, Radford et al. 2021).
 
     Args:
         sources: where the autoencoder and the identity embedder are.
-        mixture: odds of a caption, an identity prompt, both in one prompt (:class:`Kind`).
-        width: of the space in which prompts and pictures are compared.
+        config: the options.
     """
 
-    def __init__(
-        self, sources: Sources, mixture: tuple[float, float, float] = (0.5, 0.25, 0.25), width: int = 256
-    ) -> None:
+    config_type = TextConfig
+
+    def __init__(self, sources: Sources, config: TextConfig | None = None) -> None:
         super().__init__()
-        self.sources, self.mixture, self.width = sources, np.asarray(mixture), width
+        self.sources, self.config = sources, config or TextConfig()
         self.picture_tower = nn.Sequential(
             nn.Conv2d(16, 64, 3, 2, 1), nn.SiLU(), nn.Conv2d(64, 128, 3, 2, 1), nn.SiLU(),
-            nn.Flatten(), nn.Linear(128 * 16, 512), nn.SiLU(), nn.Linear(512, width),
+            nn.Flatten(), nn.Linear(128 * 16, 512), nn.SiLU(), nn.Linear(512, self.config.width),
         )  # fmt: skip
         self.log_scale = nn.Parameter(torch.tensor(2.6593))  # exp(2.66) = 1 / 0.07, as CLIP starts
         self.tokenizer: Any = None
@@ -52,7 +67,7 @@ class TextObjective(Objective):
         self.tokenizer = load_or_train_tokenizer(folder / "tokenizer", corpus.captions)
         device = self.log_scale.device
         self.text_encoder = build_text_encoder(self.tokenizer).to(device)
-        self.projection = nn.Linear(self.text_encoder.config.hidden_size, self.width, bias=False).to(device)
+        self.projection = nn.Linear(self.text_encoder.config.hidden_size, self.config.width, bias=False).to(device)
         self.examples = self._examples(corpus)
 
     def _examples(self, corpus: Corpus) -> Examples:
@@ -61,15 +76,17 @@ class TextObjective(Objective):
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Different pictures where there are enough, each with a prompt of one kind."""
         rows = rng.choice(len(corpus), size, replace=size > len(corpus))
-        return self.examples.batch(rows, corpus.same_person(rows, rng), rng.choice(3, size, p=self.mixture))
+        return self.examples.batch(
+            rows, corpus.same_person(rows, rng), rng.choice(3, size, p=np.asarray(self.config.mixture))
+        )
 
     def similarities(self, batch: dict[str, Tensor]) -> Tensor:
         """Cosines [B, B], prompts by pictures; a prompt is read at its end-of-text token, as in CLIP."""
         hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.examples.prompts.id_token)
         last = (batch["ids"] != self.tokenizer.pad_token_id).sum(1) - 1
-        told = self.projection(hidden[torch.arange(len(hidden)), last])
+        asked = self.projection(hidden[torch.arange(len(hidden)), last])
         seen = self.picture_tower(batch["latents"])
-        return F.normalize(told.float(), dim=1) @ F.normalize(seen.float(), dim=1).T
+        return F.normalize(asked.float(), dim=1) @ F.normalize(seen.float(), dim=1).T
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mien.data.corpus import Corpus
+from mien.training.caption_readout import CaptionReadout, shown_in
 from mien.training.prompts import WORDED
-from mien.training.wording import CaptionReadout, shown_in
 from tests.training.small_base import objective
 
 
@@ -42,21 +42,27 @@ def test_what_pictures_show_has_unit_variance_and_what_never_varies_is_nothing()
 
 
 def test_the_bases_loss_has_the_weighted_term_and_the_text_encoder_its_gradient(small_base: Path) -> None:
-    made, plain = objective(small_base, wording=0.5), objective(small_base)
-    assert made.trained().keys() - plain.trained().keys() == {"wording.head.weight", "wording.head.bias"}
+    made, plain = objective(small_base, caption_readout=0.5), objective(small_base)
+    assert made.trained().keys() - plain.trained().keys() == {
+        "caption_readout.head.weight",
+        "caption_readout.head.bias",
+    }
     corpus = Corpus.load(small_base / "data")
     batch = made.batch(corpus, np.random.default_rng(0), 8)
     loss, logs = made(batch, torch.Generator().manual_seed(0))
     alone, _ = plain(plain.batch(corpus, np.random.default_rng(0), 8), torch.Generator().manual_seed(0))
-    assert loss.item() == pytest.approx(alone.item() + 0.5 * float(logs["wording"])) and logs["wording"] > 0
-    assert made.wording is not None
+    assert (
+        loss.item() == pytest.approx(alone.item() + 0.5 * float(logs["caption_readout"]))
+        and logs["caption_readout"] > 0
+    )
+    assert made.caption_readout is not None
     states = made._states(batch)
-    term = made.wording(states, batch["ids"] != made.tokenizer.pad_token_id, batch["shown"], batch["worded"])
+    term = made.caption_readout(states, batch["ids"] != made.tokenizer.pad_token_id, batch["shown"], batch["worded"])
     grads = torch.autograd.grad(term, list(made.text_encoder.parameters()), allow_unused=True)
     assert any(grad is not None and grad.abs().sum() > 0 for grad in grads)
     made.eval()
     with torch.no_grad():
-        assert {"wording", "caption_right_900"} <= made.validate(with_held_out(corpus)).keys()
+        assert {"caption_readout", "caption_right_900"} <= made.validate(with_held_out(corpus)).keys()
 
 
 def with_held_out(corpus: Corpus) -> Corpus:
@@ -65,7 +71,9 @@ def with_held_out(corpus: Corpus) -> Corpus:
 
 
 def test_branches_are_rarer_beside_words_and_in_at_least_one_row(small_base: Path) -> None:
-    made = objective(small_base, branches={"landmarks": 0.8}, beside_words=0.25, mixture=(0.25, 0.25, 0.25, 0.25))
+    made = objective(
+        small_base, branches={"landmarks": 0.8}, branch_prob_with_caption=0.25, mixture=(0.25, 0.25, 0.25, 0.25)
+    )
     corpus, rng = Corpus.load(small_base / "data"), np.random.default_rng(0)
     shares: dict[bool, list[float]] = {True: [], False: []}
     for _ in range(60):
@@ -73,7 +81,7 @@ def test_branches_are_rarer_beside_words_and_in_at_least_one_row(small_base: Pat
         state = kinds.bit_generator.state
         batch = made.batch(corpus, kinds, 16)
         kinds.bit_generator.state = state
-        worded = np.isin(kinds.choice(4, 16, p=made.mixture), WORDED)
+        worded = np.isin(kinds.choice(4, 16, p=made.config.mixture), WORDED)
         here = batch["landmarks_present"].numpy()
         assert here.any()
         for told in shares:

@@ -1,4 +1,4 @@
-"""Whether a caption's states tell what the face does: a term beside a base's diffusion loss."""
+"""A linear readout of what the face does from a caption's states: a loss term beside a base's diffusion loss."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class CaptionReadout(nn.Module):
             counted: which rows have a caption, bool [B].
         """
         real = words[..., None].float()
-        told = self.head((states.float() * real).sum(1) / real.sum(1).clamp(min=1))
-        errors = (told - shown).pow(2).mean(-1)
+        read = self.head((states.float() * real).sum(1) / real.sum(1).clamp(min=1))
+        errors = (read - shown).pow(2).mean(-1)
         return (errors * counted).sum() / counted.sum().clamp(min=1)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from mien.data.corpus import Corpus
 from mien.training.diffusion import studio_scheduler
-from mien.training.likeness import PerceptualLoss
+from mien.training.perceptual import PerceptualLoss
 from mien.training.sources import Sources
 from tests.training.small_base import objective
 
@@ -58,7 +58,7 @@ def test_rows_with_more_noise_than_the_paper_allows_are_left_out(small_base: Pat
 def test_the_bases_loss_is_the_diffusion_loss_and_the_weighted_terms(
     small_base: Path, weights: tuple[float, float]
 ) -> None:
-    made, plain = objective(small_base, likeness=weights), objective(small_base)
+    made, plain = objective(small_base, perceptual=weights), objective(small_base)
     assert made.trained().keys() == plain.trained().keys()
     batch = made.batch(Corpus.load(small_base / "data"), np.random.default_rng(0), 8)
     loss, logs = made(batch, torch.Generator().manual_seed(0))
@@ -71,7 +71,10 @@ def test_the_bases_loss_is_the_diffusion_loss_and_the_weighted_terms(
 
 
 def test_the_terms_come_late_and_before_them_the_reading_head_learns_alone(small_base: Path) -> None:
-    made, plain = objective(small_base, likeness=(0.5, 2.0), wording=0.5, late=0.25), objective(small_base)
+    made, plain = (
+        objective(small_base, perceptual=(0.5, 2.0), caption_readout=0.5, aux_loss_fraction=0.25),
+        objective(small_base),
+    )
     batch = made.batch(Corpus.load(small_base / "data"), np.random.default_rng(0), 8)
     plain(batch, torch.Generator().manual_seed(0))[0].backward()
 
@@ -82,13 +85,13 @@ def test_the_terms_come_late_and_before_them_the_reading_head_learns_alone(small
         loss.backward()
         return set(logs)
 
-    assert step(0.74) == {"diffusion", "wording"}
+    assert step(0.74) == {"diffusion", "caption_readout"}
     own = dict(made.named_parameters())
     for name, parameter in plain.trained().items():
         torch.testing.assert_close(own[name].grad, parameter.grad)
-    head = own["wording.head.weight"].grad
+    head = own["caption_readout.head.weight"].grad
     assert head is not None and head.abs().sum() > 0
-    assert step(0.75) == {"diffusion", "wording", "identity", "expression"}
+    assert step(0.75) == {"diffusion", "caption_readout", "identity", "expression"}
     for changed in ("text_encoder", "unet"):
         assert any(
             not torch.allclose(own[name].grad, parameter.grad)  # type: ignore[arg-type]
@@ -98,8 +101,8 @@ def test_the_terms_come_late_and_before_them_the_reading_head_learns_alone(small
 
 
 def test_a_batch_that_is_all_noise_has_the_diffusion_loss(small_base: Path) -> None:
-    made = objective(small_base, likeness=(1.0, 1.0))
-    assert made.likeness is not None
-    made.likeness.f_max = -1.0
+    made = objective(small_base, perceptual=(1.0, 1.0))
+    assert made.perceptual is not None
+    made.perceptual.f_max = -1.0
     loss, logs = made(made.batch(Corpus.load(small_base / "data"), np.random.default_rng(0), 4), torch.Generator())
     assert logs == {} and bool(torch.isfinite(loss))

@@ -1,0 +1,146 @@
+"""Columns: written in parts, read as maps, and made again when they are damaged."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from mien.data import columns
+from mien.data.columns import HEADER, column_writer, read_column
+from mien.data.corpus import Corpus
+from mien.data.shards import ShardWriter, read_shard
+from mien.errors import BadInput
+from tests.synthetic import write_corpus
+
+
+def write(path: Path, *parts: np.ndarray, key: str = "key") -> Path:
+    with column_writer(path, key) as append:
+        for part in parts:
+            append(part)
+    return path
+
+
+def is_mapped(values: np.ndarray) -> bool:
+    """Whether the values lie in a file."""
+    owner: object = values
+    while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
+        owner = owner.base
+    return isinstance(owner, np.memmap)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int64", "float16", "float32", "float64", "bool"])
+def test_what_is_written_in_parts_is_read_whole(tmp_path: Path, kind: str) -> None:
+    values = np.random.default_rng(0).normal(size=(7, 3, 5)).astype(kind)
+    path = write(tmp_path / "one.safetensors", values[:2], values[2:6], values[6:])
+    found = read_column(path, "key")
+    assert found is not None and found.dtype == values.dtype and is_mapped(found)
+    np.testing.assert_array_equal(found, values)
+    np.testing.assert_array_equal(load_file(path)["value"], values)  # a safetensors file like any other
+    found[0] = 0
+    again = read_column(path, "key")
+    assert again is not None
+    np.testing.assert_array_equal(again, values)
+
+
+def test_a_column_of_something_else_is_not_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path / "one.safetensors", np.arange(3.0))
+    assert read_column(path, "another") is None and read_column(tmp_path / "none.safetensors", "key") is None
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("harm", ["cut", "longer", "bit", "header", "empty", "zeros"])
+@pytest.mark.parametrize("block", [2**20, 64], ids=["whole", "blocks"])
+def test_damage_is_noticed(
+    tmp_path: Path, harm: str, block: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(columns, "BLOCK", block)
+    path = write(tmp_path / "one.safetensors", np.arange(1, 2001))
+    content = bytearray(path.read_bytes())
+    if harm == "bit":
+        content[HEADER + 3] ^= 1  # of the first block
+    elif harm == "zeros":  # a disk that was full, or a machine that went down
+        content[-200:] = bytes(200)
+    elif harm == "header":
+        content[8:40] = bytes(32)
+    path.write_bytes({"cut": content[:-1], "longer": content + b"0", "empty": b""}.get(harm, bytes(content)))
+    with caplog.at_level(logging.WARNING):
+        assert read_column(path, "key") is None
+    assert "is damaged" in caplog.text and "made again" in caplog.text
+
+
+def test_a_column_of_the_release_before_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "old.safetensors"
+    save_file({"value": np.arange(6.0).reshape(3, 2)}, path, metadata={"key": "key"})
+    np.testing.assert_array_equal(read_column(path, "key"), np.arange(6.0).reshape(3, 2))  # type: ignore[arg-type]
+    path.write_bytes(path.read_bytes()[:-8])
+    assert read_column(path, "key") is None
+
+
+def test_rows_of_several_shapes_and_no_rows_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"\[2\] of float64 first and then \[3\]"):
+        write(tmp_path / "one.safetensors", np.zeros((4, 2)), np.zeros((4, 3)))
+    with pytest.raises(BadInput, match="no rows"):
+        write(tmp_path / "one.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_corpus_is_mapped_and_is_what_its_shards_hold(tmp_path: Path) -> None:
+    folder = write_corpus(tmp_path, people=3, per_person=3, size=32)
+    for corpus in (Corpus.load(folder), Corpus.load(folder)):  # decoded, then from the columns
+        assert all(is_mapped(values) for values in corpus.arrays.values())
+        entries = list(read_shard(folder / "shard-00000.tar"))
+        np.testing.assert_array_equal(corpus["images"], np.stack([entry.image for entry in entries]))
+        wanted = np.stack([np.asarray(entry.sample.landmarks, np.float32) for entry in entries])
+        np.testing.assert_array_equal(corpus["landmarks"], wanted)
+        assert corpus.captions == [entry.sample.caption for entry in entries]
+        images = corpus["images"]
+        made = corpus.cached("twice", "a", lambda images=images: (images[at : at + 2] * 2 for at in range(0, 9, 2)))
+        assert is_mapped(made) and is_mapped(corpus["twice"])
+        np.testing.assert_array_equal(made, corpus["images"] * 2)
+
+
+@pytest.mark.parametrize("harm", ["cut", "gone", "records"])
+def test_damaged_columns_are_made_again(tmp_path: Path, harm: str) -> None:
+    folder = write_corpus(tmp_path, people=2, per_person=3, size=32)
+    before = {name: values.copy() for name, values in Corpus.load(folder).arrays.items()}
+    path = folder / "prepared" / ("records.json" if harm == "records" else "images.safetensors")
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-5])
+    for _ in range(2):
+        corpus = Corpus.load(folder)
+        assert corpus.arrays.keys() == before.keys()
+        for name, values in before.items():
+            np.testing.assert_array_equal(corpus[name], values)
+    assert len(corpus.captions) == 6 and (folder / "prepared" / "images.safetensors").exists()
+
+
+def test_damaged_derived_columns_are_computed_again(tmp_path: Path) -> None:
+    corpus, calls = Corpus.load(write_corpus(tmp_path, people=2, per_person=2, size=32)), []
+
+    def compute() -> np.ndarray:
+        calls.append(1)
+        return np.arange(4.0)
+
+    corpus.cached("thing", "a", compute)
+    path = tmp_path / "derived" / "thing.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    np.testing.assert_array_equal(corpus.cached("thing", "a", compute), np.arange(4.0))
+    assert len(calls) == 2
+
+
+def test_shards_of_several_sizes_or_kinds_are_refused(tmp_path: Path) -> None:
+    for other, said in (({"size": 48}, "Not all pictures are alike"), ({"size": 32, "templates": True}, "pairs")):
+        folder = write_corpus(tmp_path / said.replace(" ", "-"), people=1, per_person=2, size=32)
+        more = write_corpus(tmp_path / "more", people=1, per_person=2, first=9, **other)
+        with ShardWriter(folder / "shard-00001.tar") as writer:
+            for entry in read_shard(more / "shard-00000.tar"):
+                writer.write(entry)
+        with pytest.raises(BadInput, match=said):
+            Corpus.load(folder)
+        assert not (folder / "prepared" / "records.json").exists()
