@@ -107,8 +107,9 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(base: Path) -> None:
 
 def test_rows_beyond_the_bound_are_dropped(base: Path) -> None:
     steps = torch.tensor([10, 600, 601, 990])  # R_tmax is 600
-    assert AlignmentObjective(Sources((base,)), AlignmentConfig(inversion="drop"))._counted(steps).tolist() == [1, 1, 0, 0]
-    assert AlignmentObjective(Sources((base,)), AlignmentConfig(inversion="ani"))._counted(steps).tolist() == [1, 1, 1, 1]
+    for inversion, counted in (("drop", [1, 1, 0, 0]), ("ani", [1, 1, 1, 1])):
+        made = AlignmentObjective(Sources((base,)), AlignmentConfig.checked({"inversion": inversion}, "it"))
+        assert made._counted(steps).tolist() == counted
 
 
 def test_checkpointing_gives_the_same_loss_and_gradients_from_less_memory(base: Path, plain: Any) -> None:
