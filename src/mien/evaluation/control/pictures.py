@@ -17,6 +17,7 @@ from mien.evaluation.control.observe import Told
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.settings import ControlSettings
 from mien.generation.conditioning import PipelineInputs, run_pipeline
+from mien.media.pictures import open_picture
 
 Pixels = NDArray[np.uint8]
 SETTINGS_FILE = "made-with.json"
@@ -46,8 +47,7 @@ def write_png(path: Path, pixels: Any) -> None:
 
 def read_png(path: Path) -> Pixels:
     """Pixels [S, S, 3] of a picture."""
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+    return np.asarray(open_picture(path, smallest=1))
 
 
 def kept(path: Path, draw: Callable[[], Pixels]) -> Pixels:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -152,17 +153,22 @@ def tasks_of(study: Study, participant: str) -> list[Task]:
 
 
 def _sets(folder: Path) -> dict[str, list[Path]]:
-    from mien.media.pictures import ENDINGS, files_in
+    from mien.media.pictures import files_in
 
     if not folder.is_dir():
         raise BadInput(f"There is no folder {folder}; check the path.")
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            found[path.name] = files_in(path)
-        elif path.suffix.lower() in ENDINGS:
-            found[path.stem] = [path]
+        if path.is_dir() and not path.name.startswith("."):
+            found[_name(path.name)] = files_in(path)
+    for path in files_in(folder):
+        found[_name(path.stem)] = [path]
     return {name: files for name, files in found.items() if files}
+
+
+def _name(name: str) -> str:
+    """Names are compared in one form of Unicode: macOS writes accents apart from their letters."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _copy(files: list[Path], folder: Path, stem: str) -> list[str]:
