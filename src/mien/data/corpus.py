@@ -19,10 +19,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from safetensors import safe_open
-from safetensors.numpy import save_file
 
-from mien.core.io import atomic_path, in_processes, sha256_of
+from mien.core.caches import read_about, read_arrays, write_arrays
+from mien.core.io import in_processes, sha256_of
 from mien.data.shards import Entry, read_shard, shard_paths
 from mien.errors import BadInput, MienError
 
@@ -113,17 +112,13 @@ class Corpus:
         """
         key = f"{self.digest}-{key}"
         path = self.folder / "derived" / f"{name}.safetensors"
-        if path.exists():
-            with safe_open(path, framework="numpy") as stored:
-                if stored.metadata().get("key") == key and len(stored.get_slice("value").get_shape()):
-                    value = stored.get_tensor("value")
-                    if len(value) == len(self):
-                        self.extra[name] = value
-                        return value
+        kept = read_arrays(path) if (read_about(path) or {"key": key}).get("key") == key else None
+        if kept is not None and len(kept.arrays["value"]) == len(self):
+            self.extra[name] = kept.arrays["value"]
+            return self.extra[name]
         log.info("computing %s for %d pictures", name, len(self))
         value = compute()
-        with atomic_path(path) as temporary:
-            save_file({"value": np.ascontiguousarray(value)}, temporary, metadata={"key": key})
+        write_arrays(path, {"value": value}, {"key": key})
         self.extra[name] = value
         return value
 
@@ -149,20 +144,16 @@ class Corpus:
         prepared = folder / PREPARED
         about = [(path.name, path.stat()) for path in shards]
         state = json.dumps([[name, stat.st_size, stat.st_mtime_ns] for name, stat in about])
-        if prepared.exists():
-            with safe_open(prepared, framework="numpy") as stored:
-                metadata = stored.metadata()
-                if metadata["shards"] == state:
-                    arrays = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 - not a dict
-                    captions, attributes = json.loads(metadata["captions"]), json.loads(metadata["attributes"])
-                    return cls(folder, arrays, captions, attributes, digest=metadata["digest"])
+        kept = read_arrays(prepared) if (read_about(prepared) or {"shards": state}).get("shards") == state else None
+        if kept is not None:
+            captions, attributes = json.loads(kept.about["captions"]), json.loads(kept.about["attributes"])
+            return cls(folder, kept.arrays, captions, attributes, digest=kept.about["digest"])
         arrays, captions, attributes = _decode(shards)
         contents = json.dumps([[path.name, sha256_of(path)] for path in shards])
         digest = hashlib.sha256(contents.encode()).hexdigest()
         metadata = {"shards": state, "digest": digest}
         metadata |= {"captions": json.dumps(captions), "attributes": json.dumps(attributes)}
-        with atomic_path(prepared) as temporary:
-            save_file(arrays, temporary, metadata=metadata)
+        write_arrays(prepared, arrays, metadata)
         return cls(folder, arrays, captions, attributes, digest=digest)
 
 
@@ -177,6 +168,8 @@ def _decode(shards: list[Path]) -> tuple[dict[str, np.ndarray], list[str], dict[
         captions += part_captions
         for name in CATEGORIES:
             attributes[name] += part_attributes[name]
+    if len({images.shape[1:] for images in columns.get("images", [])}) > 1:
+        raise BadInput(f"{shards[0].parent} holds shards of several sizes of portraits: training takes one of them.")
     return {key: np.concatenate(value) for key, value in columns.items()}, captions, attributes
 
 
@@ -196,6 +189,8 @@ def _decode_shard(path: Path) -> tuple[dict[str, np.ndarray], list[str], dict[st
         captions.append(entry.sample.caption)
         for name in CATEGORIES:
             attributes[name].append(str(getattr(entry.sample.attributes, name)))
+    if len({image.shape for image in rows.get("images", [])}) > 1:
+        raise BadInput(f"{path} holds portraits of several sizes: training takes one; write it again.")
     return {key: np.stack(value) for key, value in rows.items()}, captions, attributes
 
 

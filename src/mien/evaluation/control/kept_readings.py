@@ -7,10 +7,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from safetensors.numpy import load_file, save_file
-
-from mien.core.io import atomic_path, sha256_of
+from mien.core.caches import read_arrays, write_arrays
+from mien.core.io import sha256_of
 from mien.evaluation.control.observe import Told, observe
 from mien.evaluation.control.pictures import read_png
 from mien.evaluation.control.readings import Readings
@@ -35,12 +33,12 @@ def cached_readings(
     if not tools.judges:
         return observe(tools, [read_png(file) for file in files], told)
     place = folder / f"readings-{_digest(tools, files)}.safetensors"
-    if place.exists():
+    kept = read_arrays(place)
+    if kept is not None:
         told(len(files))
-        return Readings(dict(load_file(place)))
+        return Readings(kept.arrays)
     found = observe(tools, [read_png(file) for file in files], told)
-    with atomic_path(place) as temporary:
-        save_file({name: np.ascontiguousarray(value) for name, value in found.values.items()}, temporary)
+    write_arrays(place, found.values, {})
     return found
 
 
