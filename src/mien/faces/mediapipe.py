@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 from mien.assets.lookup import find_asset, how_to_get
 from mien.core.optional import require
 from mien.errors import MissingAsset
+from mien.faces.limits import faces_within_limits
+from mien.faces.scrfd import intersection_over_union
 from mien.faces.types import Face, Picture, Reading, reading_of, rgb_array
 
 ASSET = "mediapipe-face-landmarker"
+SAME = 0.5
+"""Share of two boxes' union above which they are one face: in crowds MediaPipe's crops can settle on one twice."""
 
 
 def find_model() -> Path:
@@ -116,7 +120,8 @@ class MediaPipeReader:
 
     Args:
         model: path of ``face_landmarker.task``; ``None`` looks in ``MIEN_ASSETS``, then in the cache.
-        max_faces: faces looked for in a picture.
+        max_faces: faces looked for in a picture; only those that are there cost time, and with fewer the largest may
+            not be among them.
         retry: look again with a border added where nothing was found: its detector misses faces that fill the picture.
         confidence: least detection and presence score, in [0, 1].
 
@@ -128,7 +133,7 @@ class MediaPipeReader:
     name = "mediapipe"
 
     def __init__(
-        self, model: Path | str | None = None, *, max_faces: int = 4, retry: bool = True, confidence: float = 0.5
+        self, model: Path | str | None = None, *, max_faces: int = 32, retry: bool = True, confidence: float = 0.5
     ) -> None:
         path = Path(model) if model is not None else find_model()
         if not path.is_file():
@@ -145,18 +150,13 @@ class MediaPipeReader:
                 min_face_presence_confidence=confidence,
                 output_facial_transformation_matrixes=True,
             )
-            self._detect(np.zeros((64, 64, 3), np.uint8), 0)  # the first call makes the last of the greetings
+            self._detect(np.zeros((64, 64, 3), np.uint8))  # the first call makes the last of the greetings
         atexit.register(self._forget)
 
     def read(self, image: Picture, source: str = "the picture") -> Reading:
         """Read one RGB picture (PIL, or uint8 [H, W, 3])."""
-        pixels = rgb_array(image)
-        faces = self._detect(pixels, 0)
-        if not faces and self._retry:
-            border = max(pixels.shape[:2]) // 3
-            widths = ((border, border), (border, border), (0, 0))
-            faces = self._detect(np.pad(pixels, widths, mode="edge"), border)
-        return reading_of(faces, source)
+        found = faces_within_limits(rgb_array(image), self._detect, 1 / 3 if self._retry else 0, "edge")
+        return reading_of(found, source)
 
     def read_batch(self, images: Iterable[Picture]) -> list[Reading]:
         """Read several pictures in order; MediaPipe itself has no batches."""
@@ -173,7 +173,7 @@ class MediaPipeReader:
         """At interpreter exit its destructor would only raise (its worker threads are gone): leave it nothing to do."""
         self._landmarker._handle = None
 
-    def _detect(self, pixels: NDArray[np.uint8], border: int) -> list[Face]:
+    def _detect(self, pixels: NDArray[np.uint8]) -> list[Face]:
         picture = self._mediapipe.Image(
             image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(pixels)
         )
@@ -183,7 +183,6 @@ class MediaPipeReader:
             result.face_landmarks, result.face_blendshapes, result.facial_transformation_matrixes, strict=True
         ):
             landmarks = _in_pixels(points, pixels)
-            landmarks[:, :2] -= border
             (x0, y0), (x1, y1) = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
             face = Face(
                 reader=self.name,
@@ -192,5 +191,6 @@ class MediaPipeReader:
                 blendshapes=np.array([shape.score for shape in shapes], np.float32),
                 pose=pose_of(np.asarray(matrix)),
             )
-            faces.append(face)
+            if not any(intersection_over_union(face.box, other.box) > SAME for other in faces):
+                faces.append(face)
         return faces
