@@ -34,6 +34,7 @@ _TELL_ORIENTATION = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
 """Of the files in a folder that are taken for pictures."""
 
+_WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 _ROWS = 512
 """Rows of deep pictures that are converted at once, which bounds the memory."""
 
@@ -65,6 +66,21 @@ def open_picture(source: Path | str | IO[bytes], name: str | None = None, *, sma
         picture.seek(0)
         picture.load()
         return to_rgb(upright(picture))
+
+
+def open_with_transparency(path: Path | str) -> Image.Image | None:
+    """A picture with the colours and the transparency that it is stored with, RGBA and upright; None if it has none.
+
+    Raises:
+        BadInput: see `opened`.
+    """
+    with opened(path) as picture:
+        picture.seek(0)
+        picture.load()
+        if picture.mode not in _WITH_ALPHA and "transparency" not in picture.info:
+            return None
+        picture = upright(picture.convert("RGBA"))
+        return picture if picture.getchannel("A").getextrema()[0] != 255 else None
 
 
 @contextmanager
@@ -147,7 +163,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 
     if picture.mode.startswith(("I", "F")):
         picture = _to_grey8(picture)
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+    if picture.mode in _WITH_ALPHA or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     return picture.convert("RGB")

@@ -73,7 +73,10 @@ def encode_picture(image: Image.Image, record: Record | None) -> bytes:
         text.add_itxt(CHUNK, record.text())
         text.add_itxt(XMP_CHUNK, declaration(record))
         if min(image.size) >= SMALLEST_SIDE:
-            image = embed_watermark(image, record.watermark_id)
+            marked = embed_watermark(image, record.watermark_id)
+            if "A" in image.getbands():
+                marked.putalpha(image.getchannel("A"))
+            image = marked
     stream = BytesIO()
     image.save(stream, "PNG", pnginfo=text)
     return stream.getvalue()
