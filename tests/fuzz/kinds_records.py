@@ -58,7 +58,7 @@ def shard(rng: np.random.Generator, folder: Path) -> Path:
                 info = tarfile.TarInfo(f"{'d' * 120 + '/' if rng.random() < 0.2 else ''}0000007-00{number}.{ending}")
                 info.size = len(content)
                 if rng.random() < 0.05:
-                    info.type, info.linkname, info.size = tarfile.SYMTYPE, info.name, 0
+                    info.type, info.linkname, info.size = tarfile.SYMTYPE, info.name[-50:], 0
                 archive.addfile(info, io.BytesIO(content))
     path = folder / "shard-00000.tar"
     path.write_bytes(mutated(stream.getvalue(), rng) if rng.random() < 0.8 else stream.getvalue())

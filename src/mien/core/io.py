@@ -104,7 +104,7 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise MienError(f"Cannot read {path}: {error.strerror}; check the path.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets in brackets
         raise MienError(f"{path} is not a JSON file ({error}); write it again.") from error
 
 
