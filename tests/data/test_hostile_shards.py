@@ -125,7 +125,7 @@ def picture(width: int, height: int, form: str = "PNG") -> bytes:
 )  # fmt: skip
 def test_portraits_that_cannot_be_are_named(tmp_path: Path, files: dict[str, bytes], words: str) -> None:
     with pytest.raises(BadInput, match=rf"a\.tar, {KEY}.*{words}|a\.tar: the mask of {KEY} has {words}"):
-        list(read_shard(shard(tmp_path / "a.tar", **files)))
+        list(read_shard(shard(tmp_path / "a.tar", None, **files)))
 
 
 def test_a_file_that_stands_twice_is_refused(tmp_path: Path) -> None:

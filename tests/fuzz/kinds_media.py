@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from mien.cli.show import lines
+from mien.core.optional import require
 from mien.core.text import printable
 from mien.errors import MienError
 from mien.media.pictures import open_picture
@@ -47,8 +49,7 @@ def picture(rng: np.random.Generator, folder: Path) -> Path:
 
 
 def film(rng: np.random.Generator, folder: Path) -> Path:
-    import av
-
+    av: Any = require("av", extra="video")
     ending = list(_FILMS)[int(rng.integers(0, len(_FILMS)))]
     with tempfile.TemporaryDirectory() as made:
         whole = Path(made) / f"a.{ending}"

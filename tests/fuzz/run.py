@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mien.core.io import write_json
 from mien.errors import MienError
 from tests.fuzz.kind import Kind
 
@@ -59,7 +60,7 @@ def kinds() -> dict[str, Kind]:
 
 def work(name: str, seed: int, first: int, count: int) -> None:
     """Read mutants in this process, and say what came of each in a line of JSON before the next is begun."""
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES << 20,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES << 20, ADDRESSES << 20))
     kind = kinds()[name]
     for number in range(first, first + count):
         with tempfile.TemporaryDirectory() as folder:
@@ -129,6 +130,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--result", type=Path, help="a JSON file for the figures")
     parser.add_argument("--work", help="read mutants in this process")
     chosen = parser.parse_args()
     if chosen.work:
@@ -142,6 +144,10 @@ def main() -> int:
         told = asdict(found[name]) | {"count": found[name].count}
         sys.stdout.write(f"{name}: {json.dumps(told)}\n")
         sys.stdout.flush()
+    if chosen.result:
+        rows = {name: asdict(one) | {"count": one.count} for name, one in found.items()}
+        minutes = round((time.monotonic() - begun) / 60, 1)
+        write_json(chosen.result, {"seed": chosen.seed, "minutes": minutes, "kinds": rows})
     broken = [name for name, one in found.items() if one.faults or one.megabytes > MEGABYTES]
     return 1 if broken else 0
 

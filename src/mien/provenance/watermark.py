@@ -5,8 +5,8 @@ three of a checksum, are each one of 256 fixed noise patterns. Their sum and a f
 begins are repeated over the picture's luminance, stronger where the picture is busy. The patterns lie between 0.04 and
 0.2 cycles a pixel, where JPEG and a picture of half the size keep them. A reader evens out what the picture shows
 there, adds all tiles up, finds the beginning and asks of each symbol which pattern fits best; the writer asks the same
-and helps the patterns that hardly win (informed embedding, Miller et al. 2004). All numbers are *inferred*, and measured
-by ``benchmarks/mark.py``.
+and helps the patterns that hardly win (informed embedding, Miller et al. 2004). All numbers are *inferred*;
+``benchmarks/mark.py`` measures them.
 
 What it is good for: a picture whose metadata a web site removed, or that was saved again, halved or cut, can still be
 recognised. What it is not: proof. It does not survive turning, strong resizing or a determined remover, anyone can put
