@@ -139,7 +139,7 @@ def _rest(found: dict[str, Any]) -> list[str]:
     joint, module = steps["joint_against_plain"], steps["controlnet_against_landmarks"]
     told = found["cross_talk"]
     parts = [
-        "## What a dial moves besides its own",
+        "## Cross-talk: what each control does to other attributes",
         "`python benchmarks/cross_talk.py before=lmk-emo-pretrained after=joint-lmk-emo` "
         "([JSON](../benchmarks/results/cross_talk.json)).",
     ]

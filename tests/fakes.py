@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,10 +14,15 @@ from mien.faces.observed import DetectedFace
 from mien.faces.types import Face, OneFace, Reading
 from mien.generation.tools import FaceTools
 
+if TYPE_CHECKING:
+    from typing import Any as Anything  # for pyright: stands in for a PortraitPipeline
+else:
+    Anything = object
+
 SIZE = 128
 
 
-class FakePipeline:
+class FakePipeline(Anything):
     """Draws coloured noise from its generators and adds the mean of each condition; remembers its calls."""
 
     vae_scale_factor = 8

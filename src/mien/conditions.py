@@ -55,6 +55,13 @@ class Emotion:
         probabilities: 8 values in [0, 1] that sum to 1, order `EMOTIONS`.
         valence: [-1, 1], unpleasant to pleasant.
         arousal: [-1, 1], calm to excited.
+
+    Example:
+        >>> import mien
+        >>> mien.Emotion.parse("happy:0.8").label
+        'happy'
+        >>> mien.Emotion.at(valence=-0.6, arousal=0.8).label
+        'fear'
     """
 
     probabilities: tuple[float, ...]
@@ -144,7 +151,13 @@ class Emotion:
 
 @dataclass(frozen=True)
 class Pose:
-    """Head pose in degrees: yaw + to the subject's left, pitch + up, roll + tilts to the subject's left shoulder."""
+    """Head pose in degrees: yaw + to the subject's left, pitch + up, roll + tilts to the subject's left shoulder.
+
+    Example:
+        >>> import mien
+        >>> mien.Pose(yaw=20).angles
+        (20, 0.0, 0.0)
+    """
 
     yaw: float = 0.0
     pitch: float = 0.0
@@ -164,7 +177,13 @@ class Pose:
 
 @dataclass(frozen=True, eq=False)
 class Identity:
-    """Who: a face embedding [512] of L2 norm 1."""
+    """A face embedding [512] of L2 norm 1: who somebody is, for the network that made it.
+
+    Example:
+        >>> import mien
+        >>> mien.read("me.jpg").identity.vector().shape
+        (512,)
+    """
 
     embedding: tuple[float, ...]
 

@@ -9,7 +9,16 @@ if TYPE_CHECKING:
 
 
 class MienError(Exception):
-    """Base of all errors mien raises on purpose; the command line prints it and exits with code 2."""
+    """Base of all errors mien raises on purpose; the command line prints it and exits with code 2.
+
+    Example:
+        >>> import mien
+        >>> try:
+        ...     mien.generate(emotion="hapy")
+        ... except mien.MienError as error:
+        ...     print(error)
+        There is no emotion called 'hapy'; choose from neutral, happy, sad, surprise, fear, disgust, anger, contempt.
+    """
 
 
 class BadInput(MienError):
@@ -17,7 +26,17 @@ class BadInput(MienError):
 
 
 class NoFaceFound(BadInput):
-    """No face was found where one is needed."""
+    """No face was found where one is needed.
+
+    Example:
+        >>> import mien
+        >>> from PIL import Image
+        >>> try:
+        ...     mien.generate(identity=Image.new("RGB", (64, 64)))
+        ... except mien.NoFaceFound as error:
+        ...     print(error)
+        no face found in the picture; use a picture where one face is large, lit and unobstructed
+    """
 
 
 class MissingDependency(MienError):

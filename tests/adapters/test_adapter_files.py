@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from mien.adapters import Branch, describe_unet, load_adapter, save_adapter, select_blocks
 from mien.errors import ConfigError, MissingAsset
+from mien.pipelines.adapters_folder import load_adapters
 from tests.tiny import tiny_branch, tiny_condition, tiny_unet
 
 ODD: list[dict[str, Any]] = [
@@ -116,3 +117,41 @@ def test_what_is_not_understood_is_refused(tmp_path: Path) -> None:
         load_adapter(broken)
     with pytest.raises(ConfigError, match="without a dot"):
         save_adapter(file, {"a.b": tiny_branch(tiny_unet())})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(value: float, tmp_path: Path) -> None:
+    """They drew an all-black picture with a mark."""
+    file = tmp_path / "a.safetensors"
+    save_adapter(file, {"a": tiny_branch(tiny_unet())})
+    with pytest.raises(ConfigError, match=r"holds values that are not finite, in a\.encoder\.net\.0\.bias"):
+        load_adapter(edited(file, tensors=lambda t: t["a.encoder.net.0.bias"].fill_(value)))
+
+
+def test_settings_of_another_type_or_size_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.safetensors"
+    save_adapter(file, {"a": tiny_branch(tiny_unet())})
+    block = next(iter(tiny_branch(tiny_unet()).blocks))
+    changes: list[Any] = [
+        lambda s: s.update(token_dim="16"),
+        lambda s: s.update(token_dim=10**12),
+        lambda s: s.update(kind="gaze"),
+        lambda s: s["blocks"].update({block: [16, 2]}),
+        lambda s: s["blocks"].update({block: [16, 2, -32]}),
+        lambda s: s["encoder_config"].update(hidden=2**40),
+        lambda s: s["encoder_config"].update(hidden=[[16]]),
+        lambda s: s.update(lora={"rank": 0, "blocks": {}}),
+        lambda s: s.update(null="nothing"),
+    ]
+    for change in changes:
+        with pytest.raises(ConfigError, match=r"has settings that cannot be"):
+            load_adapter(edited(file, config=change))
+    with pytest.raises(ConfigError, match=r"does not fit its settings \(encoder\.net\.0\.bias is .* of torch.int32"):
+        load_adapter(edited(file, tensors=lambda t: t.update({"a.encoder.net.0.bias": torch.zeros(16).int()})))
+
+
+def test_a_file_that_an_interrupted_save_left_is_nobodys(tmp_path: Path) -> None:
+    branch = tiny_branch(tiny_unet())
+    save_adapter(tmp_path / "adapters" / "emotion.safetensors", {"emotion": branch})
+    (tmp_path / "adapters" / ".emotion.safetensors.x1y2.safetensors").write_bytes(b"half a file")
+    assert list(load_adapters(tmp_path)) == ["emotion"]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mien.adapters import Branch, Injection
 from tests.tiny import TEXT_DIM, tiny_branch, tiny_condition, tiny_unet
+from tests.tolerance import PASS
 
 
 def frozen_unet() -> Any:
@@ -119,7 +120,7 @@ def test_explicit_and_fused_attention_agree() -> None:
     for attention in ("explicit", "sdpa"):
         loss = step(unet, branch, attention=attention)
         results.append((loss, gradient(branch)))
-    torch.testing.assert_close(results[0], results[1], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(results[0], results[1], **PASS)
 
 
 def test_half_precision_base_with_full_precision_branch() -> None:

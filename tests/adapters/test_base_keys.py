@@ -11,6 +11,7 @@ from mien.adapters import Injection
 from mien.adapters.base_keys import base_keys
 from mien.errors import BadInput
 from tests.tiny import TEXT_DIM, tiny_branch, tiny_condition, tiny_unet
+from tests.tolerance import PASS
 
 ROWS = torch.tensor([0, 1, 1])
 
@@ -37,12 +38,12 @@ def test_the_output_is_that_of_a_unet_that_computes_them(unet: Any, attention: A
         found, expected = (
             unet(x, 500, texts[ROWS], cross_attention_kwargs={"mien": plan}).sample for plan in (kept, plain)
         )
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(found, expected, **PASS)
         nonsense = torch.zeros_like(texts[ROWS])  # the states themselves are not read any more
         assert torch.equal(unet(x, 500, nonsense, cross_attention_kwargs={"mien": kept}).sample, found)
         for span in (slice(0, 1), slice(1, 3), slice(2, 3)):
             part = unet(x[span], 500, nonsense[span], cross_attention_kwargs={"mien": kept.part(span)}).sample
-            torch.testing.assert_close(part, found[span], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(part, found[span], **PASS)
         with pytest.raises(BadInput, match="2 rows, but its branches hold 3"):
             unet(x[:2], 500, texts, cross_attention_kwargs={"mien": kept})
 
@@ -59,7 +60,7 @@ def test_parts_of_a_plan_with_masks_and_static_shapes(unet: Any) -> None:
             whole = unet(x, 500, text, cross_attention_kwargs={"mien": plan}).sample
             for span in (slice(1, 3), slice(2, 4), slice(0, 2)):
                 part = unet(x[span], 500, text[span], cross_attention_kwargs={"mien": plan.part(span)}).sample
-                torch.testing.assert_close(part, whole[span], atol=1e-5, rtol=1e-5)
+                torch.testing.assert_close(part, whole[span], **PASS)
 
 
 def test_a_part_keeps_only_the_texts_it_reads(unet: Any) -> None:

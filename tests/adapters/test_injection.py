@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mien.adapters import Branch, Injection
 from mien.errors import BadInput, ConfigError
 from tests.tiny import TEXT_DIM, tiny_branch, tiny_condition, tiny_sdxl_unet, tiny_unet
+from tests.tolerance import PASS, ROUNDED
 
 KINDS = ("landmarks", "emotion", "expression", "identity")
 BATCH = 3
@@ -112,8 +113,8 @@ def test_a_foreign_base_processor_gives_the_same_sum() -> None:
         unet.set_attn_processor(processor)
         with Injection(unet, branches) as injection:
             outputs.append(call(unet, injection.condition(tokens_of(branches))))
-    torch.testing.assert_close(outputs[1], outputs[0], atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(outputs[2], outputs[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(outputs[1], outputs[0], **PASS)
+    torch.testing.assert_close(outputs[2], outputs[0], **PASS)
 
 
 @torch.no_grad()
@@ -163,7 +164,7 @@ def test_rows_with_their_own_scales_equal_separate_runs(unet: Any, site: Any, st
                 {name: value[row] for name, value in scales.items()},
             )
             single = call(unet, alone, slice(row, row + 1))
-            torch.testing.assert_close(mixed[row : row + 1], single, atol=2e-5, rtol=2e-5)
+            torch.testing.assert_close(mixed[row : row + 1], single, **PASS)
 
 
 @pytest.mark.parametrize("attention", ["auto", "explicit"])
@@ -181,8 +182,8 @@ def test_a_serial_branch_comes_after_the_parallel_ones(unet: Any, attention: Any
 
     together = output(both)
     first, second = output({"identity": identity}), output({"expression": expression})
-    torch.testing.assert_close(output(both, {"expression": 0.0}), first, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(output(both, {"identity": 0.0}), second, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(output(both, {"expression": 0.0}), first, **PASS)
+    torch.testing.assert_close(output(both, {"identity": 0.0}), second, **PASS)
     assert (together - first).abs().max() > 1e-4 and (together - second).abs().max() > 1e-4
     # the second query has seen what the first added: in parallel it would not have
     parallel = tiny_branch(unet, "expression", seed=1)
@@ -213,7 +214,7 @@ def test_branches_are_summed() -> None:
     with Injection(unet, {"a": branch, "b": branch}) as injection:
         both = call(unet, injection.condition({"a": tokens, "b": tokens}, {"a": 0.3, "b": 0.7}))
         one = call(unet, injection.condition({"a": tokens}))
-    torch.testing.assert_close(both, one, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(both, one, **PASS)
 
 
 @torch.no_grad()
@@ -229,8 +230,8 @@ def test_null_cut_and_null_zeros() -> None:
             full = call(unet, injection.condition(tokens))
             zeros = branches["expression"].encode(torch.zeros(BATCH, 5, 20))
             absent = before if null == "cut" else call(unet, injection.condition({"expression": zeros}))
-        torch.testing.assert_close(dropped[1], absent[1], atol=1e-6, rtol=1e-6)
-        torch.testing.assert_close(dropped[[0, 2]], full[[0, 2]], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(dropped[1], absent[1], **ROUNDED)
+        torch.testing.assert_close(dropped[[0, 2]], full[[0, 2]], **PASS)
 
 
 @torch.no_grad()
@@ -247,7 +248,7 @@ def test_evaluations_make_rows_by_set() -> None:
         together = call(unet, injection.condition(one, {"landmarks": 0.8}, evaluations=sets))
         present = {name: torch.tensor([name in names for names in sets]) for name in branches}
         apart = call(unet, injection.condition(three, {"landmarks": 0.8}, present=present))
-    torch.testing.assert_close(together, apart, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(together, apart, **ROUNDED)
 
 
 @torch.no_grad()
@@ -260,7 +261,7 @@ def test_region_masks_act_where_they_say() -> None:
         ones = call(unet, injection.condition(tokens, masks={"emotion": torch.ones(BATCH, 32, 32)}))
         none = call(unet, injection.condition(tokens, masks={"emotion": torch.zeros(BATCH, 32, 32)}))
         assert torch.equal(ones, full)
-        torch.testing.assert_close(none, call(unet), atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(none, call(unet), **ROUNDED)
         mask = torch.zeros(BATCH, 32, 32)
         mask[:, :16] = 1
         kwargs = injection.condition(tokens, masks={"emotion": mask}, taps=True)
@@ -312,14 +313,14 @@ def test_taps_are_the_attention_outputs() -> None:
         kwargs = injection.condition(tokens_of(branches), {"emotion": [1.0, 0.0, 1.0]}, taps=True)
         tapped = call(unet, kwargs)
         plain = call(unet, injection.condition(tokens_of(branches), {"emotion": [1.0, 0.0, 1.0]}))
-    torch.testing.assert_close(tapped, plain, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(tapped, plain, **ROUNDED)
     taps = kwargs["mien"].taps
     assert set(taps) == set(branches["emotion"].blocks)
     for key, tap in taps.items():
         assert tap.grid[0] * tap.grid[1] == tap.total.shape[1]
         assert tap.terms["emotion"][1].abs().max() == 0
         torch.testing.assert_close(tap.base + sum(tap.terms.values()), tap.total)
-        torch.testing.assert_close(tap.total, seen[key], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(tap.total, seen[key], **PASS)
 
 
 def test_the_unet_is_not_registered_anywhere() -> None:

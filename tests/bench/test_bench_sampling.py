@@ -17,7 +17,7 @@ from mien.bench.peers import StockPipeline, with_ip_adapters
 from mien.bench.portrait import PARTS, Stopwatch
 from mien.bench.rig import conditions_for, filled, rig, twin
 from mien.bench.sampling import SIDES, Sampling, bench_curves, bench_sampling, naive
-from mien.bench.told import lines
+from mien.bench.summary import lines
 from mien.bench.work import against, work
 from mien.errors import BadInput, MienError
 from tests.tiny import TEXT_DIM, tiny_autoencoder, tiny_pipeline, tiny_unet

@@ -11,12 +11,12 @@ from mien.bench.timing import Timing, pairs, ratio, spread, take_turns
 
 def test_sides_take_turns_and_the_warm_up_does_not_count() -> None:
     order: list[str] = []
-    told: list[int] = []
+    advances: list[int] = []
     sides = {name: lambda name=name: order.append(name) for name in "abc"}
-    found = take_turns(sides, 2, warm_up=1, told=told.append)
+    found = take_turns(sides, 2, warm_up=1, advance=advances.append)
     assert "".join(order) == "cba" + "abc" + "cba"
     assert [len(one.wall) for one in found.values()] == [len(one.cpu) for one in found.values()] == [2, 2, 2]
-    assert sum(told) == 9
+    assert sum(advances) == 9
 
 
 def test_the_device_is_waited_for_before_and_after() -> None:
@@ -36,8 +36,8 @@ def test_ratios_are_taken_round_by_round() -> None:
     found = ratio(slow, fast)
     assert (found["median"], found["minimum"], found["maximum"], found["rounds"]) == (2.0, 1.0, 3.0, 3)
     assert found["cpu"] == {"median": 3.0, "minimum": 2.0, "maximum": 4.0}  # a round without any is left out
-    told = pairs({"slow": slow, "fast": fast}, [("slow", "fast"), ("slow", "absent")])
-    assert told == [{"of": "slow", "to": "fast", "ratio": found}]
+    advances = pairs({"slow": slow, "fast": fast}, [("slow", "fast"), ("slow", "absent")])
+    assert advances == [{"of": "slow", "to": "fast", "ratio": found}]
     assert spread([3.0, 1.0, 2.0]) == {"median": 2.0, "minimum": 1.0, "maximum": 3.0}
     with pytest.raises(ValueError, match="zip"):
         ratio(slow, Timing([1.0], [1.0]))

@@ -18,6 +18,7 @@ from mien.diffusion.guidance import Difference, Guidance
 from mien.diffusion.prediction import PREDICTIONS, convert, signal_and_noise
 from mien.errors import ConfigError
 from tests.tiny import tiny_scheduler
+from tests.tolerance import PASS
 
 
 def told(caching: Caching, count: int = 25, evaluations: int = 4) -> str:
@@ -89,7 +90,7 @@ def test_the_factor_makes_noise_of_any_prediction(kind: str) -> None:
     noises = torch.randn(2, 2, 4, 3, 3)
     one, other = (convert(noise, noisy, a, s, "epsilon", kind) for noise in noises)  # type: ignore[arg-type]
     found = (one - other) * noise_factor(scheduler, timestep)
-    torch.testing.assert_close(found, noises[0] - noises[1], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found, noises[0] - noises[1], **PASS)
 
 
 def test_the_reference_is_the_most_conditioned_that_is_added() -> None:

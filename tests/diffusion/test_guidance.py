@@ -8,6 +8,7 @@ import torch
 from mien.diffusion import Difference, Guidance, convert
 from mien.diffusion.guidance import FACECRAFTER_WEIGHTS, rescale
 from mien.errors import ConfigError
+from tests.tolerance import PASS
 
 NONE = frozenset[str]()
 
@@ -25,7 +26,7 @@ def test_equation_6() -> None:
     manual = zero + 2.5 * (identity - zero) + 2.0 * (e[named("identity", "landmarks")] - identity)
     manual = manual + 2.0 * (e[named("identity", "emotion")] - identity)
     found = guidance.combine(torch.cat([e[names] for names in sets]))
-    torch.testing.assert_close(found, manual, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found, manual, **PASS)
 
 
 def test_differences_of_weight_zero_are_not_evaluated() -> None:
@@ -63,7 +64,7 @@ def test_the_sum_may_be_taken_on_any_prediction() -> None:
     a, s = torch.tensor(0.6), torch.tensor(0.8)
     first = convert(guidance.combine(velocity), noisy, a, s, "v_prediction", "epsilon")
     second = guidance.combine(convert(velocity, noisy.expand(count, -1, -1, -1), a, s, "v_prediction", "epsilon"))
-    torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(first, second, **PASS)
 
 
 def test_rescale() -> None:

@@ -17,6 +17,7 @@ from mien.faces.mediapipe import MediaPipeReader, tracked_reading
 from mien.faces.mediapipe_torch import BLENDSHAPE_LANDMARKS, TorchFaceLandmarker, roi_matrix
 from mien.faces.mirror import landmark_order
 from mien.training.batches import pictures_to_tensor
+from tests.tolerance import PASS
 
 pytest.importorskip("tflite", reason="tflite is not installed: pip install 'mien[heads]'")
 
@@ -102,7 +103,7 @@ def test_a_batch_is_its_rows(landmarker: TorchFaceLandmarker, mirrored: tuple[to
         whole = landmarker(pictures, points)
         alone = torch.cat([landmarker(pictures[k : k + 1], points[k : k + 1]) for k in range(2)])
     assert whole.shape == (2, 52)
-    torch.testing.assert_close(whole, alone, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(whole, alone, **PASS)
     assert (whole[0] - whole[1]).abs().max() > 0.01
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from mien.faces.linear.face import LinearFace
 from mien.faces.linear.fit import fit_face
 from mien.faces.types import Face, OneFace
-from mien.generation.conditioning import build_inputs
+from mien.generation.conditioning import build_inputs, open_inputs
 from mien.generation.request import GenerateRequest
 from tests.fakes import SIZE, fake_tools
 
@@ -29,7 +29,7 @@ def photo(tmp_path: Path) -> Path:
 
 def landmarks(kinds: frozenset[str] = BRANCHES, **asked: Any) -> Any:
     request = GenerateRequest.checked(output=Path("out"), **asked)
-    pictures: Any = {role: Image.open(path) for role, path in request.inputs.items()}
+    pictures = open_inputs(request)
     return build_inputs(request, pictures, fake_tools(), SIZE, kinds).landmarks
 
 
@@ -75,7 +75,7 @@ def test_the_bones_are_the_persons_own_unless_raw_landmarks_are_asked_for(photo:
 
     def drawn(**asked: Any) -> np.ndarray:
         request = GenerateRequest.checked(identity=photo, expression=other, output=Path("out"), **asked)
-        pictures: Any = {role: Image.open(path) for role, path in request.inputs.items()}
+        pictures = open_inputs(request)
         points = build_inputs(request, pictures, replace(fake_tools(), read=read), SIZE, BRANCHES).landmarks
         assert points is not None
         return fit_face(points).shape
@@ -108,7 +108,7 @@ def test_the_heaviest_of_several_people_is_described_and_looked_at(
 
     tools = replace(fake_tools(), embed=embed, describe=lambda attributes: str(attributes["colour"]))
     request = GenerateRequest.checked(identity=photo, identities=(other,), weights=weights, output=Path("out"))
-    pictures: Any = {role: Image.open(path) for role, path in request.inputs.items()}
+    pictures = open_inputs(request)
     found = build_inputs(request, pictures, tools, SIZE, frozenset({"face"}))
     colour = ((200, 150, 120), (90, 60, 40))[chief]
     assert found.prompt == str(colour)

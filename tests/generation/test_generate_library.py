@@ -49,6 +49,14 @@ def test_a_request_refuses_what_it_does_not_know(photo: Path) -> None:
         GenerateRequest.checked()
 
 
+def test_a_seed_beyond_32_bits_is_a_seed_of_its_own(tmp_path: Path, photo: Path, pipeline: FakePipeline) -> None:
+    pictures = []
+    for seed in (5, 2**32 + 5):
+        request = GenerateRequest(identity=photo, seed=seed, steps=2, provenance=False, output=tmp_path)
+        pictures.append(np.asarray(Image.open(generate(request, pipeline=pipeline, tools=fake_tools())[0])))
+    assert not np.array_equal(*pictures)
+
+
 def test_one_file_a_seed_whatever_the_count(tmp_path: Path, photo: Path, pipeline: FakePipeline) -> None:
     four = GenerateRequest(identity=photo, count=4, seed=5, steps=2, output=tmp_path / "four")
     files = generate(four, pipeline=pipeline, tools=fake_tools())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 from mien.errors import BadInput
 from mien.models import ID_PROMPT, build_text_encoder, encode_prompt, identity_tokens, train_tokenizer
 from mien.models.text import tokenize
+from tests.tiny import tiny_text
+from tests.tolerance import PASS
 
 CAPTIONS = ["portrait of a person with red hair", "photo of a woman, blue background", "a man with round glasses"] * 5
 
@@ -40,7 +43,7 @@ def test_rows_do_not_mix(text: tuple[Any, Any]) -> None:
         together = encode_prompt(tokenizer, encoder, prompts, identity)
         for row, prompt in enumerate(prompts):
             alone = encode_prompt(tokenizer, encoder, [prompt], identity[row : row + 1])
-            torch.testing.assert_close(together[row], alone[0], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(together[row], alone[0], **PASS)
         plain = encode_prompt(tokenizer, encoder, prompts)
     assert torch.allclose(together[1], plain[1], atol=1e-5)  # no id token: the face does not matter
     assert not torch.allclose(together[0], plain[0], atol=1e-3)
@@ -57,3 +60,18 @@ def test_the_hook_is_gone_afterwards_and_gradients_reach_the_face(text: tuple[An
 def test_a_wrong_number_of_identities_is_refused(text: tuple[Any, Any]) -> None:
     with pytest.raises(BadInput, match="one identity"):
         encode_prompt(*text, [ID_PROMPT, ID_PROMPT], torch.zeros(1, 512))
+
+
+def test_what_is_cut_of_a_prompt_is_said() -> None:
+    tokenizer, encoder = tiny_text()
+    words = " ".join(["red hair"] * 20)
+    with pytest.warns(
+        UserWarning, match=r"a prompt is longer than the 22 tokens that this base reads; left out: '.*hair"
+    ):
+        cut = encode_prompt(tokenizer, encoder, [words])
+    assert cut.shape[1] == 24
+    with pytest.warns(UserWarning, match=r"2 of 3 prompts are longer"):
+        tokenize(tokenizer, [words, "red hair", words], 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tokenize(tokenizer, ["red hair"], 1)

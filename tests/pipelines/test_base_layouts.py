@@ -17,6 +17,7 @@ from mien.pipelines.bases import open_base
 from tests.ldm import write_checkpoint
 from tests.published import write_arc2face, write_sd15, write_sdxl
 from tests.tiny import tiny_condition, tiny_pipeline
+from tests.tolerance import ROUNDED, SAMPLED
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -89,7 +90,7 @@ def test_arc2face_reads_faces_in_its_prompt(assets: Path) -> None:
     for row in range(2):
         own = [torch.Generator().manual_seed(row)]
         alone = pipeline(identity=faces[row : row + 1], generator=own, **settings).images
-        torch.testing.assert_close(both[row : row + 1], alone, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(both[row : row + 1], alone, **SAMPLED)
     settings["generator"] = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
     assert not torch.allclose(both, pipeline(identity=-faces, **settings).images, atol=1e-3)
     assert torch.equal(draw(open_base(assets / "arc2face"), identity=faces[:1]), draw(pipeline, identity=faces[:1]))
@@ -112,7 +113,7 @@ def test_arc2face_tokens_are_upstreams(assets: Path) -> None:
         expected = encoder(ids).last_hidden_state
         table[token] = before
         found = pipeline._encode(["photo of a id person"], face).states
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(found, expected, **ROUNDED)
 
 
 def test_our_own_folders_keep_their_adapters(tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWi
 from mien.adapters.published import read_adapter
 from mien.errors import BadInput, MissingAsset
 from mien.pipelines.features import expression_features
-from mien.pipelines.load import add_adapters, add_image_encoder, load
+from mien.pipelines.image_encoder import add_image_encoder
+from mien.pipelines.load import add_adapters, load
 from mien.pipelines.load_options import Loading
 from tests.ip_adapters import write_ip_adapter
 from tests.pipelines.test_portrait_xl_pipeline import draw
 from tests.tiny import tiny_condition, tiny_pipeline
+from tests.tolerance import SAMPLED
 
 SIDE, PATCH, INNER, POOLED = 32, 2, 20, 12  # 16 x 16 patches and one token more: 257, as in the published encoders
 
@@ -42,9 +44,9 @@ def test_crops_are_prepared_as_clips_own_processor_does(clip: Any) -> None:
     crop = picture.permute(2, 0, 1)[None] / 127.5 - 1
     with torch.no_grad():
         expected = clip(pixels, output_hidden_states=True)
-        torch.testing.assert_close(expression_features(clip, crop), expected.image_embeds, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(expression_features(clip, crop), expected.image_embeds, **SAMPLED)
         inner = expression_features(clip, crop, inner=True)
-    torch.testing.assert_close(inner, expected.hidden_states[-2], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(inner, expected.hidden_states[-2], **SAMPLED)
     assert expression_features(clip, torch.rand(2, 3, 50, 50)).shape == (2, POOLED)
 
 
@@ -88,7 +90,7 @@ def test_faceid_plus_looks_at_the_face(clip: Any, tmp_path: Path) -> None:
 
 def test_the_image_encoder_is_found_or_given(clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIEN_ASSETS", str(tmp_path / "assets"))
-    monkeypatch.setattr("mien.pipelines.load._IMAGE_ENCODERS", {("linear", POOLED): "ip-adapter-image-encoder-vit-h"})
+    monkeypatch.setattr("mien.pipelines.image_encoder._ASSETS", {("linear", POOLED): "ip-adapter-image-encoder-vit-h"})
     pipeline: Any = tiny_pipeline(())
     add_adapters(pipeline, (str(write_ip_adapter(pipeline.unet, tmp_path / "a.safetensors", "plain", POOLED)),))
     add_image_encoder(pipeline, None)
@@ -119,3 +121,57 @@ def test_adapters_by_the_name_of_an_asset(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(pipeline.adapters) == ["identity"]
     assert pipeline.parts["adapter:1"].parent == folder
     assert read_adapter(folder / "ip-adapter-faceid_sd15.bin", pipeline.unet)["identity"].low_rank is not None
+
+
+@pytest.mark.parametrize(("layout", "width"), [("plain", POOLED), ("plus", INNER), ("faceid-plus", INNER)])
+def test_an_image_encoder_of_another_width_is_refused_before_drawing(
+    layout: str, width: int, clip: Any, tmp_path: Path
+) -> None:
+    """It was a traceback in IP-Adapter and Plus."""
+    clip.save_pretrained(tmp_path / "encoder")
+    for features, fits in ((width, True), (width + 8, False)):
+        pipeline: Any = tiny_pipeline(())
+        file = write_ip_adapter(pipeline.unet, tmp_path / f"plusv2-{features}.safetensors", layout, features)
+        add_adapters(pipeline, (str(file),))
+        if fits:
+            add_image_encoder(pipeline, tmp_path / "encoder")
+            continue
+        told = rf"reads features {features} wide, and this image encoder's are {width}"
+        with pytest.raises(BadInput, match=told):
+            add_image_encoder(pipeline, tmp_path / "encoder")
+        asked: dict[str, Any] = {"expression": torch.zeros(1, 3, SIDE, SIDE)}
+        if layout == "faceid-plus":
+            asked = {"identity": tiny_condition("identity", 1), "identity_mode": "branch"}
+            asked["identity_picture"] = torch.zeros(1, 3, SIDE, SIDE)
+        with pytest.raises(BadInput, match=told):
+            draw(pipeline, 0, prompt="red hair", **asked)
+
+
+def test_vectors_of_another_width_are_refused() -> None:
+    pipeline = tiny_pipeline()
+    with pytest.raises(BadInput, match="identity branch reads vectors of 512 numbers, not of 256"):
+        draw(pipeline, 0, identity=torch.ones(1, 256), identity_mode="branch")
+    with pytest.raises(BadInput, match="expression branch reads vectors of 20 numbers, not of 24"):
+        draw(pipeline, 0, expression=torch.ones(1, 5, 24))
+
+
+def test_an_encoder_that_lacks_weights_is_refused(clip: Any, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    clip.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["visual_projection.weight"]  # as CLIPVisionModel writes it: the projection was drawn at random
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BadInput, match=r"lacks 1 weights, such as visual_projection\.weight"):
+        add_image_encoder(tiny_pipeline(()), tmp_path)
+
+
+def test_an_adapter_without_its_encoder_names_the_asset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was said to have no adapter for landmarks."""
+    monkeypatch.setenv("MIEN_ASSETS", str(tmp_path))
+    pipeline: Any = tiny_pipeline(())
+    file = write_ip_adapter(pipeline.unet, tmp_path / "ip-adapter.safetensors", "plain", 1024)
+    add_adapters(pipeline, (str(file),))
+    add_image_encoder(pipeline, None)
+    with pytest.raises(BadInput, match=r"reads pictures through .*mien assets get ip-adapter-image-encoder-vit-h"):
+        draw(pipeline, 0, landmarks=tiny_condition("landmarks", 1))

@@ -15,6 +15,7 @@ from mien.models.controlnet import build_controlnet
 from mien.pipelines import PortraitPipeline
 from mien.pipelines.controlnet import controlled_rows
 from tests.tiny import tiny_branch, tiny_condition, tiny_pipeline
+from tests.tolerance import PASS
 
 
 def pipeline_with_controlnet(taught: bool = True) -> Any:
@@ -44,7 +45,7 @@ def given(*names: str) -> dict[str, Tensor]:
 def test_a_new_controlnet_changes_nothing() -> None:
     pipeline = pipeline_with_controlnet(taught=False)
     with_it = draw(pipeline, **given("identity", "landmarks"))
-    torch.testing.assert_close(with_it, draw(pipeline, **given("identity")), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(with_it, draw(pipeline, **given("identity")), **PASS)
 
 
 def test_each_picture_has_its_own_residuals_beside_a_branch() -> None:
@@ -54,7 +55,7 @@ def test_each_picture_has_its_own_residuals_beside_a_branch() -> None:
     other = conditions["landmarks"].clone()
     other[1] = -other[1]
     changed = draw(pipeline, **conditions | {"landmarks": other})
-    torch.testing.assert_close(both[0], changed[0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(both[0], changed[0], **PASS)
     assert (both[1] - changed[1]).abs().max() > 1e-3
 
 
@@ -79,7 +80,7 @@ def test_the_batched_call_is_the_four_calls_of_equation_6() -> None:
         sample[row : row + 1], timestep, text[row : row + 1],
         controlnet_cond=(conditions["landmarks"][:1] + 1) / 2, return_dict=False,
     )  # fmt: skip
-    torch.testing.assert_close(residuals[0][row : row + 1], alone[0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(residuals[0][row : row + 1], alone[0], **PASS)
 
 
 def test_scale_zero_leaves_it_out_and_half_is_half() -> None:
@@ -106,9 +107,9 @@ def test_it_takes_the_place_of_a_branch_and_is_saved(tmp_path: Path) -> None:
     before = draw(pipeline, **given("landmarks"))
     pipeline.save_pretrained(tmp_path)
     again = PortraitPipeline.from_pretrained(tmp_path)
-    torch.testing.assert_close(draw(again, **given("landmarks")), before, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(draw(again, **given("landmarks")), before, **PASS)
     again.adapters["landmarks"] = tiny_branch(again.unet, "landmarks")
-    torch.testing.assert_close(draw(again, **given("landmarks")), before, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(draw(again, **given("landmarks")), before, **PASS)
 
 
 def test_a_controlnet_is_told_by_the_tokens_of_a_branch() -> None:
@@ -122,7 +123,7 @@ def test_a_controlnet_is_told_by_the_tokens_of_a_branch() -> None:
     other = features.clone()
     other[1] = -other[1]
     one, two = (draw(pipeline, identity=tiny_condition("identity", 2), expression=f) for f in (features, other))
-    torch.testing.assert_close(one[0], two[0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(one[0], two[0], **PASS)
     assert (one[1] - two[1]).abs().max() > 1e-4
     without = draw(pipeline, identity=tiny_condition("identity", 2))
     off = draw(pipeline, identity=tiny_condition("identity", 2), expression=features, scales={"expression": 0.0})

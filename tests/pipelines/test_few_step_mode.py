@@ -118,6 +118,7 @@ def test_weights_are_folded_once_and_again_when_they_change(pipeline: Any, monke
 
 def test_a_style_lora_stays_beneath(pipeline: Any, tmp_path: Path) -> None:
     style = {f"unet.{name}": value for name, value in tiny_lora(pipeline.unet, rank=1).items()}
+    pipeline.unet.requires_grad_(False)  # as PEFT leaves it; torch.matmul's kernel, and so the last bits, depend on it
     plain = _draw(pipeline, speed="few")
     pipeline.load_lora_weights(style, adapter_name="style")
     assert not torch.allclose(_draw(pipeline, speed="few"), plain, atol=1e-3)

@@ -18,6 +18,7 @@ from mien.errors import BadInput, ConfigError, MissingAsset
 from mien.models import StudioAutoencoder
 from mien.pipelines import PortraitPipeline
 from tests.tiny import tiny_branch, tiny_condition, tiny_pipeline, tiny_scheduler, tiny_unet
+from tests.tolerance import SAMPLED
 
 NAMES = ("identity", "landmarks", "expression", "emotion")
 
@@ -72,7 +73,7 @@ def test_a_pictures_noise_is_its_own_generators(pipeline: Any) -> None:
     assert not torch.equal(first[0], second[0])
     assert torch.equal(first, draw(pipeline, 1, 2, 3, **kwargs))
     alone = draw(pipeline, 2, **{name: value[1:2] for name, value in kwargs.items()})
-    torch.testing.assert_close(first[1:2], alone, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(first[1:2], alone, **SAMPLED)
 
 
 def test_a_picture_does_not_depend_on_its_neighbours_conditions(pipeline: Any) -> None:
@@ -127,7 +128,7 @@ def manual(pipeline: Any, seed: int, condition: Tensor, weights: tuple[float, fl
 def test_sampling_equals_the_formula_written_out(pipeline: Any) -> None:
     condition = tiny_condition("landmarks", 1)
     found = draw(pipeline, 4, prompt="red hair", landmarks=condition, guidance={"text": 3.0, "landmarks": 1.5})
-    torch.testing.assert_close(found, manual(pipeline, 4, condition, (3.0, 1.5), 3), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found, manual(pipeline, 4, condition, (3.0, 1.5), 3), **SAMPLED)
 
 
 class CountingUNet:
@@ -173,8 +174,8 @@ def test_scales(pipeline: Any) -> None:
     assert torch.equal(zero, without)
     rows = draw(pipeline, 0, 1, identity=identity, landmarks=landmarks, scales={"landmarks": [0.0, 0.7]})
     both = draw(pipeline, 0, 1, identity=identity, landmarks=landmarks, scales={"landmarks": 0.7})
-    torch.testing.assert_close(rows[0], without[0], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(rows[1], both[1], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(rows[0], without[0], **SAMPLED)
+    torch.testing.assert_close(rows[1], both[1], **SAMPLED)
     with pytest.raises(BadInput, match="scales names 'pose'"):
         draw(pipeline, 0, prompt="", scales={"pose": 1.0})
 
@@ -186,7 +187,7 @@ def test_steps_masks_and_a_guidance_of_ones_own(pipeline: Any) -> None:
     masked = draw(pipeline, 0, **kwargs, masks={"landmarks": torch.zeros(16, 16)})
     own = draw(pipeline, 0, **kwargs, guidance=Guidance((), start=frozenset({"text", "landmarks"})))
     plain = draw(pipeline, 0, prompt="red hair")
-    torch.testing.assert_close(masked, plain, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(masked, plain, **SAMPLED)
     assert len({found.sum().item() for found in (full, half, plain, own)}) == 4
 
 

@@ -16,6 +16,7 @@ from mien.errors import BadInput
 from mien.pipelines import PortraitXLPipeline
 from mien.pipelines.autoencoders import decode_latents, without_overflow
 from tests.tiny import tiny_condition, tiny_pipeline, tiny_xl_pipeline
+from tests.tolerance import SAMPLED
 
 NAMES = ("identity", "landmarks", "expression", "emotion")
 
@@ -64,7 +65,7 @@ def test_without_branches_it_is_diffusers_own(make: Any) -> None:
     ours = draw(pipeline, 3, 4, prompt=prompts, **told)
     told = {"guidance_scale": 4.0, "negative_prompt": ["teal background"] * 2, "output_type": "latent"}
     theirs = own(**settings, generator=generators(3, 4), **told).images
-    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(ours, theirs, **SAMPLED)
 
 
 @pytest.mark.parametrize(
@@ -74,12 +75,12 @@ def test_a_picture_without_words_is_the_same_beside_one_with_words(make: Any, op
     pipeline = make()
     both = draw(pipeline, 1, 2, prompt=["red hair", ""], **options)
     alone = draw(pipeline, 2, prompt=[""], **options)
-    torch.testing.assert_close(both[1:], alone, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(both[1:], alone, **SAMPLED)
     assert (both[1:] - draw(pipeline, 2, prompt=["red hair"], **options)).abs().max() > 1e-2
     emotion = tiny_condition("emotion", 2)
     both = draw(pipeline, 1, 2, prompt=["red hair", ""], emotion=emotion, **options)
     alone = draw(pipeline, 2, prompt=[""], emotion=emotion[1:], **options)
-    torch.testing.assert_close(both[1:], alone, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(both[1:], alone, **SAMPLED)
 
 
 def test_no_prompt_is_zeros_where_the_base_says_so() -> None:
@@ -90,7 +91,7 @@ def test_no_prompt_is_zeros_where_the_base_says_so() -> None:
         own = stock(pipeline, force_zeros_for_empty_prompt=zeros)
         theirs = own(**said, generator=generators(1), guidance_scale=4.0, output_type="latent").images
         pictures.append(draw(pipeline, 1, prompt=said["prompt"], guidance={"text": 4.0}))
-        torch.testing.assert_close(pictures[-1], theirs, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(pictures[-1], theirs, **SAMPLED)
         assert (pipeline.encode_null().abs().amax() == 0) == zeros
     assert (pictures[0] - pictures[1]).abs().amax() > 1e-3
 
@@ -137,7 +138,7 @@ def test_a_batch_is_its_pictures(pipeline: Any) -> None:
     }
     together = draw(pipeline, 1, 2, 3, **kwargs, prompt=["red hair", "round glasses", "teal"], **options)
     alone = draw(pipeline, 2, **{name: value[1:2] for name, value in kwargs.items()}, prompt="round glasses", **options)
-    torch.testing.assert_close(together[1:2], alone, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(together[1:2], alone, **SAMPLED)
     other = {name: torch.cat([-value[:1], value[1:]]) for name, value in kwargs.items()}
     changed = draw(pipeline, 1, 2, 3, **other, prompt=["red hair", "round glasses", "teal"], **options)
     assert torch.equal(together[1:], changed[1:])
@@ -164,7 +165,7 @@ def test_guidance_is_equation_6_written_out(pipeline: Any) -> None:
             guided = e0 + 3.0 * (e1 - e0) + 1.5 * (both - e1)
             latents = scheduler.step(guided, time, latents).prev_sample
     found = draw(pipeline, 4, prompt="red hair", landmarks=condition, guidance={"text": 3.0, "landmarks": 1.5})
-    torch.testing.assert_close(found, latents, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found, latents, **SAMPLED)
 
 
 def test_redrawing_a_region_and_callbacks(pipeline: Any) -> None:
@@ -223,6 +224,7 @@ def test_save_and_load(pipeline: Any, tmp_path: Path) -> None:
 
 
 def test_the_autoencoder_works_in_float32_where_float16_overflows(pipeline: Any) -> None:
+    torch.manual_seed(0)
     vae = pipeline.vae.__class__.from_config(pipeline.vae.config)
     with torch.no_grad():
         vae.decoder.conv_norm_out.weight.fill_(6e4)  # beyond float16's 65,504 after the convolution behind it
@@ -235,6 +237,8 @@ def test_the_autoencoder_works_in_float32_where_float16_overflows(pipeline: Any)
             assert torch.isfinite(decode_latents(vae, latents)).all()
     assert vae.dtype == torch.float16
     assert all(torch.equal(value, before[name]) for name, value in vae.state_dict().items())
+    with torch.no_grad():  # whether an overflow ends as infinity or as no number depends on the order of the sums
+        vae.decoder.conv_norm_out.weight.fill_(1.0)
     seen = []
     handle = vae.decoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].dtype))
     picture = torch.zeros(1, 3, 16, 16)

@@ -16,6 +16,7 @@ from mien.errors import ConfigError
 from mien.models.controlnet import build_controlnet
 from mien.pipelines.sampling import Rows
 from tests.tiny import tiny_condition, tiny_pipeline, tiny_scheduler, tiny_unet, tiny_xl_pipeline
+from tests.tolerance import PASS, SAMPLED
 
 NAMES = ("identity", "landmarks", "expression", "emotion")
 EVERY_STEP = Caching(DifferenceCaching(0.0), features=FeatureReuse(1))
@@ -83,12 +84,12 @@ def test_a_branch_at_self_attention_is_not_shared_away() -> None:
     naive = NaivePipeline(**ours.components, adapters=ours.adapters)
     naive.set_progress_bar_config(disable=True)
     found, expected = (draw(one, "emotion", prompt="red hair") for one in (ours, naive))
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found, expected, **SAMPLED)
 
 
 def test_keeping_nothing_is_exact(pipeline: Any) -> None:
     exact = draw(pipeline, *NAMES)
-    torch.testing.assert_close(draw(pipeline, *NAMES, speed=EVERY_STEP), exact, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(draw(pipeline, *NAMES, speed=EVERY_STEP), exact, **PASS)
 
 
 def test_fast_makes_fewer_and_shorter_calls(pipeline: Any) -> None:
@@ -111,9 +112,7 @@ def test_outside_the_interval_one_evaluation_stands_alone(pipeline: Any) -> None
     alone = Guidance((), start=frozenset({"text", "landmarks"}))
     options: dict[str, Any] = {"prompt": "red hair", "latents": torch.randn(2, 4, 8, 8)}
     reference = draw(pipeline, "landmarks", guidance=alone, **options)
-    torch.testing.assert_close(
-        draw(pipeline, "landmarks", guidance=alone, speed=never, **options), reference, atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(draw(pipeline, "landmarks", guidance=alone, speed=never, **options), reference, **PASS)
     with RowsOf(unet=pipeline.unet) as rows:
         found = draw(pipeline, "landmarks", speed=never, **options)
     assert rows["unet"] == [6, 2, 2, 2, 2, 2]
@@ -137,7 +136,7 @@ def test_a_controlnet_runs_with_the_deep_blocks() -> None:
             nn.init.normal_(parameter, std=0.1)
     pipeline.register_modules(controlnet=controlnet)
     exact = draw(pipeline, "identity", "landmarks")
-    torch.testing.assert_close(draw(pipeline, "identity", "landmarks", speed=EVERY_STEP), exact, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(draw(pipeline, "identity", "landmarks", speed=EVERY_STEP), exact, **PASS)
     with RowsOf(controlnet=controlnet) as rows:
         fast = draw(pipeline, "identity", "landmarks", speed="fast")
     assert len(rows["controlnet"]) == 3
@@ -153,7 +152,7 @@ def test_sdxl_and_a_given_picture(speed: Any) -> None:
     assert len(rows["sizes"]) == 4 and not any("forward" in module.__dict__ for module in xl.unet.modules())
     per_step = draw(xl, "landmarks", "emotion", prompt="red hair", speed=EVERY_STEP, **options)
     if speed == "exact":
-        torch.testing.assert_close(found, per_step, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(found, per_step, **PASS)
 
 
 def test_unknown_speeds_are_refused(pipeline: Any) -> None:
@@ -185,7 +184,7 @@ def test_a_unet_without_cross_attention_at_the_top() -> None:
     naive = NaivePipeline(**ours.components, adapters=ours.adapters)
     naive.set_progress_bar_config(disable=True)
     found, expected = (draw(one, "landmarks", "emotion", prompt="red hair") for one in (ours, naive))
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found, expected, **SAMPLED)
 
 
 def compiled(backend: str) -> tuple[Any, Tensor]:
@@ -207,7 +206,7 @@ def test_the_unet_compiles_without_a_graph_break_once_for_all_pictures() -> None
     pipeline, plain = compiled("eager")
     before = graphs["unique_graphs"]
     found = draw(pipeline, "landmarks", "emotion", prompt="round glasses")
-    torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found, plain, **PASS)
     other = draw(pipeline, "landmarks", "emotion", prompt="red hair", guidance={"emotion": 3.0})
     assert (other - plain).norm() > 1e-3
     assert graphs["unique_graphs"] == before + 1
@@ -221,4 +220,4 @@ def test_compiled_code_gives_the_same_picture() -> None:
     torch._dynamo.reset()
     pipeline, plain = compiled("inductor")
     found = draw(pipeline, "landmarks", "emotion", prompt="round glasses")
-    torch.testing.assert_close(found, plain, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found, plain, **SAMPLED)

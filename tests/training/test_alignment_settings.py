@@ -84,6 +84,33 @@ def apart(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float
     return float((a - b).norm() / a.norm())
 
 
+def test_the_identity_only_side_is_a_target_without_a_gradient(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every term pulls at the prediction with the expression, and none at the other one."""
+    made = objective(base)
+    batch = made.batch(Corpus.load(base / "pairs"), np.random.default_rng(0), 2)
+    random = torch.Generator().manual_seed(1)
+    both, alone = (torch.randn(batch["latents"].shape, generator=random).requires_grad_() for _ in range(2))
+    monkeypatch.setattr(made, "_two", lambda *_: [both, alone])
+    terms = made.terms(batch, torch.Generator().manual_seed(0))
+    for name, term in zip(("diffusion", "identity", "expression"), terms, strict=True):
+        pulled, target = torch.autograd.grad(term, (both, alone), retain_graph=True, allow_unused=True)
+        assert pulled is not None and pulled.abs().sum() > 0, name
+        assert target is None, name
+
+
+def test_the_loss_is_the_weighted_sum_of_its_terms(base: Path) -> None:
+    made = objective(base)
+    loss, logs = made(made.batch(Corpus.load(base / "pairs"), np.random.default_rng(0), 2), torch.Generator())
+    expected = logs["diffusion"] + 0.08 * logs["identity"] + 10 * logs["expression"]
+    torch.testing.assert_close(loss.detach(), expected)
+
+
+def test_rows_beyond_the_bound_are_dropped(base: Path) -> None:
+    steps = torch.tensor([10, 600, 601, 990])  # R_tmax is 600
+    assert AlignmentObjective(Sources((base,)), inversion="drop")._counted(steps).tolist() == [1, 1, 0, 0]
+    assert AlignmentObjective(Sources((base,)), inversion="ani")._counted(steps).tolist() == [1, 1, 1, 1]
+
+
 def test_checkpointing_gives_the_same_loss_and_gradients_from_less_memory(base: Path, plain: Any) -> None:
     loss, gradients, kept = step(objective(base, checkpointing=True), base)
     torch.testing.assert_close(loss, plain[0], rtol=1e-5, atol=1e-6)

@@ -38,6 +38,16 @@ def test_equal_rows_cost_one_a_pair_and_orthogonal_ones_nothing() -> None:
     assert float(ad_loss({"a": tap(opposite)}, pairs, whole(4))) == pytest.approx(2)  # ReLU: only (1,2) and (1,3) count
 
 
+def test_the_five_pairs_are_the_papers() -> None:
+    """Eq. 3, written out: the emotion alone is never held against emotion and landmarks together."""
+    identity, landmarks, emotion = (frozenset(names) for names in ((), ("landmarks",), ("emotion",)))
+    both = landmarks | emotion
+    compared = {(SETTINGS[a], SETTINGS[b]) for a, b in PAIRS}
+    assert len(PAIRS) == 5 and compared == {
+        (identity, landmarks), (identity, emotion), (identity, both), (landmarks, emotion), (landmarks, both)
+    }  # fmt: skip
+
+
 def test_the_papers_sum_over_replicas() -> None:
     """Distinct rows with counts give what a loop over all replicas gives."""
     torch.manual_seed(0)

@@ -7,13 +7,20 @@ import pytest
 import torch
 
 from mien.data.corpus import Corpus
-from mien.training.face_labels import attribute_classes
+from mien.faces.alignment import judge_gaze_matrices, transform_points
+from mien.training.face_labels import attribute_classes, mirror_labels
 from mien.training.objective import Objective
 from mien.training.objectives import reader
 from mien.training.objectives.detector import DetectorObjective, heat_targets
 from mien.training.objectives.expression import ExpressionObjective
 from mien.training.objectives.identity import IdentityObjective, arcface_logits
-from mien.training.objectives.judges import JudgeAttributesObjective, JudgeFaceObjective, JudgeIdentityObjective
+from mien.training.objectives.judges import (
+    JudgeAttributesObjective,
+    JudgeFaceObjective,
+    JudgeGazeObjective,
+    JudgeIdentityObjective,
+    determination,
+)
 from mien.training.objectives.reader import ReaderObjective
 from mien.training.probes import probe_expression, probe_identity
 from mien.training.state import PowerEMA, load_state, save_state
@@ -55,6 +62,7 @@ OBJECTIVES = {
     "expression": (ExpressionObjective, "expression_encoder"),
     "judge_identity": (JudgeIdentityObjective, "judges/identity"),
     "judge_face": (JudgeFaceObjective, "judges/face"),
+    "judge_gaze": (JudgeGazeObjective, "judges/gaze"),
     "judge_attributes": (JudgeAttributesObjective, "judges/attributes"),
 }
 
@@ -183,3 +191,37 @@ def test_mask_labels_follow_the_crop(size: int, monkeypatch: pytest.MonkeyPatch)
     told = labels["masks"] > 0.5
     overlap = (seen & told).flatten(1).sum(1) / (seen | told).flatten(1).sum(1)
     assert told.flatten(1).any(1).all() and overlap.min() > 0.9
+
+
+def test_determination_is_one_for_the_truth_and_nothing_for_the_mean() -> None:
+    truth = torch.rand(50, 4, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 0.1, 2.0, 0.5])
+    pooled, each = determination(truth, truth)
+    assert pooled == pytest.approx(1) and torch.allclose(each, torch.ones(4))
+    pooled, each = determination(truth.mean(0).expand(50, 4), truth)
+    assert pooled == pytest.approx(0, abs=1e-5) and torch.allclose(each, torch.zeros(4), atol=1e-5)
+    read = truth.clone()
+    read[:, 2] = 0  # the coefficient that varies most weighs most in the whole
+    pooled, each = determination(read, truth)
+    assert pooled < 0 < float(each[0])
+
+
+def test_a_blank_answer_costs_a_judge_as_much_as_the_labels_vary(tmp_path: Path) -> None:
+    """The loss of the coefficients is a share of what the mean costs, so zeros are no cheap answer."""
+    corpus, objective = _corpus(), JudgeFaceObjective(augment=0.0)
+    objective.prepare(corpus, tmp_path)
+    labels = torch.from_numpy(corpus["coefficients"])
+    expected = labels.var(0, correction=0)
+    assert torch.allclose(objective._variances, expected.clamp_min(0.1 * float(expected.mean())), atol=1e-4)
+
+
+def test_gaze_crops_show_the_same_eyes_in_a_mirror() -> None:
+    """The left eye of a mirrored face is the right one of the face, and looks the other way."""
+    objective = JudgeGazeObjective(augment=0.0)
+    batch = objective.rows(_corpus(), np.arange(4))
+    matrices = judge_gaze_matrices(batch["landmarks"], 64)
+    eyes = batch["landmarks"][:, [[33, 133], [263, 362]], :2].float().mean(2)
+    for index in range(2):  # each eye lies in the middle of its crop
+        middle = transform_points(matrices[:, index], eyes[:, index : index + 1])[:, 0]
+        assert torch.allclose(middle, torch.full_like(middle, 32.0), atol=1e-3)
+    flipped = mirror_labels({"gaze": batch["gaze"]}, torch.ones(4, dtype=torch.bool))["gaze"]
+    assert torch.allclose(flipped, batch["gaze"] * torch.tensor([-1.0, 1.0]))

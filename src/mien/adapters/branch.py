@@ -166,11 +166,14 @@ class Branch(ModelMixin, ConfigMixin):
                 expression: image-encoder features [B, F] or [B, N, F].
 
         Raises:
-            BadInput: if the number of axes is wrong.
+            BadInput: if the number of axes or the width is wrong.
         """
         expected = len(self.encoder.condition_shape) + 1
         if condition.ndim != expected:
             raise BadInput(f"The {self.label} branch takes {expected} axes, batch first, not {tuple(condition.shape)}.")
+        width = self.encoder.condition_shape[-1]
+        if expected < 4 and condition.shape[-1] != width:  # a picture is brought to its size
+            raise BadInput(f"The {self.label} branch reads vectors of {width} numbers, not of {condition.shape[-1]}.")
         return encode(self.encoder, condition)
 
     def null_tokens(self, batch: int) -> Tensor:

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from mien.adapters.branch import Branch
+from mien.adapters.settings import BranchSettings
 from mien.core.io import atomic_path
-from mien.errors import ConfigError, MienError, MissingAsset
+from mien.core.weights import read_weights
+from mien.errors import ConfigError, MienError, MissingAsset, first_problem
 
 FORMAT = "mien-adapter"
 VERSION = "1"
-CONFIG_KEYS = frozenset({"kind", "blocks", "token_dim", "name", "null", "site", "encoder_config", "local", "lora"})
 
 
 def save_adapter(
@@ -73,12 +74,7 @@ def load_adapter(path: Path | str, *, dtype: torch.dtype | None = torch.float32)
     path = Path(path)
     if not path.is_file():
         raise MissingAsset(f"There is no adapter file {path}; check the path.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise ConfigError(f"{path} is not a safetensors file ({error}); fetch it again.") from error
+    metadata, tensors = read_weights(path)
     config = _read_config(path, metadata)
     branches = {}
     for name, settings in config.items():
@@ -92,10 +88,11 @@ def load_adapter(path: Path | str, *, dtype: torch.dtype | None = torch.float32)
 
 def _settings(branch: Branch) -> dict[str, Any]:
     """Settings in order; a LoRA only where there is one, so that earlier releases read the rest."""
-    return {key: branch.config[key] for key in sorted(CONFIG_KEYS) if key != "lora" or branch.low_rank is not None}
+    keys = sorted(BranchSettings.model_fields)
+    return {key: branch.config[key] for key in keys if key != "lora" or branch.low_rank is not None}
 
 
-def _read_config(path: Path, metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def _read_config(path: Path, metadata: Mapping[str, str]) -> dict[str, BranchSettings]:
     if metadata.get("format") != FORMAT:
         raise ConfigError(f"{path} is not an adapter of mien; convert it or choose another file.")
     if metadata.get("version") != VERSION:
@@ -104,27 +101,46 @@ def _read_config(path: Path, metadata: Mapping[str, str]) -> dict[str, dict[str,
         )
     try:
         config = json.loads(metadata["config"])
-    except (KeyError, json.JSONDecodeError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} carries no readable configuration; fetch it again.") from error
-    for name, settings in config.items():
-        unknown = set(settings) - CONFIG_KEYS
-        if unknown:
-            raise ConfigError(
-                f"{path}: the branch {name!r} has unknown settings {sorted(unknown)}; update mien to read it."
-            )
-    return config
+    if not isinstance(config, dict) or not config:
+        raise ConfigError(f"{path} carries no readable configuration; fetch it again.")
+    return {name: _checked(path, name, settings) for name, settings in config.items()}
+
+
+def _checked(path: Path, name: str, settings: Any) -> BranchSettings:
+    unknown = set(settings) - set(BranchSettings.model_fields) if isinstance(settings, dict) else set()
+    if unknown:
+        raise ConfigError(
+            f"{path}: the branch {name!r} has unknown settings {sorted(unknown)}; update mien to read it."
+        )
+    try:
+        return BranchSettings.model_validate(settings)
+    except ValidationError as error:
+        where, what, _ = first_problem(error)
+        raise ConfigError(f"{path}: the branch {name!r} has settings that cannot be ({where}: {what}).") from error
 
 
 def _build(
-    path: Path, name: str, settings: dict[str, Any], tensors: dict[str, torch.Tensor], dtype: torch.dtype | None
+    path: Path, name: str, settings: BranchSettings, tensors: dict[str, torch.Tensor], dtype: torch.dtype | None
 ) -> Branch:
+    given = settings.model_dump(exclude_unset=True)
     try:
-        branch = Branch(**settings)
+        with torch.device("meta"):  # shapes first: a header may speak of more memory than there is
+            wanted = {key: value.shape for key, value in Branch(**given).state_dict().items()}
+        for key in wanted.keys() | tensors.keys():
+            found = tensors.get(key)
+            if found is None or found.shape != wanted.get(key) or not found.is_floating_point():
+                told = "is missing" if found is None else f"is {tuple(found.shape)} of {found.dtype}"
+                raise ConfigError(f"the branch {name!r} does not fit its settings ({key} {told}).")
+        branch = Branch(**given)
         branch.load_state_dict(tensors)
-    except (TypeError, RuntimeError) as error:
-        raise ConfigError(f"{path}: the branch {name!r} does not fit its settings ({error}).") from error
     except MienError as error:
         raise ConfigError(f"{path}: {error}") from error
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # torch's layers refuse impossible sizes each in its own way
+        raise ConfigError(f"{path}: the branch {name!r} does not fit its settings ({error}).") from error
     # diffusers 0.42 warns at every ModelMixin.to(dtype), so the plain method is called
     torch.nn.Module.to(branch, dtype or next(iter(tensors.values())).dtype)
     return branch.eval()

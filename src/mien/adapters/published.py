@@ -8,12 +8,11 @@ projections it is shows in the names, as in diffusers' own reader.
 
 from __future__ import annotations
 
-import pickle
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from mien.adapters.blocks import attention_modules, describe_unet
@@ -21,7 +20,8 @@ from mien.adapters.branch import Branch
 from mien.adapters.encoders import Kind
 from mien.adapters.files import FORMAT, load_adapter
 from mien.adapters.low_rank import LINEARS
-from mien.errors import ConfigError, MissingAsset
+from mien.core.weights import check_finite, is_safetensors, read_metadata, read_weights
+from mien.errors import ConfigError, MienError, MissingAsset
 
 PARTS = ("image_proj", "ip_adapter")
 FACE_EMBEDDING = 512
@@ -66,39 +66,47 @@ def read_adapter(
     path = Path(path)
     if not path.is_file():
         raise MissingAsset(f"There is no adapter file {path}; check the path.")
-    if path.suffix == ".safetensors" and _is_ours(path):
+    if is_safetensors(path) and read_metadata(path).get("format") == FORMAT:
         return load_adapter(path, dtype=dtype)
     parts = _read(path)
-    layout = _layout(path, parts["image_proj"])
-    branch = _branch(path, unet, layout, parts["ip_adapter"], kind or layout.kind)
+    try:
+        layout = _layout(path, parts["image_proj"])
+        branch = _branch(path, unet, layout, parts["ip_adapter"], kind or layout.kind)
+    except (MienError, MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # sizes that contradict each other end in torch, each somewhere else
+        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"{path} is a damaged adapter, or one that mien does not know ({told}).") from error
     nn.Module.to(branch, dtype or next(iter(layout.weights.values())).dtype)
     return {branch.kind: branch.eval()}
 
 
-def _is_ours(path: Path) -> bool:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("format") == FORMAT
-    except (SafetensorError, OSError) as error:
-        raise ConfigError(f"{path} is not a safetensors file ({error}); fetch it again.") from error
-
-
 def _read(path: Path) -> dict[str, Weights]:
-    if path.suffix == ".safetensors":
-        with safe_open(path, framework="pt") as file:
-            flat = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-        found = {
+    if is_safetensors(path):
+        flat = read_weights(path).tensors
+        found: Any = {
             part: {key.removeprefix(f"{part}."): value for key, value in flat.items() if key.startswith(f"{part}.")}
             for part in PARTS
         }
     else:
-        try:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-            raise ConfigError(f"{path} holds more than tensors, or is damaged: mien does not open it.") from error
+        found = _unpickled(path)
     if not isinstance(found, dict) or any(not isinstance(found.get(part), dict) or not found[part] for part in PARTS):
         raise ConfigError(f"{path} is no adapter that mien knows: it lacks {' and '.join(PARTS)}.")
+    for part in PARTS:
+        if not all(isinstance(value, Tensor) and value.is_floating_point() for value in found[part].values()):
+            raise ConfigError(f"{path} is no adapter that mien knows: not all of its {part} are weights.")
+        check_finite(path, found[part])
     return found
+
+
+def _unpickled(path: Path) -> Any:
+    """Tensors of a pickle, and nothing else of it."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # of a damaged pickle the unpickler raises whatever its bytes say
+        raise ConfigError(f"{path} holds more than tensors, or is damaged: mien does not open it.") from error
 
 
 def _layout(path: Path, proj: Weights) -> Layout:
@@ -110,6 +118,11 @@ def _layout(path: Path, proj: Weights) -> Layout:
         return Layout("expression", width, settings, proj)
     if "perceiver_resampler.proj_in.weight" in proj:
         net = _converted(proj)
+        if "plus" not in path.name:
+            warnings.warn(
+                f"{path.name} is taken for FaceID Plus; if it is Plus v2, let its name say plusv2: nothing else tells",
+                stacklevel=2,
+            )
         settings = {
             "type": "face resampler",
             "embedding_dim": proj["proj.0.weight"].shape[1],
@@ -126,6 +139,11 @@ def _layout(path: Path, proj: Weights) -> Layout:
         settings = {"type": "mlp", "embedding_dim": embedding, "hidden": hidden, "tokens": tokens}
         return Layout("identity" if embedding == FACE_EMBEDDING else "expression", width, settings, proj)
     if "latents" in proj:
+        if proj["proj_in.weight"].shape[1] == FACE_EMBEDDING:
+            raise ConfigError(
+                f"{path} is InstantID's adapter, which draws only beside InstantID's ControlNet, and mien has none: "
+                "use an IP-Adapter-FaceID."
+            )
         net = _converted(proj)
         settings = {
             "type": "resampler",

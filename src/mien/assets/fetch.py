@@ -36,7 +36,7 @@ def fetch(one: Asset, file: AssetFile, target: Path, report: Report) -> None:
         one: the asset.
         file: one of its files, with places.
         target: where it shall lie; its folder exists. ``X.part`` beside it holds what has come, for the next try.
-        report: told after each block.
+        report: called after each block.
 
     Raises:
         DownloadFailed: if no place gives it; the message names each place with its reason.

@@ -106,7 +106,7 @@ def _fetch_all(
 
 
 def _still_to_come(file: AssetFile, folder: Path) -> int:
-    """Bytes, 0 where the length is not known: each transfer looks again when it is told."""
+    """Bytes, 0 where the length is not known: each transfer looks again when it reports."""
     part = folder / f"{file.name}.part"
     return max(0, (file.bytes or 0) - (part.stat().st_size if part.is_file() else 0))
 

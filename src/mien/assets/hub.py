@@ -30,7 +30,7 @@ def fetch_from_hub(one: Asset, files: list[AssetFile], folder: Path, here: Calla
         one: an asset with a hub.
         files: those of its files that are missing or wrong.
         folder: the asset's folder.
-        here: told of each file as soon as it is in its place.
+        here: called with each file as soon as it is in its place.
 
     Raises:
         DownloadFailed: if the hub is off, cannot be reached or does not give them, or gives something else.

@@ -22,11 +22,11 @@ def _row(one: Asset) -> str:
 
 
 def _files(one: Asset) -> str:
-    told = [f"`{file.name}`, {_check(file)}" for file in one.files if file.urls or file.sha256]
+    lines = [f"`{file.name}`, {_check(file)}" for file in one.files if file.urls or file.sha256]
     if one.hub is not None:
         count = sum(not file.urls for file in one.files)
-        told.append(f"in all {count} files of `{one.hub.repo}` at commit `{one.hub.revision[:8]}`")
-    return "<br>".join(told)
+        lines.append(f"in all {count} files of `{one.hub.repo}` at commit `{one.hub.revision[:8]}`")
+    return "<br>".join(lines)
 
 
 def _check(file: AssetFile) -> str:

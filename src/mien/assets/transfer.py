@@ -51,7 +51,7 @@ def transfer(url: str, part: Path, known: Expected, report: Report) -> None:
         url: the place.
         part: the file to write or to continue; its folder exists.
         known: what is known of the whole file.
-        report: told after each block.
+        report: called after each block.
 
     Raises:
         Unavailable: if the place does not give the file, or stops in the middle; what has come is kept.
@@ -105,7 +105,7 @@ def _read_note(part: Path) -> Note:
 
 
 def alone(stream: IO[bytes], part: Path) -> None:
-    """Two processes that write one file would spoil it; where the system has locks, the second one is told.
+    """Two processes that write one file would spoil it; where the system has locks, the second one is refused.
 
     Args:
         stream: ``part``, open for as long as this process works on it.

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from mien.core.processes import available_cores
+
 
 def describe(device: str, dtype: str) -> dict[str, Any]:
     """The processor, how many cores may be used and are, what else runs, libraries, device and number format."""
@@ -17,7 +19,7 @@ def describe(device: str, dtype: str) -> dict[str, Any]:
 
     found: dict[str, Any] = {
         "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": available_cores(),
         "threads": torch.get_num_threads(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "memory_gb": _memory(),
@@ -39,7 +41,7 @@ def processor() -> str:
 
 
 def _memory() -> float | None:
-    if "SC_PHYS_PAGES" not in os.sysconf_names:
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):  # Windows has no sysconf
         return None
     return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
 

@@ -48,8 +48,6 @@ def forget_peak(device: str) -> None:
 
 def peak(device: str) -> float:
     """Most megabytes that this process has held since then: on a GPU its tensors, else its resident set."""
-    import resource
-
     import torch
 
     if device.startswith("cuda"):
@@ -57,5 +55,9 @@ def peak(device: str) -> float:
     if _STATUS.exists():
         lines = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="ascii").splitlines())
         return int(lines["VmHWM"].split()[0]) / 1024
+    try:
+        import resource
+    except ImportError as error:
+        raise MienError("This system does not say how much memory a process needed; leave --memory out.") from error
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

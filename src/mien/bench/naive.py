@@ -22,7 +22,10 @@ class NaivePipeline(PortraitPipeline):
 
     def _tokens(self, branch: Branch, condition: Tensor, kind: str) -> Tensor:
         tokens = super()._tokens(branch, condition, kind)
-        self._told: dict[str, tuple[Branch, Tensor]] = {**getattr(self, "_told", {}), kind: (branch, tokens)}
+        self._branch_tokens: dict[str, tuple[Branch, Tensor]] = {
+            **getattr(self, "_branch_tokens", {}),
+            kind: (branch, tokens),
+        }
         return tokens
 
     def _denoise(
@@ -34,17 +37,17 @@ class NaivePipeline(PortraitPipeline):
         guide: Guidance,
         controlled: Any,
         redraw: Any,
-        count: int,
+        timetable: Any,
         *_: Any,
     ) -> Tensor:
         if controlled is not None or redraw is not None or added:
             raise BadInput("The naive sampler draws from noise, on bases of SD1.5's shape, without a ControlNet.")
         scheduler: Any = self.scheduler
-        scheduler.set_timesteps(count, device=latents.device)
+        timetable.apply(scheduler, latents.device)
         latents = latents * scheduler.init_noise_sigma
-        told, self._told = getattr(self, "_told", {}), {}
-        injection = Injection(self.unet, {kind: branch for kind, (branch, _) in told.items()})
-        tokens, pictures = {kind: states for kind, (_, states) in told.items()}, len(latents)
+        branch_tokens, self._branch_tokens = getattr(self, "_branch_tokens", {}), {}
+        injection = Injection(self.unet, {kind: branch for kind, (branch, _) in branch_tokens.items()})
+        tokens, pictures = {kind: states for kind, (_, states) in branch_tokens.items()}, len(latents)
         dtype = self.unet.dtype
         for timestep in scheduler.timesteps:
             inputs = scheduler.scale_model_input(latents, timestep).to(dtype)

@@ -62,7 +62,7 @@ def bench_portrait(rounds: int = 5, steps: int = 25, bar: Bar = silent) -> dict[
     from mien.generation.tools import FaceTools
     from mien.pipelines.load import load_pipeline
 
-    told = machine.describe("cpu", "float32")
+    described = machine.describe("cpu", "float32")
     pipeline, tools, examples = load_pipeline("studio"), FaceTools.load("studio", "auto"), Examples.load()
     speeds = [speed for speed in SPEEDS if speed != "few" or pipeline.has_few_steps]
     found: dict[str, dict[str, list[float]]] = {speed: {"all": [], **{part: [] for part in PARTS}} for speed in speeds}
@@ -82,8 +82,8 @@ def bench_portrait(rounds: int = 5, steps: int = 25, bar: Bar = silent) -> dict[
 
     with tempfile.TemporaryDirectory() as folder, bar((rounds + 1) * len(speeds), "portraits") as advance:
         runs = {speed: lambda speed=speed: draw(speed, Path(folder)) for speed in speeds}
-        take_turns(runs, rounds, told=advance)
-    return {"bench": "portrait", "machine": told, "steps": steps, "reader": tools.reader_name} | {
+        take_turns(runs, rounds, advance=advance)
+    return {"bench": "portrait", "machine": described, "steps": steps, "reader": tools.reader_name} | {
         "speeds": {
             speed: _told({part: values[-rounds:] for part, values in one.items()}) for speed, one in found.items()
         }

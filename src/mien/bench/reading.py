@@ -21,15 +21,15 @@ def bench_reading(rounds: int = 5, bar: Bar = silent) -> dict[str, Any]:
     Returns:
         The report, as JSON: ``sides`` with the seconds for ``pictures`` pictures, and ``pairs``.
     """
-    told = machine.describe("cpu", "float32")
+    described = machine.describe("cpu", "float32")
     runs, pictures = _sides()
     with bar((rounds + 1) * len(runs), "reading") as advance:
-        timings = take_turns(runs, rounds, told=advance)
+        timings = take_turns(runs, rounds, advance=advance)
     readers = [name for name in ("mediapipe", "studio") if name in runs]
     asked = [(readers[0], name) for name in (*readers[1:], *(one for one in runs if one not in readers))]
     return {
         "bench": "reading",
-        "machine": told,
+        "machine": described,
         "pictures": pictures,
         "sides": {name: timing.as_json() for name, timing in timings.items()},
         "pairs": pairs(timings, asked),

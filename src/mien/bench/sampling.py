@@ -176,7 +176,7 @@ def bench_sampling(chosen: Sampling, bar: Bar = silent) -> dict[str, Any]:
     Raises:
         BadInput: see :func:`sides`.
     """
-    told = machine.describe(chosen.device, chosen.dtype)
+    described = machine.describe(chosen.device, chosen.dtype)
     wait = waiting(chosen.device)
     runs = sides(chosen)
     done: dict[str, Work] = {}
@@ -186,12 +186,12 @@ def bench_sampling(chosen: Sampling, bar: Bar = silent) -> dict[str, Any]:
             # what compiled code does is not seen operation by operation
             latents[name], done[name] = (run(), None) if chosen.compiled else work(run)
             advance(1)
-        timings = take_turns(runs, chosen.rounds, warm_up=0, wait=wait, told=advance)
+        timings = take_turns(runs, chosen.rounds, warm_up=0, wait=wait, advance=advance)
     limits = machine.limits(chosen.device, getattr(torch, chosen.dtype), wait)
     return {
         "bench": "sampling",
         "settings": chosen.model_dump(mode="json"),
-        "machine": told,
+        "machine": described,
         "limits": limits,
         "sides": {name: _told(timing, done[name], limits) for name, timing in timings.items()},
         "pairs": pairs(timings, PAIRS),
@@ -247,7 +247,7 @@ def bench_curves(chosen: Sampling, bar: Bar = silent) -> dict[str, list[dict[str
                 if set(given) - {"identity"} > {branch.kind for branch in pipeline.adapters.values()}:
                     continue
                 runs = {name: ours(here, pipeline, name, given) for name in names}
-                timings = take_turns(runs, chosen.rounds, wait=waiting(chosen.device), told=advance)
+                timings = take_turns(runs, chosen.rounds, wait=waiting(chosen.device), advance=advance)
                 seconds = {name: spread(one.wall) for name, one in timings.items()}
                 found[axis].append({"value": value, "seconds": seconds})
     return found

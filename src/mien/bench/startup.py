@@ -45,15 +45,15 @@ def bench_startup(rounds: int = 5, bar: Bar = silent) -> dict[str, Any]:
     Raises:
         MienError: if one of them fails.
     """
-    told = machine.describe("cpu", "float32")
+    described = machine.describe("cpu", "float32")
     runs: dict[str, Run] = {name: lambda given=given: _start(given) for name, given in STARTS.items()}
     with bar((rounds + 1) * len(runs), "starting") as advance:
-        timings = take_turns(runs, rounds, told=advance)
+        timings = take_turns(runs, rounds, advance=advance)
     sides = {name: {"seconds": timing.as_json()["seconds"]} for name, timing in timings.items()}
     ratios = pairs(timings, PAIRS)
     for one in ratios:
         one["ratio"].pop("cpu")  # the work is in other processes
-    return {"bench": "startup", "machine": told, "sides": sides, "pairs": ratios}
+    return {"bench": "startup", "machine": described, "sides": sides, "pairs": ratios}
 
 
 def _start(given: tuple[str, ...]) -> None:

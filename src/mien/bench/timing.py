@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Run = Callable[[], Any]
-Told = Callable[[int], Any]
+Advance = Callable[[int], Any]
 
 
 @dataclass
@@ -30,7 +30,12 @@ class Timing:
 
 
 def take_turns(
-    sides: Mapping[str, Run], rounds: int, *, warm_up: int = 1, wait: Run = lambda: None, told: Told = lambda _: None
+    sides: Mapping[str, Run],
+    rounds: int,
+    *,
+    warm_up: int = 1,
+    wait: Run = lambda: None,
+    advance: Advance = lambda _: None,
 ) -> dict[str, Timing]:
     """Run all sides in turns: A B C, C B A, A B C ..., after ``warm_up`` turns that do not count.
 
@@ -39,7 +44,7 @@ def take_turns(
         rounds: turns of each side that count.
         warm_up: turns before.
         wait: returns when everything that was asked of the device is done.
-        told: called with 1 after every run.
+        advance: called with 1 after every run.
     """
     found = {name: Timing() for name in sides}
     for number in range(-warm_up, rounds):
@@ -51,7 +56,7 @@ def take_turns(
             if number >= 0:
                 found[name].wall.append(time.perf_counter() - wall)
                 found[name].cpu.append(time.process_time() - cpu)
-            told(1)
+            advance(1)
     return found
 
 

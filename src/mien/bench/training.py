@@ -108,12 +108,12 @@ def bench_training(data: Path, rounds: int = 40, bar: Bar = silent) -> dict[str,
     Raises:
         MienError: if the data or the weights that a preset starts from are missing.
     """
-    told, corpus = machine.describe("cpu", "bfloat16"), Corpus.load(data)
+    described, corpus = machine.describe("cpu", "bfloat16"), Corpus.load(data)
     parts = {}
     for name, (one, other, make) in PARTS.items():
         sides = dict(zip((one, other), make(corpus), strict=True))
         with bar((rounds + 1) * 2, name.replace("_", " ")) as advance:
-            timings = take_turns({key: side.step for key, side in sides.items()}, rounds, told=advance)
+            timings = take_turns({key: side.step for key, side in sides.items()}, rounds, advance=advance)
         parts[name] = {
             "of": one,
             "to": other,
@@ -123,4 +123,4 @@ def bench_training(data: Path, rounds: int = 40, bar: Bar = silent) -> dict[str,
                 key: timings[key].as_json() | {"megabytes": round(side.megabytes(), 1)} for key, side in sides.items()
             },
         }
-    return {"bench": "training", "machine": told, "parts": parts}
+    return {"bench": "training", "machine": described, "parts": parts}

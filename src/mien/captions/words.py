@@ -100,7 +100,7 @@ def skin(attributes: Mapping[str, Any]) -> str:
 
 
 def hair(attributes: Mapping[str, Any]) -> str:
-    """Such as `a brown bob`; a style that is not known is told by its length; hidden hair is not mentioned."""
+    """Such as `a brown bob`; a style that is not known is named by its length; hidden hair is not mentioned."""
     style, color = attributes.get("hair_style"), str(attributes.get("hair_color", "")).strip()
     if (not style and not color) or color == "hidden":
         return ""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import PERSON, Base, NoProvenance, Reader
+from mien.cli.options import PERSON, Base, NoProvenance, Raw, Reader
 
 app = typer.Typer(add_completion=False)
 
@@ -35,8 +35,10 @@ def animate(
     scale: Annotated[list[str] | None, typer.Option(metavar="BRANCH=NUMBER", help="See mien generate.")] = None,
     guidance: Annotated[list[str] | None, typer.Option(metavar="DIAL=NUMBER", help="See mien generate.")] = None,
     retarget: Annotated[
-        bool, typer.Option("--retarget/--raw", help="The person's bones in the landmarks, or the driving face's.")
+        bool,
+        typer.Option("--retarget/--no-retarget", help="Landmarks with the person's face shape, or the driving face's."),
     ] = True,
+    raw: Raw = False,
     base: Base = "studio",
     reader: Reader = "auto",
     no_provenance: NoProvenance = False,
@@ -57,4 +59,4 @@ def animate(
     )  # fmt: skip
     from mien.generation.animation import animate as draw
 
-    typer.echo(str(draw(request, driving, output, rate=fps, retarget=retarget, bar=bar)))
+    typer.echo(str(draw(request, driving, output, rate=fps, retarget=retarget and not raw, bar=bar)))

@@ -112,7 +112,7 @@ def _use(threads: int | None) -> None:
 
 def _told(report: dict[str, Any], out: Path | None) -> None:
     """The seconds of each side and the ratios, as lines; everything as JSON where it is asked for."""
-    from mien.bench.told import lines
+    from mien.bench.summary import lines
     from mien.core.io import write_json
 
     if out is not None:

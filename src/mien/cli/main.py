@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "toy": ("mien.cli.toy", "Watch a landmark branch learn: three minutes on two cores."),
     "show": ("mien.cli.show", "Say where a picture comes from: settings, hashes, mark."),
     "read": ("mien.cli.read", "Print what the face reader sees in a picture."),
-    "evaluate": ("mien.cli.evaluate", "Hold models against each other on the same people and targets."),
+    "evaluate": ("mien.cli.evaluate", "Compare models on the same people and targets."),
     "score": ("mien.cli.score", "Measure pictures of any program against their references."),
     "study": ("mien.cli.study", "A user study in the browser: which pictures do people choose?"),
     "model": ("mien.cli.model", "Facts about the models."),
@@ -81,8 +81,11 @@ def root(
         False, "--version", help="Print the version and stop.", callback=_version, is_eager=True
     ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more on the error stream."),
+    offline: bool = typer.Option(False, "--offline", help="Fetch nothing unasked (also MIEN_OFFLINE=1)."),
 ) -> None:
     """Portraits with one dial each for who, which expression, which way, what feeling and what the text says."""
+    if offline:
+        os.environ["MIEN_OFFLINE"] = "1"
     handler = logging.StreamHandler()
     handler.setFormatter(_Printable("%(message)s"))
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], force=True)

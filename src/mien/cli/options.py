@@ -17,7 +17,7 @@ FILES: Final = "Files"
 def finite(value: float | None) -> float | None:
     """Refuse nan, which some releases of typer find within every range, and infinity."""
     if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is no number to count with.")
+        raise typer.BadParameter(f"{value} must be a finite number.")
     return value
 
 
@@ -41,6 +41,8 @@ Reader = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+Raw = Annotated[bool, typer.Option("--raw", hidden=True)]
+"""The name that ``--no-retarget`` had in 0.1.0; to be removed after the next release."""
 Speed = Annotated[
     str,
     typer.Option(

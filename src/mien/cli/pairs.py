@@ -28,7 +28,7 @@ def build(
     maker: Annotated[
         str, typer.Option(metavar="redraw|oracle|FILE.onnx", help="How templates come to another person.")
     ] = "redraw",
-    landmarks: Annotated[bool, typer.Option("--landmarks", help="Templates are also told E's landmarks.")] = False,
+    landmarks: Annotated[bool, typer.Option("--landmarks", help="Templates also get E's landmarks.")] = False,
     strength: Annotated[
         float, typer.Option(help="Of the redraw: share of the denoising steps it runs.")
     ] = defaults.STRENGTH,
@@ -67,6 +67,6 @@ def build(
         "per_shard": per_shard, "seed": seed,
     }  # fmt: skip
     order = Order.of(data, model, maker, settings, targets, reader, facekit)
-    told = build_pairs(order, output, calibrate, bar)
-    reasons = ", ".join(f"{name} {count}" for name, count in told["reasons"].items())
-    typer.echo(f"{told['pairs']} pairs from {told['attempts']} attempts in {output} ({reasons})")
+    report = build_pairs(order, output, calibrate, bar)
+    reasons = ", ".join(f"{name} {count}" for name, count in report["reasons"].items())
+    typer.echo(f"{report['pairs']} pairs from {report['attempts']} attempts in {output} ({reasons})")

@@ -23,20 +23,10 @@ def score(
     """The papers' metrics on pictures made by any program; folders are paired by file name."""
     import json
 
-    from mien.assets import embedded
     from mien.cli.progress import bar
-    from mien.evaluation.judges import attribute_judge
-    from mien.evaluation.networks import load_networks
-    from mien.evaluation.pairing import pair_up
-    from mien.evaluation.score import score as run
-    from mien.faces import StudioReader
-    from mien.faces.open import open_reader
+    from mien.evaluation.score_pictures import score as run
 
-    pairs = pair_up(reference, generated)
-    networks = load_networks(network or ())
-    studio = StudioReader.from_pretrained()
-    judge = attribute_judge(embedded("studio"))
-    report = run(pairs, open_reader(reader, studio), studio, judge, networks, bar=bar)
+    report = run(reference=reference, generated=generated, reader=reader, networks=network or (), bar=bar)
     typer.echo(json.dumps(report, indent=2) if as_json else as_text(report))
 
 

@@ -30,11 +30,11 @@ def toy(
     from mien.cli.progress import bar
     from mien.toy.run import Size, run
 
-    def told(name: str, numbers: dict[str, Any]) -> None:
+    def show_look(name: str, numbers: dict[str, Any]) -> None:
         error = numbers["pose_error"]
         seen = "no face found" if error is None else f"pose error {error:5.1f} degrees"
         typer.echo(f"{names.get(name, f'round {name}'):<18}{numbers['pictures']:>6} pictures   {seen}")
 
     names = {"shipped": "shipped branch", "0": "without a branch"}
     size = Size(people=people, per_person=per_person, rounds=rounds, pictures=pictures)
-    typer.echo(str(run(output, size, on_look=told, bar=bar, quiet=quiet)))
+    typer.echo(str(run(output, size, on_look=show_look, bar=bar, quiet=quiet)))

@@ -1,4 +1,4 @@
-"""What several processes tell each other, as training and evaluation under ``torchrun`` do."""
+"""Object all-gather for training and evaluation under ``torchrun``."""
 
 from __future__ import annotations
 

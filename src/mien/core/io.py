@@ -6,14 +6,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from mien.errors import BadInput, ConfigError, MienError
-
-T = TypeVar("T")
 
 
 def cache_folder() -> Path:
@@ -141,8 +139,8 @@ def claim(
 
 def _changed(key: str, old: Any, new: Any) -> str:
     """Hashes and tables of settings are named alone: nobody reads them in a sentence."""
-    told = f"{key} {old} instead of {new}"
-    return told if len(told) <= 60 else key
+    sentence = f"{key} {old} instead of {new}"
+    return sentence if len(sentence) <= 60 else key
 
 
 def sha256_of(path: Path | str) -> str:
@@ -152,20 +150,3 @@ def sha256_of(path: Path | str) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def in_processes(function: Callable[..., T], *arguments: Sequence[Any]) -> list[T]:
-    """``[function(a, b, ...) for a, b, ... in zip(*arguments)]``, one process a core where that is worth it.
-
-    Processes are spawned, not forked: a fork of a process with OpenMP threads can hang.
-    """
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    cores = min(
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, len(arguments[0])
-    )
-    if cores < 2:
-        return [function(*row) for row in zip(*arguments, strict=True)]
-    with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(function, *arguments))

@@ -21,7 +21,8 @@ import numpy as np
 from PIL import Image
 
 from mien.core.caches import read_about, read_arrays, write_arrays
-from mien.core.io import in_processes, sha256_of
+from mien.core.io import sha256_of
+from mien.core.processes import in_processes
 from mien.data.shards import Entry, read_shard, shard_paths
 from mien.errors import BadInput, MienError
 

@@ -49,7 +49,7 @@ def run(
         examples: folder of the example pictures.
         pipeline: a loaded pipeline; the base's if None.
         tools: readers; those of the base if None.
-        on_picture: told how many pictures a finished batch had.
+        on_picture: called with the number of pictures of a finished batch.
 
     Returns:
         The page.

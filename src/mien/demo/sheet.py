@@ -39,8 +39,8 @@ def sheet(cells: Sequence[Cell], images: Sequence[Image.Image], examples: Exampl
     canvas = Pictures.new("RGB", (width, _height(cells)), PAPER)
     draw = ImageDraw.Draw(canvas)
     write(draw, (MARGIN, MARGIN + 32), "mien", 44, INK)
-    told = "one dial each for who, which expression, which way, what feeling"
-    write(draw, (MARGIN + 116, MARGIN + 32), told, 16, MUTED)
+    subtitle = "one dial each for who, which expression, which way, what feeling"
+    write(draw, (MARGIN + 116, MARGIN + 32), subtitle, 16, MUTED)
     top = MARGIN + TITLE
     for section in HEADINGS:
         rows = [(cell, image) for cell, image in zip(cells, images, strict=True) if cell.section == section]
@@ -74,10 +74,10 @@ def _section(
     """Draw one section at ``top``; the next section's top."""
     from PIL import Image as Pictures
 
-    title, told = HEADINGS[section]
+    title, subtitle = HEADINGS[section]
     draw.line([(MARGIN, top), (canvas.width - MARGIN, top)], LINE, 1)
     write(draw, (MARGIN, top + 34), title, 22, INK)
-    write(draw, (MARGIN + TILE + GUTTER, top + 34), told, 14, MUTED)
+    write(draw, (MARGIN + TILE + GUTTER, top + 34), subtitle, 14, MUTED)
     body = top + head_height(section)
     for column in sorted({cell.column for cell, _ in rows}):
         middle = _left(column) + TILE // 2

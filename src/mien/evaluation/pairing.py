@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.errors import BadInput
-from mien.media.pictures import files_in
+from mien.media.pictures import PictureLike, files_in
 
 
 @dataclass(frozen=True)
@@ -15,12 +15,12 @@ class Pairs:
     """Pictures that belong together.
 
     Attributes:
-        reference, generated: files, row by row.
+        reference, generated: files (or pictures in memory), row by row.
         unpaired: files of either side without a partner.
     """
 
-    reference: tuple[Path, ...]
-    generated: tuple[Path, ...]
+    reference: tuple[PictureLike, ...]
+    generated: tuple[PictureLike, ...]
     unpaired: tuple[Path, ...] = ()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from mien.evaluation.control.readings import READ, store
 from mien.evaluation.networks import Networks
+from mien.media.pictures import PictureLike, as_picture, picture_name
 
 if TYPE_CHECKING:
     from mien.faces.studio import StudioReader
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 def read_files(
-    files: Sequence[Path],
+    files: Sequence[PictureLike],
     reader: FaceReader,
     studio: StudioReader,
     networks: Networks,
@@ -34,7 +34,7 @@ def read_files(
     values = {part: np.full((len(files), *shape), np.nan) for part, shape in shapes.items()}
     whole: dict[str, list[Floats]] = {f"features.{name}": [] for name in features}
     for row, image in enumerate(opened(files)):
-        face = largest_face(reader, image, str(files[row]))
+        face = largest_face(reader, image, picture_name(files[row]))
         if face is not None:
             store(values, row, face)
             values["identity.studio"][row] = embed_face(DetectedFace(image, face), studio)[0]
@@ -49,8 +49,6 @@ def read_files(
     return values | {name: np.concatenate(rows) for name, rows in whole.items()}
 
 
-def opened(files: Sequence[Path]) -> Iterator[Any]:
+def opened(files: Sequence[PictureLike]) -> Iterator[Any]:
     """Pictures (PIL), one after the other."""
-    from mien.media.pictures import open_picture
-
-    return (open_picture(path) for path in files)
+    return (as_picture(picture) for picture in files)

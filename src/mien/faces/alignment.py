@@ -181,6 +181,20 @@ def judge_face_matrix(landmarks: Tensor, size: int = CROP) -> Tensor:
     return box_matrix(landmarks, size, 1.1)
 
 
+def judge_gaze_matrices(landmarks: Tensor, size: int = 64) -> Tensor:
+    """The gaze judge's crops [B, 3, 2, 3]: the subject's right eye, left eye (each 0.9 face radii wide), the face.
+
+    Squares stay upright; their side follows the face's 3-D size, so that a turned head does not change the scale.
+    """
+    points, radius = landmarks[..., :2].float(), face_place(landmarks)[..., 2]
+    scale = size / (0.9 * radius).clamp_min(1e-6)
+    eyes = [
+        scale_and_shift(scale, size / 2 - scale[..., None] * points[..., corners, :].mean(-2))
+        for corners in ([33, 133], [263, 362])
+    ]
+    return torch.stack([*eyes, judge_face_matrix(landmarks, size)], -3)
+
+
 def expression_matrix(landmarks: Tensor, size: int = CROP) -> Tensor:
     """The expression encoder's crop: the upright square around the landmarks, a quarter larger."""
     return box_matrix(landmarks, size, 1.25)

@@ -39,7 +39,7 @@ class JoinedReader:
 
     Args:
         first: finds the faces.
-        others: asked in order; what one tells takes the place of what was told before. A reader among them speaks about
+        others: asked in order; what one tells takes the place of what was read before. A reader among them speaks about
             a face where it finds one at the same place.
     """
 
@@ -57,10 +57,10 @@ class JoinedReader:
         for other in self._others if faces else ():
             if isinstance(other, FaceReader):
                 found = other.read(pixels, source).faces
-                told = [_told(best) if (best := same_face(face, found)) else {} for face in faces]
+                additions = [_additions_of(best) if (best := same_face(face, found)) else {} for face in faces]
             else:
-                told = [dict(other.add(pixels, face)) for face in faces]
-            faces = [replace(face, **more) for face, more in zip(faces, told, strict=True)]
+                additions = [dict(other.add(pixels, face)) for face in faces]
+            faces = [replace(face, **more) for face, more in zip(faces, additions, strict=True)]
         return reading_of([replace(face, reader=self.name) for face in faces], source)
 
     def read_batch(self, images: Iterable[Picture]) -> list[Reading]:
@@ -75,6 +75,6 @@ def same_face(face: Face, others: Iterable[Face]) -> Face | None:
     return best if there else None
 
 
-def _told(face: Face) -> dict[str, Any]:
+def _additions_of(face: Face) -> dict[str, Any]:
     values = {one.name: getattr(face, one.name) for one in fields(face) if one.name not in _OWN}
     return {name: value for name, value in values.items() if value is not None}

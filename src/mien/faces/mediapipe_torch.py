@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import BadInput
-from mien.faces.alignment import full_precision, invert, transform_points, warp_filtered
+from mien.faces.alignment import full_precision, invert, transform_points, warp, warp_filtered
 from mien.faces.torch_tflite import tflite_graph
 
 SIDE = 256
@@ -99,6 +99,16 @@ def roi_matrix(points: Tensor) -> Tensor:
     linear = torch.stack([torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1)], -2)
     shift = SIDE / 2 - (linear @ ((low + high) / 2)[..., None])
     return torch.cat([linear, shift], -1)
+
+
+@full_precision
+def sampled(pictures: Tensor, matrix: Tensor) -> Tensor:
+    """The landmark network's input [B, 256, 256, 3] in [0, 1] under matrices [B, 2, 3], sampled as MediaPipe does it.
+
+    Nothing is filtered and the picture's edge is repeated.
+    """
+    crops = warp(pictures.float(), _corner_to_corner(matrix), SIDE)
+    return ((crops + 1) / 2).permute(0, 2, 3, 1)
 
 
 def _corner_to_corner(matrix: Tensor) -> Tensor:

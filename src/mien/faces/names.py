@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mien.errors import BadInput
 
-READERS = ("auto", "mediapipe", "studio", "uniface", "antelopev2")
+READERS = ("auto", "mediapipe-torch", "mediapipe", "studio", "uniface", "antelopev2")
 NETWORKS = ("arcface", "auraface", "facenet", "emotieff", "emonet", "smirk")
 """Networks that read a face which a reader has found (`mien.faces.published.networks`)."""
 

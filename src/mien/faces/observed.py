@@ -27,7 +27,7 @@ class DetectedFace:
 
 
 def embed_face(seen: DetectedFace, studio: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Embedding [512] and attributes of a face, whoever found it.
+    """Embedding [512] and attributes of a face, independent of the detector.
 
     Args:
         seen: a picture with landmarks.

@@ -38,5 +38,5 @@ class OnnxModel:
         """Outputs by name for a batch [B, 3, S, S]; files with a fixed batch of 1 are run row by row."""
         fixed = self.input.shape[0] == 1
         parts = [batch[row : row + 1] for row in range(len(batch))] if fixed else [batch]
-        told = [self.session.run(self.outputs, {self.input.name: part}) for part in parts]
-        return {name: np.concatenate([one[k] for one in told]) for k, name in enumerate(self.outputs)}
+        outputs = [self.session.run(self.outputs, {self.input.name: part}) for part in parts]
+        return {name: np.concatenate([one[k] for one in outputs]) for k, name in enumerate(self.outputs)}

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mien.errors import MissingAsset, MissingDependency
 
 if TYPE_CHECKING:
+    from mien.faces.studio import StudioReader
     from mien.faces.types import FaceReader
 
 log = logging.getLogger(__name__)
 
 
-def open_reader(name: str, studio: Any = None) -> Any:
+def open_reader(name: str, studio: StudioReader | None = None) -> FaceReader:
     """A face reader.
 
     Args:
-        name: ``READER[+NAME...]``, see `mien.faces.names`; ``auto`` is MediaPipe where it is installed, else the
-            studio's own.
+        name: ``READER[+NAME...]``, see `mien.faces.names`; ``auto`` is MediaPipe's landmarker where its model file is
+            here or can be fetched, else the studio's own.
         studio: a `mien.faces.StudioReader` that is already loaded.
 
     Raises:
@@ -38,10 +39,7 @@ def open_reader(name: str, studio: Any = None) -> Any:
     return JoinedReader(reader, added)
 
 
-def _one_reader(name: str, studio: Any) -> Any:
-    from mien.faces.mediapipe import MediaPipeReader
-    from mien.faces.studio import StudioReader
-
+def _one_reader(name: str, studio: StudioReader | None) -> FaceReader:
     if name == "uniface":
         from mien.faces.uniface import UnifaceReader
 
@@ -50,24 +48,33 @@ def _one_reader(name: str, studio: Any) -> Any:
         from mien.faces.scrfd import ScrfdReader
 
         return ScrfdReader()
-    if name != "studio":
-        try:
-            return MediaPipeReader()
-        except (MissingAsset, MissingDependency) as error:
-            if name == "mediapipe":
-                raise
-            log.info("reading faces with the studio's own network: %s", error)
-    return studio or StudioReader.from_pretrained()
+    if name == "mediapipe":
+        from mien.faces.mediapipe import MediaPipeReader
+
+        return MediaPipeReader()
+    if name == "mediapipe-torch":
+        from mien.faces.landmarker import LandmarkerReader
+
+        return LandmarkerReader()
+    if name == "studio":
+        from mien.faces.studio import StudioReader
+
+        return studio or StudioReader.from_pretrained()
+    return default_reader(studio)
 
 
-def default_reader() -> FaceReader:
-    """MediaPipe when its package and model file are there, else the studio's own reader."""
-    from mien.faces.mediapipe import MediaPipeReader
+def default_reader(studio: StudioReader | None = None) -> FaceReader:
+    """MediaPipe's landmarker when its model file is there or can be fetched, else the studio's own reader.
+
+    Args:
+        studio: the studio's reader, if it is already loaded.
+    """
+    from mien.faces.landmarker import LandmarkerReader
 
     try:
-        return MediaPipeReader()
+        return LandmarkerReader()
     except (MissingAsset, MissingDependency) as error:
         log.info("reading faces with the studio's own network: %s", error)
     from mien.faces.studio import StudioReader
 
-    return StudioReader.from_pretrained()
+    return studio or StudioReader.from_pretrained()

@@ -137,9 +137,9 @@ class ScrfdReader:
         )
         square = np.zeros((self._side, self._side, 3), np.float32)
         square[: shown.height, : shown.width] = np.asarray(shown)
-        told = self._network((((square - 127.5) / 128).transpose(2, 0, 1))[None].astype(np.float32))
+        outputs = self._network((((square - 127.5) / 128).transpose(2, 0, 1))[None].astype(np.float32))
         try:
-            boxes, points, scores = decode(told.values(), self._side, self._threshold)
+            boxes, points, scores = decode(outputs.values(), self._side, self._threshold)
         except ValueError as error:
             raise BadInput(f"The file of {ASSET} does not tell what SCRFD does: get {ASSET} again.") from error
         faces = []

@@ -33,7 +33,7 @@ EMBEDDED = Path(__file__).resolve().parents[1] / "assets" / "studio"
 """The weights that ship with the package."""
 
 SURE = 0.6
-"""Least probability of a named attribute that is told (*ours*)."""
+"""Least probability of a named attribute that is reported (*ours*)."""
 FRAMINGS, SETTLED = 6, 0.03
 """How often a face is framed anew by its landmarks at most; it is enough once no corner moves by more of the side."""
 
@@ -153,10 +153,10 @@ class StudioReader:
     def _attributes(self, vector: dict[str, NDArray[np.float32]], crop: Image.Image) -> dict[str, Any]:
         """What the network is sure of; a wrong word in a description does more harm than a missing one.
 
-        What is around the face is told by its colours.
+        What is around the face is recognised by its colours.
         """
-        told = {name: sure_word(values, vector[name]) for name, values in self.face.classes.items()}
-        words = {name: word for name, word in told.items() if word is not None}
+        sure = {name: sure_word(values, vector[name]) for name, values in self.face.classes.items()}
+        words = {name: word for name, word in sure.items() if word is not None}
         numbers = {name: float(vector[name][0]) for name in ("skin_tone", "age", "gender")}
         return words | numbers | surroundings(np.asarray(crop))
 

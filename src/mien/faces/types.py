@@ -38,6 +38,12 @@ class Face:
         identity: [512] float32, L2 norm 1.
         mask: [H, W] uint8, 255 on facial skin, the size of the picture.
         attributes: skin tone, age, gender, hair and so on, as words and numbers.
+
+    Example:
+        >>> import mien
+        >>> (face,) = mien.read("me.jpg").faces
+        >>> face.landmarks.shape, face.blendshapes.shape
+        ((478, 3), (52,))
     """
 
     reader: str
@@ -63,7 +69,14 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class NoFace:
-    """No face was found."""
+    """No face was found.
+
+    Example:
+        >>> import mien
+        >>> from PIL import Image
+        >>> mien.read(Image.new("RGB", (64, 64))).outcome
+        NoFace(source='the picture', faces=())
+    """
 
     source: str = "the picture"
     faces: tuple[Face, ...] = ()
@@ -81,7 +94,14 @@ class NoFace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OneFace:
-    """Exactly one face was found."""
+    """Exactly one face was found.
+
+    Example:
+        >>> import mien
+        >>> outcome = mien.read("me.jpg").outcome
+        >>> isinstance(outcome, mien.OneFace), outcome.source
+        (True, 'me.jpg')
+    """
 
     only: Face
     source: str = "the picture"
@@ -98,7 +118,18 @@ class OneFace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeveralFaces:
-    """Several faces were found, largest first."""
+    """Several faces were found, largest first.
+
+    Example:
+        >>> import mien
+        >>> from PIL import Image
+        >>> both = Image.new("RGB", (768, 256), "grey")
+        >>> both.paste(Image.open("me.jpg"), (0, 0))
+        >>> both.paste(Image.open("friend.jpg"), (512, 0))
+        >>> outcome = mien.read(both, reader="studio").outcome
+        >>> isinstance(outcome, mien.SeveralFaces), len(outcome.faces)
+        (True, 2)
+    """
 
     faces: tuple[Face, ...]
     source: str = "the picture"

@@ -1,4 +1,4 @@
-"""One person, moved by a film of another: each frame an expression template, one seed, a steady frame."""
+"""A person animated by the video of another: each frame an expression template, one seed, a steady crop."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.generation.tools import FaceTools
+    from mien.pipelines.portrait import PortraitPipeline
     from mien.provenance.record import Record
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ _SMOOTH = np.array([0.25, 0.5, 0.25])
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """The driving face over the film.
+    """The driving face over the video.
 
     Attributes:
         landmarks: [T, 478, 3] pixels of the pictures to be drawn.
@@ -59,20 +60,20 @@ def animate(
     *,
     rate: float | None = None,
     retarget: bool = True,
-    pipeline: Any = None,
+    pipeline: PortraitPipeline | None = None,
     tools: FaceTools | None = None,
     bar: Bar = silent,
 ) -> Path:
-    """Draw a film of the person of a request that makes the faces of another film.
+    """Draw a video of the person of a request with the expressions and poses of a driving video.
 
-    Frames are kept in ``OUTPUT.frames`` until the film is written; the same call goes on with those that are missing.
+    Frames are kept in ``OUTPUT.frames`` until the video is written; the same call goes on with those that are missing.
 
     Args:
         request: the person, words, emotion and how to draw; it must not name an expression or a pose.
         driving: see `mien.media.video.read_frames`.
         output: ``.mp4``, ``.gif`` or ``.webp``.
         rate: frames a second; see `mien.media.video.read_frames`.
-        retarget: put the person's bones into the landmarks (ours).
+        retarget: put the person's face shape into the landmarks (*ours*).
         pipeline: see `mien.generation.generate.generate`.
         tools: see `mien.generation.generate.generate`.
         bar: makes progress bars.
@@ -90,27 +91,27 @@ def animate(
     from mien.pipelines.load import branch_kinds, load_pipeline, picture_size
 
     if request.expression is not None or request.builds_landmarks:
-        raise BadInput("The driving film gives expression and pose: leave --expression, --pose and angles out.")
+        raise BadInput("The driving video gives expression and pose: leave --expression, --pose and angles out.")
     check_video(output)
     frames, driven = output.with_name(output.name + ".frames"), _driving_files(driving)
-    check_apart([output, frames], [*request.inputs.values(), driving, *driven.values()])
+    check_apart([output, frames], [*request.input_files, driving, *driven.values()])
     check_writable([output])
     people = open_inputs(request)
     tools = tools or FaceTools.load(request.base, request.reader)
-    pipeline = pipeline if pipeline is not None else load_pipeline(request.base, request.loading)
-    size, kinds = picture_size(pipeline), branch_kinds(pipeline)
+    drawn_by: PortraitPipeline = load_pipeline(request.base, request.loading) if pipeline is None else pipeline
+    size, kinds = picture_size(drawn_by), branch_kinds(drawn_by)
     person = build_inputs(request, people, tools, size, kinds - {"landmarks"})  # these are the driving face's
     shape = people_shape(request, person.seen, size) if retarget else None
     with bar(None, "reading") as read:
         track = follow(driving, tools, size, "expression" in kinds, rate, shape, read)
     if track.unread:
         log.warning("%d frames of %s show no face; they keep the face before", track.unread, driving)
-    told = {"animation": {"rate": round(track.rate, 4), "retarget": retarget}}
-    records = record_maker(request, pipeline, tools, driven, told)
+    animation = {"animation": {"rate": round(track.rate, 4), "retarget": retarget}}
+    records = record_maker(request, drawn_by, tools, driven, animation)
     count = len(track.landmarks)
     with bar(count, "drawing") as drawn:
-        row = partial(frame_steering, person, track, size)
-        files = draw_frames(pipeline, request, row, count, records, frames, drawn)
+        row = partial(frame_inputs, person, track, size)
+        files = draw_frames(drawn_by, request, row, count, records, frames, drawn)
     write_video(output, files, track.rate, records(0) if request.provenance else None)
     shutil.rmtree(frames)
     return output
@@ -133,8 +134,8 @@ def follow(
         size: side of the pictures to be drawn.
         crops: whether expression crops are wanted.
         rate: see `animate`.
-        shape: bones to put in, or None.
-        read: told 1 for each frame.
+        shape: face shape to put in, or None.
+        read: called with 1 for each frame.
 
     Raises:
         BadInput: if no frame shows a face.
@@ -145,11 +146,11 @@ def follow(
     from mien.faces.linear.fit import retarget
     from mien.faces.observed import DetectedFace, landmarks_of, largest_face
 
-    film = read_frames(driving, rate)
+    video = read_frames(driving, rate)
     points: list[Any] = []
     pictures: list[Any] = []
     unread = 0
-    for number, image in enumerate(film.images):
+    for number, image in enumerate(video.images):
         face = largest_face(tools, image, f"{driving}, frame {number + 1}")
         if face is None:
             unread += 1
@@ -162,15 +163,15 @@ def follow(
         read(1)
     first = next((number for number, one in enumerate(points) if one is not None), None)
     if first is None:
-        raise BadInput(f"No frame of {driving} shows a face; give a film in which one face is large and lit.")
+        raise BadInput(f"No frame of {driving} shows a face; give a video in which one face is large and lit.")
     points[:first], pictures[:first] = [points[first]] * first, [pictures[first]] * first
     faces = torch.from_numpy(smoothed(np.stack(points), _SMOOTH))
-    window = max(1, round(STEADY * film.rate) // 2 * 2 + 1)
+    window = max(1, round(STEADY * video.rate) // 2 * 2 + 1)
     matrices = smoothed(studio_matrix(faces, size).numpy(), np.full(window, 1 / window))
     framed = transform_points(torch.from_numpy(matrices), faces).numpy()
     if shape is not None:
         framed = np.stack([retarget(one, shape) for one in framed])
-    return Track(framed.astype(np.float32), pictures if crops else None, film.rate, unread)
+    return Track(framed.astype(np.float32), pictures if crops else None, video.rate, unread)
 
 
 def smoothed(values: NDArray[np.float32], kernel: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -181,7 +182,7 @@ def smoothed(values: NDArray[np.float32], kernel: NDArray[np.float64]) -> NDArra
     return np.asarray(total, np.float32)
 
 
-def frame_steering(person: PipelineInputs, track: Track, size: int, number: int) -> PipelineInputs:
+def frame_inputs(person: PipelineInputs, track: Track, size: int, number: int) -> PipelineInputs:
     """What the pipeline is given for one frame."""
     from mien.faces.drawing import draw_landmarks
 
@@ -191,7 +192,7 @@ def frame_steering(person: PipelineInputs, track: Track, size: int, number: int)
 
 
 def draw_frames(
-    pipeline: Any,
+    pipeline: PortraitPipeline,
     request: GenerateRequest,
     row: Callable[[int], PipelineInputs],
     count: int,
@@ -208,7 +209,7 @@ def draw_frames(
         count: number of frames.
         records: number of a frame -> its record.
         folder: ``00001.png`` and so on.
-        drawn: told the number of frames done.
+        drawn: called with the number of frames done.
 
     Returns:
         A file for each frame.
@@ -242,7 +243,7 @@ def draw_frames(
 
 
 def _driving_files(driving: Path) -> dict[str, Path]:
-    """The driving film, or the frames of a folder, by role."""
+    """The driving video, or the frames of a folder, by role."""
     if not driving.is_dir():
         return {"driving": driving}
     return {f"driving-{number}": file for number, file in enumerate(files_in(driving), 1)}

@@ -1,10 +1,10 @@
 """From pictures and words to what the pipeline takes: identity, landmark picture, expression crop, emotion, prompt.
 
-The landmark picture (FaceCrafter's condition) is made in one of three ways. *Raw*: the expression picture's own
-landmarks, moved and scaled into the studio's framing (``--raw``); the paper's way, which also carries the donor's
-bones. *Retargeted*: the same with the identity's bones put in. *Built*: as soon as a pose, an angle or a blendshape is
-named, a linear face with the identity's shape, the expression's coefficients and the wanted pose; also where nothing
-says what the face of a given person or feeling does: then at rest, or as the feeling usually looks.
+The landmark image (FaceCrafter's condition) is made in one of three ways. *Raw*: the expression picture's own
+landmarks, moved and scaled into the studio's framing (``--no-retarget``); the paper's way, which also carries the
+donor's face shape. *Retargeted*: the same with the identity's face shape put in. *Built*: as soon as a pose, an angle
+or a blendshape is named, a linear face with the identity's shape, the expression's coefficients and the wanted pose;
+also where nothing says what the face of a given person or feeling does: then at rest, or as the feeling usually looks.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.captions.words import speaks_of_a_face
 from mien.conditions import Emotion
+from mien.core.seeds import seeded_generator
 from mien.faces.observed import DetectedFace, face_crop, landmarks_of
 from mien.generation.request import GenerateRequest, Role
 from mien.generation.tools import FaceTools
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
+
+    from mien.pipelines.portrait import PortraitPipeline
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +54,8 @@ class PipelineInputs:
     seen: dict[Role, DetectedFace] = field(default_factory=dict)
 
 
-def arguments(steerings: Sequence[PipelineInputs]) -> dict[str, Any]:
-    """Keyword arguments of `PortraitPipeline.__call__` for one picture of each steering.
+def pipeline_arguments(rows: Sequence[PipelineInputs]) -> dict[str, Any]:
+    """Keyword arguments of `PortraitPipeline.__call__` for one picture of each row.
 
     Raises:
         ValueError: if they do not all have the same conditions.
@@ -61,46 +64,44 @@ def arguments(steerings: Sequence[PipelineInputs]) -> dict[str, Any]:
 
     from mien.core.pixels import pictures_to_tensor
 
-    first = steerings[0]
+    first = rows[0]
     for name in ("prompt", "identity", "landmark_image", "expression", "face", "emotion"):
-        if len({getattr(one, name) is None for one in steerings}) > 1:
+        if len({getattr(one, name) is None for one in rows}) > 1:
             raise ValueError(f"some rows have {name} and some have not")
-    found: dict[str, Any] = {"prompt": None if first.prompt is None else [one.prompt for one in steerings]}
+    found: dict[str, Any] = {"prompt": None if first.prompt is None else [one.prompt for one in rows]}
     if first.identity is not None:
-        found["identity"] = torch.stack([torch.from_numpy(one.identity) for one in steerings])
+        found["identity"] = torch.stack([torch.from_numpy(one.identity) for one in rows])
     if first.landmark_image is not None:
-        found["landmarks"] = pictures_to_tensor([one.landmark_image for one in steerings])
+        found["landmarks"] = pictures_to_tensor([one.landmark_image for one in rows])
     if first.expression is not None:
-        found["expression"] = torch.cat([one.expression for one in steerings])
+        found["expression"] = torch.cat([one.expression for one in rows])
     if first.face is not None:
-        found["identity_picture"] = torch.cat([one.face for one in steerings])
+        found["identity_picture"] = torch.cat([one.face for one in rows])
     if first.emotion is not None:
-        found["emotion"] = torch.tensor([one.emotion.vector() for one in steerings if one.emotion is not None])
+        found["emotion"] = torch.tensor([one.emotion.vector() for one in rows if one.emotion is not None])
     return found
 
 
 def run_pipeline(
-    pipeline: Any, rows: Sequence[PipelineInputs], seeds: Sequence[int], **options: Any
+    pipeline: PortraitPipeline, rows: Sequence[PipelineInputs], seeds: Sequence[int], **options: Any
 ) -> list[Image.Image]:
     """One picture of each row in one call; each picture's noise comes from its own seed alone, on any device.
 
     Args:
         pipeline: a `mien.pipelines.PortraitPipeline`.
-        rows: B conditions, see `arguments`.
+        rows: B conditions, see `pipeline_arguments`.
         seeds: B seeds.
         options: further arguments of the pipeline.
     """
-    import torch
-
-    generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-    return pipeline(**arguments(rows), generator=generators, **options).images
+    generators = [seeded_generator(seed) for seed in seeds]
+    return pipeline(**pipeline_arguments(rows), generator=generators, **options).images
 
 
 def open_inputs(request: GenerateRequest) -> dict[Role, Image.Image]:
     """The input pictures, opened and checked."""
-    from mien.media.pictures import open_picture
+    from mien.media.pictures import as_picture
 
-    return {role: open_picture(path) for role, path in request.inputs.items()}
+    return {role: as_picture(picture) for role, picture in request.inputs.items()}
 
 
 def build_inputs(
@@ -119,8 +120,10 @@ def build_inputs(
     Raises:
         NoFaceFound: if a picture has no face.
     """
+    from mien.media.pictures import picture_name
+
     seen: dict[Role, DetectedFace] = {
-        role: DetectedFace(image, tools.read(image, str(request.inputs[role])).face())
+        role: DetectedFace(image, tools.read(image, picture_name(request.inputs[role])).face())
         for role, image in pictures.items()
     }
     identity, face, prompt = None, None, request.prompt
@@ -146,7 +149,7 @@ def build_inputs(
         landmark_image=landmark_image,
         expression=tools.crop(seen["expression"]) if "expression" in seen and "expression" in kinds else None,
         face=face,
-        emotion=Emotion.parse(request.emotion) if request.emotion else None,
+        emotion=request.emotion_wanted,
         seen=seen,
     )
 
@@ -173,9 +176,9 @@ def wanted_landmarks(
     """Landmarks [478, 3] in pixels of the picture to be drawn.
 
     Those of the expression picture as they are, or built where a pose or a blendshape is asked for. Where no picture
-    shows an expression, a face that was given or a feeling still gets them (*ours*): at rest and ahead, or as that
-    feeling looks; told where the parts of a face are, a small model draws them better. But where the prompt says what
-    the face does, a face at rest would gainsay it.
+    shows an expression, an identity or an emotion still gets landmarks (*ours*): neutral and frontal, or the emotion's
+    usual expression; a small model draws a face better when it is given the places of its parts. But where the prompt
+    describes the face, a neutral landmark image would contradict the prompt.
 
     Args:
         request: what is asked for.
@@ -184,7 +187,7 @@ def wanted_landmarks(
         by_default: build landmarks that nothing asks for.
 
     Returns:
-        None if words alone are to decide.
+        None if the prompt alone decides.
     """
     if request.builds_landmarks:
         return _built(request, seen, size)
@@ -193,11 +196,11 @@ def wanted_landmarks(
         wanted = by_default and (request.emotion or (seen and not said))
         return _built(request, seen, size) if wanted else None
     points = framed(seen["expression"], size)
-    bones = people_shape(request, seen, size) if request.retarget else None
-    if bones is not None:
+    face_shape = people_shape(request, seen, size) if request.retarget else None
+    if face_shape is not None:
         from mien.faces.linear.fit import retarget
 
-        points = retarget(points, bones)
+        points = retarget(points, face_shape)
     return points
 
 
@@ -219,7 +222,7 @@ def _built(request: GenerateRequest, seen: dict[Role, DetectedFace], size: int) 
 
     fits = {role: fit_face(framed(one, size)) for role, one in seen.items() if role in ("expression", "pose")}
     expression = fits.get("expression")
-    coefficients = _look_of(request.emotion) if expression is None else expression.coefficients.copy()
+    coefficients = _look_of(request.emotion_wanted) if expression is None else expression.coefficients.copy()
     for name, value in request.blendshapes.items():
         coefficients[list(kit_indices(name))] = value
     donor = fits.get("pose", expression)
@@ -237,8 +240,8 @@ def _built(request: GenerateRequest, seen: dict[Role, DetectedFace], size: int) 
     )
 
 
-def _look_of(emotion: str | None) -> NDArray[np.float64]:
-    """Coefficients [53] of how a feeling usually looks; zeros for none."""
+def _look_of(emotion: Emotion | None) -> NDArray[np.float64]:
+    """Coefficients [53] of the usual facial expression of an emotion; zeros for none."""
     import numpy as np
 
     from mien.conditions import EMOTIONS
@@ -247,5 +250,5 @@ def _look_of(emotion: str | None) -> NDArray[np.float64]:
 
     if emotion is None:
         return np.zeros(len(KIT_NAMES))
-    strengths = zip(EMOTIONS, Emotion.parse(emotion).probabilities, strict=True)
+    strengths = zip(EMOTIONS, emotion.probabilities, strict=True)
     return np.sum([strength * np.array(preset_expression(name).coefficients) for name, strength in strengths], axis=0)

@@ -104,18 +104,18 @@ def build_edit_inputs(
     """
     asked = _filled(request, kinds)
     pictures = {role: pictures[role] if role in pictures else pictures["edit"] for role in asked.inputs}
-    steering = build_inputs(asked, pictures, tools, size, kinds)
-    own = steering.seen["edit"]
+    inputs = build_inputs(asked, pictures, tools, size, kinds)
+    own = inputs.seen["edit"]
     place, matrix, square = _framed_square(own, size)
-    points = steering.landmarks
+    points = inputs.landmarks
     if points is not None:
         from mien.faces.drawing import draw_landmarks
 
         points = _settled(points, place)
-        steering = replace(steering, landmarks=points, landmark_image=draw_landmarks(points, size))
+        inputs = replace(inputs, landmarks=points, landmark_image=draw_landmarks(points, size))
     ovals = [place] if points is None else [place, points]
     portrait = None if request.edit is None else open_with_transparency(request.edit)
-    return steering, Canvas(portrait or own.image, matrix, square, _region(ovals, size))
+    return inputs, Canvas(portrait or own.image, matrix, square, _region(ovals, size))
 
 
 def _filled(request: GenerateRequest, kinds: frozenset[str]) -> GenerateRequest:

@@ -1,10 +1,10 @@
-"""Drawing what a request asks for, into files."""
+"""Drawing what a request asks for: in memory, and into files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien.core.io import check_apart, check_writable
 from mien.generation.conditioning import PipelineInputs, build_inputs, open_inputs, run_pipeline
@@ -15,31 +15,47 @@ from mien.generation.tools import FaceTools
 from mien.pipelines.load import branch_kinds, load_pipeline, picture_size
 from mien.provenance.png import write_picture
 
-Progress = Callable[[int, int], None]
-"""Told after each denoising step: (picture, step), both from 0."""
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from mien.pipelines.portrait import PortraitPipeline
+    from mien.provenance.record import Record
+
+Progress = Callable[[int, int], Any]
+"""Called after each denoising step with (picture, step), both from 0."""
+
+
+class DrawnPicture(NamedTuple):
+    """A picture of a request.
+
+    Attributes:
+        image: RGB, without the watermark, which is put in where a file is written.
+        record: what its file will carry; None where the request wants no provenance.
+    """
+
+    image: Image.Image
+    record: Record | None
 
 
 def generate(
     request: GenerateRequest,
     *,
-    pipeline: Any = None,
+    pipeline: PortraitPipeline | None = None,
     tools: FaceTools | None = None,
     only: int | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Draw the pictures of a request and write them as PNG files.
 
-    One picture goes through the model at a time, so its bits do not depend on how many others were asked for.
-
     Args:
         request: what to draw.
-        pipeline: a loaded `mien.pipelines.PortraitPipeline`; ``request.base`` is loaded if None.
-        tools: readers and helpers; those of the request are loaded if None.
+        pipeline: see `draw_pictures`.
+        tools: see `draw_pictures`.
         only: draw only this picture of the request, counted from 0.
-        progress: told after each step.
+        progress: called after each step.
 
     Returns:
-        The files, in order of their seeds: ``output/portrait-SEED.png``.
+        The files, in order of their seeds: ``output/portrait-SEED.png``. Each is written as soon as it is drawn.
 
     Raises:
         MienError: if an input cannot be used or would be written over, weights are missing, or the folder cannot be
@@ -47,29 +63,56 @@ def generate(
     """
     indices = list(range(request.count)) if only is None else [only]
     files = picture_files(request, indices)
+    drawn = draw_pictures(request, indices, pipeline=pipeline, tools=tools, progress=progress)
+    for path, picture in zip(files, drawn, strict=True):
+        write_picture(path, picture.image, picture.record)
+    return files
+
+
+def draw_pictures(
+    request: GenerateRequest,
+    indices: Sequence[int] | None = None,
+    *,
+    pipeline: PortraitPipeline | None = None,
+    tools: FaceTools | None = None,
+    progress: Progress | None = None,
+) -> Iterator[DrawnPicture]:
+    """Draw the pictures of a request in memory, one after the other.
+
+    One picture goes through the model at a time, so its bits do not depend on how many others were asked for.
+
+    Args:
+        request: what to draw.
+        indices: which of its pictures, from 0; all when None.
+        pipeline: a loaded pipeline; ``request.base`` is loaded if None.
+        tools: readers and helpers; those of the request are loaded if None.
+        progress: called after each step.
+
+    Raises:
+        MienError: if an input cannot be used, or weights are missing.
+    """
     pictures = open_inputs(request)  # before the seconds of loading: a mistyped path should answer at once
     tools = tools or FaceTools.load(request.base, request.reader)
-    pipeline = pipeline if pipeline is not None else load_pipeline(request.base, request.loading)
+    drawn_by: PortraitPipeline = load_pipeline(request.base, request.loading) if pipeline is None else pipeline
     canvas, options = None, {}
-    place = (request, pictures, tools, picture_size(pipeline), branch_kinds(pipeline))
+    readings = (request, pictures, tools, picture_size(drawn_by), branch_kinds(drawn_by))
     if request.edit is None:
-        steering = build_inputs(*place)
+        inputs = build_inputs(*readings)
     else:
-        steering, canvas = build_edit_inputs(*place)
+        inputs, canvas = build_edit_inputs(*readings)
         options = canvas.arguments(request.strength)
-    records = record_maker(request, pipeline, tools) if request.provenance else None
-    for index, path in zip(indices, files, strict=True):
+    records = record_maker(request, drawn_by, tools) if request.provenance else None
+    for index in range(request.count) if indices is None else indices:
         image = draw(
-            pipeline,
+            drawn_by,
             request,
-            steering,
+            inputs,
             request.seed + index,
             lambda step, i=index: progress and progress(i, step),
             **options,
         )
         image = image if canvas is None else canvas.put_back(image)
-        write_picture(path, image, records(index) if records else None)
-    return files
+        yield DrawnPicture(image, records(index) if records else None)
 
 
 def picture_files(request: GenerateRequest, indices: Sequence[int], further: Sequence[Path] = ()) -> list[Path]:
@@ -84,32 +127,36 @@ def picture_files(request: GenerateRequest, indices: Sequence[int], further: Seq
         MienError: if a file cannot be written, or is one of the inputs.
     """
     files = [request.output / f"portrait-{request.seed + index:04d}.png" for index in indices]
-    check_apart(files, [*further, *request.inputs.values()])
+    check_apart(files, [*further, *request.input_files])
     check_writable(files)
     return files
 
 
 def draw(
-    pipeline: Any,
+    pipeline: PortraitPipeline,
     request: GenerateRequest,
-    steering: PipelineInputs,
+    inputs: PipelineInputs,
     seed: int,
     on_step: Callable[[int], Any] | None = None,
     **options: Any,
-) -> Any:
-    """One picture (PIL) for one seed; ``options``: further arguments of the pipeline."""
+) -> Image.Image:
+    """One picture for one seed; ``options``: further arguments of the pipeline."""
 
-    def told(_pipeline: Any, step: int, _timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
+    def on_step_end(_pipeline: Any, step: int, _timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
         if on_step:
             on_step(step)
         return values
 
-    return draw_requested(pipeline, request, [steering], [seed], callback_on_step_end=told, **options)[0]
+    return draw_requested(pipeline, request, [inputs], [seed], callback_on_step_end=on_step_end, **options)[0]
 
 
 def draw_requested(
-    pipeline: Any, request: GenerateRequest, rows: Sequence[PipelineInputs], seeds: Sequence[int], **options: Any
-) -> list[Any]:
+    pipeline: PortraitPipeline,
+    request: GenerateRequest,
+    rows: Sequence[PipelineInputs],
+    seeds: Sequence[int],
+    **options: Any,
+) -> list[Image.Image]:
     """`run_pipeline` with the scheduler, steps, speed, scales and guidance of a request."""
     from mien.pipelines.schedulers import sampling_with
 

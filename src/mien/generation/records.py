@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien import __version__
 from mien.core.io import sha256_of
@@ -12,8 +12,11 @@ from mien.generation.request import GenerateRequest
 from mien.generation.tools import FaceTools
 from mien.provenance.record import Record
 
+if TYPE_CHECKING:
+    from mien.pipelines.portrait import PortraitPipeline
 
-def hashes(pipeline: Any, tools: FaceTools) -> dict[str, str]:
+
+def hashes(pipeline: PortraitPipeline, tools: FaceTools) -> dict[str, str]:
     """sha256 of the weights that a picture depends on, by file, and of their configurations, by folder."""
     from mien.provenance.fingerprint import model_hashes
 
@@ -22,10 +25,10 @@ def hashes(pipeline: Any, tools: FaceTools) -> dict[str, str]:
 
 def record_maker(
     request: GenerateRequest,
-    pipeline: Any,
+    pipeline: PortraitPipeline,
     tools: FaceTools,
     further: Mapping[str, Path] | None = None,
-    told: Mapping[str, Any] | None = None,
+    extra_settings: Mapping[str, Any] | None = None,
 ) -> Callable[[int], Record]:
     """A function that gives the record of picture i; hashing is done once.
 
@@ -34,14 +37,14 @@ def record_maker(
         pipeline: by what.
         tools: its readers.
         further: input files by role besides the request's.
-        told: settings besides the request's.
+        extra_settings: settings besides the request's.
     """
     from mien.provenance.fingerprint import environment
 
-    inputs = {role: sha256_of(path) for role, path in {**request.inputs, **(further or {})}.items()}
+    inputs = request.input_hashes() | {role: sha256_of(path) for role, path in (further or {}).items()}
     models = hashes(pipeline, tools)
     # "auto" is resolved, so that a repeat elsewhere does not read the face with another reader
-    settings = request.settings() | {"reader": tools.reader_name} | dict(told or {})
+    settings = request.settings() | {"reader": tools.reader_name} | dict(extra_settings or {})
     around = environment(str(pipeline.device))
 
     def record(index: int) -> Record:

@@ -13,8 +13,9 @@ from mien.core.io import sha256_of
 from mien.errors import BadInput
 from mien.generation.generate import generate, picture_files
 from mien.generation.records import hashes
-from mien.generation.request import LOCAL, ROLES, GenerateRequest, input_fields
+from mien.generation.request import LOCAL, ROLES, GenerateRequest, InputPicture, input_fields
 from mien.generation.tools import FaceTools
+from mien.media.pictures import as_picture, pixel_hash
 from mien.pipelines.load import load_pipeline
 from mien.pipelines.load_options import Loading
 from mien.provenance.png import read_record
@@ -58,13 +59,13 @@ def repeat(
     for setting, command in _OTHER_COMMANDS.items():
         if setting in record.settings:
             raise BadInput(f"{file} was not made by  mien generate: give  mien {command}  the same again.")
-    check_inputs(record, inputs, file)
+    as_recorded = check_inputs(record, inputs, file)
     if record.settings.get("base") == LOCAL and base is None:
         raise BadInput(f"{file} was made with models from a folder or a file: give it with --base.")
     chosen: dict[str, Any] = {} if base is None else {"base": base}
     chosen |= {"loading": (loading or Loading()).repeated(record.settings.get("loading", {})), "output": output}
-    wanted = GenerateRequest.checked(**{**record.settings, **input_fields(inputs), **chosen})
-    picture_files(wanted, [record.index], [file])
+    wanted = GenerateRequest.checked(**{**record.settings, **input_fields(as_recorded), **chosen})
+    picture_files(wanted, [record.index], [file, *(path for path in inputs.values() if path is not None)])
     before = sha256_of(file)
     if record.mien != __version__:
         warnings.warn(f"{file} was made by mien {record.mien}, this is {__version__}: bits may differ", stacklevel=2)
@@ -92,8 +93,13 @@ def _use_threads(recorded: str, file: Path) -> None:
     torch.set_num_threads(int(recorded))
 
 
-def check_inputs(record: Record, inputs: Mapping[str, Path | None], file: Path) -> None:
-    """Refuse inputs that are not the recorded ones, naming the one that differs."""
+def check_inputs(record: Record, inputs: Mapping[str, Path | None], file: Path) -> dict[str, InputPicture | None]:
+    """Refuse inputs that are not the recorded ones, naming the one that differs.
+
+    Returns:
+        The inputs as they were given then: files, or in memory where the record holds the hash of the pixels.
+    """
+    found: dict[str, InputPicture | None] = dict(inputs)
     for role in sorted({*ROLES, *inputs, *record.inputs}):
         option = "another --identity" if role not in ROLES else f"--{role}"
         given, expected = inputs.get(role), record.inputs.get(role)
@@ -105,10 +111,14 @@ def check_inputs(record: Record, inputs: Mapping[str, Path | None], file: Path) 
             continue
         if not given.is_file():
             raise BadInput(f"There is no picture file at {given}; check the path.")
-        if sha256_of(given) != expected:
+        if sha256_of(given) == expected:
+            continue
+        found[role] = picture = as_picture(given)
+        if pixel_hash(picture) != expected:
             raise BadInput(
                 f"{given} is not the {role} picture of {file}: its sha256 is not {expected[:12]}... as recorded."
             )
+    return found
 
 
 def check_models(record: Record, present: Mapping[str, str], file: Path) -> None:
@@ -127,7 +137,7 @@ def check_models(record: Record, present: Mapping[str, str], file: Path) -> None
 def under_present_names(recorded: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str]:
     """Recorded models, those whose name is gone under the name that the same bytes have now.
 
-    Records of earlier releases tell added files by their own names, which a user may change.
+    Records of earlier releases name added files by their own names, which a user may change.
     """
     free = {name: digest for name, digest in present.items() if name not in recorded}
     found = {}

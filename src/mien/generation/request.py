@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from PIL import Image
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from mien.conditions import MAX_POSE, Emotion
+from mien.conditions import MAX_POSE, Emotion, Pose
+from mien.core.io import sha256_of
 from mien.diffusion.caching import STEPS, Speed
 from mien.errors import BadInput, first_problem
 from mien.faces.names import reader_names
+from mien.media.pictures import as_picture, pixel_hash
 from mien.pipelines.load_options import Loading
 
+P = TypeVar("P")
 Role = str
 ROLES = ("identity", "expression", "pose", "edit")
 """What an input picture can be given for; a second picture of the person is ``identity-2``, and so on."""
@@ -33,15 +45,26 @@ STRENGTH = 0.8
 the old one (*ours*)."""
 
 
+def _path_or_image(value: Any) -> Any:
+    """Paths stay paths, so that messages can name them; arrays and tensors become RGB pictures."""
+    return value if value is None or isinstance(value, str | Path) else as_picture(value)
+
+
+InputPicture = Annotated[Path | Image.Image, BeforeValidator(_path_or_image)]
+"""A picture file, or a picture in memory: see `mien.media.pictures.as_picture` for what is taken."""
+
+
 class GenerateRequest(BaseModel):
-    """One call of ``mien generate``.
+    """One call of ``mien generate``, or one row of `mien.generate`.
+
+    Pictures are files or pictures in memory.
 
     Attributes:
         identity: picture of the person to draw.
-        identities: more pictures of the same person, or of others to mix in: embeddings and bones are averaged.
+        identities: more pictures of the same person, or of others to mix in: embeddings and face shapes are averaged.
         weights: of `identity` and each of `identities` in that mean; all alike if empty.
         expression: picture whose expression (and, without `pose` and angles, head pose) is wanted.
-        pose: picture whose head pose is wanted.
+        pose: picture whose head pose is wanted; a `mien.Pose` sets yaw, pitch and roll, where they are not given.
         edit: a portrait whose face is to be changed, instead of a new picture; who it is and which way it looks come
             from it, and what the face does where neither `expression` nor `emotion` says so.
         strength: how much of the portrait's face is given up, above 0 and up to 1; for `edit` alone.
@@ -49,8 +72,8 @@ class GenerateRequest(BaseModel):
         pitch: degrees, + up.
         roll: degrees, + tilts to the subject's left shoulder.
         blendshapes: name -> [0, 1], over the expression's own (ARKit, MediaPipe or kit spelling).
-        emotion: as `mien.conditions.Emotion.parse` reads it, e.g. ``happy:0.8``.
-        prompt: words; without them the identity picture is described.
+        emotion: as `mien.conditions.Emotion.parse` reads it, e.g. ``happy:0.8``; or an `Emotion`.
+        prompt: text prompt; without one the identity picture is described.
         count: number of pictures; picture i has seed ``seed + i``.
         seed: seed of the first picture.
         steps: denoising steps; 25 when None, or as many as the speed ``few`` was distilled for.
@@ -60,9 +83,9 @@ class GenerateRequest(BaseModel):
         loading: adapters and LoRA files that are added to it, its precision, and where it runs.
         reader: who reads faces, see `mien.faces.names`; ``auto`` is MediaPipe where it is installed, else the studio's
             own.
-        retarget: put the identity's bones into the donor's landmarks (*ours*) instead of drawing them as read, the
-            paper's way; always so when a pose, an angle or a blendshape is given, since then there is no one donor to
-            copy.
+        retarget: put the identity's face shape into the donor's landmarks (*ours*) instead of drawing them as read,
+            the paper's way; always so when a pose, an angle or a blendshape is given, since then there is no one donor
+            to copy.
         scheduler: one of `Scheduler`; None is the base's own.
         speed: ``exact``; ``fast``: most steps reuse what changes slowly; ``few``: a few steps of a distilled base
             (docs/speed.md).
@@ -71,20 +94,20 @@ class GenerateRequest(BaseModel):
         output: folder for the PNG files.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
-    identity: Path | None = None
-    identities: tuple[Path, ...] = ()
+    identity: InputPicture | None = None
+    identities: tuple[InputPicture, ...] = ()
     weights: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = ()
-    expression: Path | None = None
-    pose: Path | None = None
-    edit: Path | None = None
+    expression: InputPicture | None = None
+    pose: InputPicture | None = None
+    edit: InputPicture | None = None
     strength: Annotated[float, Field(gt=0, le=1)] = STRENGTH
     yaw: Annotated[float, Field(ge=-MAX_POSE[0], le=MAX_POSE[0])] | None = None
     pitch: Annotated[float, Field(ge=-MAX_POSE[1], le=MAX_POSE[1])] | None = None
     roll: Annotated[float, Field(ge=-MAX_POSE[2], le=MAX_POSE[2])] | None = None
     blendshapes: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
-    emotion: str | None = None
+    emotion: str | Emotion | None = None
     prompt: str | None = None
     count: Annotated[int, Field(ge=1, le=1000)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**63 - 1000)] = 0
@@ -103,8 +126,8 @@ class GenerateRequest(BaseModel):
 
     @field_validator("emotion")
     @classmethod
-    def _emotion_is_known(cls, value: str | None) -> str | None:
-        if value is not None:
+    def _emotion_is_known(cls, value: str | Emotion | None) -> str | Emotion | None:
+        if isinstance(value, str):
             Emotion.parse(value)
         return value
 
@@ -128,6 +151,15 @@ class GenerateRequest(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
+    def _a_pose_is_three_angles(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not isinstance(values.get("pose"), Pose):
+            return values
+        angles = dict(zip(("yaw", "pitch", "roll"), values["pose"].angles, strict=True))
+        given = {name: values[name] for name in angles if values.get(name) is not None}
+        return {**values, "pose": None, **angles, **given}
+
+    @model_validator(mode="before")
+    @classmethod
     def _the_usual_steps(cls, values: Any) -> Any:
         """A record says how many there were, except where that stands beside the base's weights."""
         if isinstance(values, dict) and values.get("steps") is None and values.get("speed") != "few":
@@ -143,14 +175,16 @@ class GenerateRequest(BaseModel):
     @model_validator(mode="after")
     def _something_is_asked(self) -> GenerateRequest:
         if not (self.inputs or self.prompt or self.emotion or self.builds_landmarks):
-            raise BadInput("Nothing to draw: give --identity PHOTO, --prompt WORDS, or another condition.")
+            raise BadInput("Nothing to draw: give an identity picture, a prompt, or another condition.")
         return self
 
     @model_validator(mode="after")
     def _an_edit_changes_something(self) -> GenerateRequest:
-        others = [path for role, path in self.inputs.items() if role != "edit"]
+        others = [role for role in self.inputs if role != "edit"]
         if self.edit is not None and not (others or self.prompt or self.emotion or self.builds_landmarks):
-            raise BadInput("Nothing to change: give --expression PHOTO, --emotion, --blendshape or another condition.")
+            raise BadInput(
+                "Nothing to change: give an expression picture, an emotion, a blendshape, or another condition."
+            )
         if self.edit is None and self.strength != STRENGTH:
             raise BadInput("The strength says how much of a given portrait changes: give the portrait as edit.")
         return self
@@ -178,14 +212,31 @@ class GenerateRequest(BaseModel):
             raise BadInput(f"{where}: {what.lower()}, not {given!r}.") from error
 
     @property
-    def people(self) -> dict[Role, Path]:
-        """The pictures that say who it is, by role, in the order of `weights`."""
-        return _by_role([path for path in (self.identity, *self.identities) if path is not None])
+    def people(self) -> dict[Role, InputPicture]:
+        """The identity pictures by role, in the order of `weights`."""
+        return _by_role([picture for picture in (self.identity, *self.identities) if picture is not None])
 
     @property
-    def inputs(self) -> dict[Role, Path]:
+    def inputs(self) -> dict[Role, InputPicture]:
         """The input pictures that were given, by role."""
-        return {role: path for role in ROLES if (path := getattr(self, role)) is not None} | self.people
+        return {role: picture for role in ROLES if (picture := getattr(self, role)) is not None} | self.people
+
+    @property
+    def input_files(self) -> list[Path]:
+        """Those of the input pictures that are files."""
+        return [picture for picture in self.inputs.values() if isinstance(picture, Path)]
+
+    def input_hashes(self) -> dict[Role, str]:
+        """sha256 of each input picture by role: of a file's bytes, or of a picture's pixels (`pixel_hash`)."""
+        return {
+            role: sha256_of(picture) if isinstance(picture, Path) else pixel_hash(picture)
+            for role, picture in self.inputs.items()
+        }
+
+    @property
+    def emotion_wanted(self) -> Emotion | None:
+        """The emotion that is asked for."""
+        return Emotion.parse(self.emotion) if isinstance(self.emotion, str) else self.emotion
 
     @property
     def steps_run(self) -> int | None:
@@ -210,12 +261,12 @@ class GenerateRequest(BaseModel):
         return settings | ({"base": LOCAL} if Path(self.base).exists() else {})
 
 
-def _by_role(people: Sequence[Path]) -> dict[Role, Path]:
+def _by_role(people: Sequence[P]) -> dict[Role, P]:
     """Pictures of people by role: ``identity``, then ``identity-2`` and so on."""
-    return {f"identity-{number}" if number > 1 else "identity": path for number, path in enumerate(people, 1)}
+    return {f"identity-{number}" if number > 1 else "identity": picture for number, picture in enumerate(people, 1)}
 
 
-def input_fields(inputs: Mapping[Role, Path | None]) -> dict[str, Any]:
+def input_fields(inputs: Mapping[Role, InputPicture | None]) -> dict[str, Any]:
     """Input pictures by role as the fields of a request: `GenerateRequest.inputs` the other way round."""
     further = [role for role in inputs if role not in ROLES]
     return {role: inputs.get(role) for role in ROLES} | {"identities": tuple(inputs[role] for role in further)}

@@ -1,4 +1,4 @@
-"""One person, one seed, one dial turned step by step: a row of pictures, or a grid of feelings."""
+"""One person, one seed, one control changed step by step: a row of pictures, or a grid of emotions."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from mien.generation.request import GenerateRequest
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from mien.generation.tools import FaceTools
+    from mien.pipelines.portrait import PortraitPipeline
 
 ANGLES = ("yaw", "pitch", "roll")
 GAP, LABEL, PAPER, INK = 6, 22, (250, 248, 244), (33, 30, 27)
@@ -66,7 +69,7 @@ def blendshape_stops(text: str, count: int) -> list[Stop]:
 
 
 def emotion_stops(text: str, count: int) -> list[Stop]:
-    """From one feeling to another, straight across the circumplex: shares of the two classes change evenly.
+    """From one emotion to another, straight across the circumplex: shares of the two classes change evenly.
 
     Raises:
         BadInput: for a word that is no emotion.
@@ -99,8 +102,8 @@ def sweep(
     stops: Sequence[Stop],
     columns: int | None = None,
     *,
-    pipeline: Any = None,
-    tools: Any = None,
+    pipeline: PortraitPipeline | None = None,
+    tools: FaceTools | None = None,
     progress: Callable[[int], Any] = lambda done: None,
 ) -> list[Path]:
     """Draw every stop with the request's seed; a picture that is in the folder and has the same record is kept.
@@ -111,7 +114,7 @@ def sweep(
         columns: pictures in a row of ``sweep.png``; all when None.
         pipeline: see `mien.generation.generate.generate`.
         tools: see `mien.generation.generate.generate`.
-        progress: told the number of pictures done.
+        progress: called with the number of pictures done.
 
     Returns:
         ``sweep.png``, then ``01.png``, ``02.png`` and so on.
@@ -128,20 +131,20 @@ def sweep(
 
     row = request.output / "sweep.png"
     places = [request.output / f"{number:02d}.png" for number in range(1, len(stops) + 1)]
-    check_apart([row, *places], request.inputs.values())
+    check_apart([row, *places], request.input_files)
     check_writable([row, *places])
     requests = [GenerateRequest.checked(**{**request.model_dump(exclude={"count"}), **stop.changes}) for stop in stops]
     tools = tools or FaceTools.load(request.base, request.reader)
-    pipeline = pipeline if pipeline is not None else load_pipeline(request.base, request.loading)
+    drawn_by: PortraitPipeline = load_pipeline(request.base, request.loading) if pipeline is None else pipeline
     request.output.mkdir(parents=True, exist_ok=True)
-    models, files = hashes(pipeline, tools), []
+    models, files = hashes(drawn_by, tools), []
     for place, one in zip(places, requests, strict=True):
         if _is_this(place, one, models, tools.reader_name):
             files.append(place)
             progress(1)
             continue
         with tempfile.TemporaryDirectory(dir=request.output, prefix=".") as folder:
-            (file,) = generate(one.model_copy(update={"output": Path(folder)}), pipeline=pipeline, tools=tools)
+            (file,) = generate(one.model_copy(update={"output": Path(folder)}), pipeline=drawn_by, tools=tools)
             files.append(file.replace(place))
         progress(1)
     record = read_record(files[0]) if request.provenance else None
@@ -155,7 +158,6 @@ def sweep(
 def _is_this(file: Path, request: GenerateRequest, models: dict[str, str], reader: str) -> bool:
     """Whether a file's record says that it is the picture of a request; one without a record says nothing."""
     from mien import __version__
-    from mien.core.io import sha256_of
     from mien.provenance.png import read_record
 
     if not request.provenance or not file.is_file():
@@ -164,9 +166,8 @@ def _is_this(file: Path, request: GenerateRequest, models: dict[str, str], reade
         record = read_record(file)
     except MienError:
         return False
-    inputs = {role: sha256_of(path) for role, path in request.inputs.items()}
     return (record.mien, record.settings, record.inputs, record.models) == (
-        __version__, request.settings() | {"reader": reader}, inputs, models
+        __version__, request.settings() | {"reader": reader}, request.input_hashes(), models
     )  # fmt: skip
 
 

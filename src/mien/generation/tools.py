@@ -17,7 +17,7 @@ from mien.faces.open import open_reader
 log = logging.getLogger(__name__)
 
 FULL_SIZE_PROMPT = "portrait photo of a person"
-"""What a base of full size is told where the user has no words (*ours*)."""
+"""Prompt of a base of full size where the user gives none (*ours*)."""
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,8 +71,8 @@ class FaceTools:
         if own is None and not is_small(base):
             return cls.of_full_size(base, opened, files)
         if own is None and base != "studio":
-            files |= {f"studio/{path.relative_to(EMBEDDED)}": path for path in EMBEDDED.glob("reader/*/*.safetensors")}
-            files |= {f"studio/{path.relative_to(EMBEDDED)}": path for path in EMBEDDED.glob("identity/*.safetensors")}
+            for pattern in ("reader/*/*.safetensors", "identity/*.safetensors"):
+                files |= {f"studio/{path.relative_to(EMBEDDED).as_posix()}": path for path in EMBEDDED.glob(pattern)}
         return cls(
             reader_name=opened.name,
             read=opened.read,

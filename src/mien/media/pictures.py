@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from mien.errors import BadInput, MienError
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
+    from torch import Tensor
+
+PictureLike: TypeAlias = "str | Path | Image.Image | NDArray[np.uint8] | NDArray[np.floating[Any]] | Tensor"
+"""What a user may give as a picture: see `as_picture`."""
 
 MAX_PIXELS = 100_000_000
 """Largest picture that is decoded (a medium-format photograph); more is refused before any pixel is read."""
@@ -56,6 +61,72 @@ def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
     return keys, path.name
 
 
+def as_picture(picture: PictureLike) -> Image.Image:
+    """A picture in any of the usual forms as RGB, 8 bits a channel.
+
+    Args:
+        picture: a file; a PIL picture; an array or tensor [H, W, 3] or [3, H, W], with or without a batch axis of one:
+            uint8, or floating point in [0, 1] (or, where any value is below 0, in [-1, 1], as in diffusers).
+
+    Raises:
+        BadInput: if a file cannot be used (see `open_picture`), or an array has another shape or range.
+    """
+    from PIL import Image
+
+    if isinstance(picture, str | Path):
+        return open_picture(picture)
+    if isinstance(picture, Image.Image):
+        _check_size("The picture", *picture.size, MIN_SIDE)
+        return to_rgb(upright(picture))
+    return _of_array(picture)
+
+
+def picture_name(picture: PictureLike) -> str:
+    """A picture's name for messages: the path of a file, else "the picture"."""
+    return str(picture) if isinstance(picture, str | Path) else "the picture"
+
+
+def pixel_hash(picture: Image.Image) -> str:
+    """sha256 of a picture's width, height and RGB bytes: the same for every lossless file of it."""
+    size = "x".join(map(str, picture.size))
+    return hashlib.sha256(size.encode() + b":" + picture.convert("RGB").tobytes()).hexdigest()
+
+
+def _of_array(values: Any) -> Image.Image:
+    import numpy as np
+    from PIL import Image
+
+    try:
+        array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+    except (TypeError, ValueError, RuntimeError):
+        array = np.empty(0, object)
+    if array.ndim == 4 and len(array) == 1:
+        array = array[0]
+    shape: tuple[int, ...] = array.shape
+    if len(shape) != 3 or 3 not in (shape[0], shape[2]) or array.dtype.kind not in "uf":
+        raise BadInput(
+            f"A picture is a file, a PIL picture, or an array [H, W, 3] or [3, H, W], not {_described(values, array)}."
+        )
+    if shape[2] != 3:
+        shape, array = shape[1:], array.transpose(1, 2, 0)
+    _check_size("The picture", shape[1], shape[0], MIN_SIDE)
+    if array.dtype.kind == "f":
+        low, high = float(array.min()), float(array.max())
+        if not (low >= -1 and high <= 1):  # also where there is a NaN
+            raise BadInput(
+                f"The values of a floating-point picture lie in [0, 1] or [-1, 1], not in [{low:g}, {high:g}]."
+            )
+        array = (array.astype(np.float64) + 1) * 127.5 if low < 0 else array.astype(np.float64) * 255
+        array = array.round().astype(np.uint8)
+    elif array.dtype != np.uint8:
+        raise BadInput(f"A picture of whole numbers has 8 bits a channel, not {array.dtype}.")
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _described(values: Any, array: NDArray[Any]) -> str:
+    return type(values).__name__ if array.dtype == object else f"{array.dtype} {list(array.shape)}"
+
+
 def open_picture(source: Path | str | IO[bytes], name: str | None = None, *, smallest: int = MIN_SIDE) -> Image.Image:
     """Open a picture file as RGB, 8 bits a channel.
 
@@ -68,19 +139,25 @@ def open_picture(source: Path | str | IO[bytes], name: str | None = None, *, sma
         return to_rgb(upright(picture))
 
 
-def open_with_transparency(path: Path | str) -> Image.Image | None:
+def open_with_transparency(source: Path | str | Image.Image) -> Image.Image | None:
     """A picture with the colours and the transparency that it is stored with, RGBA and upright; None if it has none.
 
     Raises:
         BadInput: see `opened`.
     """
-    with opened(path) as picture:
-        picture.seek(0)
-        picture.load()
-        if picture.mode not in _WITH_ALPHA and "transparency" not in picture.info:
-            return None
-        picture = upright(picture.convert("RGBA"))
-        return picture if picture.getchannel("A").getextrema()[0] != 255 else None
+    if isinstance(source, str | Path):
+        with opened(source) as picture:
+            picture.seek(0)
+            picture.load()
+            return _with_transparency(picture)
+    return _with_transparency(source)
+
+
+def _with_transparency(picture: Image.Image) -> Image.Image | None:
+    if picture.mode not in _WITH_ALPHA and "transparency" not in picture.info:
+        return None
+    picture = upright(picture.convert("RGBA"))
+    return picture if picture.getchannel("A").getextrema()[0] != 255 else None
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Where the eyes look, from landmarks: what a picture shows of a gaze, in no one's degrees (*ours*)."""
+"""Where the eyes look, from landmarks: what a picture shows of a gaze, in eye-relative units, not degrees (*ours*)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def iris_offsets(landmarks: ArrayLike) -> NDArray[np.float64]:
         [..., 4], in widths of the eye: 0 is the middle; half a width is the corner.
     """
     points = np.asarray(landmarks, np.float64)[..., :2]
-    found = []
+    found: list[NDArray[np.float64]] = []
     for iris, inner, outer in _EYES:
         width = points[..., outer, :] - points[..., inner, :]
         away = points[..., iris, :] - (points[..., outer, :] + points[..., inner, :]) / 2

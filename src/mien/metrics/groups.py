@@ -25,7 +25,7 @@ def by_group(model: ArrayLike, oracle: ArrayLike, groups: ArrayLike, minimum: in
     """
     a, b, labels = np.asarray(model, np.float64), np.asarray(oracle, np.float64), np.asarray(groups)
     there = np.isfinite(a) & np.isfinite(b)
-    found = {}
+    found: dict[str, float] = {}
     for label in np.unique(labels):
         rows = there & (labels == label)
         if rows.sum() >= minimum:

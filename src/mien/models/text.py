@@ -9,6 +9,7 @@ the token embedding, so it is batch-safe and does not depend on how a transforme
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 
 from mien.errors import BadInput
 
+CLIP_LENGTH = 77
+"""Tokens that CLIP's text models read at once, its two marks among them: longer prompts are read in chunks of 75."""
 ID_PROMPT = "photo of a id person"
 ID_TOKEN = "id"
 
@@ -28,7 +31,7 @@ def identity_tokens(hidden_size: int, identity_size: int = 512) -> int:
 
 
 def encode_prompt(
-    tokenizer: Any, text_encoder: nn.Module, prompts: list[str], identity: Tensor | None = None
+    tokenizer: Any, text_encoder: nn.Module, prompts: list[str], identity: Tensor | None = None, chunks: int = 1
 ) -> Tensor:
     """Encode prompts, with the ``id`` token of each replaced by a face embedding.
 
@@ -37,33 +40,117 @@ def encode_prompt(
         text_encoder: CLIP text model.
         prompts: B strings; a prompt without the word ``id`` ignores its identity row.
         identity: [B, 512] face embeddings, L2 norm 1, or None.
+        chunks: n, see :func:`prompt_output`.
 
     Returns:
-        Last hidden states [B, L, D], L the tokenizer's ``model_max_length``.
+        Last hidden states [B, n L, D], L the tokenizer's ``model_max_length``.
 
     Raises:
         BadInput: if the numbers of prompts and identities differ.
     """
-    return prompt_output(tokenizer, text_encoder, prompts, identity).last_hidden_state
+    return prompt_output(tokenizer, text_encoder, prompts, identity, chunks).last_hidden_state
 
 
 def prompt_output(
-    tokenizer: Any, text_encoder: nn.Module, prompts: list[str], identity: Tensor | None = None, **options: Any
+    tokenizer: Any,
+    text_encoder: nn.Module,
+    prompts: list[str],
+    identity: Tensor | None = None,
+    chunks: int = 1,
+    **options: Any,
 ) -> Any:
-    """The text encoder's whole output; see :func:`encode_prompt`. ``options``: further arguments of its forward."""
+    """The text encoder's whole output; see :func:`encode_prompt`.
+
+    Args:
+        tokenizer: as there.
+        text_encoder: as there.
+        prompts: as there.
+        identity: as there.
+        chunks: n, in how many pieces the prompts are read; see :func:`tokenize_chunks`. Their states stand one behind
+            the other, [B, n L, D]; pooled vectors are those of the first piece, as in ComfyUI and WebUI.
+        options: further arguments of its forward.
+    """
     weight = text_encoder.get_input_embeddings().weight  # type: ignore[operator]
     count = identity_tokens(weight.shape[1]) if identity is not None else 1
-    ids = tokenize(tokenizer, prompts, count).to(weight.device)
-    return ids_output(text_encoder, ids, identity, id_token_of(tokenizer), **options)
+    if chunks == 1:
+        ids = tokenize(tokenizer, prompts, count)[:, None]
+    else:
+        ids = tokenize_chunks(tokenizer, prompts, count, chunks)
+    output = ids_output(
+        text_encoder, ids.flatten(0, 1).to(weight.device), identity, id_token_of(tokenizer), chunks, **options
+    )
+    return output if chunks == 1 else _joined(output, len(prompts))
+
+
+def _joined(output: Any, rows: int) -> Any:
+    """The output for B n pieces as that for B prompts."""
+    for name, value in list(output.items()):
+        if name == "hidden_states":
+            output[name] = tuple(one.reshape(rows, -1, one.shape[-1]) for one in value)
+        elif isinstance(value, Tensor):
+            whole = value.reshape(rows, -1, value.shape[-1])
+            output[name] = whole[:, 0] if value.ndim == 2 else whole
+    return output
 
 
 def tokenize(tokenizer: Any, prompts: Iterable[str], id_count: int) -> Tensor:
-    """Token ids [B, L], padded and truncated to ``model_max_length``; the first ``id`` becomes ``id_count`` tokens."""
-    repeated = " ".join([ID_TOKEN] * id_count)
-    texts = [re.sub(rf"\b{ID_TOKEN}\b", repeated, prompt, count=1) for prompt in prompts]
+    """Token ids [B, L], padded to ``model_max_length``; the first ``id`` becomes ``id_count`` tokens.
+
+    What is longer is cut, with a warning that says what of it.
+    """
+    texts = _with_pieces(prompts, id_count)
+    _say_what_is_cut(tokenizer, texts)
     return tokenizer(
         texts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length, return_tensors="pt"
     ).input_ids
+
+
+def chunks_of(tokenizer: Any, prompts: Iterable[str], id_count: int) -> int:
+    """In how many pieces the longest of the prompts is read; one where the text encoder is not CLIP's.
+
+    Others were trained on whole prompts alone, and do not know a second piece.
+    """
+    if tokenizer.model_max_length != CLIP_LENGTH:
+        return 1
+    longest = max((len(ids) for ids in _plain_ids(tokenizer, _with_pieces(prompts, id_count))), default=0)
+    return max(1, -(-longest // (CLIP_LENGTH - 2)))
+
+
+def tokenize_chunks(tokenizer: Any, prompts: Iterable[str], id_count: int, chunks: int) -> Tensor:
+    """Token ids [B, n, L] of prompts in pieces of L - 2 tokens, each between marks of its own and padded.
+
+    As in WebUI (AUTOMATIC1111) and ComfyUI, where prompts of any length act; a prompt of fewer pieces than the others
+    is filled up with empty ones.
+    """
+    room = tokenizer.model_max_length - 2
+    rows = []
+    for ids in _plain_ids(tokenizer, _with_pieces(prompts, id_count)):
+        pieces = [ids[start : start + room] for start in range(0, chunks * room, room)]
+        rows.append([
+            [tokenizer.bos_token_id, *piece, tokenizer.eos_token_id, *[tokenizer.pad_token_id] * (room - len(piece))]
+            for piece in pieces
+        ])  # fmt: skip
+    return torch.tensor(rows)
+
+
+def _with_pieces(prompts: Iterable[str], id_count: int) -> list[str]:
+    """Prompts with as many ``id`` for the first one as a face takes tokens."""
+    repeated = " ".join([ID_TOKEN] * id_count)
+    return [re.sub(rf"\b{ID_TOKEN}\b", repeated, prompt, count=1) for prompt in prompts]
+
+
+def _plain_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    """Token ids of each text, whole and without marks."""
+    return tokenizer(texts, add_special_tokens=False, verbose=False).input_ids if texts else []
+
+
+def _say_what_is_cut(tokenizer: Any, texts: list[str]) -> None:
+    room = tokenizer.model_max_length - 2
+    rests = [ids[room:] for ids in _plain_ids(tokenizer, texts) if len(ids) > room]
+    if rests:
+        what = "a prompt is" if len(texts) == 1 else f"{len(rests)} of {len(texts)} prompts are"
+        rest = tokenizer.decode(rests[0])
+        warnings.warn(f"{what} longer than the {room} tokens that this base reads; left out: {rest!r}", stacklevel=3)
 
 
 def encode_ids(text_encoder: nn.Module, ids: Tensor, identity: Tensor | None, id_token: int) -> Tensor:
@@ -71,12 +158,16 @@ def encode_ids(text_encoder: nn.Module, ids: Tensor, identity: Tensor | None, id
     return ids_output(text_encoder, ids, identity, id_token).last_hidden_state
 
 
-def ids_output(text_encoder: nn.Module, ids: Tensor, identity: Tensor | None, id_token: int, **options: Any) -> Any:
-    """The text encoder's whole output for token ids [B, L]; see :func:`prompt_output`."""
+def ids_output(
+    text_encoder: nn.Module, ids: Tensor, identity: Tensor | None, id_token: int, chunks: int = 1, **options: Any
+) -> Any:
+    """The text encoder's whole output for token ids [B n, L] of B prompts; see :func:`prompt_output`."""
     if identity is None:
         return text_encoder(ids, **options)
-    if len(identity) != len(ids):
-        raise BadInput(f"{len(ids)} prompts but {len(identity)} identities; give one identity for each prompt.")
+    if len(ids) != chunks * len(identity):
+        raise BadInput(
+            f"{len(ids) // chunks} prompts but {len(identity)} identities; give one identity for each prompt."
+        )
 
     def put_identity(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         return _replace(output, ids, identity, id_token)
@@ -89,8 +180,9 @@ def ids_output(text_encoder: nn.Module, ids: Tensor, identity: Tensor | None, id
 
 
 def _replace(embeddings: Tensor, ids: Tensor, identity: Tensor, id_token: int) -> Tensor:
-    """Rows of ``embeddings`` [B, L, D] at the first ``id`` tokens become pieces of ``identity`` [B, 512]."""
-    width = embeddings.shape[-1]
+    """Rows of ``embeddings`` [B n, L, D] at the first ``id`` tokens become pieces of ``identity`` [B, 512]."""
+    width, shape = embeddings.shape[-1], embeddings.shape
+    embeddings, ids = embeddings.reshape(len(identity), -1, width), ids.reshape(len(identity), -1)
     count = identity_tokens(width, identity.shape[-1])
     padded = nn.functional.pad(identity, (0, count * width - identity.shape[-1])).to(embeddings)
     pieces = padded.reshape(-1, count, width)
@@ -98,7 +190,7 @@ def _replace(embeddings: Tensor, ids: Tensor, identity: Tensor, id_token: int) -
     order = found.cumsum(1) - 1  # 0, 1, ... along the id tokens of each row
     chosen = found & (order < count)
     index = order.clamp(0, count - 1).unsqueeze(-1).expand(-1, -1, width)
-    return torch.where(chosen.unsqueeze(-1), pieces.gather(1, index), embeddings)
+    return torch.where(chosen.unsqueeze(-1), pieces.gather(1, index), embeddings).reshape(shape)
 
 
 def _id_token(tokenizer: Any) -> str:

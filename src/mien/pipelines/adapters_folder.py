@@ -24,6 +24,8 @@ def load_adapters(folder: Path, dtype: torch.dtype | None = torch.float32) -> di
     """
     found: dict[str, Branch] = {}
     for file in sorted((folder / FOLDER).glob("*.safetensors")):
+        if file.name.startswith("."):  # what an interrupted save left behind is nobody's
+            continue
         branches = load_adapter(file, dtype=dtype)
         if len(branches) == 1:
             branches = {file.stem: next(iter(branches.values()))}
@@ -39,8 +41,14 @@ def save_adapters(folder: Path, adapters: Mapping[str, Branch]) -> None:
         save_adapter(folder / FOLDER / f"{name}.safetensors", {name: branch})
 
 
-def adapter_for(adapters: Mapping[str, Branch], kind: str) -> str:
+def adapter_for(adapters: Mapping[str, Branch], kind: str, missing: str | None = None) -> str:
     """Name of the adapter that takes a condition: the one of that name, else the only one of that kind.
+
+    Args:
+        adapters: by name.
+        kind: the condition.
+        missing: what another adapter lacks, which may be why this condition came up; see
+            :func:`mien.pipelines.image_encoder.missing_encoder`.
 
     Raises:
         BadInput: if there is none, or several and none has the condition's name.
@@ -49,7 +57,8 @@ def adapter_for(adapters: Mapping[str, Branch], kind: str) -> str:
         return kind
     found = [name for name, branch in adapters.items() if branch.kind == kind]
     if not found:
-        raise BadInput(f"This base has no adapter for {kind}; load one, or leave {kind} out.")
+        why = f"load one, or leave {kind} out" if missing is None else f"its expression adapter {missing}"
+        raise BadInput(f"This base has no adapter for {kind}; {why}.")
     if len(found) > 1:
         raise BadInput(f"Several adapters take {kind} ({', '.join(found)}); keep one, or name one of them {kind}.")
     return found[0]

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline, UNet2DConditionModel
-from safetensors import SafetensorError
 
 from mien.assets import find_asset, require_asset
 from mien.core.io import read_json
-from mien.errors import BadInput, MissingAsset
+from mien.errors import BadInput, MienError, MissingAsset
+from mien.pipelines.checkpoint import heeded, read_checkpoint
+from mien.pipelines.files import EMBEDDED
+from mien.pipelines.fit import check_parts
 from mien.pipelines.hub import fetch_ours, is_ours
-from mien.pipelines.portrait import EMBEDDED, PortraitPipeline
+from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.portrait_xl import PortraitXLPipeline
 
 INDEX = "model_index.json"
@@ -118,12 +119,55 @@ def pipeline_class(index: Mapping[str, Any], name: str) -> type[PortraitPipeline
 def _open_folder(folder: Path, dtype: torch.dtype) -> PortraitPipeline:
     index = _index_of(folder)
     kind = pipeline_class(index, str(folder))
+    variant = _variant(folder, index)
     with _whole(folder):
-        pipeline = kind.from_pretrained(folder, torch_dtype=dtype, **_manner(index))
+        own = _text_encoders(folder, index, dtype, variant)
+        options: dict[str, Any] = {**_manner(index), **({} if variant is None else {"variant": variant})}
+        pipeline = kind.from_pretrained(folder, torch_dtype=dtype, use_safetensors=True, **own, **options)
     if not is_ours(index):
         pipeline.folder = None  # the parts are hashed, not the safety checker and whatever else lies there
         pipeline.parts = {part: folder / part for part in pipeline.components if (folder / part).is_dir()}
-    return _checked(pipeline, folder)
+    check_parts(pipeline, folder)
+    return pipeline
+
+
+def _variant(folder: Path, index: Mapping[str, Any]) -> str | None:
+    """The variant in which a folder has its weights, where it has them in no other form: ``fp16``, mostly.
+
+    Raises:
+        BadInput: if the weights of a part are there as a pickle alone.
+    """
+    found: set[str] = set()
+    for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
+        files = [path.name for path in (folder / part).glob("*") if not path.name.startswith(".")]
+        weights = [name for name in files if name.endswith(".safetensors")]
+        if not weights and any(name.endswith((".bin", ".ckpt", ".pt", ".pth")) for name in files):
+            raise BadInput(f"{folder / part} holds its weights as a pickle, which mien does not open: get safetensors.")
+        # diffusion_pytorch_model.fp16.safetensors, model.fp16-00001-of-00002.safetensors
+        named = {name.split(".")[1].split("-")[0] for name in weights if name.count(".") > 1}
+        if weights and all(name.count(".") > 1 for name in weights):
+            found |= {"fp16"} & named or named
+    return min(found, default=None)
+
+
+def _text_encoders(folder: Path, index: Mapping[str, Any], dtype: torch.dtype, variant: str | None) -> dict[str, Any]:
+    """The text encoders of a folder; transformers would draw what a file lacks at random, with a word in a log."""
+    import transformers
+
+    found = {}
+    for name in ("text_encoder", "text_encoder_2"):
+        library, kind = (index.get(name) or (None, None))[:2]
+        if library != "transformers" or not str(kind).startswith("CLIPText"):
+            continue  # diffusers says what it is
+        place = folder / name
+        own = variant if variant and any(place.glob(f"*.{variant}*.safetensors")) else None
+        model, report = getattr(transformers, kind).from_pretrained(
+            place, torch_dtype=dtype, use_safetensors=True, variant=own, output_loading_info=True
+        )
+        if lacking := sorted(report["missing_keys"]):
+            raise ValueError(f"{name} lacks {len(lacking)} of its weights, such as {lacking[0]}")
+        found[name] = model.eval()
+    return found
 
 
 def _index_of(folder: Path) -> dict[str, Any]:
@@ -138,10 +182,16 @@ def _whole(folder: Path) -> Iterator[None]:
     """What the libraries raise where a file of the folder is missing or cut off, in one sentence."""
     try:
         yield
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+    except (MienError, MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # of a damaged file the libraries raise whatever its bytes lead to
         if _out_of_memory(error):
             raise MemoryError from error
-        raise _damaged(folder, (str(error).strip() or type(error).__name__).splitlines()[0]) from error
+        raise _damaged(folder, _first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _damaged(folder: Path, why: str) -> BadInput:
@@ -185,54 +235,31 @@ def _open_arc2face(folder: Path, dtype: torch.dtype) -> PortraitPipeline:
     pipeline.folder = None
     others = {part: rest / part for part in ("vae", "tokenizer", "scheduler")}
     pipeline.parts = others | {part: parts[part] for part in ("unet", "text_encoder")}
-    return _checked(pipeline, folder)
+    check_parts(pipeline, folder)
+    return pipeline
 
 
 def _open_file(path: Path, dtype: torch.dtype) -> PortraitPipeline:
-    kind, asset = _SINGLE_FILES.get(_kind_of_file(path), (None, ""))
-    if kind is None:
-        raise BadInput(f"{path} holds no whole Stable Diffusion 1.5 or SDXL base; choose another file.")
+    checkpoint = read_checkpoint(path)
+    kind, asset = _SINGLE_FILES[checkpoint.kind]
     config = find_asset(asset)
     try:
         # without the asset, diffusers fetches the small files of that base from the hub
         told = {} if config is None else {"config": str(config), "local_files_only": True}
         pipeline = kind.from_single_file(str(path), torch_dtype=dtype, identity_mode="branch", **told)
-    except OSError as error:
-        raise MissingAsset(f"{path} comes without a tokenizer: run  mien assets get {asset}  once.") from error
-    except (ValueError, RuntimeError) as error:
-        raise BadInput(f"{path} cannot be read as one base ({str(error).strip().splitlines()[0]}).") from error
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # what diffusers' conversions raise of names that they do not find is anything
+        if _out_of_memory(error):
+            raise MemoryError from error
+        if config is None and isinstance(error, OSError):
+            raise MissingAsset(f"{path} comes without a tokenizer: run  mien assets get {asset}  once.") from error
+        raise BadInput(f"{path} cannot be read as one base ({_first_line(error)}).") from error
+    pipeline.register_modules(scheduler=heeded(pipeline.scheduler, checkpoint))
     pipeline.parts = {"base": path}  # recorded under this, not its own name, which is often somebody's
-    return _checked(pipeline, path)
-
-
-def _kind_of_file(path: Path) -> str:
-    """What a checkpoint holds, as diffusers calls it, from the names and shapes in its header; nothing is loaded."""
-    from diffusers.loaders.single_file_utils import infer_diffusers_model_type
-    from safetensors import safe_open
-
-    if path.suffix != ".safetensors":
-        raise BadInput(f"{path} is not a .safetensors file: mien opens no pickles; convert it, or get it in that form.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            shapes: Any = {key: SimpleNamespace(shape=file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise BadInput(f"{path} is not a safetensors file ({error}); fetch it again.") from error
-    # whatever diffusers does not know it calls v1: an adapter, say
-    whole = all(any(key.startswith(start) for key in shapes) for start in ("model.diffusion_model.", "first_stage_"))
-    return infer_diffusers_model_type(shapes) if whole else "parts only"
+    check_parts(pipeline, path)
+    return pipeline
 
 
 def _manner(index: Mapping[str, Any]) -> dict[str, Any]:
     return {} if is_ours(index) else {"identity_mode": "branch"}
-
-
-def _checked(pipeline: PortraitPipeline, base: object) -> PortraitPipeline:
-    channels, latent = pipeline.unet.config.in_channels, pipeline.vae.config.latent_channels
-    if channels != latent:
-        raise BadInput(
-            f"The UNet of {base} reads {channels} channels where its autoencoder has {latent}: it was made for "
-            "inpainting or editing; use the plain base."
-        )
-    if pipeline.unet.config.time_cond_proj_dim is not None:
-        raise BadInput(f"{base} is distilled with its guidance inside, where mien cannot steer it; use an LCM LoRA.")
-    return pipeline

@@ -55,6 +55,8 @@ def branch_condition(branch: Branch, encoder: Any, condition: Tensor) -> Tensor:
     Raises:
         BadInput: as there.
     """
+    if condition.ndim == 4:
+        check_width(branch, encoder)
     resampler = branch.encoder if isinstance(branch.encoder, Resampler) else None
     if resampler is not None and resampler.absent is None and encoder is not None and _is_clip(encoder):
         size = encoder.config.image_size
@@ -78,7 +80,41 @@ def with_picture(branch: Branch, encoder: Any, identity: Tensor, picture: Tensor
         return identity
     if picture is None or encoder is None or not _is_clip(encoder):
         raise BadInput("This identity adapter looks at the face too: give identity_picture, and load a CLIP encoder.")
+    check_width(branch, encoder)
     return face_and_picture(identity, expression_features(encoder, picture, inner=True).to(identity.device))
+
+
+def check_width(branch: Branch, encoder: Any) -> None:
+    """Refuse an image encoder of another width than a branch reads.
+
+    Args:
+        branch: any; one that reads no pictures fits every encoder.
+        encoder: see :func:`expression_features`, or None.
+
+    Raises:
+        BadInput: naming both widths.
+    """
+    inner = isinstance(branch.encoder, Resampler | FaceResampler)
+    if encoder is None or not (inner or branch.kind == "expression"):
+        return
+    clip = _is_clip(encoder)
+    settings = branch.config["encoder_config"] or {}
+    if not clip and (inner or settings.get("type") not in (None, "linear")):
+        raise BadInput(f"The {branch.label} adapter reads pictures through CLIP's image encoder: load one.")
+    if settings.get("type") == "mlp":
+        return  # numbers of an expression, not features of a picture
+    config = encoder.config
+    found = (config.hidden_size if inner else config.projection_dim) if clip else config.get("features")
+    wanted = branch.encoder.feature_dim if isinstance(branch.encoder, FaceResampler) else _last(branch)
+    if found is not None and found != wanted:
+        raise BadInput(
+            f"The {branch.label} adapter reads features {wanted} wide, and this image encoder's are {found}: give the "
+            "encoder that the adapter was made with."
+        )
+
+
+def _last(branch: Branch) -> int:
+    return branch.encoder.condition_shape[-1]
 
 
 def _is_clip(encoder: Any) -> bool:

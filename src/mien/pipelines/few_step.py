@@ -7,7 +7,7 @@ The file's tensors have the names of diffusers' LoRA files (``unet.LAYER.lora_A.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mien.core.io import atomic_path
+from mien.core.weights import read_metadata, read_weights
 from mien.diffusion.few_step import few_step_scheduler
 from mien.diffusion.guidance import Guidance
 from mien.errors import BadInput, ConfigError, MissingAsset, first_problem
@@ -48,7 +48,7 @@ class FewStep(BaseModel):
         present: Iterable[str],
         guidance: Mapping[str, float] | Guidance | None,
         rescale: float,
-        negative_prompt: str,
+        negative: bool,
         steps: int | None,
     ) -> Guidance:
         """The one evaluation of a call, with every condition.
@@ -57,7 +57,7 @@ class FewStep(BaseModel):
             present: conditions, and ``text``.
             guidance: what the caller asks for, as are the others; nothing but what is inside can be had.
             rescale: of the guidance.
-            negative_prompt: of the unconditional evaluation, which there is not.
+            negative: whether there is a negative prompt, for an unconditional evaluation, which there is not.
             steps: None where the caller does not say.
 
         Raises:
@@ -65,7 +65,7 @@ class FewStep(BaseModel):
         """
         weights = guidance if isinstance(guidance, Mapping) else {}
         other = [name for name, weight in weights.items() if self.guidance.get(name) != weight]
-        if other or isinstance(guidance, Guidance) or rescale or negative_prompt:
+        if other or isinstance(guidance, Guidance) or rescale or negative:
             told = ", ".join(f"{name}={weight:g}" for name, weight in self.guidance.items())
             raise BadInput(
                 f"The few-step mode has its guidance inside ({told}): leave guidance, its rescaling and the negative "
@@ -76,6 +76,15 @@ class FewStep(BaseModel):
                 f"The few-step mode of this base draws in {self.steps} steps: leave the number of steps out."
             )
         return Guidance((), start=frozenset(present))
+
+    def check_timetable(self, timesteps: Sequence[int] | None, sigmas: Sequence[float] | None) -> None:
+        """Refuse steps of the caller's own.
+
+        Raises:
+            BadInput: if any are given.
+        """
+        if timesteps is not None or sigmas is not None:
+            raise BadInput("The few-step mode has steps of its own: leave timesteps and sigmas out.")
 
 
 class Folded:
@@ -156,30 +165,36 @@ def read_few_step(path: Path | None) -> FewStepLora:
             "This base has no few-step weights: distil it with a few-step preset of  mien train  and load the file "
             "with --adapter, draw with the speed exact or fast, or load an LCM LoRA with --lora."
         )
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key.removeprefix(_PREFIX): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ConfigError(f"{path} is not a safetensors file ({error}); fetch it again.") from error
+    metadata, stored = read_weights(path)
+    tensors = {key.removeprefix(_PREFIX): value for key, value in stored.items()}
     if (metadata.get("format"), metadata.get("version")) != (FORMAT, VERSION):
         raise ConfigError(f"{path} holds no few-step weights that this mien reads; update mien, or fetch it again.")
-    if any(key.replace("lora_A", "lora_B") not in tensors for key in tensors):
-        raise ConfigError(f"{path} holds half of a LoRA; fetch it again.")
+    _check_pairs(path, tensors)
     try:
         settings = FewStep.model_validate(json.loads(metadata["config"]))
-    except (KeyError, json.JSONDecodeError, ValidationError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         told = first_problem(error).what if isinstance(error, ValidationError) else str(error)
         raise ConfigError(f"{path} carries no readable settings ({told}); fetch it again.") from error
     return FewStepLora(tensors, settings)
 
 
+def _check_pairs(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse anything but pairs of A [r, ...] and B [out, r, ...]."""
+    ends = (".lora_A.weight", ".lora_B.weight")
+    layers = {key.removesuffix(end) for key in tensors for end in ends if key.endswith(end)}
+    if not layers or tensors.keys() != {layer + end for layer in layers for end in ends}:
+        raise ConfigError(f"{path} holds half of a LoRA; fetch it again.")
+    for layer, down, up in _pairs(tensors):
+        fits = down.ndim >= 2 and up.ndim >= 2 and len(down) == up.shape[1]
+        if not fits or not (down.is_floating_point() and up.is_floating_point()):
+            raise ConfigError(f"{path} is damaged: the two halves of {layer} do not fit each other; fetch it again.")
+
+
 def is_few_step(path: Path) -> bool:
     """Whether a safetensors file says that it is one of these."""
     try:
-        with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("format") == FORMAT
-    except (SafetensorError, OSError):
+        return read_metadata(path).get("format") == FORMAT
+    except ConfigError:
         return False
 
 

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mien.adapters.injection import Injection
 from mien.adapters.published import read_adapter
-from mien.assets import find_asset, require_asset
-from mien.assets.registry import asset, assets
-from mien.errors import BadInput, ConfigError, MissingAsset
+from mien.assets import require_asset
+from mien.assets.registry import assets
+from mien.errors import BadInput
 from mien.pipelines.bases import is_small, open_base
 from mien.pipelines.few_step import is_few_step, read_few_step
-from mien.pipelines.load_options import Loading, Lora
+from mien.pipelines.image_encoder import add_image_encoder
+from mien.pipelines.load_options import Loading
+from mien.pipelines.loras import add_loras
 
 if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
 
-_VIT_H, _VIT_BIGG = "ip-adapter-image-encoder-vit-h", "ip-adapter-image-encoder-vit-bigg"
-_IMAGE_ENCODERS = {
-    ("linear", 1024): _VIT_H,
-    ("linear", 1280): _VIT_BIGG,
-    ("resampler", 1280): _VIT_H,
-    ("resampler", 1664): _VIT_BIGG,
-    ("face resampler", 1280): _VIT_H,
-}
-"""Type of an adapter's encoder and width of what it reads -> the asset of the image encoder with that width."""
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -102,87 +92,13 @@ def add_adapters(pipeline: PortraitPipeline, places: tuple[str, ...]) -> None:
         if is_few_step(file):
             pipeline.few_step, pipeline.parts["few_step"] = read_few_step(file), file
             continue
-        for branch in read_adapter(file, pipeline.unet, dtype=pipeline.unet.dtype).values():
+        branches = read_adapter(file, pipeline.unet, dtype=pipeline.unet.dtype)
+        Injection(pipeline.unet, branches)  # a file of ours is read without the base; this checks that it fits
+        for branch in branches.values():
             for name in [name for name, own in pipeline.adapters.items() if own.kind == branch.kind]:
                 del pipeline.adapters[name]
             pipeline.adapters[branch.kind] = branch
         pipeline.parts[f"adapter:{number}"] = file  # parts are recorded, and a file's name is often somebody's
-
-
-def add_image_encoder(pipeline: PortraitPipeline, folder: Path | None) -> None:
-    """Load CLIP's image encoder for adapters that read pictures through it.
-
-    Args:
-        pipeline: a base with its adapters; one that has an encoder keeps it.
-        folder: the encoder; the asset that fits the adapters when None, if it is here. Without one, a pipeline can
-            still be given features.
-
-    Raises:
-        BadInput: if the folder holds no such encoder.
-    """
-    wanted = folder or _encoder_asset(pipeline)
-    if wanted is None or (folder is None and pipeline.expression_encoder is not None):
-        return
-    from transformers import CLIPVisionModelWithProjection
-
-    try:
-        encoder = CLIPVisionModelWithProjection.from_pretrained(wanted, torch_dtype=pipeline.unet.dtype)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise BadInput(f"{wanted} holds no CLIP image encoder with its config.json; give its folder.") from error
-    pipeline.register_modules(expression_encoder=encoder.eval())
-    pipeline.parts["image_encoder"] = wanted
-
-
-def _encoder_asset(pipeline: PortraitPipeline) -> Path | None:
-    for branch in pipeline.adapters.values():
-        settings: dict[str, Any] = branch.config["encoder_config"] or {}
-        kind, width = settings.get("type"), settings.get("feature_dim")
-        name = _IMAGE_ENCODERS.get((kind, width)) if kind and width else None
-        folder = None if name is None else find_asset(name)
-        if name is not None and folder is not None:
-            return folder / Path(asset(name).files[0].name).parent
-    return None
-
-
-def add_loras(pipeline: PortraitPipeline, loras: tuple[Lora, ...]) -> None:
-    """Load LoRA files side by side, each at its weight.
-
-    Raises:
-        MissingAsset: if a file is not there.
-        ConfigError: if it is no LoRA, or one for another base.
-    """
-    names = [f"lora{number}" for number in range(len(loras))]
-    for number, (name, lora) in enumerate(zip(names, loras, strict=True), 1):
-        if not lora.file.is_file():
-            raise MissingAsset(f"There is no LoRA file {lora.file}; check the path.")
-        if lora.file.suffix != ".safetensors":
-            raise ConfigError(f"{lora.file} is no LoRA file: give a .safetensors file.")
-        try:
-            with _quietly():
-                pipeline.load_lora_weights(str(lora.file), adapter_name=name)
-        except (ValueError, RuntimeError, KeyError, OSError) as error:
-            first = str(error).strip().splitlines()[0]
-            raise ConfigError(f"{lora.file} is no LoRA for this base ({first}).") from error
-        pipeline.parts[f"lora:{number}"] = lora.file
-    if loras:
-        pipeline.set_adapters(names, [lora.weight for lora in loras])
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without what libraries say of LoRA files that are as they should be: several, or for the UNet alone."""
-    log = logging.getLogger("diffusers.loaders.lora_base")
-
-    def is_news(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith("No LoRA keys associated to")
-
-    log.addFilter(is_news)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Already found a `peft_config`")
-            yield
-    finally:
-        log.removeFilter(is_news)
 
 
 def load_pipeline(base: str, loading: Loading | None = None) -> Any:

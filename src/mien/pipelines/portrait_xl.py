@@ -19,7 +19,8 @@ from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.text import Text, text_of_two
 
 
-class PortraitXLPipeline(StableDiffusionXLLoraLoaderMixin, PortraitPipeline):
+# diffusers' two LoRA mixins differ in save_lora_weights
+class PortraitXLPipeline(StableDiffusionXLLoraLoaderMixin, PortraitPipeline):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Portraits under any subset of conditions, on a base shaped like SDXL.
 
     What differs from :class:`PortraitPipeline`: two text encoders, whose states before the last layer stand side by
@@ -28,6 +29,11 @@ class PortraitXLPipeline(StableDiffusionXLLoraLoaderMixin, PortraitPipeline):
     al. 2023, sec. 2.2; in pixels): ``original_size`` (height, width), ``crops_coords_top_left`` (top, left) and
     ``target_size`` (height, width). On a base trained at 1024 pixels, say ``original_size=(1024, 1024)`` with smaller
     pictures.
+
+    Example:
+        >>> import mien
+        >>> pipe = mien.load("sdxl", adapters="adapter.safetensors")  # doctest: +SKIP
+        >>> out = pipe(prompt="a portrait", original_size=(1024, 1024))  # doctest: +SKIP
 
     Args:
         vae: see :class:`PortraitPipeline`.
@@ -42,7 +48,7 @@ class PortraitXLPipeline(StableDiffusionXLLoraLoaderMixin, PortraitPipeline):
         adapters: likewise.
         guidance: likewise.
         scales: likewise.
-        identity_mode: likewise; by a branch unless told otherwise, since no published SDXL reads faces in its prompt.
+        identity_mode: likewise; by a branch by default, since no published SDXL reads faces in its prompt.
         force_zeros_for_empty_prompt: the text of e(0) is zeros instead of the encoded empty prompt, as SDXL wants.
     """
 
@@ -73,14 +79,14 @@ class PortraitXLPipeline(StableDiffusionXLLoraLoaderMixin, PortraitPipeline):
         self.register_to_config(force_zeros_for_empty_prompt=force_zeros_for_empty_prompt)
         self._name_tokenizer("tokenizer_2")
 
-    def _encode(self, prompts: list[str], identity: Tensor | None = None) -> Text:
+    def _encode(self, prompts: list[str], identity: Tensor | None = None, chunks: int = 1) -> Text:
         """Encode prompts with both; a face embedding goes into the prompt of each."""
         pairs = ((self.tokenizer, self.text_encoder), (self.tokenizer_2, self.text_encoder_2))
-        outputs = [prompt_output(*pair, prompts, identity, output_hidden_states=True) for pair in pairs]
+        outputs = [prompt_output(*pair, prompts, identity, chunks, output_hidden_states=True) for pair in pairs]
         return text_of_two(outputs, self._execution_device)
 
-    def _encode_null(self, prompt: str) -> Text:
-        text = self._encode([prompt])
+    def _encode_null(self, prompt: str, chunks: int = 1) -> Text:
+        text = self._encode([prompt], chunks=chunks)
         zeros = not prompt and self.config["force_zeros_for_empty_prompt"]
         return text.map(torch.zeros_like) if zeros else text
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from mien.diffusion.guidance import Guidance
 from mien.errors import BadInput
 from mien.models.text import ID_PROMPT, ID_TOKEN
+from mien.pipelines.text import Text
 
 IdentityMode = Literal["prompt", "branch"]
 CONDITIONS = ("identity", "landmarks", "expression", "emotion")
@@ -31,11 +32,13 @@ class Conditions:
         prompts: P prompts; empty strings where nothing is said.
         identity_in_prompt: face embeddings [P, 512] that replace the ``id`` token, or None.
         branches: condition -> its tensor [P, ...], for those that enter through a branch.
+        text: the caller's own prompt embeddings, P rows, in the place of prompts.
     """
 
     prompts: list[str]
     identity_in_prompt: Tensor | None
     branches: dict[str, Tensor]
+    text: Text | None = None
 
     @property
     def count(self) -> int:
@@ -45,7 +48,7 @@ class Conditions:
     @property
     def has_text(self) -> bool:
         """Whether any prompt says something."""
-        return any(self.prompts)
+        return self.text is not None or any(self.prompts)
 
 
 def prepare_conditions(
@@ -53,6 +56,7 @@ def prepare_conditions(
     given: Mapping[str, Tensor | None],
     identity_mode: IdentityMode,
     images_per_prompt: int,
+    text: Text | None = None,
 ) -> Conditions:
     """Check the conditions and repeat them to one batch.
 
@@ -62,6 +66,7 @@ def prepare_conditions(
         identity_mode: ``"prompt"``: the face embedding replaces the ``id`` token of the prompt; a prompt without it is
             put behind "photo of a id person, ". ``"branch"``: it goes through the identity branch.
         images_per_prompt: pictures of each row.
+        text: prompt embeddings, one or one a row, instead of a prompt.
 
     Raises:
         BadInput: if nothing is given, batch sizes do not fit, or a tensor has a wrong shape or is not finite.
@@ -70,15 +75,20 @@ def prepare_conditions(
         raise BadInput(f"identity_mode={identity_mode!r} is unknown; choose prompt or branch.")
     if images_per_prompt < 1:
         raise BadInput("num_images_per_prompt must be at least 1.")
+    if text is not None and prompt is not None:
+        raise BadInput("Give prompt or prompt_embeds, not both.")
+    if text is not None and identity_mode == "prompt" and given.get("identity") is not None:
+        raise BadInput("The identity goes into the prompt here: give prompt, not prompt_embeds.")
     tensors = {name: _checked(name, value) for name, value in given.items() if value is not None}
     prompts = [] if prompt is None else [prompt] if isinstance(prompt, str) else list(prompt)
     sizes = {name: len(value) for name, value in tensors.items()} | ({"prompt": len(prompts)} if prompts else {})
+    sizes |= {} if text is None else {"prompt_embeds": len(text.states)}
     if not sizes:
         raise BadInput("Nothing to draw: give a prompt, an identity or another condition.")
     rows = max(sizes.values())
     if any(size not in (1, rows) for size in sizes.values()):
-        told = ", ".join(f"{size} for {name}" for name, size in sizes.items())
-        raise BadInput(f"The conditions have different numbers of rows ({told}); give one row or {rows} for each.")
+        counted = ", ".join(f"{size} for {name}" for name, size in sizes.items())
+        raise BadInput(f"The conditions have different numbers of rows ({counted}); give one row or {rows} for each.")
     count = rows * images_per_prompt
     prompts = [prompts[index // images_per_prompt % len(prompts)] if prompts else "" for index in range(count)]
     tensors = {
@@ -90,7 +100,9 @@ def prepare_conditions(
         raise BadInput("A prompt takes face embeddings [P, 512]; a face with its picture needs an identity branch.")
     if in_prompt is not None:
         prompts = [_with_identity(text) for text in prompts]
-    return Conditions(prompts, in_prompt, tensors)
+    if text is not None:
+        text = text.map(lambda part: part.expand(rows, *part.shape[1:])).repeat(images_per_prompt)
+    return Conditions(prompts, in_prompt, tensors, text)
 
 
 def _checked(name: str, value: Tensor) -> Tensor:
@@ -101,8 +113,8 @@ def _checked(name: str, value: Tensor) -> Tensor:
     if value.ndim + 1 == axes[0]:
         value = value[None]
     if value.ndim not in axes or len(value) == 0:
-        told = " or ".join(map(str, axes))
-        raise BadInput(f"{name} must have {told} axes, batch first, not the shape {tuple(value.shape)}.")
+        numbers = " or ".join(map(str, axes))
+        raise BadInput(f"{name} must have {numbers} axes, batch first, not the shape {tuple(value.shape)}.")
     if not bool(torch.isfinite(value).all()):
         raise BadInput(f"{name} holds values that are not finite; compute it again.")
     return F.normalize(value.float(), dim=-1) if name == "identity" and value.ndim == 2 else value

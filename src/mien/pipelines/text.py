@@ -1,4 +1,4 @@
-"""What a base's UNet is told besides the branches."""
+"""The text condition of a base's UNet: states of the tokens, and a pooled vector where it takes one."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ class Text(NamedTuple):
     def expand(self, count: int) -> Text:
         """One row for ``count`` pictures, without a copy."""
         return self.map(lambda part: part.expand(count, *part.shape[1:]))
+
+    def repeat(self, count: int) -> Text:
+        """Each row ``count`` times, one after the other."""
+        return self.map(lambda part: part.repeat_interleave(count, 0))
 
     def where(self, rows: Tensor, other: Text) -> Text:
         """These rows, bool [B], and another text's elsewhere."""

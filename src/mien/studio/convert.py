@@ -78,10 +78,10 @@ def convert_facekit(folder: str | Path, output: str | Path, bar: Bar = silent) -
         raise BadInput(f"{root} lacks {absent}: download the kit again.")
     base = _read_obj(neutral_file)
     offsets = []
-    with bar(len(identities) + len(expressions), "reading") as told:
+    with bar(len(identities) + len(expressions), "reading") as advance:
         for file in (*identities, *expressions):
             offsets.append(_quantised(_read_points(file, len(base.points)) - base.points, file))
-            told(1)
+            advance(1)
     arrays = _assemble(base, landmarks, np.stack(offsets), len(identities), [file.stem for file in expressions])
     target = Path(output)
     target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")

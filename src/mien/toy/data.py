@@ -59,7 +59,7 @@ def draw_dataset(
         per_person: pictures of each, at least 2.
         pipeline: the embedded model, with weights for few steps.
         tools: readers whose faces have coefficients and a mask: the studio's.
-        on_pictures: told of every number of pictures done.
+        on_pictures: called with the number of pictures done.
     """
     for shard, first in enumerate(range(0, people, PEOPLE_A_SHARD)):
         path, count = folder / shard_name(shard), min(PEOPLE_A_SHARD, people - first)
@@ -73,7 +73,7 @@ def draw_dataset(
 
 
 def _draw_people(
-    seeds: Sequence[int], per_person: int, pipeline: Any, tools: FaceTools, told: Callable[[int], Any]
+    seeds: Sequence[int], per_person: int, pipeline: Any, tools: FaceTools, advance: Callable[[int], Any]
 ) -> list[Entry]:
     """Entries of some people, those without a face left out.
 
@@ -94,7 +94,7 @@ def _draw_people(
                     found.append(entry(*plan, str(row.prompt).removeprefix(f"{ID_PROMPT}, "), image, face))
                     if wanted is first:
                         identities[plan[0].seed] = tools.embed(DetectedFace(image, face))[0]
-            told(len(wanted[start : start + BATCH]))
+            advance(len(wanted[start : start + BATCH]))
     return found
 
 

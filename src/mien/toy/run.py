@@ -71,7 +71,7 @@ def run(
     Args:
         output: folder for ``toy.png``, ``toy.json``, ``looks/``, ``data/`` and ``runs/``.
         size: how much of each.
-        on_look: told after each look its name and numbers.
+        on_look: called after each look with its name and numbers.
         bar: makes progress bars of (total, label).
         quiet: no progress bars of the training.
 
@@ -93,8 +93,8 @@ def run(
     tools, pipeline = FaceTools.load("studio", "studio"), load_pipeline("studio")
     report = Report(output, Watch(tools, pipeline, size.steps), asdict(size), on_look)
     report.look("shipped", 0, 0.0)
-    with bar(size.people * size.per_person, "drawing what to learn from") as told:
-        draw_dataset(output / "data", size.people, size.per_person, pipeline, tools, told)
+    with bar(size.people * size.per_person, "drawing what to learn from") as advance:
+        draw_dataset(output / "data", size.people, size.per_person, pipeline, tools, advance)
     report.look("0", 0, 0.0, without=True)
     for number in range(1, size.rounds + 1):
         if not report.has(str(number)):
@@ -113,7 +113,7 @@ class Report:
         output: where they lie.
         watch: who looks.
         settings: what the report says of the run.
-        on_look: told of each.
+        on_look: called with each.
         looks: by name, in their order.
     """
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mien.core.io import in_processes, sha256_of
+from mien.core.io import sha256_of
 from mien.core.pixels import pictures_to_tensor
+from mien.core.processes import in_processes
 from mien.data.restyle import restyle
 from mien.errors import MissingAsset
 from mien.pipelines.autoencoders import encode_pictures

@@ -61,8 +61,10 @@ _SHIPPED = [
     TrainConfig(name="studio-detector", objective="detector:DetectorObjective", pictures=200_000, batch=64, lr=1e-3),
     TrainConfig(name="studio-judge-identity", objective="judges:JudgeIdentityObjective", pictures=300_000, batch=128,
                 lr=2e-3, decay=0.7, seed=7001),
-    TrainConfig(name="studio-judge-face", objective="judges:JudgeFaceObjective", pictures=300_000, batch=64, lr=1e-3,
+    TrainConfig(name="studio-judge-face", objective="judges:JudgeFaceObjective", pictures=600_000, batch=64, lr=1e-3,
                 seed=7002),
+    TrainConfig(name="studio-judge-gaze", objective="judges:JudgeGazeObjective", pictures=300_000, batch=64, lr=1e-3,
+                seed=7004),
     TrainConfig(name="studio-judge-attributes", objective="judges:JudgeAttributesObjective", pictures=150_000, batch=64,
                 lr=1e-3, seed=7003),
 ]  # fmt: skip

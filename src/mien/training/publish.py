@@ -76,7 +76,7 @@ def publish(runs: Path, folder: Path, limit: int = LIMIT) -> dict[str, Any]:
 
 def hashes(folder: Path) -> dict[str, str]:
     """sha256 of every weight file, by its path in the folder."""
-    return {str(path.relative_to(folder)): sha256_of(path) for path in sorted(folder.rglob("*.safetensors"))}
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in sorted(folder.rglob("*.safetensors"))}
 
 
 def _merge(export: Path, folder: Path) -> None:

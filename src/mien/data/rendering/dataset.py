@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.core.io import sha256_of
+from mien.core.processes import available_cores
 from mien.core.progress import Bar, silent
 from mien.data.rendering.request import DatasetRequest, claim_folder
 from mien.data.rendering.workers import RenderShard, run_workers
@@ -205,7 +205,7 @@ def render_dataset(
     claim_folder(folder, request)
     todo = [i for i in range(request.shards) if not (folder / shard_name(i)).exists()]
     done = request.pictures - sum(len(request.seeds(i)) for i in todo) * len(request.numbers)
-    count = min(len(todo), workers or len(os.sched_getaffinity(0)))
+    count = min(len(todo), workers or available_cores())
     with bar(request.pictures, "rendering") as told:
         told(done)
         if count == 1:

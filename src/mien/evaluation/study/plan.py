@@ -214,7 +214,7 @@ def _copy(files: list[Path], folder: Path, stem: str) -> list[str]:
         picture.info.clear()  # a colour profile may name the program that made the picture
         target = folder / f"{stem}-{number}.png"
         write_picture(target, picture, None)
-        copies.append(str(target.relative_to(folder)))
+        copies.append(target.relative_to(folder).as_posix())
     return copies
 
 

@@ -41,7 +41,7 @@ def kit_indices(name: str) -> tuple[int, ...]:
     """Kit coefficients meant by a name in any of the spellings.
 
     Takes a kit name (`mouthSmile_L`), a MediaPipe name (`mouthSmileLeft`, `cheekPuff`) or a stem without its side
-    (`mouthSmile`: both sides). Upper and lower case are not told apart. An unknown name gives an empty tuple.
+    (`mouthSmile`: both sides). Case is ignored. An unknown name gives an empty tuple.
     """
     wanted = name.strip().lower()
     return tuple(

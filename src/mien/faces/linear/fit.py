@@ -1,4 +1,4 @@
-"""Fit the linear face to landmarks: bones, expression, gaze and pose of a face from its 478 points."""
+"""Fit the linear face to landmarks: face shape, expression, gaze and pose of a face from its 478 points."""
 
 from __future__ import annotations
 
@@ -161,19 +161,19 @@ class _Solver:
             prior[_RIGID:_POSED] = 15.0**-2  # degrees of gaze
             now = np.concatenate([np.zeros(_RIGID), self.gaze, self.shape, self.driven])
             gradient = a.T @ b - prior * now
-            bones, face = slice(_POSED, _POSED + shapes), slice(_POSED + shapes, None)
+            face_shape, face = slice(_POSED, _POSED + shapes), slice(_POSED + shapes, None)
             free = np.ones(len(prior), bool)
             free[face] = ~(
                 ((self.driven <= 0.0) & (gradient[face] < 0)) | ((self.driven >= 1.0) & (gradient[face] > 0))
             )
             if step < 2 or self.fixed_shape is not None:  # first the pose by itself, then everything
-                free[bones] = False
+                free[face_shape] = False
             hessian = a[:, free].T @ a[:, free] + np.diag(prior[free] + 1e-9)
             delta = np.zeros(len(prior))
             delta[free] = np.linalg.solve(hessian, gradient[free])
             self.rigid += delta[:_RIGID]
             self.gaze = np.clip(self.gaze + delta[_RIGID:_POSED], -np.array(MAX_GAZE), np.array(MAX_GAZE))
-            self.shape = self.shape + delta[bones]
+            self.shape = self.shape + delta[face_shape]
             self.driven = np.clip(self.driven + delta[face], 0.0, 1.0)
             if np.abs(delta[:_RIGID]).max() < 1e-3 and np.abs(delta[_RIGID:]).max() < 1e-3:
                 break
@@ -212,9 +212,9 @@ def fit_face(landmarks: ArrayLike, face: LinearFace | None = None, shape: ArrayL
 
 
 def retarget(landmarks: ArrayLike, shape: ArrayLike, face: LinearFace | None = None) -> NDArray[np.float32]:
-    """Landmarks [478, 3] with the pose and expression of `landmarks` on the bones `shape` [K].
+    """Landmarks [478, 3] with the pose and expression of `landmarks` on the face shape `shape` [K].
 
-    The difference that the other bones make in the model is added to the points, so that what the model cannot
+    The difference that the other face shape makes in the model is added to the points, so that what the model cannot
     express of the expression is kept.
     """
     face = face or LinearFace.load()

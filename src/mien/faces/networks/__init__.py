@@ -3,7 +3,7 @@
 from mien.faces.networks.detector import Detector
 from mien.faces.networks.embedder import IdentityEmbedder
 from mien.faces.networks.expression import ExpressionEncoder
-from mien.faces.networks.judges import JudgeAttributes, JudgeFace, JudgeIdentity
+from mien.faces.networks.judges import JudgeAttributes, JudgeFace, JudgeGaze, JudgeIdentity
 from mien.faces.networks.reader_net import StudioFaceNet
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "IdentityEmbedder",
     "JudgeAttributes",
     "JudgeFace",
+    "JudgeGaze",
     "JudgeIdentity",
     "StudioFaceNet",
 ]

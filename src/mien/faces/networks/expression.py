@@ -13,7 +13,7 @@ class ExpressionEncoder(ModelMixin, ConfigMixin):
     """Face crop -> a sequence of image tokens, the stand-in for CLIP's patch tokens in IP-Adapter.
 
     Trained to redraw the crop and to let a linear map name all that the renderer knows of it
-    (``training.objectives.expression``): what CLIP is for photographs. It is told who the face is as well as what it
+    (``training.objectives.expression``): what CLIP is for photographs. It learns who the face is as well as what it
     does, so that EmojiDiff's data iteration has something to cure. Tokens have mean 0 and variance 1 at each place: an
     adapter's projection would else be filled with what all faces share.
 

@@ -81,22 +81,33 @@ class JudgeIdentity(ModelMixin, ConfigMixin):
 class JudgeFace(ModelMixin, ConfigMixin):
     """Which face it makes: the renderer's driven coefficients, pose, gaze and emotion; never sees a MediaPipe label.
 
-    Reads [B, 3, 96, 96] crops of ``alignment.judge_face_matrix`` (upright squares, so that the roll stays visible).
+    Reads [B, 3, size, size] crops of ``alignment.judge_face_matrix`` (upright squares, so that the roll stays visible).
+
+    Args:
+        widths, depths: channels and blocks of each stage.
+        size: side of the crops in pixels.
+        pool: rows and columns of the places at which features are read, beside their mean over all places.
     """
 
     LENGTHS: ClassVar[dict[str, int]] = {"coefficients": 53, "pose": 3, "gaze": 2, "emotion": 8, "circumplex": 2}
 
     @register_to_config
-    def __init__(self, widths: tuple[int, ...] = (40, 80, 152), depths: tuple[int, ...] = (1, 2, 2)) -> None:
+    def __init__(
+        self,
+        widths: tuple[int, ...] = (40, 80, 152),
+        depths: tuple[int, ...] = (1, 2, 2),
+        size: int = 96,
+        pool: int = 3,
+    ) -> None:
         super().__init__()
         self.trunk = NextTrunk(widths, depths)
-        # expressions sit at places: two pools, one of them by rows and columns of thirds
-        self.head = nn.Linear(widths[-1] * 10, sum(self.LENGTHS.values()))
+        self.head = nn.Linear(widths[-1] * (1 + pool * pool), sum(self.LENGTHS.values()))
 
     def forward(self, crops: Tensor) -> dict[str, Tensor]:
         """Raw outputs: logits, and degrees / ``POSE_UNIT`` for ``pose`` and ``gaze``."""
         features = self.trunk(channels_last(crops))
-        pooled = torch.cat([features.mean((2, 3)), F.adaptive_avg_pool2d(features, 3).flatten(1)], 1)
+        places = F.adaptive_avg_pool2d(features, self.config["pool"])
+        pooled = torch.cat([features.mean((2, 3)), places.flatten(1)], 1)
         return dict(zip(self.LENGTHS, self.head(pooled).float().split(list(self.LENGTHS.values()), 1), strict=True))
 
     @torch.no_grad()
@@ -109,6 +120,42 @@ class JudgeFace(ModelMixin, ConfigMixin):
             "gaze": raw["gaze"] * POSE_UNIT,
             "emotion": torch.cat([raw["circumplex"].tanh(), raw["emotion"].softmax(1)], 1),
         }
+
+
+class JudgeGaze(ModelMixin, ConfigMixin):
+    """Where the eyes look, against the head: from a crop of each eye and one of the whole face, which shows the pose.
+
+    Args:
+        widths, depths: channels and blocks of each stage of the trunks.
+        size: side of each crop in pixels.
+    """
+
+    @register_to_config
+    def __init__(
+        self, widths: tuple[int, ...] = (32, 64, 96), depths: tuple[int, ...] = (1, 2, 2), size: int = 64
+    ) -> None:
+        super().__init__()
+        self.eye = NextTrunk(widths, depths)
+        self.face = NextTrunk(widths, depths)
+        self.hidden = nn.Linear(widths[-1] * 16 * 3, 128)
+        self.head = nn.Linear(128, 2)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Yaw and pitch in units of ``POSE_UNIT`` degrees, [B, 2].
+
+        Args:
+            crops: [B, 3, 3, size, size], each picture's crops of ``alignment.judge_gaze_matrices``: right eye, left
+                eye, face.
+        """
+        trunks = (self.eye, self.eye, self.face)
+        seen = [trunk(channels_last(crops[:, index])) for index, trunk in enumerate(trunks)]
+        pooled = torch.cat([F.adaptive_avg_pool2d(one, 4).flatten(1) for one in seen], 1)
+        return self.head(F.gelu(self.hidden(pooled))).float()
+
+    @torch.no_grad()
+    def predict(self, crops: Tensor) -> Tensor:
+        """Gaze [B, 2] in degrees against the head: yaw + to the subject's left, pitch + up."""
+        return self(crops) * POSE_UNIT
 
 
 class JudgeAttributes(ModelMixin, ConfigMixin):

@@ -43,7 +43,7 @@ class NetworkAddition:
         points = face.points if aligned and face.points is not None else face.landmarks
         if points is None:
             raise BadInput(f"{self.name} needs landmarks, and {face.reader} gives none: let mediapipe find the face.")
-        told = {part: values[0] for part, values in self._network([picture], points[None]).items()}
-        if "expression_parameters" in told:
-            return {"flame": np.concatenate([told["expression_parameters"], told["pose_parameters"]])}
-        return told
+        outputs = {part: values[0] for part, values in self._network([picture], points[None]).items()}
+        if "expression_parameters" in outputs:
+            return {"flame": np.concatenate([outputs["expression_parameters"], outputs["pose_parameters"]])}
+        return outputs

@@ -54,8 +54,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> the same shape."""
-        told = torch.cat([getattr(self, f"branch{number}")(x) for number in range(self.count)], 1)
-        out = x + self.scale * self.conv2d(told)
+        branches = torch.cat([getattr(self, f"branch{number}")(x) for number in range(self.count)], 1)
+        out = x + self.scale * self.conv2d(branches)
         return out if self.last else F.relu(out)
 
 
@@ -70,8 +70,8 @@ class Reduction(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, sum of the branches and C, ...]."""
-        told = [getattr(self, f"branch{number}")(x) for number in range(self.count)]
-        return torch.cat([*told, F.max_pool2d(x, 3, 2)], 1)
+        branches = [getattr(self, f"branch{number}")(x) for number in range(self.count)]
+        return torch.cat([*branches, F.max_pool2d(x, 3, 2)], 1)
 
 
 def _block35() -> Residual:

@@ -88,13 +88,13 @@ class FaceNetwork:
         if not there.any():
             return found
         rows = np.flatnonzero(there)
-        told = self.run(np.stack([self._crop(pictures[row], landmarks[row]) for row in rows.tolist()]))
+        outputs = self.run(np.stack([self._crop(pictures[row], landmarks[row]) for row in rows.tolist()]))
         try:
-            for part, values in self.layout.read(told).items():
+            for part, values in self.layout.read(outputs).items():
                 found[part][rows] = values
         except (KeyError, IndexError, ValueError) as error:
             raise BadInput(
-                f"{self.name} tells {', '.join(told)}, not what the published file does: get {self.name} again."
+                f"{self.name} tells {', '.join(outputs)}, not what the published file does: get {self.name} again."
             ) from error
         return found
 
@@ -110,29 +110,32 @@ class FaceNetwork:
         return scaled.astype(np.float32).transpose(2, 0, 1)
 
 
-def parse_embedding(told: Arrays) -> Arrays:
+def parse_embedding(outputs: Arrays) -> Arrays:
     """The only output, [B, 512], brought to L2 norm 1."""
-    (values,) = told.values()
+    (values,) = outputs.values()
     if values.ndim != 2 or values.shape[1] != 512:
         raise ValueError("embeddings of 512 numbers were expected")
     return {"identity": values / np.linalg.norm(values, axis=1, keepdims=True).clip(1e-12)}
 
 
-def emotiefflib(told: Arrays) -> Arrays:
+def emotiefflib(outputs: Arrays) -> Arrays:
     """EmotiEffLib's multi-task models: [B, 10] = eight logits, valence, arousal."""
-    (values,) = told.values()
+    (values,) = outputs.values()
     return {"emotion": _emotion(values[:, 8], values[:, 9], values[:, :8], AFFECTNET)}
 
 
-def emonet(told: Arrays) -> Arrays:
+def emonet(outputs: Arrays) -> Arrays:
     """EmoNet: ``expression`` are eight logits in `EMOTIONS`' order, ``valence`` and ``arousal`` are not clamped."""
-    valence, arousal = (told[name].reshape(-1) for name in ("valence", "arousal"))
-    return {"emotion": _emotion(valence, arousal, told["expression"], EMOTIONS)}
+    valence, arousal = (outputs[name].reshape(-1) for name in ("valence", "arousal"))
+    return {"emotion": _emotion(valence, arousal, outputs["expression"], EMOTIONS)}
 
 
-def smirk(told: Arrays) -> Arrays:
+def smirk(outputs: Arrays) -> Arrays:
     """SMIRK's encoder: 50 FLAME expression coefficients and the head's rotation (axis-angle, radians)."""
-    return {"expression_parameters": told["expression_params"][:, :50], "pose_parameters": told["pose_params"][:, :3]}
+    return {
+        "expression_parameters": outputs["expression_params"][:, :50],
+        "pose_parameters": outputs["pose_params"][:, :3],
+    }
 
 
 def _emotion(

@@ -119,7 +119,7 @@ class AlignmentObjective(BranchObjective):
             self._picture(latents, noise, one, noised, timesteps, points) for one in (with_both, alone.detach())
         ]
         person, same = (self.heads.person(one, points) for one in pictures)
-        identity = 1 - F.cosine_similarity(person, same.detach(), dim=-1)
+        identity = 1 - F.cosine_similarity(person, same, dim=-1)
         wanted = self.heads.expression(self._template(latents), points)
         expression = (self.heads.expression(pictures[0], points) - wanted).abs().mean(1)
         identity, expression = ((term * counted).sum() / counted.sum().clamp(min=1) for term in (identity, expression))

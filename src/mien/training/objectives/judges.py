@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from mien.faces.alignment import compose, full_precision, judge_face_matrix, judge_identity_matrix, warp
-from mien.faces.networks import JudgeAttributes, JudgeFace, JudgeIdentity
+from mien.faces.alignment import (
+    compose,
+    full_precision,
+    judge_face_matrix,
+    judge_gaze_matrices,
+    judge_identity_matrix,
+    warp,
+    warp_filtered,
+)
+from mien.faces.linear.arkit import KIT_NAMES
+from mien.faces.networks import JudgeAttributes, JudgeFace, JudgeGaze, JudgeIdentity
 from mien.faces.networks.reader_net import POSE_UNIT
 from mien.training.augmentation import BatchRandom, jitter_matrix, jitter_parts, mirror_matrix, photograph
 from mien.training.batches import spread_rows
@@ -52,7 +61,7 @@ class _JudgeObjective(Objective):
     """What the two judges of labels share."""
 
     part: str
-    net: JudgeFace | JudgeAttributes
+    net: JudgeFace | JudgeGaze | JudgeAttributes
 
     def __init__(self, augment: float) -> None:
         super().__init__()
@@ -74,15 +83,19 @@ class _JudgeObjective(Objective):
         """Errors on held-out people, pictures as they are."""
         recalibrate(self, self.net, corpus)
         held_out = corpus.held_out or corpus
-        logs: dict[str, list[float]] = {}
-        for part in np.array_split(spread_rows(len(held_out), 1024), 16):
-            batch = {k: v.to(self.net.device) for k, v in self.rows(held_out, part).items()}
-            for name, value in self.errors(batch).items():
-                logs.setdefault(name, []).append(value)
-        return {name: float(np.mean(values)) for name, values in logs.items()}
+        read, truth = [], []
+        for part in np.array_split(spread_rows(len(held_out), 2048), 32):
+            batch = {name: value.to(self.net.device) for name, value in self.rows(held_out, part).items()}
+            read.append(self.read(batch))
+            truth.append({name: batch[name] for name in batch if name != "images"})
+        return self.errors(*({name: torch.cat([one[name] for one in of]) for name in of[0]} for of in (read, truth)))
 
-    def errors(self, batch: dict[str, Tensor]) -> dict[str, float]:
-        """What ``validate`` averages."""
+    def read(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What the judge reads in pictures as they are, in the labels' units."""
+        raise NotImplementedError
+
+    def errors(self, read: dict[str, Tensor], truth: dict[str, Tensor]) -> Logs:
+        """What ``validate`` tells, from N readings and labels."""
         raise NotImplementedError
 
     def parts(self) -> dict[str, nn.Module]:
@@ -94,31 +107,57 @@ def _pictures(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
+EYES = tuple(index for index, name in enumerate(KIT_NAMES) if name.startswith("eye"))
+"""Lids and gaze among the coefficients, which count twice: they are small in the picture, and people look at them."""
+
+
 class JudgeFaceObjective(_JudgeObjective):
-    """Driven coefficients, pose, gaze and emotion of the renderer."""
+    """Driven coefficients, pose, gaze and emotion of the renderer.
+
+    Coefficients: the squared error as a share of what answering with the mean would cost, over all coefficients
+    together and for each of them by itself. Without such a scale (cross-entropy, absolute error) a network does well
+    by answering zero, since most coefficients are zero in most faces.
+
+    Args:
+        augment: strength of the augmentation.
+        size: side of the crops in pixels.
+    """
 
     part = "judges/face"
+    net: JudgeFace
 
-    def __init__(self, augment: float = 0.5) -> None:
+    def __init__(self, augment: float = 0.5, size: int = 128) -> None:
         super().__init__(augment)
-        self.net = JudgeFace().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net = JudgeFace(widths=(48, 96, 192), depths=(2, 3, 3), size=size, pool=4).to(
+            memory_format=torch.channels_last  # type: ignore[call-overload]
+        )
         self.classes = {}
+        self._variances = torch.ones(len(KIT_NAMES))
+
+    def prepare(self, corpus: Corpus, folder: Path) -> None:
+        """How much each coefficient varies in the corpus; hardly used ones count as if they varied a little."""
+        variances = torch.from_numpy(np.asarray(corpus["coefficients"], np.float32).var(0))
+        self._variances = variances.clamp_min(0.1 * float(variances.mean()))
 
     @full_precision
     def _augmented(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-        images = _pictures(batch["images"])
+        images, size = _pictures(batch["images"]), self.net.config["size"]
         dice = BatchRandom(len(images), generator, images.device)
-        jitter, degrees = jitter_parts(dice, 96, scale=0.06, turn=4.0, shift=0.025)
+        jitter, degrees = jitter_parts(dice, size, scale=0.06, turn=4.0, shift=0.025)
         flip = dice.some(0.5)
-        matrix = compose(mirror_matrix(flip, 96), compose(jitter, judge_face_matrix(batch["landmarks"])))
+        matrix = compose(mirror_matrix(flip, size), compose(jitter, judge_face_matrix(batch["landmarks"], size)))
         labels = mirror_labels(batch | {"pose": turn_pose(batch["pose"], degrees)}, flip)
-        return labels | {"crops": photograph(warp(images, matrix, 96), generator, self.augment, 0.1)}
+        return labels | {"crops": photograph(warp(images, matrix, size), generator, self.augment, 0.1)}
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
         labels = self._augmented(batch, generator)
         outputs = self.net(labels["crops"])
-        driven = F.binary_cross_entropy_with_logits(outputs["coefficients"], labels["coefficients"])
+        variances = self._variances.to(labels["coefficients"].device)
+        weights = torch.ones_like(variances)
+        weights[list(EYES)] = 2.0
+        square = (outputs["coefficients"].sigmoid() - labels["coefficients"]).square().mean(0) * weights
+        driven = 0.5 * square.sum() / (variances * weights).sum() + 0.5 * (square / variances).mean()
         pose = (outputs["pose"] - labels["pose"] / POSE_UNIT).abs().sum(1).mean()
         gaze = (outputs["gaze"] - labels["gaze"] / POSE_UNIT).abs().sum(1).mean()
         classes, circumplex = emotion_loss(outputs["emotion"], outputs["circumplex"], labels["emotion"])
@@ -127,20 +166,93 @@ class JudgeFaceObjective(_JudgeObjective):
         total = 4 * driven + pose + gaze + 0.3 * emotion
         return total, {name: value.detach() for name, value in logs.items()}  # type: ignore[misc]
 
-    @torch.no_grad()
-    def errors(self, batch: dict[str, Tensor]) -> dict[str, float]:
-        """Mean absolute errors, and how often the most probable emotion is right."""
-        read = self.net.predict(warp(_pictures(batch["images"]), judge_face_matrix(batch["landmarks"]), 96))
-        pose = (read["pose"] - batch["pose"]).abs().mean(0)
-        hits = read["emotion"][:, 2:].argmax(1) == batch["emotion"][:, 2:].argmax(1)
+    def read(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """See the base class."""
+        size = self.net.config["size"]
+        return self.net.predict(warp(_pictures(batch["images"]), judge_face_matrix(batch["landmarks"], size), size))
+
+    def errors(self, read: dict[str, Tensor], truth: dict[str, Tensor]) -> Logs:
+        """R2 of the coefficients together and how many have one below 0.2; mean absolute errors; right emotions."""
+        pooled, each = determination(read["coefficients"], truth["coefficients"])
+        pose = (read["pose"] - truth["pose"]).abs().mean(0)
+        hits = read["emotion"][:, 2:].argmax(1) == truth["emotion"][:, 2:].argmax(1)
         return {
-            "driven": (read["coefficients"] - batch["coefficients"]).abs().mean().item(),
+            "r2": pooled,
+            "unseen": float((each < 0.2).sum()),
+            "driven": (read["coefficients"] - truth["coefficients"]).abs().mean().item(),
             "yaw": pose[0].item(),
             "pitch": pose[1].item(),
             "roll": pose[2].item(),
-            "gaze": (read["gaze"] - batch["gaze"]).abs().mean().item(),
+            "gaze": (read["gaze"] - truth["gaze"]).abs().mean().item(),
             "emotion": hits.float().mean().item(),
         }
+
+
+def determination(read: Tensor, truth: Tensor) -> tuple[float, Tensor]:
+    """Coefficient of determination of readings [N, K]: of all K together, and of each [K].
+
+    R2 = 1 - sum (read - truth)^2 / sum (truth - mean)^2; 1 is exact, 0 what answering with the mean gives.
+    """
+    rest = (read - truth).square().sum(0)
+    spread = (truth - truth.mean(0)).square().sum(0)
+    return 1 - (rest.sum() / spread.sum()).item(), 1 - rest / spread.clamp_min(1e-9)
+
+
+class JudgeGazeObjective(_JudgeObjective):
+    """Where the eyes look, in degrees against the head, as the renderer turned them.
+
+    Args:
+        augment: strength of the augmentation.
+    """
+
+    part = "judges/gaze"
+    net: JudgeGaze
+
+    def __init__(self, augment: float = 0.5) -> None:
+        super().__init__(augment)
+        self.net = JudgeGaze().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.classes = {}
+
+    def _crops(self, images: Tensor, matrices: Tensor) -> Tensor:
+        """Crops [B, 3, 3, S, S] of pictures under matrices [B, 3, 2, 3]."""
+        size = self.net.config["size"]
+        return torch.stack([warp(images, matrices[:, index], size) for index in range(3)], 1)
+
+    @full_precision
+    def _augmented(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        images, size = _pictures(batch["images"]), self.net.config["size"]
+        dice = BatchRandom(len(images), generator, images.device)
+        flip = dice.some(0.5)
+        matrices = judge_gaze_matrices(batch["landmarks"], size)
+        jittered = [
+            compose(jitter_parts(dice, size, scale=0.08, turn=4.0, shift=0.04)[0], matrices[:, index])
+            for index in range(3)
+        ]
+        mirror = mirror_matrix(flip, size)
+        crops = self._crops(images, torch.stack([compose(mirror, one) for one in jittered], 1))
+        # in a mirror the subject's right eye is the left one
+        crops = torch.where(flip[:, None, None, None, None], crops[:, [1, 0, 2]], crops)
+        shown = photograph(crops.flatten(0, 1), generator, self.augment, 0.05).unflatten(0, (-1, 3))
+        return shown, mirror_labels({"gaze": batch["gaze"]}, flip)["gaze"]
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
+        """See the class."""
+        crops, gaze = self._augmented(batch, generator)
+        difference = self.net(crops) - gaze / POSE_UNIT
+        return difference.abs().sum(1).mean() + 2 * difference.square().sum(1).mean(), {}
+
+    def read(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """See the base class."""
+        matrices = judge_gaze_matrices(batch["landmarks"], self.net.config["size"])
+        return {"gaze": self.net.predict(self._crops(_pictures(batch["images"]), matrices))}
+
+    def errors(self, read: dict[str, Tensor], truth: dict[str, Tensor]) -> Logs:
+        """R2 over both angles, and mean absolute errors where the eyes are open, in degrees."""
+        lids = truth["coefficients"][:, [KIT_NAMES.index("eyeBlink_L"), KIT_NAMES.index("eyeBlink_R")]]
+        open_eyes = lids.amin(1) < 0.6
+        read_open, truth_open = read["gaze"][open_eyes], truth["gaze"][open_eyes]
+        away = (read_open - truth_open).abs().mean(0)
+        return {"r2": determination(read_open, truth_open)[0], "yaw": away[0].item(), "pitch": away[1].item()}
 
 
 class JudgeAttributesObjective(_JudgeObjective):
@@ -157,7 +269,7 @@ class JudgeAttributesObjective(_JudgeObjective):
         images = _pictures(batch["images"])
         dice = BatchRandom(len(images), generator, images.device)
         jitter = jitter_matrix(dice, 96, scale=0.06, turn=4.0, shift=0.03, flip=dice.some(0.5))
-        crops = warp(images, compose(jitter, _whole(images)), 96)
+        crops = warp_filtered(images, compose(jitter, _whole(images)), 96)
         return photograph(crops, generator, self.augment, 0.1)
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
@@ -165,14 +277,16 @@ class JudgeAttributesObjective(_JudgeObjective):
         loss = attribute_loss(self.net(self._augmented(batch, generator)), batch, self.classes).mean()
         return loss, {}
 
-    @torch.no_grad()
-    def errors(self, batch: dict[str, Tensor]) -> dict[str, float]:
-        """Accuracy of each named attribute, mean absolute error of the numbers."""
+    def read(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """See the base class."""
         images = _pictures(batch["images"])
-        read = self.net.predict(warp(images, _whole(images), 96))
-        logs = {name: accuracy(read[name], batch[name]) for name in self.classes}
+        return self.net.predict(warp_filtered(images, _whole(images), 96))
+
+    def errors(self, read: dict[str, Tensor], truth: dict[str, Tensor]) -> Logs:
+        """Accuracy of each named attribute, mean absolute error of the numbers."""
+        logs: Logs = {name: accuracy(read[name], truth[name]) for name in self.classes}
         for name in ("skin_tone", "age", "gender"):
-            logs[name] = (read[name][:, 0] - batch[name]).abs().mean().item()
+            logs[name] = (read[name][:, 0] - truth[name]).abs().mean().item()
         return logs
 
 

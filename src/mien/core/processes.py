@@ -1,0 +1,34 @@
+"""Processes: how many this machine can run side by side, and a map over them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def available_cores() -> int:
+    """Number of cores that this process may use, at least 1.
+
+    Linux says which ones a container or ``taskset`` leaves us; macOS and Windows only say how many the machine has.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def in_processes(function: Callable[..., T], *arguments: Sequence[Any]) -> list[T]:
+    """``[function(a, b, ...) for a, b, ... in zip(*arguments)]``, one process a core where that is worth it.
+
+    Processes are spawned, not forked: a fork of a process with OpenMP threads can hang, and Windows has none.
+    """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    cores = min(available_cores(), len(arguments[0]))
+    if cores < 2:
+        return [function(*row) for row in zip(*arguments, strict=True)]
+    with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(function, *arguments))

@@ -1,0 +1,106 @@
+"""Reading safetensors files of others: whatever is wrong with one is a sentence, never a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mien.errors import BadInput, ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SUFFIX = ".safetensors"
+
+
+class Weights(NamedTuple):
+    """The content of a file.
+
+    Attributes:
+        metadata: of its header, text by name.
+        tensors: by name.
+    """
+
+    metadata: dict[str, str]
+    tensors: dict[str, Tensor]
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether a file's name says so, in any case of its letters."""
+    return path.suffix.lower() == SUFFIX
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a name in capitals where diffusers opens the file: it would take it for a pickle.
+
+    Raises:
+        BadInput: that says how to name it.
+    """
+    if is_safetensors(path) and path.suffix != SUFFIX:
+        raise BadInput(f"Rename {path} so that it ends in {SUFFIX}, in small letters: diffusers knows no others.")
+
+
+def read_weights(path: Path) -> Weights:
+    """Everything in a file, checked to be numbers.
+
+    Raises:
+        ConfigError: if it is damaged, or holds a value that is not finite.
+    """
+    with _opened(path) as file:
+        found = Weights(file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    check_finite(path, found.tensors)
+    return found
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The text in a file's header, without its tensors.
+
+    Raises:
+        ConfigError: if it is damaged.
+    """
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shape of each tensor, from the header alone.
+
+    Raises:
+        ConfigError: if it is damaged.
+    """
+    with _opened(path) as file:
+        return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 (not a dict)
+
+
+def check_finite(place: object, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are no numbers: they would draw a black picture.
+
+    Args:
+        place: the file or model, for the message.
+        tensors: by name; those of whole numbers pass.
+
+    Raises:
+        ConfigError: naming the first that holds NaN or infinity.
+    """
+    import torch
+
+    for name, value in tensors.items():
+        # one sum is a tenth of the work of looking at each value; NaN and infinity do not leave it
+        if value.is_floating_point() and not bool(torch.isfinite(value.sum(dtype=torch.float32))):
+            raise ConfigError(f"{place} holds values that are not finite, in {name}: get another copy.")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # the parser is another's: what it raises of a damaged file is not in its manual
+        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"{path} is not a safetensors file ({told}); fetch it again.") from error

@@ -1,0 +1,193 @@
+"""MediaPipe's Face Landmarker without its package: the four parts of ``face_landmarker.task``, run in torch.
+
+Detector, landmarks, blendshapes and pose are computed as the package's graph does it for still pictures
+(`tests/faces/test_landmarker.py` compares the two).
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mien.assets.first_use import find_or_fetch
+from mien.assets.lookup import how_to_get
+from mien.errors import BadInput, MissingAsset
+from mien.faces.alignment import invert, transform_points
+from mien.faces.blaze_face import BlazeFace
+from mien.faces.mediapipe import ASSET, pose_of
+from mien.faces.mediapipe_torch import ROI_SCALE, SIDE, TorchFaceLandmarker, sampled
+from mien.faces.metric_pose import CanonicalFace
+from mien.faces.torch_tflite import tflite_graph
+from mien.faces.types import Face, Picture, Reading, reading_of, rgb_array
+
+SURE = 0.85
+"""Score from which the first look is enough, and that a small part of a picture must reach (*ours*)."""
+MOST = 32
+"""Faces read in one picture; the most certain ones where there are more."""
+
+
+class LandmarkerReader:
+    """478 landmarks, 52 blendshapes and the pose; about 60 ms a face on one core.
+
+    Args:
+        model: path of ``face_landmarker.task``; None looks in ``MIEN_ASSETS`` and the cache, and fetches it once where
+            there is a network.
+        confidence: least score of a detection, and least presence of a face in its square, in [0, 1].
+        search: where no face is found for certain, look again turned by 90, 180 and 270 degrees, with a border (faces
+            that fill the picture), and in small parts of the picture.
+
+    Raises:
+        MissingAsset: if the model is not here and cannot be fetched.
+        BadInput: if the file is not that bundle.
+
+    Example:
+        >>> from mien.faces.landmarker import LandmarkerReader
+        >>> reader = LandmarkerReader()  # doctest: +SKIP
+        >>> reader.read(picture).face().pose  # doctest: +SKIP
+        (12.3, -4.0, 1.2)
+    """
+
+    name = "mediapipe-torch"
+
+    def __init__(self, model: Path | str | None = None, *, confidence: float = 0.5, search: bool = True) -> None:
+        path = Path(model) if model is not None else find_or_fetch(ASSET)
+        if path is None:
+            raise MissingAsset(f"MediaPipe's model is not here: {how_to_get(ASSET)}.")
+        if not path.is_file():
+            raise MissingAsset(f"MediaPipe's model is not at {path}: run  mien assets get {ASSET}  and name no path.")
+        self.files = {path.name: path}
+        self.confidence, self.search = confidence, search
+        self._detector, self._landmarker, self._canonical = _parts(path, path.stat().st_mtime_ns)
+
+    def read(self, image: Picture, source: str = "the picture") -> Reading:
+        """Read one RGB picture (PIL, or uint8 [H, W, 3])."""
+        pixels = rgb_array(image)
+        return reading_of(self._faces(pixels), source)
+
+    def read_batch(self, images: Iterable[Picture]) -> list[Reading]:
+        """Read several pictures; the answer has their order and number."""
+        return [self.read(image) for image in images]
+
+    @torch.no_grad()
+    def _faces(self, pixels: NDArray[np.uint8]) -> list[Face]:
+        picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+        for points, scores in self._detections(picture):
+            read = [self._read(picture, one, score) for one, score in zip(points, scores.tolist(), strict=True)]
+            faces = [face for face in read if face is not None]
+            if faces:
+                return faces
+        return []
+
+    def _read(self, picture: Tensor, points: Tensor, score: float) -> Face | None:
+        """The face at a detection [8, 2]; None where the landmark network sees none. Each face is read by itself."""
+        matrix, net = square_matrix(points), self._landmarker.landmark_net
+        outputs = net(sampled(picture, matrix[None]))
+        landmarks, presence = (outputs[name] for name in net.outputs[:2])
+        if presence.sigmoid().item() < self.confidence:
+            return None
+        place = transform_points(invert(matrix), landmarks.reshape(478, 3))
+        values = place.numpy()
+        (x0, y0), (x1, y1) = values[:, :2].min(0).tolist(), values[:, :2].max(0).tolist()
+        height, width = picture.shape[-2:]
+        return Face(
+            reader=self.name,
+            box=(x0, y0, x1, y1),
+            score=score,
+            landmarks=values,
+            blendshapes=self._landmarker.blendshapes(place[None])[0].numpy(),
+            pose=pose_of(self._canonical.matrix(values, width, height)),
+        )
+
+    def _detections(self, picture: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Points [N, 8, 2] and scores [N] of one look at the picture after the other, the likeliest first."""
+        first = self._detector(picture, self.confidence)
+        if not self.search or (len(first[0]) and first[1][0] >= SURE and is_level(first[0][0])):
+            yield first[0][:MOST], first[1][:MOST]
+        if not self.search:
+            return
+        # a face on its side or upside down is found, if at all, with its parts mistaken for others
+        found = [first]
+        for view, back in _turns_and_border(picture):
+            points, scores = self._detector(view, self.confidence)
+            if len(points) and is_level(points[0]):
+                found.append((_moved(points, back), scores))
+        for points, scores in sorted((one for one in found if len(one[0])), key=lambda one: -float(one[1][0])):
+            yield points[:MOST], scores[:MOST]
+        for parts in (2, 4):
+            for view, back in _squares(picture, parts):
+                points, scores = self._detector(view, max(self.confidence, SURE))
+                if len(points):
+                    yield _moved(points[:MOST], back), scores[:MOST]
+
+
+def is_level(points: Tensor) -> bool:
+    """Whether a detection's eyes [8, 2] are side by side as in an upright face, within 60 degrees."""
+    along = points[3] - points[2]
+    return bool(along[0] > 0.5 * along.norm())
+
+
+def _moved(points: Tensor, matrix: Tensor) -> Tensor:
+    """Detections [N, 8, 2] under a matrix [2, 3]; turned boxes keep their corners as corners."""
+    moved = transform_points(matrix, points.flatten(0, 1)).view_as(points)
+    corners = moved[:, :2]
+    return torch.cat([corners.amin(1, keepdim=True), corners.amax(1, keepdim=True), moved[:, 2:]], 1)
+
+
+def _turns_and_border(picture: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """The picture [1, 3, H, W] turned and with a border, and matrices [2, 3] from each view's pixels to its own."""
+    height, width = picture.shape[-2:]
+    yield picture.rot90(1, (-2, -1)), torch.tensor([[0.0, -1.0, width], [1.0, 0.0, 0.0]])
+    yield picture.rot90(3, (-2, -1)), torch.tensor([[0.0, 1.0, 0.0], [-1.0, 0.0, height]])
+    yield picture.rot90(2, (-2, -1)), torch.tensor([[-1.0, 0.0, width], [0.0, -1.0, height]])
+    border = max(height, width) // 3
+    padded = torch.nn.functional.pad(picture, (border,) * 4, mode="replicate")
+    yield padded, torch.tensor([[1.0, 0.0, -border], [0.0, 1.0, -border]])
+
+
+def _squares(picture: Tensor, parts: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Squares of a share of the longer side, each half over the next, with their matrices [2, 3] to the picture."""
+    height, width = picture.shape[-2:]
+    side = max(64, max(height, width) // parts)
+    for y in _starts(height, side):
+        for x in _starts(width, side):
+            yield picture[..., y : y + side, x : x + side], torch.tensor([[1.0, 0.0, x], [0.0, 1.0, y]])
+
+
+def _starts(length: int, side: int) -> list[int]:
+    """Where squares of ``side`` begin that cover a length, each half over the next."""
+    last = max(0, length - side)
+    count = -(-2 * last // side) + 1
+    return sorted({round(last * index / max(1, count - 1)) for index in range(count)})
+
+
+def square_matrix(points: Tensor) -> Tensor:
+    """The matrix [2, 3] to the landmark network's square, from a detection [8, 2].
+
+    The square has 1.5 times the box's longer side, and the line between the eyes is level in it.
+    """
+    low, high = points[0], points[1]
+    scale = SIDE / (ROI_SCALE * (high - low).amax()).clamp_min(1e-6)
+    along = points[3] - points[2]
+    cos, sin = (along / along.norm().clamp_min(1e-6) * scale).unbind(-1)
+    linear = torch.stack([torch.stack([cos, sin]), torch.stack([-sin, cos])])
+    return torch.cat([linear, (SIDE / 2 - linear @ ((low + high) / 2))[:, None]], 1)
+
+
+@lru_cache(maxsize=1)
+def _parts(path: Path, changed: int) -> tuple[BlazeFace, TorchFaceLandmarker, CanonicalFace]:
+    """The bundle's networks and canonical face, read once a process while the file stays the same."""
+    names = ("face_detector.tflite", "geometry_pipeline_metadata_landmarks.binarypb")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            detector, geometry = (archive.read(name) for name in names)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path} is no MediaPipe Face Landmarker bundle: get it again  (mien assets verify).") from error
+    blaze = BlazeFace(tflite_graph(detector, f"{names[0]} in {path}"))
+    return blaze, TorchFaceLandmarker(path), CanonicalFace.parse(geometry, f"{names[1]} in {path}")

@@ -1,0 +1,288 @@
+"""The papers' equations, each broken on purpose: a test that stays green then does not test its equation.
+
+``python -m tests.mutations [WORD ...]`` breaks those whose names hold one of the words, all by default, and prints what
+each test said. ``tests/test_mutations.py`` does the same as a slow test.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Mutation(NamedTuple):
+    """One equation broken in one place.
+
+    Attributes:
+        name: what is broken.
+        file: below ``src/mien``.
+        old: text that stands in the file exactly once.
+        new: what takes its place.
+        test: node id below ``tests`` of the test that has to fail.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+ATTENTION, AD = "adapters/attention.py", "training/disentanglement.py"
+GUIDANCE, ANI = "diffusion/guidance.py", "diffusion/inversion.py"
+ICA, LOSS = "training/objectives/alignment.py", "training/diffusion.py"
+EXPRESSION, DISTRIBUTIONS = "metrics/expression.py", "metrics/distributions.py"
+INJECTION_TESTS, AD_TESTS = "adapters/test_injection.py", "training/test_disentanglement.py"
+GUIDANCE_TESTS, ANI_TESTS = "diffusion/test_guidance.py", "diffusion/test_inversion.py"
+ICA_TESTS, LOSS_TESTS = "training/test_alignment_settings.py", "training/test_diffusion.py"
+METRIC_TESTS, PAPER_METRIC_TESTS = "metrics/test_metrics.py", "metrics/test_paper_metrics.py"
+
+MUTATIONS = (
+    # FaceCrafter Eq. 1: base attention plus one scaled term a branch
+    Mutation(
+        "Eq. 1: the last branch instead of the sum",
+        ATTENTION, "total = total.index_add(0, term.rows, part)", "total = base.index_add(0, term.rows, part)",
+        f"{INJECTION_TESTS}::test_rows_with_their_own_scales_equal_separate_runs[sd15-parallel-False]",
+    ),
+    Mutation(
+        "Eq. 1: the sum over all rows at once",
+        ATTENTION, "total = total + parts[term.name]", "total = base + parts[term.name]",
+        f"{INJECTION_TESTS}::test_branches_are_summed",
+    ),
+    Mutation(
+        "Eq. 1: scales dropped",
+        ATTENTION, "out = out * weight.to(out.dtype)", "out = out * weight.to(out.dtype).ceil()",
+        f"{INJECTION_TESTS}::test_branches_are_summed",
+    ),
+    Mutation(
+        "Eq. 1: region masks dropped",
+        ATTENTION, "weight = weight * term.regions[query.shape[1]]", "weight = weight * 1.0",
+        f"{INJECTION_TESTS}::test_region_masks_act_where_they_say",
+    ),
+    Mutation(
+        "EmojiDiff A.2 c: the serial branch does not see the parallel ones",
+        ATTENTION, "self.residual.renormalise(base)", "self.residual.renormalise(torch.zeros_like(base))",
+        f"{INJECTION_TESTS}::test_a_serial_branch_comes_after_the_parallel_ones[sd15-auto]",
+    ),
+    # FaceCrafter Eq. 2-3: the disentanglement loss
+    Mutation(
+        "Eq. 3: a pair of settings left out",
+        AD, "(1, 2), (1, 3))", "(1, 2))",
+        f"{AD_TESTS}::test_equal_rows_cost_one_a_pair_and_orthogonal_ones_nothing",
+    ),
+    Mutation(
+        "Eq. 3: the sixth pair instead of the fifth",
+        AD, "(1, 2), (1, 3))", "(1, 2), (2, 3))",
+        f"{AD_TESTS}::test_the_five_pairs_are_the_papers",
+    ),
+    Mutation(
+        "Eq. 2: without ReLU",
+        AD, "other.float(), dim=-1).relu()", "other.float(), dim=-1)",
+        f"{AD_TESTS}::test_equal_rows_cost_one_a_pair_and_orthogonal_ones_nothing",
+    ),
+    Mutation(
+        "Eq. 2: the whole picture instead of the face",
+        AD, "(alike * inside).sum(1)", "alike.sum(1)",
+        f"{AD_TESTS}::test_only_the_face_counts",
+    ),
+    Mutation(
+        "Eq. 3: replicas not counted",
+        AD, "(each * pairs.weight).sum()", "each.sum()",
+        f"{AD_TESTS}::test_the_papers_sum_over_replicas",
+    ),
+    # FaceCrafter Eq. 6: guidance
+    Mutation(
+        "Eq. 6: the subtracted evaluation added",
+        GUIDANCE, "factors.get(difference.absent, 0.0) - difference.weight",
+        "factors.get(difference.absent, 0.0) + difference.weight",
+        f"{GUIDANCE_TESTS}::test_equation_6",
+    ),
+    Mutation(
+        "Eq. 6: each condition against nothing instead of against the identity",
+        GUIDANCE, "Difference(name, weight, below | {name}, below) for",
+        "Difference(name, weight, below | {name}, frozenset()) for",
+        f"{GUIDANCE_TESTS}::test_equation_6",
+    ),
+    Mutation(
+        "rescaling: the shares of both pictures swapped",
+        GUIDANCE, "strength * scaled + (1 - strength) * guided", "strength * guided + (1 - strength) * scaled",
+        f"{GUIDANCE_TESTS}::test_rescale",
+    ),
+    # EmojiDiff suppl. Eq. 8: adaptive noise inversion
+    Mutation(
+        "Eq. 8: f(t) upside down",
+        ANI, "return ((1 - alpha_bar) / alpha_bar).sqrt()", "return (alpha_bar / (1 - alpha_bar)).sqrt()",
+        f"{ANI_TESTS}::test_known_values[epsilon]",
+    ),
+    Mutation(
+        "Eq. 8: f(t) not bounded",
+        ANI, ".clamp(max=f_max)[:, None, None, None]", "[:, None, None, None]",
+        f"{ANI_TESTS}::test_known_values[epsilon]",
+    ),
+    Mutation(
+        "Eq. 8: the error added with the other sign",
+        ANI, "clean.float() + f * (noise.float()", "clean.float() - f * (noise.float()",
+        f"{ANI_TESTS}::test_known_values[v_prediction]",
+    ),
+    # EmojiDiff's fine-tuning
+    Mutation(
+        "alignment: a gradient into the prediction with the identity alone",
+        ICA, "for one in (with_both, alone.detach())", "for one in (with_both, alone)",
+        f"{ICA_TESTS}::test_the_identity_only_side_is_a_target_without_a_gradient",
+    ),
+    Mutation(
+        "alignment: the expression of the wrong prediction",
+        ICA, "self.heads.expression(pictures[0], points)", "self.heads.expression(pictures[1], points)",
+        f"{ICA_TESTS}::test_the_identity_only_side_is_a_target_without_a_gradient",
+    ),
+    Mutation(
+        "alignment: the expression's weight dropped",
+        ICA, "self.w_exp * expression, told", "expression, told",
+        f"{ICA_TESTS}::test_the_loss_is_the_weighted_sum_of_its_terms",
+    ),
+    Mutation(
+        "alignment: the rows with little noise left out instead of those with much",
+        ICA, "f_of_timestep(self.scheduler, timesteps) <= self.f_max",
+        "f_of_timestep(self.scheduler, timesteps) > self.f_max",
+        f"{ICA_TESTS}::test_rows_beyond_the_bound_are_dropped",
+    ),
+    # the diffusion loss
+    Mutation(
+        "velocity: signal and noise swapped",
+        "diffusion/prediction.py",
+        "return alpha_bar.sqrt()[:, None, None, None], (1 - alpha_bar).sqrt()[:, None, None, None]",
+        "return (1 - alpha_bar).sqrt()[:, None, None, None], alpha_bar.sqrt()[:, None, None, None]",
+        "diffusion/test_prediction.py::test_the_schedulers_prediction_type_is_honoured[v_prediction]",
+    ),
+    Mutation(
+        "loss: the weights of the positions not brought to a mean of 1",
+        LOSS, "weights * (places / places.mean())", "weights * places",
+        f"{LOSS_TESTS}::test_places_move_the_weight_and_not_its_sum",
+    ),
+    Mutation(
+        "min-SNR: not clipped",
+        LOSS, "clipped = snr.clamp(max=gamma)", "clipped = snr",
+        f"{LOSS_TESTS}::test_weights_are_min_snr",
+    ),
+    # several identities
+    Mutation(
+        "mixed identities: the weights not read",
+        "faces/sphere.py", "np.asarray(weights or [1.0] * len(points), np.float64)", "np.ones(len(points))",
+        "faces/test_sphere.py::test_two_meet_on_the_arc_between_them",
+    ),
+    # metrics
+    Mutation(
+        "Exp: the sum instead of the mean",
+        EXPRESSION, 'reduction: Literal["mean", "sum"] = "mean"', 'reduction: Literal["mean", "sum"] = "sum"',
+        f"{METRIC_TESTS}::test_exp_is_the_mean_and_offers_the_sum",
+    ),
+    Mutation(
+        "LMS: one landmark of the left eye is another",
+        EXPRESSION, "((374, 386), (263, 362))", "((374, 386), (263, 133))",
+        f"{METRIC_TESTS}::test_lms_by_hand",
+    ),
+    Mutation(
+        "LMS: depth counted",
+        EXPRESSION, "np.asarray(landmarks, np.float64)[..., :2]", "np.asarray(landmarks, np.float64)[..., :3]",
+        f"{METRIC_TESTS}::test_lms_by_hand",
+    ),
+    Mutation(
+        "pose: angles not wrapped",
+        "metrics/pose.py", "return (difference + 180.0) % 360.0 - 180.0", "return difference",
+        f"{METRIC_TESTS}::test_pose_errors_wrap_and_average",
+    ),
+    Mutation(
+        "FLAME parameters: a root mean instead of the norm",
+        "metrics/parameters.py", 'kind: Literal["l2", "rmse"] = "l2"', 'kind: Literal["l2", "rmse"] = "rmse"',
+        f"{PAPER_METRIC_TESTS}::test_parameters_by_norm_and_by_root_mean_square",
+    ),
+    Mutation(
+        "KID: a picture paired with itself",
+        DISTRIBUTIONS, "apart = (shown[:, None] != others[None]).all(-1)", "apart = np.ones((len(shown), len(others)))",
+        f"{PAPER_METRIC_TESTS}::test_kid_agrees_with_torchmetrics",
+    ),
+    Mutation(
+        "Frechet distance: the mixed term once instead of twice",
+        DISTRIBUTIONS, "- 2 * np.sqrt(inner.clip(0))", "- np.sqrt(inner.clip(0))",
+        f"{PAPER_METRIC_TESTS}::test_frechet_distance_of_known_gaussians",
+    ),
+    Mutation(
+        "leak: the wanted person and the template's swapped",
+        "metrics/leak.py", "score = (angle(generated, wanted) - angle(generated, template))",
+        "score = (angle(generated, template) - angle(generated, wanted))",
+        f"{PAPER_METRIC_TESTS}::test_leak_is_one_for_the_template_and_minus_one_for_the_wanted",
+    ),
+)  # fmt: skip
+
+
+def copy_of_source(folder: Path) -> Path:
+    """A copy of ``src`` whose Python files may be changed; everything else is a link."""
+
+    def copy(source: str, target: str) -> None:
+        (shutil.copyfile if source.endswith(".py") else os.symlink)(source, target)
+
+    ignore = shutil.ignore_patterns("__pycache__")
+    return Path(shutil.copytree(ROOT / "src", folder / "src", copy_function=copy, ignore=ignore))
+
+
+def run_tests(source: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run tests against a copy of the source."""
+    environment = os.environ | {"PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
+    options = ["-p", "no:cacheprovider", "-p", "no:xdist", "--tb=line", "-m", ""]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *(f"tests/{test}" for test in tests)],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def survives(mutation: Mutation, source: Path) -> str | None:
+    """Break the copy, run the test, mend the copy.
+
+    Returns:
+        None if the test failed as it should, else what happened.
+    """
+    path = source / "mien" / mutation.file
+    text = path.read_text()
+    if text.count(mutation.old) != 1:
+        return f"{mutation.name}: {mutation.old!r} stands {text.count(mutation.old)} times in {mutation.file}"
+    path.write_text(text.replace(mutation.old, mutation.new))
+    try:
+        done = run_tests(source, [mutation.test])
+    finally:
+        path.write_text(text)
+    # 1 is a failed test; 2 and more are tests that could not be collected or are not there
+    if (
+        done.returncode == 1
+        and re.search("^FAILED ", done.stdout, re.M)
+        and not re.search("^ERROR ", done.stdout, re.M)
+    ):
+        return None
+    return f"{mutation.name}: {mutation.test} ended with {done.returncode}\n{done.stdout[-2000:]}"
+
+
+def main(words: Sequence[str]) -> int:
+    """Break what is asked for and say what the tests said."""
+    chosen = [one for one in MUTATIONS if not words or any(word.lower() in one.name.lower() for word in words)]
+    survivors = 0
+    with tempfile.TemporaryDirectory() as folder:
+        source = copy_of_source(Path(folder))
+        for one in chosen:
+            left = survives(one, source)
+            survivors += left is not None
+            sys.stdout.write(f"{'caught' if left is None else 'SURVIVED'}  {left or one.name}\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{len(chosen) - survivors} of {len(chosen)} caught\n")
+    return int(survivors > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
