@@ -248,7 +248,7 @@ def _folded(plane: Plane) -> Plane:
     """All tiles of a picture added up [T, T]."""
     height, width = plane.shape
     padded = np.pad(plane, ((0, -height % TILE), (0, -width % TILE)))
-    return padded.reshape(padded.shape[0] // TILE, TILE, -1, TILE).sum((0, 2))
+    return padded.reshape(padded.shape[0] // TILE, TILE, -1, TILE).sum((0, 2), dtype=np.float32)
 
 
 def _beginnings(spectrum: NDArray[np.complex64]) -> Iterator[tuple[int, int]]:
