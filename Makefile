@@ -1,5 +1,6 @@
 # make demo   a virtual environment, the package, and a contact sheet from the embedded weights
 # make test   the whole fast suite          make test-slow   the opt-in tests as well
+# make soak   an hour of damaged files
 # make lint   ruff and pyright              make clean       remove what make created
 # The first that starts (a shim of pyenv may not) and is new enough.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q -c constraints.txt
 SYSTEM := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri chromium chromium-driver
 
-.PHONY: demo test test-slow lint clean system
+.PHONY: demo test test-slow soak lint clean system
 demo: $(VENV)/.core
 	HF_HUB_OFFLINE=1 $(BIN)/mien demo -o demo
 
@@ -41,6 +42,11 @@ test: $(VENV)/.test system
 
 test-slow: $(VENV)/.test system
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 -m 'not gpu and not net'
+
+# An hour of damaged files of every kind, made from a seed that is another every day; the figures are kept.
+soak: $(VENV)/.test
+	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.fuzz.run --count 100000000 --minutes 60 --seed $$(date +%Y%m%d) \
+	  --result benchmarks/results/soak.json
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright --pythonpath $(BIN)/python

@@ -57,6 +57,25 @@ def test_derived_arrays_are_kept_while_their_key_stays(folder: Path) -> None:
     assert len(calls) == 2 and corpus["thing"][3] == 3
 
 
+@pytest.mark.parametrize("damage", ["zeroed tail", "cut", "no file of ours"])
+def test_damaged_caches_are_made_anew(tmp_path: Path, damage: str) -> None:
+    write_corpus(tmp_path, people=2, per_person=2, size=32)
+    first = Corpus.load(tmp_path)
+    first.cached("thing", "a", lambda: np.arange(2000.0).reshape(4, 500))
+    for path in (tmp_path / "prepared.safetensors", tmp_path / "derived" / "thing.safetensors"):
+        content = path.read_bytes()
+        if damage == "zeroed tail":
+            path.write_bytes(content[:-1000] + bytes(1000))
+        else:
+            path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"what")
+    again = Corpus.load(tmp_path)
+    again.cached("thing", "a", lambda: np.arange(2000.0).reshape(4, 500) + 1)
+    for name in first.arrays:
+        np.testing.assert_array_equal(first[name], again[name])
+    assert again["thing"][0, 0] == 1
+    assert Corpus.load(tmp_path).cached("thing", "a", lambda: pytest.fail("made twice"))[0, 0] == 1
+
+
 def test_other_content_under_the_same_names_is_noticed(tmp_path: Path) -> None:
     write_corpus(tmp_path, people=2, per_person=2, size=32)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,20 @@ def test_what_cannot_be_paired_is_said(tmp_path: Path, a: str, b: str, sentence:
     write(tmp_path / "other", {"2.png": (1, 1, 1)})
     with pytest.raises(BadInput, match=sentence):
         pair_up(tmp_path / a, tmp_path / b)
+
+
+def test_the_two_forms_of_an_accented_letter_are_one_name(tmp_path: Path) -> None:
+    """macOS writes the accent apart from its letter (NFD), most other systems write one character (NFC)."""
+    one = write(tmp_path / "one", {unicodedata.normalize("NFC", "Zoë é.png"): (1, 1, 1), "alone.png": (1, 1, 1)})
+    other = write(tmp_path / "other", {unicodedata.normalize("NFD", "Zoë é.png"): (1, 1, 1), "._x.png": (1, 1, 1)})
+    pairs = pair_up(one, other)
+    assert (len(pairs.reference), len(pairs.generated)) == (1, 1)
+    assert [path.name for path in pairs.unpaired] == ["alone.png"]
+
+
+def test_pairs_come_in_natural_order(tmp_path: Path) -> None:
+    folder = write(tmp_path / "one", {f"frame{number}.png": (1, 1, 1) for number in (10, 2, 1)})
+    assert [path.name for path in pair_up(folder, folder).reference] == ["frame1.png", "frame2.png", "frame10.png"]
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -311,3 +311,111 @@ def test_a_browser_that_leaves_is_no_error(study: Path, capfd: pytest.CaptureFix
     server.server_close()
     told = capfd.readouterr().err
     assert "ZeroDivisionError" in told and "Connection" not in told and "Pipe" not in told
+
+
+class FullDisk:
+    """A disk that takes so many bytes of the next line."""
+
+    def __init__(self, room: int) -> None:
+        from mien.core import log
+
+        def write(stream: Any, content: bytes) -> None:
+            stream.write(content[:room])
+            raise OSError(28, "No space left on device")
+
+        self._undo = pytest.MonkeyPatch()
+        self._undo.setattr(log, "_write_all", write)
+
+    def free(self) -> None:
+        self._undo.undo()
+
+
+@pytest.mark.parametrize("room", [0, 1, 20, 79])
+def test_a_full_disk_in_the_middle_of_a_vote_loses_nothing(study: Path, room: int) -> None:
+    with serving(study) as address:
+        person = Participant(address)
+        person.vote(person.next()["task"], 0)
+        before = (study / "votes.jsonl").read_bytes()
+        disk = FullDisk(room)
+        with pytest.raises(HTTPError) as refused:
+            person.vote(person.next()["task"], 1)
+        assert refused.value.code == 507
+        assert (study / "votes.jsonl").read_bytes() == before
+        disk.free()
+        assert person.next()["done"] == 1  # the one that was not kept is asked again
+        person.vote(person.next()["task"], 1)
+    assert len(Votes(study).all()) == 2
+    with serving(study) as address:
+        assert Participant(address, person.cookie).next()["done"] == 2
+
+
+def test_a_study_has_one_server(study: Path) -> None:
+    with serving(study):
+        with pytest.raises(MienError, match="Another process works on the study"):
+            StudyServer(study)
+        with pytest.raises(MienError, match="Another process"):
+            add_question(study, "?", {"a": study, "b": study})
+    StudyServer(study).server_close()
+
+
+def test_a_server_that_is_killed_leaves_no_lock(study: Path) -> None:
+    import subprocess
+    import sys
+
+    code = "import sys; from pathlib import Path; from mien.evaluation.study.server import StudyServer\n"
+    code += "server = StudyServer(Path(sys.argv[1])); print('up', flush=True); server.serve_forever()"
+    with subprocess.Popen([sys.executable, "-c", code, str(study)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"up\n"
+        with pytest.raises(MienError, match="Another process"):
+            StudyServer(study)
+        process.kill()
+    StudyServer(study).server_close()
+
+
+@pytest.mark.parametrize(
+    "name", ["../../../etc/passwd", "/etc/passwd", "pictures/../../secret.png", "votes.jsonl", "study.json", "link.png",
+             "loop.png", "a\0.png", ""]
+)  # fmt: skip
+def test_nothing_outside_the_study_is_served(study: Path, name: str) -> None:
+    Image.new("RGB", (64, 64)).save(study.parent / "secret.png")
+    (study / "link.png").symlink_to(study.parent / "secret.png")
+    (study / "loop.png").symlink_to(study / "loop.png")
+    for place in ("shown", "options"):
+        told = json.loads((study / "study.json").read_text())
+        chosen = told["questions"][0]["sets"][3]
+        if place == "shown":
+            chosen["shown"] = [name]
+        else:
+            chosen["options"]["ours"] = [name]
+        (study / "study.json").write_text(json.dumps(told))
+        with pytest.raises(BadInput, match="remove it"):
+            StudyServer(study)
+
+
+def test_a_picture_that_becomes_a_link_is_not_served(study: Path) -> None:
+    Image.new("RGB", (64, 64)).save(study.parent / "secret.png")
+    with serving(study) as address:
+        person = Participant(address)
+        shown = person.next()["options"][0][0]
+        for picture in (study / "pictures").rglob("*.png"):
+            picture.unlink()
+            picture.symlink_to(study.parent / "secret.png")
+        with pytest.raises(HTTPError, match="404"):
+            person.get(shown)
+
+
+def test_idle_connections_are_closed_and_counted(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mien.evaluation.study import server as module
+
+    monkeypatch.setattr(module, "CONNECTIONS", 20)
+    monkeypatch.setattr(module.StudyHandler, "timeout", 1.0)
+    with serving(study) as address:
+        port = int(address.rpartition(":")[2])
+        before = threading.active_count()
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(60)]
+        closed = [connection for connection in idle if connection.recv(1) == b""]  # too many, or silent for too long
+        assert len(closed) == 60
+        for connection in idle:
+            connection.close()
+        assert threading.active_count() <= before + 20
+        assert Participant(address).next()["total"] == 10

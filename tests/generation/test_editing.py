@@ -56,6 +56,24 @@ def test_all_but_the_face_stays(side: int, other: Path, tmp_path: Path) -> None:
     assert outside.sum() > 0.2 * side**2 and not changed[outside].any()
 
 
+@pytest.mark.parametrize("side", [SIZE, 200])
+@pytest.mark.parametrize("provenance", [True, False])
+def test_transparency_stays(side: int, provenance: bool, other: Path, tmp_path: Path) -> None:
+    own = portrait(tmp_path / "own.png", side)
+    picture = Image.open(own).convert("RGBA")
+    picture.paste((10, 20, 30, 0), (0, 0, side, side // 8))
+    picture.paste((10, 20, 30, 128), (0, side // 8, side, side // 6))
+    picture.save(own)
+    request = GenerateRequest(edit=own, expression=other, steps=2, provenance=provenance, output=tmp_path / "out")
+    (file,) = generate(request, pipeline=FakePipeline(tmp_path / "model"), tools=fake_tools())
+    with Image.open(file) as opened:
+        assert opened.mode == "RGBA"
+        after = np.asarray(opened).astype(int)
+    assert np.array_equal(after[..., 3], np.asarray(picture)[..., 3])
+    difference = np.abs(after[: side // 6, :8, :3] - np.asarray(picture)[: side // 6, :8, :3])
+    assert difference.max() <= (24 if provenance else 0)  # the colours behind the transparency, with the mark
+
+
 def test_what_the_pipeline_is_told(other: Path, tmp_path: Path) -> None:
     own = portrait(tmp_path / "own.png", SIZE)
     pipeline = FakePipeline(tmp_path / "model")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from mien.errors import MienError
-from mien.media.pictures import open_picture
+from mien.media.pictures import open_picture, open_with_transparency
 
 
 def _gradient(width: int = 64, height: int = 48) -> Image.Image:
@@ -129,3 +130,36 @@ def test_tiny_truncated_foreign_and_absent_files(tmp_path: Path) -> None:
         open_picture(tmp_path / "absent.png")
     with pytest.raises(MienError, match="no picture file"):
         open_picture(tmp_path)
+
+
+def test_transparency_is_told_where_there_is_any(tmp_path: Path) -> None:
+    picture = _gradient().convert("RGBA")
+    picture.save(tmp_path / "opaque.png")
+    _gradient().save(tmp_path / "rgb.jpg")
+    picture.putalpha(100)
+    exif = Image.Exif()
+    exif[274] = 6
+    picture.save(tmp_path / "a.png", exif=exif)
+    assert open_with_transparency(tmp_path / "opaque.png") is None
+    assert open_with_transparency(tmp_path / "rgb.jpg") is None
+    found = open_with_transparency(tmp_path / "a.png")
+    assert found is not None and found.size == (48, 64) and found.getpixel((0, 0)) == (0, 255, 255, 100)
+
+
+@pytest.mark.parametrize("ending", ["png", "avif", "gif", "webp", "tif", "jpg", "bmp"])
+def test_mutants_are_opened_or_refused_in_one_sentence(tmp_path: Path, ending: str) -> None:
+    """Pillow raises IndexError, RuntimeError and others on damaged files; the corpus follows from the seed."""
+    path = tmp_path / f"a.{ending}"
+    try:
+        _gradient().save(path)
+    except KeyError:
+        pytest.skip(f"this Pillow writes no {ending}")
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        mutant = bytearray(content)
+        for place in rng.integers(0, len(mutant), 1 + number % 8):
+            mutant[place] = rng.integers(0, 256)
+        path.write_bytes(mutant[: rng.integers(1, len(mutant))] if number % 5 == 0 else mutant)
+        with contextlib.suppress(MienError):
+            assert open_picture(path).mode == "RGB"

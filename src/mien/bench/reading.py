@@ -38,16 +38,15 @@ def bench_reading(rounds: int = 5, bar: Bar = silent) -> dict[str, Any]:
 
 def _sides() -> tuple[dict[str, Run], int]:
     """Name -> a function that does one thing to every example picture."""
-    from PIL import Image
-
     from mien.demo.examples import Examples
     from mien.faces.drawing import draw_landmarks
     from mien.faces.observed import DetectedFace, embed_face, expression_crop, landmarks_of
     from mien.faces.open import open_reader
     from mien.faces.studio import StudioReader
+    from mien.media.pictures import open_picture
 
     examples = Examples.load()
-    images = [Image.open(one.path).convert("RGB") for one in (*examples.people, *examples.templates)]
+    images = [open_picture(one.path) for one in (*examples.people, *examples.templates)]
     own = StudioReader.from_pretrained()
     runs: dict[str, Run] = {}
     for name in ("mediapipe", "studio"):

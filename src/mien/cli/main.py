@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from mien import __version__
+from mien.core.text import printable
 from mien.errors import MienError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -85,7 +86,9 @@ def root(
     """Portraits with one dial each for who, which expression, which way, what feeling and what the text says."""
     if offline:
         os.environ["MIEN_OFFLINE"] = "1"
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", force=True)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Printable("%(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], force=True)
     if not verbose:
         # libraries' chatter is theirs; ours is raised as UserWarning from the package and shown as one line
         for name in ("transformers", "diffusers", "absl", "mediapipe"):
@@ -93,10 +96,18 @@ def root(
     warnings.showwarning = _show_warning
 
 
+class _Printable(logging.Formatter):
+    """Log lines with what files are called and say in them."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802, the library's name
+        """One line of the log."""
+        return printable(super().formatMessage(record))
+
+
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     """Warnings meant for the user, as one line; the others are for developers and stay silent."""
     if category is UserWarning and "mien" in sys.modules:
-        typer.echo(f"mien: note: {message}", err=True)
+        typer.echo(f"mien: note: {printable(str(message))}", err=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -152,5 +163,5 @@ def _print_every_name() -> None:
 
 
 def _fail(sentence: str) -> int:
-    typer.echo("mien: " + " ".join(sentence.split()), err=True)
+    typer.echo("mien: " + printable(" ".join(sentence.split())), err=True)
     return 2

@@ -21,16 +21,17 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Say where a picture comes from: its settings, the hashes of its inputs and models, and the mark in its pixels."""
+    from mien.core.text import printable
     from mien.provenance.png import examine
 
     found = examine(file)
     if as_json:
         import json
 
-        typer.echo(json.dumps(summary(found), indent=2, ensure_ascii=False))
+        typer.echo(printable(json.dumps(summary(found), indent=2, ensure_ascii=False), keep="\n"))
         return
     for line in lines(found):
-        typer.echo(line)
+        typer.echo(printable(line))  # what a file says must not look like a line of ours
 
 
 def summary(found: Found) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def lines(found: Found) -> list[str]:
     out = []
     if found.record:
         record = found.record
-        seed = f", seed {int(record.settings['seed']) + record.index}" if "seed" in record.settings else ""
+        seed = f", seed {record.settings['seed'] + record.index}" if "seed" in record.settings else ""
         out += [f"made by      mien {record.mien}{seed}"]
         shown = {name: value for name, value in record.settings.items() if value not in (None, {}, False)}
         out += [f"setting      {name} = {value}" for name, value in shown.items()]
@@ -62,8 +63,10 @@ def lines(found: Found) -> list[str]:
     if found.mark is None:
         out += [f"mark         none found{where}"]
     else:
-        fits = {True: ", belongs to the record", False: ", does NOT belong to the record", None: ""}[
-            found.watermark_fits
-        ]
+        fits = {
+            True: ", belongs to the record (no proof: anyone can put both into any picture)",
+            False: ", does NOT belong to the record",
+            None: "",
+        }[found.watermark_fits]
         out += [f"mark         {found.mark.id} (strength {found.mark.strength:.2f}){where}{fits}"]
     return out

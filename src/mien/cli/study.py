@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.options import Json
+from mien.core.text import printable
 
 app = typer.Typer(
     help="A user study: which method's pictures do people choose?", no_args_is_help=True, add_completion=False
@@ -30,7 +31,7 @@ def add(
 
     options = {name: Path(folder) for name, folder in named(option, "--option", "FOLDER").items()}
     count = add_question(study, question, options, shown, sets)
-    typer.echo(f"{count} sets: {question}")
+    typer.echo(printable(f"{count} sets: {question}"))
 
 
 @app.command()
@@ -62,7 +63,9 @@ def results(study: Folder, as_json: Json = False) -> None:
         return
     typer.echo(f"{found['participants']} participants, {found['finished']} finished")
     for question in found["questions"]:
-        typer.echo(f"\n{question['text']}  ({question['votes']} votes; chance {question['chance']:.1%})")
+        typer.echo()
+        typer.echo(printable(f"{question['text']}  ({question['votes']} votes; chance {question['chance']:.1%})"))
         for method, one in question["methods"].items():
             span = "" if one["low"] is None else f"  ({one['low']:.1%} to {one['high']:.1%})"
-            typer.echo(f"  {method:20} {'-' if one['value'] is None else format(one['value'], '.1%'):>7}{span}")
+            value = "-" if one["value"] is None else format(one["value"], ".1%")
+            typer.echo(printable(f"  {method:20} {value:>7}{span}"))

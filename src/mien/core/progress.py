@@ -6,19 +6,22 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
+Advance = Callable[[int], Any]
+"""Called with how many more are done."""
 
-class Advance(Protocol):
-    """Reports progress."""
+
+class Step(Protocol):
+    """An `Advance` that also takes a few words."""
 
     def __call__(self, count: int, note: str = "", /) -> Any:
         """Report that ``count`` more are done, perhaps with a few words such as the loss."""
         ...
 
 
-Bar = Callable[[int | None, str], AbstractContextManager[Advance]]
-"""(total or None where nobody knows it, label) -> a context whose value is called with how many more are done."""
+Bar = Callable[[int | None, str], AbstractContextManager[Step]]
+"""(total or None where nobody knows it, label) -> a context whose value is a `Step`."""
 
 
-def silent(total: int | None, label: str) -> AbstractContextManager[Advance]:
+def silent(total: int | None, label: str) -> AbstractContextManager[Step]:
     """No progress."""
     return nullcontext(lambda count, note="", /: None)

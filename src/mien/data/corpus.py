@@ -228,6 +228,8 @@ def _decode_shard(path: Path) -> tuple[dict[str, np.ndarray], list[str], dict[st
         captions.append(entry.sample.caption)
         for name in CATEGORIES:
             attributes[name].append(str(getattr(entry.sample.attributes, name)))
+    if len({image.shape for image in rows.get("images", [])}) > 1:
+        raise BadInput(f"{path} holds portraits of several sizes: training takes one; write it again.")
     return {key: np.stack(value) for key, value in rows.items()}, captions, attributes
 
 

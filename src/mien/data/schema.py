@@ -10,7 +10,10 @@ from mien.errors import BadInput, first_problem
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Signed = Annotated[float, Field(ge=-1.0, le=1.0)]
-Point = tuple[float, float, float]
+Number = Annotated[float, Field(ge=-1e6, le=1e6)]
+"""Pixels or degrees: what is larger is damaged, and would be infinite in half precision."""
+Point = tuple[Number, Number, Number]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Landmarks = Annotated[list[Point], Field(min_length=478, max_length=478)]
 Blendshapes = Annotated[list[Unit], Field(min_length=52, max_length=52)]
 Coefficients = Annotated[list[Unit], Field(min_length=53, max_length=53)]
@@ -67,7 +70,7 @@ class Template(_Record):
     """
 
     source: str
-    person: int | None = None
+    person: Seed | None = None
     landmarks: Landmarks
 
 
@@ -86,11 +89,11 @@ class Sample(_Record):
         template: of the picture that shows the same expression on another face, where there is one.
     """
 
-    person: Annotated[int, Field(ge=0)]
-    picture: Annotated[int, Field(ge=0)]
+    person: Seed
+    picture: Annotated[int, Field(ge=0, lt=2**31)]
     caption: str
     coefficients: Coefficients
-    gaze: tuple[float, float]
+    gaze: tuple[Number, Number]
     flush: Unit
     pose: Point
     landmarks: Landmarks

@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
@@ -20,14 +20,18 @@ from PIL import Image
 
 from mien.core.io import atomic_path
 from mien.data.schema import Sample
+from mien.data.tar import plain_files
 from mien.errors import BadInput, MienError
+from mien.media.pictures import opened, to_rgb
 
 PATTERN = "shard-*.tar"
 _EXTRA = {"mask": "L", "matte": "L", "template": "RGB"}
 """Further pictures of an entry -> their mode."""
 
-_END = bytes(2 * tarfile.BLOCKSIZE)
-"""Ends every tar file, whoever wrote it; `tarfile` also takes a header that is cut short or damaged for the end."""
+_KINDS = {"png", "json", *(f"{kind}.png" for kind in _EXTRA)}
+
+LARGEST_SIDE = 4096
+"""Pixels of a portrait's side."""
 
 
 def shard_name(index: int) -> str:
@@ -112,40 +116,55 @@ def read_shard(path: Path | str) -> Iterator[Entry]:
     """The portraits of a shard in their order.
 
     Raises:
-        BadInput: if the file is no shard, or is cut short, or a portrait in it lacks its picture or its record.
+        BadInput: if the file is no shard, is damaged or cut short, or a portrait in it lacks its picture or its record
+            or has one that cannot be.
     """
     try:
-        with Path(path).open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        with Path(path).open("rb") as stream:
             parts: dict[str, bytes] = {}
             key = ""
-            for member in tar:
-                stream = tar.extractfile(member)
-                if stream is None:  # a folder, say
+            for name, content in plain_files(stream):
+                stem, _, kind = PurePosixPath(name).name.partition(".")
+                if not stem:  # hidden, such as what macOS leaves beside each file
                     continue
-                stem, _, kind = Path(member.name).name.partition(".")
                 if parts and stem != key:
                     yield _entry(path, key, parts)
                     parts = {}
                 key = stem
-                parts[kind] = stream.read()
-            file.seek(tar.offset)
-            if file.read(len(_END)) != _END:
-                raise tarfile.ReadError("unexpected end of data")
+                if kind in parts:
+                    raise BadInput(f"{path} holds {key}.{kind} twice; render it again.")
+                if kind in _KINDS:
+                    parts[kind] = content
             if parts:
                 yield _entry(path, key, parts)
-    except (tarfile.TarError, OSError) as error:
+    except MienError:
+        raise
+    except Exception as error:  # damaged archives also raise ValueError, OverflowError and others
         raise BadInput(f"{path} is not a whole shard ({error}); render it again.") from error
 
 
 def _entry(path: Path | str, key: str, parts: dict[str, bytes]) -> Entry:
     if "png" not in parts or "json" not in parts:
         raise BadInput(f"{path}: the portrait {key} lacks its {'picture' if 'png' not in parts else 'record'}.")
-    sample = Sample.from_json(parts["json"])
+    try:
+        sample = Sample.from_json(parts["json"])
+    except BadInput as error:
+        raise BadInput(f"{path}, {key}: {error}") from error
     if (sample.template is None) != ("template.png" not in parts):
         raise BadInput(f"{path}: the pair {key} lacks its template's {'picture' if sample.template else 'record'}.")
-    found = {kind: _pixels(parts[f"{kind}.png"], mode) for kind, mode in _EXTRA.items() if f"{kind}.png" in parts}
-    return Entry(_pixels(parts["png"], "RGB"), found.get("mask"), sample, found.get("template"), found.get("matte"))
+    image = _pixels(parts["png"], "RGB", f"{path}, {key}.png")
+    found: dict[str, np.ndarray] = {}
+    for kind, mode in _EXTRA.items():
+        if f"{kind}.png" not in parts:
+            continue
+        found[kind] = _pixels(parts[f"{kind}.png"], mode, f"{path}, {key}.{kind}.png")
+        if found[kind].shape[:2] != image.shape[:2]:
+            raise BadInput(f"{path}: the {kind} of {key} has another size than its picture; render it again.")
+    return Entry(image, found.get("mask"), sample, found.get("template"), found.get("matte"))
 
 
-def _pixels(data: bytes, mode: str) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(data)).convert(mode))
+def _pixels(data: bytes, mode: str, name: str) -> np.ndarray:
+    with opened(io.BytesIO(data), name, smallest=1) as picture:
+        if max(picture.size) > LARGEST_SIDE:
+            raise BadInput(f"{name} is {picture.width} x {picture.height} pixels; make it {LARGEST_SIDE} at most.")
+        return np.asarray(to_rgb(picture) if mode == "RGB" else picture.convert(mode))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class Pairs:
 
 
 def pair_up(reference: Path, generated: Path) -> Pairs:
-    """Two pictures, or two folders whose files are paired by name without ending, in the order of names.
+    """Two pictures, or two folders whose files are paired by name without ending, in natural order.
 
     Raises:
         BadInput: if a path is absent, one is a folder and the other a file, names repeat, or no names agree.
@@ -37,17 +38,17 @@ def pair_up(reference: Path, generated: Path) -> Pairs:
     if not reference.is_dir():
         return Pairs((reference,), (generated,))
     a, b = _by_name(reference), _by_name(generated)
-    both = sorted(a.keys() & b.keys())
+    both = [name for name in a if name in b]
     if not both:
         raise BadInput(
             f"No picture of {generated} has the name of one in {reference}: files are paired by name without ending."
         )
-    alone = sorted([a[name] for name in a.keys() - b.keys()] + [b[name] for name in b.keys() - a.keys()])
+    alone = [a[name] for name in a if name not in b] + [b[name] for name in b if name not in a]
     return Pairs(tuple(a[name] for name in both), tuple(b[name] for name in both), tuple(alone))
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Picture files of a folder in the order of names.
+    """Picture files of a folder in natural order.
 
     Raises:
         BadInput: if there is no such folder.
@@ -60,7 +61,8 @@ def pictures_in(folder: Path) -> list[Path]:
 def _by_name(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in pictures_in(folder):
-        if path.stem in found:
-            raise BadInput(f"{folder} has {found[path.stem].name} and {path.name}: rename or remove one of them.")
-        found[path.stem] = path
+        name = unicodedata.normalize("NFC", path.stem)  # macOS writes accents apart from their letters, others do not
+        if name in found:
+            raise BadInput(f"{folder} has {found[name].name} and {path.name}: rename or remove one of them.")
+        found[name] = path
     return found

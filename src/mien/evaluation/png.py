@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.core.io import atomic_path
+from mien.media.pictures import open_picture
 
 Pixels = NDArray[np.uint8]
 
@@ -22,5 +23,4 @@ def write_png(path: Path, pixels: Any) -> None:
 
 def read_png(path: Path) -> Pixels:
     """Pixels [H, W, 3] of a picture."""
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+    return np.asarray(open_picture(path, smallest=1))

@@ -17,9 +17,13 @@ from numpy.typing import NDArray
 from mien.assets.lookup import find_asset, how_to_get
 from mien.core.optional import require
 from mien.errors import MissingAsset
+from mien.faces.limits import faces_within_limits
+from mien.faces.scrfd import intersection_over_union
 from mien.faces.types import Face, Picture, Reading, reading_of, rgb_array
 
 ASSET = "mediapipe-face-landmarker"
+SAME = 0.5
+"""Share of two boxes' union above which they are one face: in crowds MediaPipe's crops can settle on one twice."""
 
 
 def find_model() -> Path:
@@ -129,7 +133,8 @@ class MediaPipeReader:
 
     Args:
         model: path of ``face_landmarker.task``; ``None`` looks in ``MIEN_ASSETS``, then in the cache.
-        max_faces: faces looked for in a picture.
+        max_faces: faces looked for in a picture; only those that are there cost time, and with fewer the largest may
+            not be among them.
         retry: look again with a border added where nothing was found: its detector misses faces that fill the picture.
         confidence: least detection and presence score, in [0, 1].
 
@@ -141,7 +146,7 @@ class MediaPipeReader:
     name = "mediapipe"
 
     def __init__(
-        self, model: Path | str | None = None, *, max_faces: int = 4, retry: bool = True, confidence: float = 0.5
+        self, model: Path | str | None = None, *, max_faces: int = 32, retry: bool = True, confidence: float = 0.5
     ) -> None:
         path = Path(model) if model is not None else find_model()
         if not path.is_file():
@@ -158,7 +163,7 @@ class MediaPipeReader:
                 min_face_presence_confidence=confidence,
                 output_facial_transformation_matrixes=True,
             )
-            self._detect(np.zeros((64, 64, 3), np.uint8), 0)  # the first call makes the last of the greetings
+            self._detect(np.zeros((64, 64, 3), np.uint8))  # the first call makes the last of the greetings
         # freed with the reader: a file handle, four threads and 23 MB
         self._free = weakref.finalize(self, self._landmarker.close)
         self._free.atexit = False  # then its worker threads are gone, and closing it would only raise
@@ -166,13 +171,8 @@ class MediaPipeReader:
 
     def read(self, image: Picture, source: str = "the picture") -> Reading:
         """Read one RGB picture (PIL, or uint8 [H, W, 3])."""
-        pixels = rgb_array(image)
-        faces = self._detect(pixels, 0)
-        if not faces and self._retry:
-            border = max(pixels.shape[:2]) // 3
-            widths = ((border, border), (border, border), (0, 0))
-            faces = self._detect(np.pad(pixels, widths, mode="edge"), border)
-        return reading_of(faces, source)
+        found = faces_within_limits(rgb_array(image), self._detect, 1 / 3 if self._retry else 0, "edge")
+        return reading_of(found, source)
 
     def read_batch(self, images: Iterable[Picture]) -> list[Reading]:
         """Read several pictures in order; MediaPipe itself has no batches."""
@@ -183,7 +183,7 @@ class MediaPipeReader:
         self._free()
         self._landmarker = None
 
-    def _detect(self, pixels: NDArray[np.uint8], border: int) -> list[Face]:
+    def _detect(self, pixels: NDArray[np.uint8]) -> list[Face]:
         picture = self._mediapipe.Image(
             image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(pixels)
         )
@@ -193,7 +193,6 @@ class MediaPipeReader:
             result.face_landmarks, result.face_blendshapes, result.facial_transformation_matrixes, strict=True
         ):
             landmarks = _in_pixels(points, pixels)
-            landmarks[:, :2] -= border
             (x0, y0), (x1, y1) = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
             face = Face(
                 reader=self.name,
@@ -202,5 +201,6 @@ class MediaPipeReader:
                 blendshapes=np.array([shape.score for shape in shapes], np.float32),
                 pose=pose_of(np.asarray(matrix)),
             )
-            faces.append(face)
+            if not any(intersection_over_union(face.box, other.box) > SAME for other in faces):
+                faces.append(face)
         return faces

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mien.assets import require_asset
 from mien.errors import BadInput
+from mien.faces.limits import faces_within_limits
 from mien.faces.onnx import OnnxModel
 from mien.faces.types import Face, Picture, Reading, reading_of, rgb_array
 
@@ -120,20 +121,13 @@ class ScrfdReader:
 
     def read(self, image: Picture, source: str = "the picture") -> Reading:
         """Read one RGB picture (PIL, or uint8 [H, W, 3])."""
-        pixels = rgb_array(image)
-        faces = self._detect(pixels, 0)
-        if not faces:
-            # faces that fill the picture are missed: show them smaller
-            border = max(pixels.shape[:2]) // 2
-            faces = self._detect(np.pad(pixels, ((border, border), (border, border), (0, 0))), border)
-        return reading_of(faces, source)
+        return reading_of(faces_within_limits(rgb_array(image), self._detect, 1 / 2, "constant"), source)
 
     def read_batch(self, images: Iterable[Picture]) -> list[Reading]:
         """Read several pictures in order."""
         return [self.read(image) for image in images]
 
-    def _detect(self, pixels: NDArray[np.uint8], border: int) -> list[Face]:
-        """Faces, in pixels of the picture without its border."""
+    def _detect(self, pixels: NDArray[np.uint8]) -> list[Face]:
         from PIL import Image
 
         height, width = pixels.shape[:2]
@@ -150,7 +144,7 @@ class ScrfdReader:
             raise BadInput(f"The file of {ASSET} does not tell what SCRFD does: get {ASSET} again.") from error
         faces = []
         for row in suppress(boxes, scores, self._overlap):
-            x0, y0, x1, y1 = (boxes[row] / scale - border).tolist()
-            place = (points[row] / scale - border).astype(np.float32)
+            x0, y0, x1, y1 = (boxes[row] / scale).tolist()
+            place = (points[row] / scale).astype(np.float32)
             faces.append(Face(reader=self.name, box=(x0, y0, x1, y1), score=float(scores[row]), points=place))
         return faces

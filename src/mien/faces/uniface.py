@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.optional import require
-from mien.errors import MissingAsset
+from mien.errors import BadInput, MissingAsset
 from mien.faces.types import Face, Picture, Reading, reading_of, rgb_array
 
 WEIGHTS = {
@@ -32,6 +32,10 @@ FACIAL = (1, 2, 3, 4, 5, 6, 10, 11, 12, 13)
 
 MARGIN = 1.5
 """Side of the square that is parsed, in longer sides of the detector's box (*ours*: it learnt from whole heads)."""
+
+
+LONGEST = 32_000
+"""Pixels of a picture's side that OpenCV, with which the package cuts faces out, can address."""
 
 
 class UnifaceReader:
@@ -72,6 +76,8 @@ class UnifaceReader:
     def read(self, image: Picture, source: str = "the picture") -> Reading:
         """Read one RGB picture (PIL, or uint8 [H, W, 3])."""
         bgr = np.ascontiguousarray(rgb_array(image)[..., ::-1])
+        if max(bgr.shape[:2]) > LONGEST:
+            raise BadInput(f"{source} has a side of more than {LONGEST} pixels, which uniface cannot read: crop it.")
         found = self._networks["SCRFD"].detect(bgr)
         meshes = self._networks["FaceMesh"].predict(bgr, found)
         return reading_of([self._face(bgr, one, mesh) for one, mesh in zip(found, meshes, strict=True)], source)

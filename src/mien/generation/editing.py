@@ -14,6 +14,7 @@ from mien.faces.observed import DetectedFace, landmarks_of
 from mien.generation.conditioning import PipelineInputs, build_inputs
 from mien.generation.request import GenerateRequest, Role
 from mien.generation.tools import FaceTools
+from mien.media.pictures import open_with_transparency
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +35,7 @@ class Canvas:
     """A portrait whose face is drawn anew.
 
     Attributes:
-        portrait: the whole picture.
+        portrait: the whole picture, RGB or, where parts of it are transparent, RGBA.
         matrix: its pixels to those of the drawn square [2, 3]; None where they are the same.
         square: the part that is drawn, S x S.
         region: L mask of that square, 255 where it is drawn anew.
@@ -56,7 +57,14 @@ class Canvas:
         return {"image": pictures_to_tensor([self.square]), "region": region[None], "strength": strength}
 
     def put_back(self, drawn: Image.Image) -> Image.Image:
-        """The portrait with the drawn square S x S in its place."""
+        """The portrait with the drawn square S x S in its place; its transparency stays."""
+        changed = self._changed(drawn)
+        if self.portrait.mode == "RGBA":
+            changed.putalpha(self.portrait.getchannel("A"))
+        return changed
+
+    def _changed(self, drawn: Image.Image) -> Image.Image:
+        """The portrait's colours with the drawn square S x S in its place, RGB."""
         import numpy as np
         import torch
         from PIL import Image, ImageFilter
@@ -64,15 +72,16 @@ class Canvas:
         from mien.faces.alignment import invert, paste
 
         soft = self.region.filter(ImageFilter.GaussianBlur(MARGIN * self.region.width / 2))
+        portrait = self.portrait.convert("RGB")
         if self.matrix is None:
-            return Image.composite(drawn, self.portrait, soft)
+            return Image.composite(drawn, portrait, soft)
         back = invert(self.matrix)[None]
 
         def returned(picture: Image.Image) -> Image.Image:
             pixels = torch.from_numpy(np.asarray(picture.convert("RGB"), np.float32)).permute(2, 0, 1)[None] / 255
-            return paste(self.portrait, pixels, back)
+            return paste(portrait, pixels, back)
 
-        return Image.composite(returned(drawn), self.portrait, returned(soft).convert("L"))
+        return Image.composite(returned(drawn), portrait, returned(soft).convert("L"))
 
 
 def build_edit_inputs(
@@ -105,7 +114,8 @@ def build_edit_inputs(
         points = _settled(points, place)
         inputs = replace(inputs, landmarks=points, landmark_image=draw_landmarks(points, size))
     ovals = [place] if points is None else [place, points]
-    return inputs, Canvas(own.image, matrix, square, _region(ovals, size))
+    portrait = None if request.edit is None else open_with_transparency(request.edit)
+    return inputs, Canvas(portrait or own.image, matrix, square, _region(ovals, size))
 
 
 def _filled(request: GenerateRequest, kinds: frozenset[str]) -> GenerateRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from mien.provenance.record import Record
 
 _OTHER_COMMANDS = {"animation": "animate", "demo": "demo", "evaluation": "evaluate"}
 """Setting that only the records of another command hold -> that command."""
+MOST_THREADS = 256
+"""Of a recorded picture that is drawn again."""
 _GIVEN_WITH = {"adapter": "adapter", "few_step": "adapter", "lora": "lora", "image_encoder": "image-encoder"}
 """Kind of a model that is added to a base -> the option that it is given with."""
 
@@ -66,11 +69,7 @@ def repeat(
     before = sha256_of(file)
     if record.mien != __version__:
         warnings.warn(f"{file} was made by mien {record.mien}, this is {__version__}: bits may differ", stacklevel=2)
-    threads = record.environment.get("threads", "")
-    if threads.isdigit():
-        import torch
-
-        torch.set_num_threads(int(threads))  # sums of floats depend on how they are split
+    _use_threads(record.environment.get("threads", ""), file)
     pipeline = options.pop("pipeline", None) or load_pipeline(wanted.base, wanted.loading)
     tools = options.pop("tools", None) or FaceTools.load(wanted.base, wanted.reader)
     present = hashes(pipeline, tools)
@@ -81,6 +80,17 @@ def repeat(
         why = "the libraries or the machine differ" if as_now else "its record is of an older kind, and so is its mark"
         warnings.warn(f"{files[0]} is not bit-equal to {file}: {why}", stacklevel=2)
     return files
+
+
+def _use_threads(recorded: str, file: Path) -> None:
+    """As many threads as the record tells: sums of floats depend on how they are split."""
+    import torch
+
+    if not re.fullmatch(f"[1-9][0-9]{{0,{len(str(MOST_THREADS)) - 1}}}", recorded) or int(recorded) > MOST_THREADS:
+        if recorded:  # a number from elsewhere could ask the machine for more than it has
+            warnings.warn(f"{file} tells of {recorded!r} threads, which is ignored: bits may differ", stacklevel=3)
+        return
+    torch.set_num_threads(int(recorded))
 
 
 def check_inputs(record: Record, inputs: Mapping[str, Path | None], file: Path) -> dict[str, InputPicture | None]:

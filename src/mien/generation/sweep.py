@@ -122,11 +122,10 @@ def sweep(
     Raises:
         MienError: see `mien.generation.generate.generate`.
     """
-    from PIL import Image
-
     from mien.generation.generate import generate
     from mien.generation.records import hashes
     from mien.generation.tools import FaceTools
+    from mien.media.pictures import open_picture
     from mien.pipelines.load import load_pipeline
     from mien.provenance.png import read_record, write_picture
 
@@ -151,8 +150,7 @@ def sweep(
     record = read_record(files[0]) if request.provenance else None
     images = []
     for file in files:
-        with Image.open(file) as image:
-            images.append(image.convert("RGB"))
+        images.append(open_picture(file))
     write_picture(row, mount(images, [stop.caption for stop in stops], columns or len(images)), record)
     return [row, *files]
 

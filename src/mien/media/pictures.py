@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
-from mien.errors import BadInput
+from mien.errors import BadInput, MienError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,10 +39,26 @@ _TELL_ORIENTATION = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
 """Of the files in a folder that are taken for pictures."""
 
+_WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
+_ROWS = 512
+"""Rows of deep pictures that are converted at once, which bounds the memory."""
+
 
 def files_in(folder: Path) -> list[Path]:
-    """The picture files directly in a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
+    """The picture files directly in a folder, in natural order: ``frame2`` comes before ``frame10``.
+
+    Hidden files are left out; macOS leaves ``._NAME.png`` beside ``NAME.png``, which is no picture.
+    """
+    found = (path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith("."))
+    return sorted(found, key=natural_key)
+
+
+def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
+    """Sorts files by name, with numbers in the names by their value; the two forms of an accented letter are equal."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", unicodedata.normalize("NFC", path.stem))
+    # digits are compared as numbers without int(), which refuses thousands of them
+    keys = [(0, len(part.lstrip("0")), part.lstrip("0")) if part[0] in "0123456789" else (1, 0, part) for part in parts]
+    return keys, path.name
 
 
 def as_picture(picture: PictureLike) -> Image.Image:
@@ -56,8 +76,8 @@ def as_picture(picture: PictureLike) -> Image.Image:
     if isinstance(picture, str | Path):
         return open_picture(picture)
     if isinstance(picture, Image.Image):
-        _check_size("The picture", *picture.size)
-        return _to_rgb(_upright(picture))
+        _check_size("The picture", *picture.size, MIN_SIDE)
+        return to_rgb(upright(picture))
     return _of_array(picture)
 
 
@@ -89,7 +109,7 @@ def _of_array(values: Any) -> Image.Image:
         )
     if shape[2] != 3:
         shape, array = shape[1:], array.transpose(1, 2, 0)
-    _check_size("The picture", shape[1], shape[0])
+    _check_size("The picture", shape[1], shape[0], MIN_SIDE)
     if array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
         if not (low >= -1 and high <= 1):  # also where there is a NaN
@@ -107,47 +127,89 @@ def _described(values: Any, array: NDArray[Any]) -> str:
     return type(values).__name__ if array.dtype == object else f"{array.dtype} {list(array.shape)}"
 
 
-def open_picture(path: Path | str) -> Image.Image:
+def open_picture(source: Path | str | IO[bytes], name: str | None = None, *, smallest: int = MIN_SIDE) -> Image.Image:
     """Open a picture file as RGB, 8 bits a channel.
 
     EXIF orientation is applied where it can be read, transparency flattened on white, CMYK, palettes and 16-bit grey
-    converted; of an animation the first frame is taken.
+    converted; of an animation the first frame is taken. For arguments and errors see `opened`.
+    """
+    with opened(source, name, smallest=smallest) as picture:
+        picture.seek(0)
+        picture.load()
+        return to_rgb(upright(picture))
+
+
+def open_with_transparency(source: Path | str | Image.Image) -> Image.Image | None:
+    """A picture with the colours and the transparency that it is stored with, RGBA and upright; None if it has none.
+
+    Raises:
+        BadInput: see `opened`.
+    """
+    if isinstance(source, str | Path):
+        with opened(source) as picture:
+            picture.seek(0)
+            picture.load()
+            return _with_transparency(picture)
+    return _with_transparency(source)
+
+
+def _with_transparency(picture: Image.Image) -> Image.Image | None:
+    if picture.mode not in _WITH_ALPHA and "transparency" not in picture.info:
+        return None
+    picture = upright(picture.convert("RGBA"))
+    return picture if picture.getchannel("A").getextrema()[0] != 255 else None
+
+
+@contextmanager
+def opened(
+    source: Path | str | IO[bytes], name: str | None = None, *, smallest: int = MIN_SIDE
+) -> Iterator[Image.Image]:
+    """A picture file of one of `FORMATS`, before its pixels are read; every picture that mien reads is opened here.
+
+    Args:
+        source: a file's path, or its content.
+        name: of the picture in messages; the path if None.
+        smallest: shortest side in pixels that is taken.
+
+    Yields:
+        Pillow's picture. Whatever Pillow raises on a damaged file inside the block becomes one sentence.
 
     Raises:
         BadInput: if there is no such file, it is not a picture, it is damaged or cut off, or its size is out of range.
     """
     from PIL import Image, UnidentifiedImageError
 
-    path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"There is no picture file at {path}; check the path.")
+    name = str(source if name is None else name)
+    if isinstance(source, str | Path) and not Path(source).is_file():
+        raise BadInput(f"There is no picture file at {name}; check the path.")
     Image.init()
-    formats = [name for name in FORMATS if name in Image.OPEN]
+    formats = [one for one in FORMATS if one in Image.OPEN]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
-            with Image.open(path, formats=formats) as picture:
-                _check_size(path, *picture.size)
-                picture.seek(0)
-                picture.load()
-                return _to_rgb(_upright(picture))
+            warnings.simplefilter("ignore")  # Pillow's, on sizes (our own limit follows) and on what else is odd
+            picture = Image.open(source, formats=formats)
+        with picture:
+            _check_size(name, *picture.size, smallest)
+            yield picture
+    except MienError:
+        raise
     except Image.DecompressionBombError as error:
-        raise BadInput(f"{path} declares far too many pixels; make it smaller.") from error
+        raise BadInput(f"{name} declares far too many pixels; make it smaller.") from error
     except UnidentifiedImageError as error:
-        raise BadInput(f"{path} is not a picture that can be read; save it as PNG or JPEG.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
-        raise BadInput(f"{path} is damaged or cut off ({error}); get a whole copy of it.") from error
+        raise BadInput(f"{name} is not a picture that can be read; save it as PNG or JPEG.") from error
+    except Exception as error:  # decoders of damaged files raise IndexError, RuntimeError, struct.error and others
+        raise BadInput(f"{name} is damaged or cut off ({error}); get a whole copy of it.") from error
 
 
-def _check_size(path: Path | str, width: int, height: int) -> None:
+def _check_size(name: str, width: int, height: int, smallest: int) -> None:
     if width * height > MAX_PIXELS:
         limit = MAX_PIXELS // 1_000_000
-        raise BadInput(f"{path} declares {width} x {height} pixels, more than {limit} million; make it smaller.")
-    if min(width, height) < MIN_SIDE:
-        raise BadInput(f"{path} has {width} x {height} pixels; use a picture of at least {MIN_SIDE} x {MIN_SIDE}.")
+        raise BadInput(f"{name} declares {width} x {height} pixels, more than {limit} million; make it smaller.")
+    if min(width, height) < smallest:
+        raise BadInput(f"{name} has {width} x {height} pixels; use a picture of at least {smallest} x {smallest}.")
 
 
-def _upright(picture: Image.Image) -> Image.Image:
+def upright(picture: Image.Image) -> Image.Image:
     """Apply the EXIF orientation; PIL's own `exif_transpose` writes all EXIF anew, which one malformed tag prevents."""
     from PIL.Image import Transpose
 
@@ -172,12 +234,13 @@ def _upright(picture: Image.Image) -> Image.Image:
     return turned
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """A picture of any mode as RGB, 8 bits a channel, with transparency flattened on white."""
     from PIL import Image
 
     if picture.mode.startswith(("I", "F")):
         picture = _to_grey8(picture)
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+    if picture.mode in _WITH_ALPHA or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     return picture.convert("RGB")
@@ -188,9 +251,20 @@ def _to_grey8(picture: Image.Image) -> Image.Image:
     import numpy as np
     from PIL import Image
 
-    values = np.nan_to_num(np.asarray(picture).astype(np.float64))
-    if picture.mode == "F":
-        full = 1.0 if values.max(initial=0.0) <= 1.0 else 255.0
-    else:
-        full = 255.0 if values.max(initial=0.0) <= 255.0 and not picture.mode.startswith("I;16") else 65535.0
-    return Image.fromarray(np.clip(values * (255.0 / full) + 0.5, 0, 255).astype(np.uint8))
+    values = np.asarray(picture)
+    full = _white_level(values, picture.mode)
+    grey = np.empty(values.shape, np.uint8)
+    for top in range(0, len(values), _ROWS):
+        rows = np.nan_to_num(values[top : top + _ROWS].astype(np.float64))
+        grey[top : top + _ROWS] = np.clip(rows * (255.0 / full) + 0.5, 0, 255)
+    return Image.fromarray(grey)
+
+
+def _white_level(values: NDArray[np.generic], mode: str) -> float:
+    """The value that is white: files of these modes do not say."""
+    import numpy as np
+
+    most = float(np.nanmax(values, initial=0))
+    if mode == "F":
+        return 1.0 if most <= 1.0 else 255.0
+    return 255.0 if most <= 255.0 and not mode.startswith("I;16") else 65535.0

@@ -1,27 +1,47 @@
-"""Frames of a video, an animated picture or a folder of pictures; and a video of frames."""
+"""Frames of a video, an animated picture or a folder of pictures, as a player shows them.
+
+What a container says about showing its frames is heeded: turned and mirrored pictures, pixels that are not square,
+transparency (flattened on white, as in pictures), how long each frame stands, and cuts (FFmpeg's demuxers apply those).
+"""
 
 from __future__ import annotations
 
+import logging
+import math
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from statistics import fmean, median_low
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien.core.optional import require
-from mien.errors import BadInput
-from mien.media.pictures import files_in
+from mien.errors import BadInput, MienError
+from mien.media.pictures import MAX_PIXELS, files_in, open_picture, opened, to_rgb, upright
 
 if TYPE_CHECKING:
     from PIL import Image
 
+log = logging.getLogger(__name__)
 
-VIDEOS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
+VIDEOS = (
+    ".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".wmv", ".asf", ".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts",
+    ".m2ts", ".3gp", ".3g2", ".flv", ".f4v", ".ogv",
+)  # fmt: skip
 ANIMATIONS = (".gif", ".webp")
+DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,mpeg,mpegts,mpegvideo,h264,hevc,flv,live_flv,ogg"
+"""FFmpeg's readers that are used: others follow addresses in what they read (playlists) or are not films."""
 RATE = 25.0
 """Frames a second where nothing says."""
+FASTEST = 1000.0
+"""Frames a second that a film may declare."""
 LARGEST = 1024
 """Longest side in pixels at which frames are kept: a face is read as well from that, and a film fits into memory."""
+LONGEST_STILL = 10.0
+"""Seconds for which one frame is taken to stand; a damaged clock would have it stand for days."""
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Codecs whose transparency FFmpeg's own decoder leaves out -> the decoder that reads it."""
 
 
 class Frames(NamedTuple):
@@ -36,13 +56,20 @@ class Frames(NamedTuple):
     rate: float
 
 
+class Shown(NamedTuple):
+    """A frame and the second at which it appears."""
+
+    time: float
+    image: Image.Image
+
+
 def read_frames(path: Path, rate: float | None = None) -> Frames:
     """Open a driving video.
 
     Args:
-        path: video file, animated GIF or WebP, or a folder of pictures, taken by name.
-        rate: frames a second to take; the video's own when None or higher. A folder has none of its own: this is it,
-            or `RATE`, and every picture is taken.
+        path: video file, animated GIF or WebP, or a folder of pictures in natural order of their names.
+        rate: frames a second to take; the video's own mean when None or higher. A folder has none of its own: this is
+            it, or `RATE`, and every picture is taken. Frames that stand for different times are taken by their times.
 
     Raises:
         BadInput: if there is nothing that can be read; also while reading, for a damaged file.
@@ -52,23 +79,41 @@ def read_frames(path: Path, rate: float | None = None) -> Frames:
         files = files_in(path)
         if not files:
             raise BadInput(f"There are no pictures in {path}; give a folder of frames, or a video.")
-        own, images = rate or RATE, _pictures(files)
-    elif not path.is_file():
+        return Frames(map(_smaller, map(open_picture, files)), rate or RATE)
+    if not path.is_file():
         raise BadInput(f"There is no video or folder at {path}; check the path.")
-    elif path.suffix.lower() in VIDEOS:
-        own, images = _video(path)
-    else:
-        own, images = _animation(path)
+    own, shown = _video(path) if path.suffix.lower() in VIDEOS else _animation(path)
     wanted = own if rate is None else min(rate, own)
-    return Frames(_thinned(images, wanted / own), wanted)
+    return Frames(_at_rate(shown, own, wanted, path), wanted)
 
 
-def _thinned(images: Iterator[Image.Image], share: float) -> Iterator[Image.Image]:
-    """An even share of the pictures, none larger than `LARGEST`."""
-    for number, image in enumerate(images):
-        if is_taken(number, share):
-            image.thumbnail((LARGEST, LARGEST))
-            yield image
+def _at_rate(shown: Iterator[Shown], own: float, wanted: float, path: Path) -> Iterator[Image.Image]:
+    """The frame that is seen at each tick of a clock; half a frame of tolerance for times that were rounded."""
+    ticks, clock, before = 0, 0.0, 0.0
+    last: Image.Image | None = None
+    cut = False
+    for time, image in shown:
+        if last is None:
+            before = time  # the film begins with its first frame
+        stands = max(time - before, 0.0)
+        cut |= stands > LONGEST_STILL
+        clock, before = clock + min(stands, LONGEST_STILL), max(time, before)
+        while last is not None and ticks / wanted + 0.5 / own < clock:
+            yield last.copy()
+            ticks += 1
+        last = _smaller(image)
+    clock += 1 / own
+    while last is not None and ticks / wanted + 0.5 / own < clock:
+        yield last.copy()
+        ticks += 1
+    if cut:
+        log.warning("a frame of %s stands for more than %g seconds; it is shown for that long", path, LONGEST_STILL)
+
+
+def _smaller(image: Image.Image) -> Image.Image:
+    """The picture, no larger than `LARGEST`."""
+    image.thumbnail((LARGEST, LARGEST))
+    return image
 
 
 def is_taken(number: int, share: float) -> bool:
@@ -76,45 +121,30 @@ def is_taken(number: int, share: float) -> bool:
     return number == 0 or int(number * share + 1e-9) > int((number - 1) * share + 1e-9)
 
 
-def _pictures(files: Sequence[Path]) -> Iterator[Image.Image]:
-    from mien.media.pictures import open_picture
-
-    for file in files:
-        yield open_picture(file)
-
-
-def _animation(path: Path) -> tuple[float, Iterator[Image.Image]]:
-    from PIL import Image
-
-    from mien.media.pictures import open_picture
-
+def _animation(path: Path) -> tuple[float, Iterator[Shown]]:
     open_picture(path)  # refuses what is no picture, too large or damaged, in one sentence
+    with opened(path) as animation:
+        told = [_duration(animation, number) for number in range(getattr(animation, "n_frames", 1))]
+    usual = _usual(told)
 
-    def images() -> Iterator[Image.Image]:
-        with _whole(path), Image.open(path) as animation:
-            for number in range(getattr(animation, "n_frames", 1)):
+    def shown() -> Iterator[Shown]:
+        time = 0.0
+        with opened(path) as animation:
+            for number, duration in enumerate(told):
                 animation.seek(number)
-                yield animation.convert("RGB")
+                animation.load()
+                yield Shown(time, to_rgb(upright(animation)))
+                time += (duration or usual) / 1000
 
-    with _whole(path), Image.open(path) as animation:
-        durations = [_duration(animation, number) for number in range(getattr(animation, "n_frames", 1))]
-    return 1000 / _usual(durations), images()
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[None]:
-    """What Pillow raises beyond the first frame of a file that is cut off, with the file's name."""
-    try:
-        yield
-    except (OSError, EOFError, SyntaxError, ValueError) as error:
-        raise BadInput(f"{path} is damaged or cut off ({error}); get a whole copy of it.") from error
+    return min(1000 / usual, FASTEST), shown()
 
 
 def _duration(animation: Image.Image, number: int) -> float:
     """Milliseconds that a frame is shown for; 0 where the file does not say."""
     animation.seek(number)
     animation.load()  # WebP tells the duration with its pixels
-    return float(animation.info.get("duration") or 0)
+    duration = float(animation.info.get("duration") or 0)
+    return duration if 0 < duration < math.inf else 0.0
 
 
 def _usual(durations: Sequence[float]) -> float:
@@ -123,23 +153,90 @@ def _usual(durations: Sequence[float]) -> float:
     return fmean(one for one in durations if middle / 2 <= one <= 2 * middle) or 1000 / RATE
 
 
-def _video(path: Path) -> tuple[float, Iterator[Image.Image]]:
+@contextmanager
+def _film(path: Path) -> Iterator[Any]:
+    """A video file, with whatever PyAV raises on it as one sentence."""
     av: Any = require("av", extra="video")
+    # neither a playlist nor a name with a colon may lead FFmpeg to another file or address
+    options = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
     try:
-        with av.open(str(path)) as film:
-            rate = float(film.streams.video[0].average_rate or RATE)
-    except (av.FFmpegError, IndexError) as error:
+        with av.open(f"file:{path}", container_options=options) as film:
+            if not film.streams.video:
+                raise BadInput(f"{path} holds no video; give another file.")
+            yield film
+    except MienError:
+        raise
+    except av.InvalidDataError as error:
         raise BadInput(f"{path} is not a video that can be read; save it as MP4.") from error
+    except Exception as error:  # on damaged files PyAV also raises ValueError, IndexError, MemoryError and others
+        raise BadInput(f"{path} is damaged or cut off ({error}); get a whole copy of it.") from error
 
-    def images() -> Iterator[Image.Image]:
-        try:
-            with av.open(str(path)) as film:
-                for frame in film.decode(video=0):
-                    yield frame.to_image()
-        except av.FFmpegError as error:
-            raise BadInput(f"{path} is damaged or cut off; get a whole copy of it.") from error
 
-    return rate, images()
+def _video(path: Path) -> tuple[float, Iterator[Shown]]:
+    with _film(path) as film:
+        stream = film.streams.video[0]
+        _check_frame(path, stream.codec_context.width, stream.codec_context.height)
+        rate = float(stream.average_rate or stream.guessed_rate or RATE)
+        rate = min(rate, FASTEST) if rate > 0 else RATE
+
+    def shown() -> Iterator[Shown]:
+        time = 0.0
+        with _film(path) as film:
+            pixel = film.streams.video[0].sample_aspect_ratio or Fraction(1)
+            for frame in _decoded(film):
+                _check_frame(path, frame.width, frame.height)
+                time = time + 1 / rate if frame.time is None else float(frame.time)
+                yield Shown(time, _as_shown(frame, pixel))
+
+    return rate, shown()
+
+
+def _check_frame(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise BadInput(f"{path} declares frames of {width} x {height} pixels; make them smaller.")
+
+
+def _decoded(film: Any) -> Iterator[Any]:
+    """The frames of a film, with their transparency."""
+    stream = film.streams.video[0]
+    name = _ALPHA_DECODERS.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        yield from film.decode(stream)
+        return
+    av: Any = require("av", extra="video")
+    decoder = av.CodecContext.create(name, "r")
+    for packet in film.demux(stream):
+        yield from decoder.decode(packet)
+
+
+def _as_shown(frame: Any, pixel: Fraction) -> Image.Image:
+    """A frame as a player shows it.
+
+    Args:
+        frame: PyAV's.
+        pixel: width of a pixel by its height.
+    """
+    from PIL import Image
+
+    has_alpha = any(component.is_alpha for component in frame.format.components)
+    image = to_rgb(Image.fromarray(frame.to_ndarray(format="rgba" if has_alpha else "rgb24")))
+    if pixel != 1 and 0.1 < pixel < 10:  # beyond that the file is damaged
+        # never larger than stored: the longer of the two sides is kept
+        wide, high = image.width * min(pixel, 1), image.height / max(pixel, Fraction(1))
+        image = image.resize((max(round(wide), 1), max(round(high), 1)), Image.Resampling.LANCZOS)
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    return image if matrix is None else _turned(image, bytes(matrix))
+
+
+def _turned(image: Image.Image, matrix: bytes) -> Image.Image:
+    """A picture under FFmpeg's display matrix: 9 int32, of which (a, b) is where x goes and (c, d) where y goes."""
+    from PIL import ImageOps
+
+    a, b, _, c, d, *_ = struct.unpack("=9i", matrix)
+    if a * d - b * c < 0:
+        image, a, b = ImageOps.mirror(image), -a, -b  # what remains is a turn
+    angle = -math.degrees(math.atan2(b, a))
+    return image.rotate(angle, expand=True, fillcolor="white") if round(angle) else image
 
 
 def video_comment(path: Path) -> str:
@@ -149,12 +246,8 @@ def video_comment(path: Path) -> str:
         BadInput: if it cannot be read.
         MissingDependency: without ``av``.
     """
-    av: Any = require("av", extra="video")
-    try:
-        with av.open(str(path)) as film:
-            return str(film.metadata.get("comment", ""))
-    except av.FFmpegError as error:
-        raise BadInput(f"{path} is not a video that can be read; save it as MP4.") from error
+    with _film(path) as film:
+        return str(film.metadata.get("comment", ""))
 
 
 def first_picture(path: Path) -> Image.Image:
@@ -164,8 +257,6 @@ def first_picture(path: Path) -> Image.Image:
         BadInput: if there is none.
         MissingDependency: for a video file without ``av``.
     """
-    from mien.media.pictures import open_picture
-
     if path.suffix.lower() not in VIDEOS:
         return open_picture(path)
     for image in read_frames(path).images:

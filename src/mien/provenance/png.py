@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,7 +42,11 @@ class Found:
 
     @property
     def watermark_fits(self) -> bool | None:
-        """Whether the mark belongs to the record; None if one of them is missing."""
+        """Whether the mark is that of the record; None if one of them is missing.
+
+        True says that the two belong together, and nothing of the picture: anyone can put a record and its mark into
+        any picture. False says that the record was changed, or stems from another picture.
+        """
         if self.record is None or self.mark is None:
             return None
         return self.mark.id == self.record.watermark_id
@@ -68,7 +73,10 @@ def encode_picture(image: Image.Image, record: Record | None) -> bytes:
         text.add_itxt(CHUNK, record.text())
         text.add_itxt(XMP_CHUNK, declaration(record))
         if min(image.size) >= SMALLEST_SIDE:
-            image = embed_watermark(image, record.watermark_id)
+            marked = embed_watermark(image, record.watermark_id)
+            if "A" in image.getbands():
+                marked.putalpha(image.getchannel("A"))
+            image = marked
     stream = BytesIO()
     image.save(stream, "PNG", pnginfo=text)
     return stream.getvalue()
@@ -121,23 +129,16 @@ class _Told(NamedTuple):
 
 
 def _told(path: Path) -> _Told:
-    from PIL import Image as Pictures
-    from PIL import UnidentifiedImageError
-
+    from mien.media.pictures import opened
     from mien.media.video import VIDEOS, video_comment
 
     if path.suffix.lower() in VIDEOS:
         return _Told(_record_in(video_comment(path)), packet_in(path), True)
-    try:
-        with Pictures.open(path) as image:
-            image.load()  # chunks may stand after the pixels
-            texts = {key: str(value) for key, value in getattr(image, "text", {}).items()}
-            record = texts.get(CHUNK) or next(filter(None, map(_record_in, _words(image))), "")
-            return _Told(record, texts.get(XMP_CHUNK) or packet_in(path), getattr(image, "is_animated", False))
-    except UnidentifiedImageError as error:
-        raise BadInput(f"{path} is not a picture that can be read; give a PNG file.") from error
-    except (OSError, SyntaxError, ValueError, Pictures.DecompressionBombError) as error:
-        raise BadInput(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
+    with opened(path, smallest=1) as image:
+        image.load()  # chunks may stand after the pixels
+        texts = {key: str(value) for key, value in getattr(image, "text", {}).items()}
+        record = texts.get(CHUNK) or next(filter(None, map(_record_in, _words(image))), "")
+        return _Told(record, texts.get(XMP_CHUNK) or packet_in(path), getattr(image, "is_animated", False))
 
 
 def _words(image: Image.Image) -> Iterator[str]:
@@ -145,8 +146,9 @@ def _words(image: Image.Image) -> Iterator[str]:
     comment = image.info.get("comment", b"")
     yield comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment)
     if image.format == "WEBP":
-        # Pillow reads bytes as Latin-1
-        yield str(image.getexif().get(DESCRIPTION, "")).encode("latin-1", "replace").decode("utf-8", "replace")
+        with suppress(Exception):  # whatever Pillow raises on EXIF that is malformed; it is no record then
+            # Pillow reads bytes as Latin-1
+            yield str(image.getexif().get(DESCRIPTION, "")).encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _record_in(words: str) -> str:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mien.errors import BadInput
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FORMAT = 1
 """Version of the layout; raised when a reader of the old one would misunderstand the new one."""
+LONGEST = 1_000_000
+"""Characters of a record that is read; ours have some thousand."""
+MOST_SEED = 2**64
+"""Seeds of every release lie below it."""
 
 
 class Record(BaseModel):
@@ -35,13 +39,26 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: int = FORMAT
+    format: Literal[1] = FORMAT
     mien: str
     settings: dict[str, Any]
-    index: int = Field(ge=0)
+    index: int = Field(ge=0, lt=1_000_000)
     inputs: dict[str, Sha256]
     models: dict[str, Sha256]
     environment: dict[str, str]
+
+    @field_validator("settings")
+    @classmethod
+    def _checked(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """Settings are JSON; the seed is a number, since it is added to."""
+        try:
+            json.dumps(settings, allow_nan=False)
+        except (TypeError, RecursionError) as error:
+            raise ValueError("settings are not JSON") from error
+        seed = settings.get("seed", 0)
+        if type(seed) is not int or not 0 <= seed < MOST_SEED:
+            raise ValueError("the seed is no whole number from 0")
+        return settings
 
     def text(self) -> str:
         """JSON with sorted keys: the same record is the same text."""
@@ -60,8 +77,10 @@ class Record(BaseModel):
             BadInput: if it is not a record of this format; ``source`` names the file in the message.
         """
         try:
+            if len(text) > LONGEST:
+                raise ValueError("too long")
             return cls.model_validate_json(text)
-        except ValidationError as error:
+        except ValueError as error:  # pydantic's own among them
             raise BadInput(
                 f"The record in {source} cannot be read: it was changed, or a newer mien wrote it."
             ) from error

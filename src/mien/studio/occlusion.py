@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Final
 
 import numpy as np
 
-from mien.core.io import atomic_path, cache_folder
+from mien.core.caches import read_arrays, write_arrays
+from mien.core.io import cache_folder
 from mien.core.optional import require
 from mien.faces.linear.vectors import unit
 from mien.studio.context import program, set_uniforms
 from mien.studio.kit import FaceKit, Floats
 from mien.studio.masks import SkinMasks
-
-logger = logging.getLogger(__name__)
 
 _SIZE: Final = 640
 _DIRECTIONS: Final = 128
@@ -23,18 +21,12 @@ _THIN: Final = ("eyeocc_l", "eyeocc_r", "lash_l", "lash_r")
 
 def load_occlusion(kit: FaceKit, masks: SkinMasks, context: Any) -> Floats:
     """Ambient light [V] in [0, 1], from the cache or baked now (a few seconds)."""
-    tensors = require("safetensors.numpy", extra="studio")
     file = cache_folder() / f"occlusion-{kit.sha256[:16]}-1.safetensors"
-    if file.is_file():
-        try:
-            stored = tensors.load_file(file)["light"]
-            if stored.shape == (len(kit.neutral),):
-                return stored.astype(np.float32) / np.float32(255)
-        except Exception as error:  # a damaged cache file is simply made again
-            logger.info("Baking again, %s cannot be read: %s", file, error)
+    kept = read_arrays(file)
+    if kept is not None and kept.arrays["light"].shape == (len(kit.neutral),):
+        return kept.arrays["light"].astype(np.float32) / np.float32(255)
     light = np.round(np.clip(_bake(kit, masks, context), 0, 1) * 255).astype(np.uint8)
-    with atomic_path(file) as temporary:
-        tensors.save_file({"light": light}, temporary)
+    write_arrays(file, {"light": light}, {})
     return light.astype(np.float32) / np.float32(255)
 
 

@@ -15,6 +15,7 @@ from mien import __version__
 from mien.core.io import claim, read_json, write_json
 from mien.core.progress import Bar, silent
 from mien.generation.sweep import mount
+from mien.media.pictures import open_picture
 from mien.provenance.png import write_picture
 from mien.provenance.record import Record
 from mien.toy.sheet import Column, sheet
@@ -140,8 +141,6 @@ class Report:
             seconds: of training until then.
             options: of :meth:`Watch.look`.
         """
-        from PIL import Image
-
         tiles = [self.output / "looks" / f"{name}-{row + 1}.png" for row in range(len(WISHES))]
         if not self.has(name):
             seen = self.watch.look(**options)
@@ -153,10 +152,7 @@ class Report:
             write_picture(self.output / "looks" / f"{name}.png", mount(rows, captions, len(WISHES)), record)
             numbers = {"pictures": pictures, "seconds": round(seconds, 1), **seen.numbers()}
             write_json(self._file(name), numbers)  # last: a look that has its numbers has everything
-        images = []
-        for tile in tiles:
-            with Image.open(tile) as stored:
-                images.append(stored.convert("RGB"))
+        images = [open_picture(tile) for tile in tiles]
         self.looks[name] = read_json(self._file(name)), images
         self.write()
         self.on_look(name, self.looks[name][0])

@@ -9,6 +9,7 @@ from typing import Any
 
 from mien.core.io import atomic_path
 from mien.core.optional import require
+from mien.errors import BadInput
 
 MANIFEST = "manifest.parquet"
 
@@ -45,7 +46,11 @@ def read_manifest(path: Path) -> list[dict[str, Any]]:
     """The attempts of a manifest.
 
     Raises:
+        BadInput: if it is damaged.
         MissingDependency: without pyarrow.
     """
     parquet: Any = require("pyarrow.parquet", extra="pairs")
-    return parquet.read_table(path).to_pylist()
+    try:
+        return parquet.read_table(path).to_pylist()
+    except Exception as error:  # whatever the parser raises on a damaged file
+        raise BadInput(f"{path} is not a whole manifest; build the pairs again.") from error

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
-from mien.core.io import atomic_path, sha256_of
+from mien.core.caches import read_arrays, write_arrays
+from mien.core.io import sha256_of
 from mien.core.progress import Advance
 from mien.evaluation.context import EvaluationContext
 from mien.evaluation.png import read_png
@@ -51,12 +51,12 @@ def read_images(
     if folder is None or not context.judges:
         return _read(context, pictures, advance)
     place = folder / f"readings-{_digest(context, pictures)}.safetensors"
-    if place.exists():
+    kept = read_arrays(place)
+    if kept is not None:
         advance(len(pictures))
-        return Readings(dict(load_file(place)))
+        return Readings(kept.arrays)
     found = _read(context, pictures, advance)
-    with atomic_path(place) as temporary:
-        save_file({name: np.ascontiguousarray(value) for name, value in found.values.items()}, temporary)
+    write_arrays(place, found.values, {})
     return found
 
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import random
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mien.core.io import read_json, write_json
+from mien.core.log import only_process
 from mien.errors import BadInput, ConfigError, first_problem
 
-FILE = "study.json"
+FILE, LOCK = "study.json", "study.lock"
 SETS, DRAWN = 30, 5
 """Sets of pictures prepared for a question, and how many of them a participant is shown (FaceCrafter sec. 4.2)."""
 
@@ -34,6 +36,11 @@ class PictureSet(BaseModel):
     name: str
     shown: list[str] = []
     options: dict[str, list[str]]
+
+    @property
+    def pictures(self) -> list[str]:
+        """All of its pictures."""
+        return [*self.shown, *(name for names in self.options.values() for name in names)]
 
 
 class Question(BaseModel):
@@ -88,10 +95,31 @@ def load_study(folder: Path) -> Study:
     if not (folder / FILE).is_file():
         raise BadInput(f"There is no study in {folder}; make one with: mien study add {folder} --question ...")
     try:
-        return Study.model_validate(read_json(folder / FILE))
+        study = Study.model_validate(read_json(folder / FILE))
     except ValidationError as error:
         where, what, _ = first_problem(error)
         raise ConfigError(f"{folder / FILE}: {where}: {what}.") from error
+    for name in {name for question in study.questions for one in question.sets for name in one.pictures}:
+        picture_of(folder, name)
+    return study
+
+
+def picture_of(folder: Path, name: str) -> Path:
+    """A picture of a study, as a path without links.
+
+    Raises:
+        BadInput: if it lies outside the study's folder, also by way of a link, or is no picture by its name: a server
+            would hand it out.
+    """
+    from mien.media.pictures import ENDINGS
+
+    try:
+        path = (folder / name).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links; a zero byte
+        raise BadInput(f"{folder / FILE} names {name!r}, which cannot be found: remove it.") from error
+    if not path.is_relative_to(folder.resolve()) or path.suffix.lower() not in ENDINGS:
+        raise BadInput(f"{folder / FILE} names {name!r}, which is no picture in {folder}: remove it.")
+    return path
 
 
 def add_question(
@@ -114,6 +142,12 @@ def add_question(
     """
     if len(options) < 2:
         raise BadInput("A choice needs two methods or more; give --option NAME=FOLDER at least twice.")
+    folder.mkdir(parents=True, exist_ok=True)
+    with only_process(folder / LOCK, f"the study in {folder}"):
+        return _add_question(folder, text, options, shown, limit)
+
+
+def _add_question(folder: Path, text: str, options: Mapping[str, Path], shown: Path | None, limit: int) -> int:
     if (folder / "votes.jsonl").exists():
         raise BadInput(f"{folder} has votes already: questions cannot be added to it; start another study.")
     study = load_study(folder) if (folder / FILE).is_file() else Study()
@@ -152,17 +186,22 @@ def tasks_of(study: Study, participant: str) -> list[Task]:
 
 
 def _sets(folder: Path) -> dict[str, list[Path]]:
-    from mien.media.pictures import ENDINGS, files_in
+    from mien.media.pictures import files_in
 
     if not folder.is_dir():
         raise BadInput(f"There is no folder {folder}; check the path.")
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            found[path.name] = files_in(path)
-        elif path.suffix.lower() in ENDINGS:
-            found[path.stem] = [path]
+        if path.is_dir() and not path.name.startswith("."):
+            found[_name(path.name)] = files_in(path)
+    for path in files_in(folder):
+        found[_name(path.stem)] = [path]
     return {name: files for name, files in found.items() if files}
+
+
+def _name(name: str) -> str:
+    """Names are compared in one form of Unicode: macOS writes accents apart from their letters."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _copy(files: list[Path], folder: Path, stem: str) -> list[str]:

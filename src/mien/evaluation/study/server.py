@@ -12,18 +12,25 @@ import re
 import secrets
 import socket
 import sys
+import threading
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from mien.core.log import only_process
 from mien.errors import MienError
-from mien.evaluation.study.plan import Study, Task, load_study, tasks_of
+from mien.evaluation.study.plan import LOCK, Study, Task, load_study, picture_of, tasks_of
 from mien.evaluation.study.votes import Vote, Votes
 
 COOKIE = "mien_study"
 YEAR = 365 * 24 * 3600
 LARGEST_BODY = 10_000
+IDLE = 15.0
+"""Seconds for which a connection may say nothing before it is closed."""
+CONNECTIONS = 512
+"""Connections at once, a thread each; a browser opens up to six. More are closed at once."""
 
 
 class StudyServer(ThreadingHTTPServer):
@@ -44,14 +51,44 @@ class StudyServer(ThreadingHTTPServer):
     def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 0) -> None:
         self.folder = folder
         self.study: Study = load_study(folder)
-        self.votes = Votes(folder)
+        self._free = threading.BoundedSemaphore(CONNECTIONS)
+        self._held = ExitStack()
         self.page = resources.files("mien.evaluation.study").joinpath("page.html").read_bytes()
         self.host, self.address_family = host, socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             super().__init__((host, port), StudyHandler)
-        except (OSError, UnicodeError) as error:
+        except (OSError, UnicodeError, OverflowError) as error:
             why = getattr(error, "strerror", None) or error
             raise MienError(f"Cannot listen on {host}:{port} ({why}): choose another with --port or --host.") from error
+        try:
+            self._held.enter_context(only_process(folder / LOCK, f"the study in {folder}"))
+            self.votes = Votes(folder)
+        except MienError:
+            self.server_close()
+            raise
+
+    def server_close(self) -> None:
+        """Stop listening, and let another process serve the study."""
+        super().server_close()
+        self._held.close()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own, if there are not too many already."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread was started
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """The whole life of a connection."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that leaves in the middle of an answer is no error."""
@@ -70,6 +107,7 @@ class StudyHandler(BaseHTTPRequestHandler):
 
     server: StudyServer
     protocol_version = "HTTP/1.1"
+    timeout = IDLE
 
     def do_GET(self) -> None:
         """Answer a GET request."""
@@ -83,10 +121,14 @@ class StudyHandler(BaseHTTPRequestHandler):
         if path == "/next":
             return self._json(self._next(token))
         found = re.fullmatch(r"/picture/(\d{1,6})/(shown|\d{1,6})/(\d{1,6})", path)
-        file = self._picture(token, *found.groups()) if found else None
-        if file is None:
+        try:
+            file = self._picture(token, *found.groups()) if found else None
+            content = None if file is None else file.read_bytes()
+        except (MienError, OSError):  # the folder was changed since the server was started
+            file = content = None
+        if file is None or content is None:
             return self._fail(404, "There is no such page.")
-        self._send(file.read_bytes(), mimetypes.guess_type(file.name)[0] or "application/octet-stream", cache=True)
+        self._send(content, mimetypes.guess_type(file.name)[0] or "application/octet-stream", cache=True)
 
     def do_POST(self) -> None:
         """Answer a POST request."""
@@ -102,7 +144,11 @@ class StudyHandler(BaseHTTPRequestHandler):
                 raise IndexError
         except (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError):
             return self._fail(400, "This is no vote.")
-        if not self.server.votes.add(Vote(token, task.question, task.set, choice)):
+        try:
+            is_new = self.server.votes.add(Vote(token, task.question, task.set, choice))
+        except MienError:
+            return self._fail(507, "The choice could not be kept, since the disk is full. Please choose again later.")
+        if not is_new:
             return self._fail(409, "This was decided before.")
         self._json(self._next(token))
 
@@ -135,7 +181,7 @@ class StudyHandler(BaseHTTPRequestHandler):
         if int(number) >= len(tasks):
             return None
         files = self._files(tasks[int(number)], place)
-        return self.server.folder / files[int(index)] if int(index) < len(files) else None
+        return picture_of(self.server.folder, files[int(index)]) if int(index) < len(files) else None
 
     def _files(self, task: Task, place: str) -> list[str]:
         chosen = self.server.study.questions[task.question].sets[task.set]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from mien.core.log import append_line, read_lines
 from mien.errors import BadInput
 
 FILE = "votes.jsonl"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Vote:
     """One choice.
 
@@ -30,7 +32,7 @@ class Vote:
 
 
 class Votes:
-    """The votes of a study; safe for several threads of one process.
+    """The votes of a study; safe for several threads of the one process that adds to them.
 
     Args:
         folder: the study. A line that was cut off when a machine stopped is dropped; its participant was not told that
@@ -44,33 +46,25 @@ class Votes:
         self._path = folder / FILE
         self._lock = threading.Lock()
         self._votes: dict[tuple[str, int, int], Vote] = {}
-        self._load()
-
-    def _load(self) -> None:
-        if not self._path.exists():
-            return
-        content = self._path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        for number, line in enumerate(whole.splitlines(), 1):
+        check = TypeAdapter(Vote)
+        for number, line in enumerate(read_lines(self._path), 1):
             try:
-                vote = Vote(**json.loads(line))
-            except (TypeError, ValueError) as error:
+                vote = check.validate_python(line)
+            except ValidationError as error:
                 raise BadInput(f"{self._path}, line {number} is no vote; mend or remove the line.") from error
             self._votes[vote.participant, vote.question, vote.set] = vote
-        if len(whole) < len(content):
-            with self._path.open("r+b") as stream:
-                stream.truncate(len(whole))
 
     def add(self, vote: Vote) -> bool:
-        """Keep a vote; False (and nothing kept) where this participant has decided this set before."""
+        """Keep a vote; False (and nothing kept) where this participant has decided this set before.
+
+        Raises:
+            MienError: if it cannot be written; nothing is kept then.
+        """
         key = (vote.participant, vote.question, vote.set)
         with self._lock:
             if key in self._votes:
                 return False
-            with self._path.open("ab") as stream:
-                stream.write(json.dumps(asdict(vote)).encode() + b"\n")
-                stream.flush()
-                os.fsync(stream.fileno())
+            append_line(self._path, asdict(vote))
             self._votes[key] = vote
             return True
 

@@ -1,0 +1,111 @@
+"""Append-only files of JSON lines that survive a full disk, a stopped machine and two processes at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from mien.errors import BadInput, MienError
+
+
+def append_line(path: Path, value: Any) -> None:
+    """Append one JSON line, written through to the disk; where that fails the file is as it was.
+
+    A last line without its end, left by a machine that stopped, is cut off first: nobody was told that it counts.
+
+    Raises:
+        MienError: if it cannot be written.
+    """
+    line = json.dumps(value, ensure_ascii=False).encode("utf-8") + b"\n"
+    try:
+        with path.open("a+b", buffering=0) as stream:
+            end = _end_of_lines(stream)
+            stream.truncate(end)
+            try:
+                _write_all(stream, line)
+                os.fsync(stream.fileno())
+            except BaseException:
+                stream.truncate(end)  # or the next line would be glued to the fragment
+                raise
+    except OSError as error:
+        raise MienError(f"Cannot write {path}: {error.strerror or error}; free some space and try again.") from error
+
+
+def _end_of_lines(stream: IO[bytes]) -> int:
+    """Where the last whole line of a file ends."""
+    end = stream.seek(0, os.SEEK_END)
+    if not end:
+        return 0
+    stream.seek(end - 1)
+    if stream.read(1) == b"\n":
+        return end
+    stream.seek(0)
+    return (stream.read() or b"").rfind(b"\n") + 1
+
+
+def _write_all(stream: IO[bytes], content: bytes) -> None:
+    while content:
+        content = content[stream.write(content) :]  # a nearly full disk takes a part
+
+
+def read_lines(path: Path) -> list[Any]:
+    """The values of a file of JSON lines; a last line without its end is left out, since nobody was told of it.
+
+    The file is not written to: another process may be in the middle of a line.
+
+    Raises:
+        BadInput: if a whole line is no JSON, naming it.
+    """
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    values = []
+    for number, line in enumerate(whole.split(b"\n")[:-1], 1):
+        try:
+            values.append(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            raise BadInput(f"{path}, line {number} is no JSON; mend or remove the line.") from error
+    return values
+
+
+@contextmanager
+def only_process(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock file for the time of the block; the system drops the lock when a process dies, however it does.
+
+    Args:
+        path: the lock file; it stays, empty.
+        what: for the message, such as ``the study in FOLDER``.
+
+    Raises:
+        MienError: if another process holds it, or it cannot be made.
+    """
+    try:
+        stream = path.open("ab")
+    except OSError as error:
+        raise MienError(f"Cannot write to {path.parent}: {error.strerror}; choose another folder.") from error
+    with stream:
+        try:
+            _lock(stream)
+        except (BlockingIOError, PermissionError) as error:
+            raise MienError(f"Another process works on {what}: stop it first.") from error
+        except OSError as error:
+            raise MienError(f"Cannot lock {path}: {error.strerror}; choose a folder on another disk.") from error
+        yield
+
+
+def _lock(stream: IO[bytes]) -> None:
+    """Take an exclusive lock on an open file without waiting; closing the file drops it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        stream.seek(0)
+        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
