@@ -137,7 +137,7 @@ def test_damaged_derived_columns_are_computed_again(tmp_path: Path) -> None:
 def test_shards_of_several_sizes_or_kinds_are_refused(tmp_path: Path) -> None:
     for other, said in (({"size": 48}, "Not all pictures are alike"), ({"size": 32, "templates": True}, "pairs")):
         folder = write_corpus(tmp_path / said.replace(" ", "-"), people=1, per_person=2, size=32)
-        more = write_corpus(tmp_path / "more", people=1, per_person=2, first=9, **other)
+        more = write_corpus(tmp_path / "more", people=1, per_person=2, first=9, **other)  # pyright: ignore[reportArgumentType]
         with ShardWriter(folder / "shard-00001.tar") as writer:
             for entry in read_shard(more / "shard-00000.tar"):
                 writer.write(entry)

@@ -116,7 +116,11 @@ def test_the_two_forms_of_an_accented_letter_are_one_name(tmp_path: Path) -> Non
 
 def test_pairs_come_in_natural_order(tmp_path: Path) -> None:
     folder = write(tmp_path / "one", {f"frame{number}.png": (1, 1, 1) for number in (10, 2, 1)})
-    assert [path.name for path in pair_up(folder, folder).reference] == ["frame1.png", "frame2.png", "frame10.png"]
+    assert [Path(str(path)).name for path in pair_up(folder, folder).reference] == [
+        "frame1.png",
+        "frame2.png",
+        "frame10.png",
+    ]
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:

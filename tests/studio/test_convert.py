@@ -34,7 +34,9 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_tiny_kit(folder: Path, tmp_path: Path) -> None:
     seen: list[int] = []
-    file = convert_facekit(folder, tmp_path / "out" / "kit", lambda total, label: nullcontext(seen.append))
+    file = convert_facekit(
+        folder, tmp_path / "out" / "kit", lambda total, label: nullcontext(lambda count, note="", /: seen.append(count))
+    )
     assert file.name == "kit.npz"
     assert seen == [1] * 5
     kit = FaceKit.load(file)

@@ -44,7 +44,7 @@ class Follower(Objective):
     def gaps(self, corpus: Any) -> Logs:
         assert not self.training and not torch.is_grad_enabled()
         torch.rand(3)  # a validation may draw what it likes
-        self.measured.append(self.branches["one"].weight.item())
+        self.measured.append(float(self.branches["one"].weight))
         return {"right_900": 2.0, "shuffled_900": 2.0 + self.measured[-1], "gap": self.measured[-1] / 2}
 
     def export(self, folder: Path) -> None:
@@ -175,6 +175,6 @@ def test_the_change_of_a_part_is_that_of_its_weights(tmp_path: Path) -> None:
     change = WeightChange(tmp_path, weights, fresh=True)
     assert change() == {"weight_change": 0.0, "weight_change_by_part": {"branches.landmarks": 0.0, "unet": 0.0}}
     with torch.no_grad():
-        weights["unet.a"] += 1.0
+        weights["unet.a"].add_(1.0)
     assert change() == {"weight_change": 0.2, "weight_change_by_part": {"branches.landmarks": 0.0, "unet": 0.2}}
     assert part_of("net.stem.weight") == "net" and part_of("branches.emotion.encoder.0") == "branches.emotion"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
-    from mien.core.progress import Advance
+    from mien.core.progress import Step
 
 SECONDS = 30.0
 """Least time between two lines."""
@@ -50,7 +50,7 @@ class Lines:
         self._first: int | None = None
 
     def __call__(self, count: int, note: str = "", /) -> None:
-        """See :class:`Advance`; what a continued piece of work reports at once was done before."""
+        """See :class:`Step`; what a continued piece of work reports at once was done before."""
         now = self._clock()
         self._done += count
         if self._first is None:
@@ -79,7 +79,7 @@ def _spell(seconds: float) -> str:
 
 
 @contextmanager
-def bar(total: int | None, label: str) -> Iterator[Advance]:
+def bar(total: int | None, label: str) -> Iterator[Step]:
     """Yield a function that moves the bar by a number of ``total``; None where nobody knows how many there will be.
 
     Where the error stream is no terminal there are lines instead, see :class:`Lines`.

@@ -53,7 +53,7 @@ def column_writer(path: Path, key: str) -> Iterator[Callable[[np.ndarray], None]
                         f"{list(part.shape[1:])} of {part.dtype}; keep them in data sets of their own."
                     )
                 count, shape, kind = count + len(part), part.shape[1:], part.dtype
-                stream.write(memoryview(np.ascontiguousarray(part)).cast("B") if part.size else b"")
+                stream.write(np.ascontiguousarray(part).data.cast("B") if part.size else b"")
 
             yield append
         if not count:
@@ -104,8 +104,8 @@ def _fingerprint(values: np.ndarray) -> str:
     """sha256 of the number of bytes [n] and of what `BLOCK` and `BLOCKS` say of them."""
     digest = hashlib.sha256(str(len(values)).encode())
     if len(values) <= BLOCK * BLOCKS:
-        digest.update(np.ascontiguousarray(values))
+        digest.update(np.ascontiguousarray(values).data)
         return digest.hexdigest()
     for start in np.linspace(0, len(values) - BLOCK, BLOCKS).astype(np.int64):
-        digest.update(np.ascontiguousarray(values[start : start + BLOCK]))
+        digest.update(np.ascontiguousarray(values[start : start + BLOCK]).data)
     return digest.hexdigest()

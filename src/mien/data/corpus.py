@@ -166,7 +166,7 @@ class Corpus:
             digest = records["digest"]
         arrays = _columns(prepared, records)
         if arrays is None:
-            records = _prepare(shards, prepared, digest) | {"shards": state}
+            records = {**_prepare(shards, prepared, digest), "shards": state}
             write_json(prepared / RECORDS, records)  # last: a folder with it is complete
             (folder / _FORMER).unlink(missing_ok=True)
             arrays = _columns(prepared, records)

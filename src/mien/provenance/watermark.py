@@ -234,7 +234,7 @@ def _mean_around(plane: Plane) -> Plane:
 def _whitened(plane: Plane) -> Plane:
     """The band of a picture in units of its local deviation: no busy part outvotes the rest."""
     band = _band(plane)
-    return band / (np.sqrt(_mean_around(band**2)) + 1.0)
+    return (band / (np.sqrt(_mean_around(band**2)) + np.float32(1.0))).astype(np.float32, copy=False)
 
 
 def _spectrum(plane: Plane) -> NDArray[np.complex64]:

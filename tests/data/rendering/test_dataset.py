@@ -1,6 +1,6 @@
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mien.core.io import sha256_of, write_json
+from mien.core.progress import Step
 from mien.data.rendering import dataset
 from mien.data.rendering import request as dataset_request
 from mien.data.rendering.dataset import RenderTools, render_dataset
@@ -80,8 +81,8 @@ def test_render_is_complete_and_resumes(renderer: FakeRenderer, kit_path: Path, 
     seen: list[tuple[int | None, int]] = []
 
     @contextmanager
-    def bar(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
-        yield lambda count: seen.append((total, count))
+    def bar(total: int | None, label: str) -> Iterator[Step]:
+        yield lambda count, note="", /: seen.append((total, count))
 
     arguments: dict[str, Any] = {
         "people": 5,

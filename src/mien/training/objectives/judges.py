@@ -320,6 +320,7 @@ class JudgeAttributesObjective(_JudgeObjective):
     """Hair, beard, glasses, skin tone, age and gender from the whole picture."""
 
     part = "judges/attributes"
+    net: JudgeAttributes
 
     config_type = JudgeAttributesConfig
 
