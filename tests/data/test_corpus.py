@@ -60,9 +60,10 @@ def test_derived_arrays_are_kept_while_their_key_stays(folder: Path) -> None:
 @pytest.mark.parametrize("damage", ["zeroed tail", "cut", "no file of ours"])
 def test_damaged_caches_are_made_anew(tmp_path: Path, damage: str) -> None:
     write_corpus(tmp_path, people=2, per_person=2, size=32)
-    first = Corpus.load(tmp_path)
-    first.cached("thing", "a", lambda: np.arange(2000.0).reshape(4, 500))
-    for path in (tmp_path / "prepared.safetensors", tmp_path / "derived" / "thing.safetensors"):
+    corpus = Corpus.load(tmp_path)
+    corpus.cached("thing", "a", lambda: np.arange(2000.0).reshape(4, 500))
+    first = {name: values.copy() for name, values in corpus.arrays.items()}  # columns are maps of the files
+    for path in (tmp_path / "prepared" / "images.safetensors", tmp_path / "derived" / "thing.safetensors"):
         content = path.read_bytes()
         if damage == "zeroed tail":
             path.write_bytes(content[:-1000] + bytes(1000))
@@ -70,8 +71,8 @@ def test_damaged_caches_are_made_anew(tmp_path: Path, damage: str) -> None:
             path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"what")
     again = Corpus.load(tmp_path)
     again.cached("thing", "a", lambda: np.arange(2000.0).reshape(4, 500) + 1)
-    for name in first.arrays:
-        np.testing.assert_array_equal(first[name], again[name])
+    for name, values in first.items():
+        np.testing.assert_array_equal(values, again[name])
     assert again["thing"][0, 0] == 1
     assert Corpus.load(tmp_path).cached("thing", "a", lambda: pytest.fail("made twice"))[0, 0] == 1
 

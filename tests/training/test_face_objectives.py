@@ -227,3 +227,35 @@ def test_gaze_crops_show_the_same_eyes_in_a_mirror() -> None:
         assert torch.allclose(middle, torch.full_like(middle, 32.0), atol=1e-3)
     flipped = mirror_labels({"gaze": batch["gaze"]}, torch.ones(4, dtype=torch.bool))["gaze"]
     assert torch.allclose(flipped, batch["gaze"] * torch.tensor([-1.0, 1.0]))
+
+
+def test_the_reader_sees_people_before_other_backgrounds_at_any_size(tmp_path: Path) -> None:
+    """A matte keeps the person; crops, masks and landmarks follow the network's size."""
+    corpus = _corpus()
+    side = corpus["images"].shape[1]
+    mattes = np.zeros((len(corpus), side // 2, side // 2), np.uint8)
+    mattes[:, side // 8 : 3 * side // 8, side // 8 : 3 * side // 8] = 255
+    corpus.arrays["mattes"] = mattes
+    config = ReaderConfig(size=64, background=1.0, covered=0.0, augment=0.0, absent=0.0, widths=(16, 16, 16, 16))
+    objective = ReaderObjective(config)
+    objective.prepare(corpus, tmp_path)
+    batch = objective.rows(corpus, np.arange(6))
+    changed = objective.augmented(batch, torch.Generator().manual_seed(0))
+    without = {name: value for name, value in batch.items() if name != "mattes"}
+    same = objective.augmented(without, torch.Generator().manual_seed(0))
+    assert changed["crops"].shape == (6, 3, 64, 64) and changed["masks"].shape == (6, 32, 32)
+    assert torch.equal(changed["landmarks"], same["landmarks"])
+    assert not torch.equal(changed["crops"], same["crops"])
+    loss, _ = objective(batch, torch.Generator().manual_seed(1))
+    assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize("name", ["reader", "judge_face", "judge_gaze"])
+def test_a_few_held_out_pictures_are_enough(name: str, tmp_path: Path) -> None:
+    """Fewer pictures than the parts in which validation goes through them."""
+    objective: Objective = OBJECTIVES[name][0]()
+    corpus = _corpus(2, 3)
+    objective.prepare(corpus, tmp_path)
+    with torch.no_grad():
+        logs = objective.eval().validate(corpus)
+    assert logs and all(isinstance(value, float) for value in logs.values())

@@ -48,11 +48,12 @@ class Corpus:
 
     Attributes:
         folder: where it came from.
-        arrays: ``images`` uint8 [N, S, S, 3]; ``masks`` uint8 [N, 64, 64]; ``person``, ``picture`` int64 [N] seeds and
-            numbers; ``coefficients`` [N, 53]; ``gaze`` [N, 2] and ``pose`` [N, 3] degrees; ``flush`` [N];
-            ``landmarks``, ``landmarks_mediapipe`` [N, 478, 3] pixels and ``blendshapes_mediapipe`` [N, 52],
-            ``pose_mediapipe`` [N, 3] (NaN where not read); ``emotion`` [N, 10]; ``skin_tone``, ``age``, ``gender`` [N];
-            of pairs also ``templates`` uint8 [N, S, S, 3] and ``template_landmarks`` [N, 478, 3].
+        arrays: ``images`` uint8 [N, S, S, 3]; ``masks`` uint8 [N, 64, 64]; where shards have them, ``mattes`` uint8
+            [N, S/2, S/2]; ``person``, ``picture`` int64 [N] seeds and numbers; ``coefficients`` [N, 53]; ``gaze``
+            [N, 2] and ``pose`` [N, 3] degrees; ``flush`` [N]; ``landmarks``, ``landmarks_mediapipe`` [N, 478, 3] pixels
+            and ``blendshapes_mediapipe`` [N, 52], ``pose_mediapipe`` [N, 3] (NaN where not read); ``emotion`` [N, 10];
+            ``skin_tone``, ``age``, ``gender`` [N]; of pairs also ``templates`` uint8 [N, S, S, 3] and
+            ``template_landmarks`` [N, 478, 3].
         captions: N strings.
         attributes: for each categorical attribute, N strings.
         extra: arrays added by :meth:`cached`.
@@ -257,6 +258,9 @@ def _row(entry: Entry) -> dict[str, Any]:
         "pose_mediapipe": floats(sample.pose_mediapipe, (3,)),
         "emotion": floats(emotion, (10,)),
     }
+    if entry.matte is not None:
+        matte = Image.fromarray(entry.matte).resize((size // 2, size // 2), Image.Resampling.BOX)
+        row["mattes"] = np.asarray(matte)
     if sample.template is not None:
         row["templates"] = entry.template
         row["template_landmarks"] = floats(sample.template.landmarks, (478, 3))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Classes = Mapping[str, Sequence[str]]
 
+EYES = tuple(index for index, name in enumerate(KIT_NAMES) if name.startswith("eye"))
+"""Lids and gaze among the coefficients, which count twice: they are small in the picture, and people look at them."""
+
 ATTRIBUTES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "headwear")
 """Named attributes that the networks read."""
 

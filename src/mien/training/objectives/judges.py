@@ -24,6 +24,7 @@ from mien.faces.networks.reader_net import POSE_UNIT
 from mien.training.augmentation import BatchRandom, jitter_matrix, jitter_parts, mirror_matrix, photograph
 from mien.training.batches import spread_rows
 from mien.training.face_labels import (
+    EYES,
     accuracy,
     attribute_classes,
     attribute_loss,
@@ -97,7 +98,8 @@ class _JudgeObjective(Objective):
         recalibrate(self, self.net, corpus)
         held_out = corpus.held_out or corpus
         read, truth = [], []
-        for part in np.array_split(spread_rows(len(held_out), 2048), 32):
+        rows = spread_rows(len(held_out), 2048)
+        for part in np.array_split(rows, min(32, len(rows))):
             batch = {name: value.to(self.net.device) for name, value in self.rows(held_out, part).items()}
             read.append(self.read(batch))
             truth.append({name: batch[name] for name in batch if name != "images"})
@@ -118,10 +120,6 @@ class _JudgeObjective(Objective):
 
 def _pictures(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-EYES = tuple(index for index, name in enumerate(KIT_NAMES) if name.startswith("eye"))
-"""Lids and gaze among the coefficients, which count twice: they are small in the picture, and people look at them."""
 
 
 class JudgeFaceConfig(ObjectiveConfig):

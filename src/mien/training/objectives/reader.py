@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.faces.alignment import compose, full_precision, studio_matrix, transform_points, warp
+from mien.faces.linear.arkit import KIT_NAMES
 from mien.faces.networks import StudioFaceNet
 from mien.faces.networks.reader_net import POSE_UNIT
 from mien.metrics.expression import exp_distance, lms_distance
 from mien.training.augmentation import BatchRandom, jitter_parts, mirror_matrix, photograph, random_texture
 from mien.training.batches import spread_rows
+from mien.training.compositing import cover, darken, replace_background, sharpen
 from mien.training.face_labels import (
+    EYES,
     accuracy,
     attribute_classes,
     attribute_loss,
@@ -53,11 +57,20 @@ class ReaderConfig(ObjectiveConfig):
         augment: strength of the augmentation.
         absent: share of crops moved off the face.
         attributes: weight of hair, beard, glasses, headwear, skin tone, age and gender.
+        background: share of the pictures that get another background, where the data set has mattes.
+        covered: share of the faces that get dark glasses, a mask, fingers or a microphone in front of them.
+        size, widths, hidden, basis: of the network, see `StudioFaceNet`.
     """
 
     augment: float = 1.0
     absent: float = 0.08
     attributes: float = 0.3
+    background: float = Field(default=0.7, ge=0, le=1)
+    covered: float = Field(default=0.25, ge=0, le=1)
+    size: int = 128
+    widths: tuple[int, int, int, int] = (48, 96, 144, 192)
+    hidden: int = 224
+    basis: int = 72
 
     def build(self, sources: Sources) -> ReaderObjective:
         """See the base class."""
@@ -77,17 +90,23 @@ class ReaderObjective(Objective):
         super().__init__()
         self.config = config or ReaderConfig()
         self.classes = attribute_classes()
-        self.net = StudioFaceNet(classes=self.classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = {name: getattr(self.config, name) for name in ("size", "widths", "hidden", "basis")}
+        net = StudioFaceNet(**network, classes=self.classes)
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.variances = dict.fromkeys(SHARES, 1.0)
+        self._each = torch.ones(len(KIT_NAMES))
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Start the landmark head from the shapes of the corpus in the studio's frame; how much its labels vary."""
         self.variances = {
             name: float(np.nanvar(np.asarray(corpus[column], np.float64), 0).sum()) for name, column in SHARES.items()
         }
+        each = torch.from_numpy(np.asarray(corpus["coefficients"], np.float32).var(0))
+        self._each = each.clamp_min(0.1 * float(each.mean()))
         rows = spread_rows(len(corpus), 4000)
         points = torch.from_numpy(training_landmarks(corpus, rows))
-        self.net.init_landmarks(transform_points(studio_matrix(points), points).to(self.net.device))
+        framed = transform_points(studio_matrix(points, self.config.size), points)
+        self.net.init_landmarks(framed.to(self.net.device))
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Random pictures with all their labels."""
@@ -95,19 +114,24 @@ class ReaderObjective(Objective):
 
     def rows(self, corpus: Corpus, rows: np.ndarray) -> dict[str, Tensor]:
         """Pictures and labels of the given rows."""
-        return label_batch(corpus, rows, self.classes) | {
-            "images": torch.from_numpy(corpus["images"][rows]),
-            "masks": torch.from_numpy(corpus["masks"][rows]),
-            "landmarks": torch.from_numpy(training_landmarks(corpus, rows)),
-            "blendshapes": torch.from_numpy(corpus["blendshapes_mediapipe"][rows].astype(np.float32)),
-        }
+        mattes = {"mattes": torch.from_numpy(corpus["mattes"][rows])} if "mattes" in corpus.arrays else {}
+        return (
+            label_batch(corpus, rows, self.classes)
+            | mattes
+            | {
+                "images": torch.from_numpy(corpus["images"][rows]),
+                "masks": torch.from_numpy(corpus["masks"][rows]),
+                "landmarks": torch.from_numpy(training_landmarks(corpus, rows)),
+                "blendshapes": torch.from_numpy(corpus["blendshapes_mediapipe"][rows].astype(np.float32)),
+            }
+        )
 
     @full_precision
     def augmented(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """Crops in the studio's frame, moved, turned, mirrored and damaged, with labels that follow.
 
         Returns:
-            The batch with ``crops`` [B, 3, 128, 128] and ``present`` [B], in place of ``images``.
+            The batch with ``crops`` [B, 3, S, S] and ``present`` [B], in place of ``images``.
         """
         size = self.net.config["size"]
         images = batch["images"].permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -121,12 +145,14 @@ class ReaderObjective(Objective):
         layers = torch.cat([images, torch.ones_like(images[:, :1])], 1)
         layers = warp(layers, matrix, size, padding="zeros")
         crops = layers[:, :3] + (1 - layers[:, 3:]) * random_texture(dice, size)
-        masks, side = batch["masks"][:, None].float() / 255, batch["masks"].shape[-1]
-        small = matrix * (side / size)  # to the crop's mask, from the picture
-        small[..., :2] *= images.shape[-1] / side  # from the picture's mask, which is smaller
-        masks = warp(masks, small, side, padding="zeros")[:, 0]
-        labels = {k: v for k, v in batch.items() if k not in ("images", "masks")}
+        if "mattes" in batch:
+            mattes = _warped(batch["mattes"], matrix, images.shape[-1], size, size)
+            crops = replace_background(crops, mattes[:, None], dice, self.config.background)
+        masks = _warped(batch["masks"], matrix, images.shape[-1], size, size // 2)
+        labels = {k: v for k, v in batch.items() if k not in ("images", "masks", "mattes")}
         labels["landmarks"] = transform_points(matrix, batch["landmarks"].float())
+        crops = cover(crops, labels["landmarks"], dice, self.config.covered)
+        crops = darken(sharpen(crops, dice, 0.25 * self.config.augment), dice, 0.15 * self.config.augment)
         labels["pose"] = turn_pose(batch["pose"], degrees)
         labels = mirror_labels(labels, flip)
         crops = photograph(crops, generator, self.config.augment, 0.3)
@@ -157,10 +183,14 @@ class ReaderObjective(Objective):
         shapes = shapes + (outputs["blendshapes"].sigmoid() - scores).abs()
         driven = F.binary_cross_entropy_with_logits(outputs["coefficients"], labels["coefficients"], reduction="none")
         pose = (outputs["pose"] - labels["pose"] / POSE_UNIT).abs().sum(1)
-        gaze = (outputs["gaze"] - labels["gaze"] / POSE_UNIT).abs().sum(1)
+        away = outputs["gaze"] - labels["gaze"] / POSE_UNIT
+        gaze = away.abs().sum(1) + 2.0 * away.square().sum(1)  # the square, since most people look ahead
         classes, circumplex = emotion_loss(outputs["emotion"], outputs["circumplex"], labels["emotion"])
         shares = self._share("blendshapes", outputs["blendshapes"].sigmoid(), scores, known)
         shares = shares + self._share("coefficients", outputs["coefficients"].sigmoid(), labels["coefficients"])
+        square = (outputs["coefficients"].sigmoid() - labels["coefficients"]).square() / self._each.to(scores.device)
+        square[:, list(EYES)] *= 2.0  # small in the picture, and people look at them
+        shares = shares + square.mean(1)
         mask = F.binary_cross_entropy_with_logits(outputs["mask"], labels["masks"], reduction="none").mean((1, 2))
         return {
             "points": 0.15 * points,
@@ -185,7 +215,8 @@ class ReaderObjective(Objective):
         recalibrate(self, self.net, corpus)
         held_out = corpus.held_out or corpus
         logs: dict[str, list[float]] = {}
-        for part in np.array_split(spread_rows(len(held_out), 1024), 16):
+        rows = spread_rows(len(held_out), 1024)
+        for part in np.array_split(rows, min(16, len(rows))):
             batch = {k: v.to(device) for k, v in self.rows(held_out, part).items()}
             for name, value in self._errors(batch).items():
                 logs.setdefault(name, []).append(value)
@@ -225,3 +256,18 @@ class ReaderObjective(Objective):
     def parts(self) -> dict[str, nn.Module]:
         """See the base class."""
         return {"reader/face": self.net}
+
+
+def _warped(layer: Tensor, matrix: Tensor, picture: int, crop: int, size: int) -> Tensor:
+    """A layer uint8 [B, h, h] of pictures as [B, size, size] in [0, 1] of crops; 0 outside the picture.
+
+    Args:
+        layer: smaller than the pictures, or as large.
+        matrix: [B, 2, 3], pixels of the pictures to those of the crops.
+        picture: side of the pictures.
+        crop: side of the crops.
+        size: side of what is returned.
+    """
+    small = matrix * (size / crop)
+    small[..., :2] *= picture / layer.shape[-1]
+    return warp(layer[:, None].float() / 255, small, size, padding="zeros")[:, 0]
