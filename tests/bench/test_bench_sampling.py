@@ -161,7 +161,7 @@ def test_memory_is_measured_in_another_process(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(subprocess, "run", run)
     settings = Sampling(steps=2).model_dump(mode="json")
     assert peak_in_a_process(settings, "exact") == {"megabytes": 3}
-    assert seen[0][:3] == [sys.executable, "-m", "mien.bench.memory"]
+    assert seen[0][:3] == [sys.executable, "-m", "mien.bench.one_side"]
     assert Sampling.model_validate_json(seen[0][3]).steps == 2
     with pytest.raises(MienError, match=r"memory of naive failed \(E: no\)"):
         peak_in_a_process(settings, "naive")

@@ -69,7 +69,7 @@ def test_steps_at_full_rate_follow_the_training_schedule() -> None:
         rates = [learning_rate(config, before) / config.lr for before in range(0, seen, config.batch)]
         assert full_rate_steps(config.model_dump(), seen) == pytest.approx(sum(rates))
     # the alignment arms: 1,600 pictures of a budget of 1,600 under a warm-up of 4,000
-    short = config.model_copy(update={"pictures": 1600})
+    short = config.model_copy(update={"pictures": 1600, "warmup_images": 4000})
     assert full_rate_steps(short.model_dump(), 1600) < 20
 
 

@@ -56,7 +56,7 @@ def test_the_report_is_there_before_its_tables(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(weights, "run_control", lambda *arguments: {"pairs": 4})
     told = CliRunner().invoke(app, ["--small", "--only", "control", "-o", str(tmp_path)])
     assert isinstance(told.exception, KeyError), "this report has nothing to make tables of"
-    assert json.loads((tmp_path / "control.json").read_text()) == {"pairs": 4}
+    assert json.loads((tmp_path / "control.json").read_text())["pairs"] == 4
 
 
 @pytest.mark.parametrize(
