@@ -1,6 +1,7 @@
 """Runs mutants in processes of their own, with bounded memory and time.
 
 python -m tests.fuzz.run                      # 2,500 mutants over all kinds
+python -m tests.fuzz.run --minutes 8 --result FILE.json     # in sittings: the same command goes on
 python -m tests.fuzz.run --kinds pictures --count 100 --seed 1
 python -m tests.fuzz.run --kinds pictures --first 17 --count 1      # one again
 """
@@ -19,10 +20,11 @@ import time
 import traceback
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mien.core.io import write_json
+from mien.core.io import read_json, write_json
 from mien.errors import MienError
 from tests.fuzz.kind import Kind
 
@@ -49,6 +51,33 @@ class Figures:
         """Mutants that were tried."""
         return self.read + self.refused + len(self.faults)
 
+    def add(self, other: Figures) -> None:
+        """Take the mutants of another sitting in."""
+        self.read, self.refused = self.read + other.read, self.refused + other.refused
+        self.megabytes = round(max(self.megabytes, other.megabytes), 1)
+        self.faults += other.faults
+
+    def told(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self) | {"count": self.count}
+
+
+def earlier(result: Path | None, seed: int) -> dict[str, Figures]:
+    """The figures of earlier sittings with the seed, which this one goes on with."""
+    stored = read_json(result) if result is not None and result.exists() else {}
+    if stored.get("seed") != seed:
+        return {}
+    return {
+        name: Figures(**{key: value for key, value in row.items() if key != "count"})
+        for name, row in stored["kinds"].items()
+    }
+
+
+def minutes_of(result: Path | None, seed: int) -> float:
+    """How long the earlier sittings took together."""
+    stored = read_json(result) if result is not None and result.exists() else {}
+    return stored["minutes"] if stored.get("seed") == seed else 0.0
+
 
 def kinds() -> dict[str, Kind]:
     """Every kind that a module ``kinds_*`` beside this one tells of."""
@@ -70,11 +99,16 @@ def work(name: str, seed: int, first: int, count: int) -> None:
             try:
                 kind.read(path)
             except MienError as error:
-                outcome = "refused" if str(error).strip() else "a refusal without a word"
+                outcome = "refused" if is_sentence(str(error)) else f"a refusal that is no sentence: {error}"
             except Exception:
                 outcome = traceback.format_exc(limit=-3)
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps({"done": number, "outcome": outcome, "megabytes": used}), flush=True)  # noqa: T201
+
+
+def is_sentence(text: str) -> bool:
+    """Whether a refusal says something, in a line that a person reads."""
+    return text.strip().endswith(".") and len(text) < 2000 and "\n" not in text
 
 
 def run(name: str, seed: int, count: int, first: int = 0, until: float = float("inf")) -> Figures:
@@ -82,7 +116,7 @@ def run(name: str, seed: int, count: int, first: int = 0, until: float = float("
     figures, number = Figures(), first
     while number < first + count and time.monotonic() < until:
         command = [sys.executable, "-m", "tests.fuzz.run", "--work", name, "--seed", str(seed)]
-        share = min(100, first + count - number)
+        share = min(300, first + count - number)
         command += ["--first", str(number), "--count", str(share)]
         env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
         limit = min(60 + SECONDS * share, max(until - time.monotonic(), 1) + SECONDS)
@@ -137,17 +171,21 @@ def main() -> int:
         work(chosen.work, chosen.seed, chosen.first, chosen.count)
         return 0
     names = chosen.kinds or list(kinds())
-    begun, found = time.monotonic(), {}
+    begun, found, before = time.monotonic(), earlier(chosen.result, chosen.seed), minutes_of(chosen.result, chosen.seed)
     for number, name in enumerate(names):
         until = begun + 60 * chosen.minutes * (number + 1) / len(names)
-        found[name] = run(name, chosen.seed, -(-chosen.count // len(names)), chosen.first, until)
-        told = asdict(found[name]) | {"count": found[name].count}
-        sys.stdout.write(f"{name}: {json.dumps(told)}\n")
+        figures, first = found.setdefault(name, Figures()), chosen.first
+        wanted = -(-chosen.count // len(names))
+        figures.add(run(name, chosen.seed, wanted - figures.count, first + figures.count, until))
+        sys.stdout.write(f"{name}: {json.dumps(figures.told())}\n")
         sys.stdout.flush()
-    if chosen.result:
-        rows = {name: asdict(one) | {"count": one.count} for name, one in found.items()}
-        minutes = round((time.monotonic() - begun) / 60, 1)
-        write_json(chosen.result, {"seed": chosen.seed, "minutes": minutes, "kinds": rows})
+        if chosen.result:
+            minutes = round(before + (time.monotonic() - begun) / 60, 1)
+            rows = {name: one.told() for name, one in sorted(found.items())}
+            mutants = sum(one.count for one in found.values())
+            faults = sum(len(one.faults) for one in found.values())
+            told = {"seed": chosen.seed, "minutes": minutes, "mutants": mutants, "faults": faults, "kinds": rows}
+            write_json(chosen.result, told)
     broken = [name for name, one in found.items() if one.faults or one.megabytes > MEGABYTES]
     return 1 if broken else 0
 

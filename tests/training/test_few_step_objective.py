@@ -213,6 +213,10 @@ def test_an_interrupted_drawing_goes_on(tmp_path: Path) -> None:
     assert made == [0, 1, 2] and told == [1, 2, 3]
     assert both.rows.tolist() == [0, 0, 1, 1, 2, 2] and both.present["emotion"].tolist() == [False] * 2 + [True] * 4
     assert both.latents.shape == (6, 3, 1, 1, 1)
+    file = tmp_path / "00001.safetensors"
+    file.write_bytes(file.read_bytes()[:-8] + bytes(8))  # a zeroed tail
+    again = joined(list(kept_groups(tmp_path, 3, make)))
+    assert made == [0, 1, 2, 1] and torch.equal(again.latents, both.latents)
 
 
 def test_every_few_step_preset_divides_its_teachers_steps() -> None:

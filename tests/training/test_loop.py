@@ -326,3 +326,19 @@ def test_bfloat16_is_used_where_the_processor_has_it(monkeypatch: Any, able: boo
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: able)
     assert precision(config().model_copy(update={"precision": "bf16"})) == expected
     assert precision(config()) == "no"
+
+
+def test_a_second_run_in_the_folder_is_refused(tmp_path: Path) -> None:
+    class Second(Line):
+        def batch(self, corpus: Any, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+            with pytest.raises(MienError, match="Another process works on the run in"):
+                fit(config(), Line(), None, tmp_path)  # type: ignore[arg-type]
+            return super().batch(corpus, rng, size)
+
+    assert fit(config(20), Second(), None, tmp_path)["finished"]  # type: ignore[arg-type]
+
+
+def test_a_run_in_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MienError, match="Cannot write to"):
+        fit(config(), Line(), None, tmp_path / "file" / "run")  # type: ignore[arg-type]

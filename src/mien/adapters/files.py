@@ -14,12 +14,10 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from safetensors.torch import save_file
 
 from mien.adapters.branch import Branch
 from mien.adapters.settings import BranchSettings
-from mien.core.io import atomic_path
-from mien.core.weights import read_weights
+from mien.core.weights import read_weights, write_weights
 from mien.errors import ConfigError, MienError, MissingAsset, first_problem
 
 FORMAT = "mien-adapter"
@@ -53,8 +51,7 @@ def save_adapter(
     }
     config = {name: _settings(branch) for name, branch in branches.items()}
     metadata = {**(notes or {}), "format": FORMAT, "version": VERSION, "config": json.dumps(config)}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+    write_weights(path, tensors, metadata)
 
 
 def load_adapter(path: Path | str, *, dtype: torch.dtype | None = torch.float32) -> dict[str, Branch]:

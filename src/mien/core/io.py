@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import BadInput, ConfigError, MienError
+
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.\w+)?")
+"""Names of `tempfile`."""
 
 
 def cache_folder() -> Path:
@@ -46,6 +51,30 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         raise MienError(f"Cannot write {path}: {error.strerror or error}; free some space and try again.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are not there.
+
+    Raises:
+        MienError: if it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MienError(f"Cannot write to {folder}: {error.strerror}; choose another folder.") from error
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what killed writers left anywhere in a folder; nobody may be writing there.
+
+    They are called ``.NAME.RANDOM`` and, where the name has an ending, ``.NAME.RANDOM.ENDING``.
+    """
+    for path in [path for path in folder.rglob(".*") if _TEMPORARY.fullmatch(path.name)]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def check_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:

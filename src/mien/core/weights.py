@@ -1,12 +1,15 @@
-"""Reading safetensors files of others: whatever is wrong with one is a sentence, never a traceback."""
+"""Safetensors files: reading those of others, where whatever is wrong is a sentence, and writing ours."""
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mien.core.io import atomic_path
 from mien.errors import BadInput, ConfigError
 
 if TYPE_CHECKING:
@@ -90,6 +93,34 @@ def check_finite(place: object, tensors: Mapping[str, Tensor]) -> None:
         # one sum is a tenth of the work of looking at each value; NaN and infinity do not leave it
         if value.is_floating_point() and not bool(torch.isfinite(value.sum(dtype=torch.float32))):
             raise ConfigError(f"{place} holds values that are not finite, in {name}: get another copy.")
+
+
+def write_weights(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a file atomically; equal content gives equal bytes.
+
+    Args:
+        path: the file.
+        tensors: by name, contiguous.
+        metadata: text by name.
+    """
+    from safetensors.torch import save_file
+
+    with atomic_path(path) as temporary:
+        save_file(dict(tensors), temporary, metadata=None if metadata is None else dict(metadata))
+        order_metadata(temporary)
+
+
+def order_metadata(path: Path) -> None:
+    """Sort the metadata in a file's header, which the safetensors library writes in an order of chance."""
+    with path.open("r+b") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        header = json.loads(stream.read(length))
+        if "__metadata__" in header:
+            header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+            text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(length)
+            if len(text) == length:  # else other escapes were used than ours: as it is, it is right too
+                stream.seek(8)
+                stream.write(text)
 
 
 @contextmanager

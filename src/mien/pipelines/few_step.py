@@ -15,11 +15,9 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mien.core.io import atomic_path
-from mien.core.weights import read_metadata, read_weights
+from mien.core.weights import read_metadata, read_weights, write_weights
 from mien.diffusion.few_step import few_step_scheduler
 from mien.diffusion.guidance import Guidance
 from mien.errors import BadInput, ConfigError, MissingAsset, first_problem
@@ -149,8 +147,7 @@ def save_few_step(path: Path, tensors: Mapping[str, Tensor], settings: FewStep) 
     """Write a LoRA in fp16 with its settings, atomically."""
     metadata = {"format": FORMAT, "version": VERSION, "config": settings.model_dump_json()}
     half = {f"{_PREFIX}{name}": value.detach().to("cpu", torch.float16).contiguous() for name, value in tensors.items()}
-    with atomic_path(path) as temporary:
-        save_file(half, temporary, metadata=metadata)
+    write_weights(path, half, metadata)
 
 
 def read_few_step(path: Path | None) -> FewStepLora:

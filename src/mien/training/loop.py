@@ -7,13 +7,12 @@ saves before it leaves; a second one leaves at once, and what came after the las
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,8 @@ from accelerate.state import AcceleratorState
 from torch import nn
 
 from mien.core.distributed import gather_objects
-from mien.core.io import read_json, write_json
+from mien.core.io import make_folder, read_json, remove_temporaries, write_json
+from mien.core.log import append_line, only_process
 from mien.core.progress import Bar, silent
 from mien.training.config import TrainConfig, learning_rate
 from mien.training.proof import TRAINED, WeightChange, evaluating, full_rate_steps, gaps_of, is_due, proof
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mien.training.objective import Objective
 
 log = logging.getLogger(__name__)
+LOCK = ".lock"
 
 
 class LoopAction(IntEnum):
@@ -72,10 +73,29 @@ def fit(
 
     Raises:
         KeyboardInterrupt: after Ctrl-C or SIGTERM, see :func:`interruptible`.
+        MienError: if another process trains in the folder, or it cannot be written.
     """
     AcceleratorState._reset_state()  # the precision is this run's, not that of an earlier run in the same process
     accelerator = Accelerator(mixed_precision=precision(config), cpu=not torch.cuda.is_available())
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    is_main = accelerator.is_main_process
+    with only_process(folder / LOCK, f"the run in {folder}") if is_main else nullcontext():
+        if is_main:
+            remove_temporaries(folder)
+        return _fit(accelerator, config, objective, corpus, folder, start_from, minutes, bar)
+
+
+def _fit(
+    accelerator: Accelerator,
+    config: TrainConfig,
+    objective: Objective,
+    corpus: Corpus,
+    folder: Path,
+    start_from: Path | None,
+    minutes: float | None,
+    bar: Bar,
+) -> dict[str, Any]:
+    """:func:`fit`, alone in its folder."""
     write_json(folder / "config.json", config.model_dump(mode="json"))
     torch.manual_seed(config.seed)
     objective.to(accelerator.device)
@@ -87,7 +107,8 @@ def fit(
     parameters, groups = parameter_groups(objective.trained(), objective.learning_rates())
     plain = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True)
     ema = PowerEMA(parameters, config.ema_gamma)
-    counters = load_state(folder, parameters, ema, plain, objective.extra_state(), objective.former_names)
+    with accelerator.main_process_first():  # which puts the one before in the place of a damaged checkpoint
+        counters = load_state(folder, parameters, ema, plain, objective.extra_state(), objective.former_names)
     change = None
     if accelerator.is_main_process:
         change = WeightChange(folder, parameters, fresh=counters is None)
@@ -119,7 +140,7 @@ def fit(
 
     def note(spent: float, values: dict[str, Any]) -> None:
         if accelerator.is_main_process:
-            _append(folder / "log.jsonl", {"seen": counters["seen"], "seconds": round(spent, 1), **values})
+            append_line(folder / "log.jsonl", {"seen": counters["seen"], "seconds": round(spent, 1), **values})
 
     def measure_gaps() -> None:
         """Before the first step and now and then; the main process alone, while the others wait for its next step."""
@@ -265,8 +286,3 @@ def interruptible() -> Iterator[threading.Event]:
 
 def _rounded(values: dict[str, Any]) -> dict[str, float]:
     return {key: round(float(value), 5) for key, value in values.items()}
-
-
-def _append(path: Path, record: dict[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(record) + "\n")

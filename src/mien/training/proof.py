@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import nn
 
-from mien.core.io import atomic_path
+from mien.core.caches import read_about
+from mien.core.weights import write_weights
 from mien.training.config import TrainConfig, learning_rate
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ class WeightChange:
     def __init__(self, folder: Path, parameters: Mapping[str, nn.Parameter], *, fresh: bool) -> None:
         self._path, self._parameters = folder / START, parameters
         if fresh:
-            with atomic_path(self._path) as temporary:
-                save_file({name: p.detach().contiguous() for name, p in parameters.items()}, temporary)
+            write_weights(self._path, {name: p.detach().contiguous() for name, p in parameters.items()})
+        self._is_known = read_about(self._path) is not None  # not of an older run, nor where a disk damaged it
 
     @torch.no_grad()
     def __call__(self) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class WeightChange:
             ``weight_change`` over all trained weights, and ``weight_change_by_part`` over those of each network that is
             trained, such as ``unet`` or ``branches.landmarks``; both None where the start is not known.
         """
-        if not self._path.exists():
+        if not self._is_known:
             return {"weight_change": None, "weight_change_by_part": None}
         moved: dict[str, float] = {}
         size: dict[str, float] = {}

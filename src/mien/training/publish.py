@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mien.core.io import read_json, sha256_of, write_json
+from mien.core.io import atomic_path, read_json, sha256_of, write_json
+from mien.core.log import read_lines
 from mien.errors import BadInput, MienError
 from mien.training.presets import SHIPPED
 from mien.training.proof import TRAINED
@@ -82,10 +82,12 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def _merge(export: Path, folder: Path) -> None:
     for path in sorted(export.rglob("*")):
-        if path.is_file() and path.name not in _NOT_SHIPPED:
-            target = folder / path.relative_to(export)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+        place = path.relative_to(export)
+        is_hidden = any(part.startswith(".") for part in place.parts)  # what an interrupted export left
+        if path.is_file() and path.name not in _NOT_SHIPPED and not is_hidden:
+            target = folder / place
+            with atomic_path(target) as temporary:
+                shutil.copyfile(path, temporary)
     scheduler = folder / "scheduler" / "scheduler_config.json"
     if scheduler.exists():
         # Trained with DDPM's schedule, sampled with a faster solver of the same schedule. Its steps begin at the last
@@ -104,8 +106,7 @@ def entry_of(run: Path) -> dict[str, Any]:
     Under ``gpu`` the pictures and seconds, of this run and those before it, that were a GPU's.
     """
     last, validation, device = {}, {}, "cpu"
-    for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
+    for record in read_lines(run / "log.jsonl"):
         last, validation = record, record.get("validation", validation)
         device = record.get("device", device)
     started = read_json(run / "started.json") if (run / "started.json").exists() else {}

@@ -1,26 +1,33 @@
 """The state of a run on disk: weights, their average and the optimizer in safetensors, counters in JSON.
 
 Random numbers are drawn from (seed, step), so no generator state needs saving and an interrupted run continues with
-the batches an unbroken one would have seen.
+the batches an unbroken one would have seen. A digest of the content is held against it at the next start.
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mien.core.caches import DIGEST, content_digest, read_about
 from mien.core.io import atomic_path
+from mien.core.weights import order_metadata
 from mien.errors import MienError
 
+log = logging.getLogger(__name__)
 FILE = "checkpoint.safetensors"
+PREVIOUS = "checkpoint.previous.safetensors"
+"""The one before, which a run goes on from where the newest is damaged."""
 _EXTRA = "extra_state/"
 EXPORTED = "exported.json"
 """Of how many pictures a run's ``export/`` was made; written after it, and away while the run goes on."""
@@ -83,17 +90,93 @@ def save_state(
     for index, values in optimizer.state_dict()["state"].items():
         for key, value in values.items():
             tensors[f"optimizer/{names[index]}/{key}"] = torch.as_tensor(value).detach().clone().contiguous()
+    about = {"counters": json.dumps(counters | {"ema_steps": ema.steps})}
+    tensors = {name: value.cpu() for name, value in tensors.items()}
+    digest = content_digest(_arrays(tensors), about)
     with atomic_path(folder / FILE) as temporary:
-        save_file(tensors, temporary, metadata={"counters": json.dumps(counters | {"ema_steps": ema.steps})})
+        save_file(tensors, temporary, metadata=about | {DIGEST: digest})
+        order_metadata(temporary)
+        _keep_previous(folder)
+
+
+def _keep_previous(folder: Path) -> None:
+    """The newest checkpoint becomes the one before; there is one under its own name at every moment."""
+    newest, previous = folder / FILE, folder / PREVIOUS
+    if not newest.exists():  # moved away, to begin anew
+        previous.unlink(missing_ok=True)
+        return
+    with atomic_path(previous) as temporary:
+        temporary.unlink()
+        try:
+            temporary.hardlink_to(newest)
+        except OSError:  # a disk without links
+            shutil.copyfile(newest, temporary)
 
 
 def counters_of(folder: Path) -> dict[str, Any] | None:
-    """The counters a run was saved with, or None where there is none."""
-    path = folder / FILE
-    if not path.exists():
+    """The counters a run was saved with, or None where there is none that can be read."""
+    if not (folder / FILE).exists():
         return None
-    with safe_open(path, framework="pt") as stored:
-        return json.loads(stored.metadata()["counters"])
+    for path in (folder / FILE, folder / PREVIOUS):
+        about = read_about(path) or {}
+        counters = _counters(about)
+        if counters is not None:
+            return counters
+    return None
+
+
+def _counters(about: Mapping[str, str]) -> dict[str, Any] | None:
+    try:
+        found = json.loads(about["counters"])
+    except (LookupError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The bits of tensors for a digest; NumPy has no bfloat16."""
+    return {
+        name: (value.view(torch.int16) if value.dtype == torch.bfloat16 else value).numpy()
+        for name, value in tensors.items()
+    }
+
+
+class _Stored(NamedTuple):
+    counters: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+def _read(path: Path) -> _Stored | None:
+    """A whole checkpoint; None where there is none or it is damaged. One of 0.1.0 has no digest to be held against."""
+    try:
+        with safe_open(path, framework="pt") as stored:
+            about = dict(stored.metadata() or {})
+            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 - not a dict
+        digest, counters = about.pop(DIGEST, None), _counters(about)
+        if counters is None or digest not in (None, content_digest(_arrays(tensors), about)):
+            return None
+    except Exception as error:  # whatever the parser raises on what a disk made of the file
+        log.info("%s: %s", path, error)
+        return None
+    return _Stored(counters, tensors)
+
+
+def _read_newest(folder: Path) -> _Stored:
+    """The newest checkpoint, or the one before where it is damaged.
+
+    Raises:
+        MienError: if both are damaged.
+    """
+    newest, previous = folder / FILE, folder / PREVIOUS
+    found = _read(newest)
+    if found is not None:
+        return found
+    found = _read(previous)
+    if found is None:
+        raise MienError(f"{newest} is damaged, and so is the one before it: move {folder} away to begin anew.")
+    previous.replace(newest)  # or the next save would keep the damaged one as the one before
+    log.warning("%s is damaged: the run goes on from the checkpoint before it.", newest)
+    return found
 
 
 def load_state(
@@ -117,31 +200,28 @@ def load_state(
         former_names: see :class:`mien.training.objective.Objective`.
 
     Raises:
-        MienError: if the file is of another model.
+        MienError: if the file is of another model, or it and the one before it are damaged.
     """
-    path, counters = folder / FILE, counters_of(folder)
-    if counters is None:
+    path = folder / FILE
+    if not path.exists():
         return None
+    counters, stored = _read_newest(folder)
     names = list(parameters)
     state: dict[int, dict[str, Tensor]] = {index: {} for index in range(len(names))}
-    with safe_open(path, framework="pt") as stored, torch.no_grad():
-        places = {_current(key, former_names): key for key in stored.keys()}  # noqa: SIM118 - not a dict
-        held = {key.removeprefix(_EXTRA) for key in places if key.startswith(_EXTRA)}  # fewer in an older run
-        same = {key for key in places if key.startswith("model/")} == {f"model/{name}" for name in names}
-        if not same or not held <= extra_state.keys():
-            raise MienError(f"{path} belongs to another model; move it away or give another run folder.")
-
-        def read(key: str) -> Tensor:
-            return stored.get_tensor(places[key])
-
+    places = {_current(key, former_names): key for key in stored}
+    held = {key.removeprefix(_EXTRA) for key in places if key.startswith(_EXTRA)}  # fewer in an older run
+    same = {key for key in places if key.startswith("model/")} == {f"model/{name}" for name in names}
+    if not same or not held <= extra_state.keys():
+        raise MienError(f"{path} belongs to another model; move it away or give another run folder.")
+    with torch.no_grad():
         for name in held:
-            extra_state[name].copy_(read(_EXTRA + name))
+            extra_state[name].copy_(stored[places[_EXTRA + name]])
         for index, name in enumerate(names):
-            parameters[name].copy_(read(f"model/{name}"))
-            ema.average[name].copy_(read(f"ema/{name}"))
+            parameters[name].copy_(stored[places[f"model/{name}"]])
+            ema.average[name].copy_(stored[places[f"ema/{name}"]])
             for key in ("step", "exp_avg", "exp_avg_sq"):
                 if f"optimizer/{name}/{key}" in places:
-                    value = read(f"optimizer/{name}/{key}")
+                    value = stored[places[f"optimizer/{name}/{key}"]]
                     # the fused step goes through memory as it lies: a moment must lie there as its parameter does
                     state[index][key] = value if key == "step" else torch.empty_like(parameters[name]).copy_(value)
     ema.steps = counters["ema_steps"]

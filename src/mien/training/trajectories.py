@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mien.core.io import atomic_path
+from mien.core.caches import read_arrays, write_arrays
 from mien.training.prompts import WORDED, Kind
 
 if TYPE_CHECKING:
@@ -127,7 +125,7 @@ def weights_digest(network: nn.Module) -> str:
 def kept_groups(
     folder: Path, count: int, make: Callable[[int], Trajectories], advance: Callable[[int], Any] = lambda _: None
 ) -> Iterator[Trajectories]:
-    """Groups of trajectories, each made where its file is not in the folder yet: an interrupted run goes on.
+    """Groups of trajectories, each made where its file is not in the folder or damaged: an interrupted run goes on.
 
     Args:
         folder: where they are kept, one file a group.
@@ -137,9 +135,11 @@ def kept_groups(
     """
     for number in range(count):
         file = folder / f"{number:05d}.safetensors"
-        if not file.exists():
-            _write(file, make(number))
-        yield _read(file)
+        group = _read(file)
+        if group is None:
+            group = make(number)
+            _write(file, group)
+        yield group
         advance(number + 1)
 
 
@@ -157,13 +157,15 @@ def joined(groups: Sequence[Trajectories]) -> Trajectories:
 def _write(file: Path, group: Trajectories) -> None:
     tensors = {name: value for name, value in group._asdict().items() if name != "present"}
     tensors |= {f"present.{name}": value for name, value in group.present.items()}
-    with atomic_path(file) as temporary:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, temporary)
+    write_arrays(file, {name: value.numpy() for name, value in tensors.items()}, {})
 
 
-def _read(file: Path) -> Trajectories:
-    with safe_open(file, framework="pt") as stored:
-        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
+def _read(file: Path) -> Trajectories | None:
+    """The group in a file; None where there is none or it is damaged."""
+    kept = read_arrays(file, older=True)
+    if kept is None:
+        return None
+    tensors = {name: torch.from_numpy(array) for name, array in kept.arrays.items()}
     present = {
         name.removeprefix("present."): tensors.pop(name) for name in list(tensors) if name.startswith("present.")
     }

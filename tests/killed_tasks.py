@@ -1,0 +1,112 @@
+"""Small forms of the commands that `tests.killing` kills: each writes into a folder, and goes on with what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mien.data.rendering import dataset
+from mien.data.rendering.dataset import RenderTools, render_shard
+from mien.data.rendering.request import DatasetRequest, claim_folder
+from mien.data.shards import shard_name
+from mien.evaluation.control.run import run_control
+from mien.evaluation.control.settings import ControlSettings
+from mien.generation.generate import generate
+from mien.generation.request import GenerateRequest
+from mien.training.config import TrainConfig
+from mien.training.export import save_branch, save_half
+from mien.training.loop import fit
+from mien.training.objective import Logs, Objective
+from tests.data.idi_fakes import builder
+from tests.data.rendering.test_dataset import FakeRenderer
+from tests.evaluation.fake_control import FakeModel, fake_control_tools
+from tests.fakes import FakePipeline, fake_tools
+from tests.synthetic import write_corpus
+from tests.tiny import tiny_branch, tiny_unet
+
+
+class Emotion(Objective):
+    """An emotion branch, of which the encoder and the values are trained, exported as the stages export theirs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unet = tiny_unet().requires_grad_(False)
+        self.branch = tiny_branch(self.unet, "emotion").requires_grad_(True)
+
+    def batch(self, corpus: Any, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        """See the base class."""
+        return {"x": torch.from_numpy(rng.normal(size=(size, 10))).float()}
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
+        """See the base class."""
+        tokens = self.branch.encode(batch["x"])
+        values = [pair.to_v(tokens).pow(2).mean() for pair in self.branch.projections().values()]
+        noise = torch.randn(tokens.shape, generator=generator)
+        return (tokens - noise).pow(2).mean() + torch.stack(values).mean(), {}
+
+    def export(self, folder: Path) -> None:
+        """See the base class."""
+        save_branch(self.branch, folder, "emotion")
+        save_half(self.unet, folder / "unet")
+
+
+def train(folder: Path) -> None:
+    """Six steps, with a checkpoint after each."""
+    config = TrainConfig(
+        name="emotion", objective="none:none", pictures=12, batch=2, lr=0.01, warmup_images=4, precision="no",
+        log_every=1, checkpoint_minutes=0.0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    fit(config, Emotion(), None, folder)  # type: ignore[arg-type]
+
+
+def draw(folder: Path) -> None:
+    """Three pictures with their records and marks."""
+    photo = folder.parent / "photo.png"
+    if not photo.exists():
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(photo)
+    request = GenerateRequest(identity=photo, count=3, steps=1, output=folder)
+    generate(request, pipeline=FakePipeline(folder.parent / "model"), tools=fake_tools())
+
+
+def render(folder: Path) -> None:
+    """Two shards, as one process of ``mien studio render`` writes them."""
+    request = DatasetRequest(4, 256, 0, 64, False, "x")
+    tools: Any = RenderTools(FakeRenderer(), None)  # type: ignore[arg-type]
+    dataset.plan_scene = _cheap_plan  # type: ignore[assignment]
+    claim_folder(folder, request)
+    for shard in range(request.shards):
+        if not (folder / shard_name(shard)).exists():
+            render_shard(request, shard, folder, tools)
+
+
+_PLAN = dataset.plan_scene
+
+
+def _cheap_plan(person: Any, number: int) -> Any:
+    return _PLAN(person, number % 3)
+
+
+def pairs(folder: Path) -> None:
+    """Pairs of a drawn data set."""
+    data = folder.parent / "data"
+    if not data.exists():
+        write_corpus(data, people=4, per_person=3)
+    builder(data).build(folder)
+
+
+def evaluate(folder: Path) -> None:
+    """The protocol of control with a model that does as it is told."""
+    settings = ControlSettings(people=3, targets=2, steps=1, batch=4, look_alikes=1, draws=10, target_choice="first")
+    run_control(settings, fake_control_tools(FakeModel()), folder)
+
+
+TASKS: dict[str, Callable[[Path], None]] = {
+    "train": train, "generate": draw, "render": render, "pairs": pairs, "evaluate": evaluate,
+}  # fmt: skip

@@ -1,0 +1,132 @@
+"""Commands killed with -9 at chosen points of their writing; a script, so that it forks without threads.
+
+    python -m tests.killing TASK FOLDER KILLS SEED      # prints what was done, as JSON
+
+A point is a call that changes a file, or a step. A killed write has written half of its bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tests.killed_tasks import TASKS
+
+
+class Points:
+    """Counts the points of a process, and kills it at one.
+
+    Args:
+        deadly: number of the point; None kills nothing.
+    """
+
+    def __init__(self, deadly: int | None) -> None:
+        self.deadly, self.count = deadly, 0
+
+    def pass_(self, last_act: Callable[[], Any] = lambda: None) -> None:
+        """One point; ``last_act`` is what a killed process has done of it."""
+        self.count += 1
+        if self.count == self.deadly:
+            last_act()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def before(self, owner: Any, name: str) -> None:
+        """A point before each call of a function."""
+        original = getattr(owner, name)
+
+        def watched(*arguments: Any, **options: Any) -> Any:
+            self.pass_()
+            return original(*arguments, **options)
+
+        setattr(owner, name, watched)
+
+    def within(self, owner: Any, name: str, place: int) -> None:
+        """A point within each write to a path, which is the argument of number ``place``."""
+        original = getattr(owner, name)
+
+        def watched(*arguments: Any, **options: Any) -> Any:
+            found, path = original(*arguments, **options), Path(arguments[place])
+            self.pass_(lambda: os.truncate(path, path.stat().st_size // 2))
+            return found
+
+        setattr(owner, name, watched)
+
+
+def watch(deadly: int | None) -> Points:
+    """Points at everything that this process writes."""
+    import tarfile
+
+    import safetensors.numpy
+    import safetensors.torch
+
+    from mien.core import caches, weights
+    from mien.training import loop, state
+
+    points = Points(deadly)
+    for name in ("replace", "hardlink_to", "unlink", "mkdir"):
+        points.before(Path, name)
+    points.before(loop, "append_line")
+    points.before(state.PowerEMA, "update")
+    points.before(tarfile.TarFile, "addfile")
+    points.before(weights, "order_metadata")
+    for owner in (state, caches, safetensors.torch, safetensors.numpy):
+        points.within(owner, "save_file", 1)
+    for name in ("write_bytes", "write_text"):
+        points.within(Path, name, 0)
+    return points
+
+
+def forked(task: Callable[[Path], Any], folder: Path, deadly: int | None = None) -> int | None:
+    """A command in a process of its own; the number of its points, None where it was killed."""
+    told = folder.parent / f"{folder.name}.points"
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            points = watch(deadly)
+            task(folder)
+            with told.open("w") as stream:
+                stream.write(str(points.count))
+            status = 0
+        except BaseException:
+            logging.getLogger(__name__).critical("the command failed", exc_info=True)
+        finally:
+            os._exit(status)
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        return None
+    if status:
+        raise RuntimeError(f"a command ended with {status}")
+    return int(told.read_text())
+
+
+def main() -> None:
+    """An unbroken command, and others killed twice and then let be."""
+    task, folder, kills = TASKS[sys.argv[1]], Path(sys.argv[2]), int(sys.argv[3])
+    dice = random.Random(int(sys.argv[4]))
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(1)
+    forked(task, folder / "first")  # which makes what the command reads
+    whole = forked(task, folder / "whole")
+    assert whole is not None
+    killed = []
+    for number in range(kills):
+        place, deadly = folder / f"broken-{number}", dice.randrange(1, whole + 1)
+        first = forked(task, place, deadly)
+        second = forked(task, place, dice.randrange(1, whole + 1))
+        forked(task, place)
+        killed.append([deadly, first is None, second is None])
+    sys.stdout.write(json.dumps({"points": whole, "killed": killed}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
