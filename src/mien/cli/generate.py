@@ -32,6 +32,8 @@ KEEP_WITH_LIKE = {
     "like", "identity", "expression", "pose", "edit", "base", "output", "adapter", "lora", "image_encoder", "device",
     "offload",
 }  # fmt: skip
+PLAIN_READERS = ("auto", "mediapipe-torch", "mediapipe", "studio")
+"""Readers that need neither peft nor scipy."""
 
 
 @app.command(cls=GroupedCommand)
@@ -157,6 +159,11 @@ def generate(
     """
     from mien.cli.words import numbers
     from mien.errors import BadInput
+
+    if context.obj and base == "studio" and not lora and like is None and reader in PLAIN_READERS:
+        from mien.core.optional import leave_out
+
+        leave_out("peft", "scipy")
     from mien.generation.request import STRENGTH, GenerateRequest, input_fields, people_of
     from mien.pipelines.load_options import Loading, loras_of
 

@@ -113,6 +113,10 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
+    Args:
+        arguments: words after ``mien``, for a program that goes on afterwards; None runs this process's own and tells
+            the commands, as the context's ``obj``, that nothing follows.
+
     Returns:
         The exit code: 0 done, 2 something the user can mend (one sentence on the error stream), 130 interrupted.
     """
@@ -122,7 +126,8 @@ def main(arguments: list[str] | None = None) -> int:
     command = typer.main.get_command(app)
     _print_every_name()
     try:
-        code = command.main(args=arguments, prog_name="mien", standalone_mode=False)
+        process_is_ours = arguments is None
+        code = command.main(args=arguments, prog_name="mien", standalone_mode=False, obj=process_is_ours)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except MienError as error:

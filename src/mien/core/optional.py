@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from types import ModuleType
+from typing import cast
 
 from mien.errors import MissingDependency
 
@@ -25,3 +27,17 @@ def require(module: str, *, extra: str) -> ModuleType:
             raise
         message = f"This needs the package '{module}': run  pip install 'mien[{extra}]'  and try again."
         raise MissingDependency(message) from error
+
+
+def leave_out(*packages: str) -> None:
+    """Let this process do without packages that libraries import at sight, used or not.
+
+    diffusers imports peft, and transformers scipy, wherever they find them: half a second of a start. From here on
+    they are as if not installed, so only a process that is all ours and knows that it needs none of them may call this:
+    the command line, never the library. What is imported already stays.
+
+    Args:
+        packages: top-level names.
+    """
+    for name in packages:
+        cast("dict[str, ModuleType | None]", sys.modules).setdefault(name, None)

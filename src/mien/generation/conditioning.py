@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.captions.words import speaks_of_a_face
 from mien.conditions import Emotion
 from mien.core.seeds import seeded_generator
 from mien.faces.observed import DetectedFace, face_crop, landmarks_of
-from mien.generation.request import GenerateRequest, Role
+from mien.generation.request import GenerateRequest, InputPicture, Role
 from mien.generation.tools import FaceTools
 
 if TYPE_CHECKING:
@@ -98,10 +99,19 @@ def run_pipeline(
 
 
 def open_inputs(request: GenerateRequest) -> dict[Role, Image.Image]:
-    """The input pictures, opened and checked."""
+    """The input pictures, opened and checked; one that is given for several roles is opened once."""
     from mien.media.pictures import as_picture
 
-    return {role: as_picture(picture) for role, picture in request.inputs.items()}
+    opened: dict[Any, Image.Image] = {}
+    for picture in request.inputs.values():
+        if _same(picture) not in opened:
+            opened[_same(picture)] = as_picture(picture)
+    return {role: opened[_same(picture)] for role, picture in request.inputs.items()}
+
+
+def _same(picture: InputPicture) -> Any:
+    """What two input pictures share if they are one: the path, or the picture in memory itself."""
+    return picture if isinstance(picture, Path) else id(picture)
 
 
 def build_inputs(
@@ -122,10 +132,12 @@ def build_inputs(
     """
     from mien.media.pictures import picture_name
 
-    seen: dict[Role, DetectedFace] = {
-        role: DetectedFace(image, tools.read(image, picture_name(request.inputs[role])).face())
-        for role, image in pictures.items()
-    }
+    faces: dict[int, DetectedFace] = {}  # by picture: one that is given for several roles is read once
+    for role, image in pictures.items():
+        if id(image) not in faces:
+            read = tools.read(image, picture_name(request.inputs[role]))
+            faces[id(image)] = DetectedFace(image, read.face())
+    seen: dict[Role, DetectedFace] = {role: faces[id(image)] for role, image in pictures.items()}
     identity, face, prompt = None, None, request.prompt
     if "identity" in seen:
         from mien.faces.sphere import sphere_mean

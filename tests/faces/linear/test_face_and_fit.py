@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from mien.errors import BadInput
+from mien.faces.linear import fit as fitting
+from mien.faces.linear.arkit import KIT_NAMES
 from mien.faces.linear.expressions import preset_expression
 from mien.faces.linear.face import FACE_FILE, LinearFace
-from mien.faces.linear.fit import fit_face, project_fit, retarget
+from mien.faces.linear.fit import LinearFit, fit_face, project_fit, retarget
 from mien.faces.linear.landmark_map import MAP_FILE, LandmarkMap
+from mien.faces.linear.state import gaze_coefficients
 
 LEFT_EYE, RIGHT_EYE, NOSE_TIP, CHIN, UPPER_LIP, LOWER_LIP = 263, 33, 1, 152, 13, 14
 
@@ -63,6 +66,77 @@ def test_fit_recovers_pose_gaze_and_bones(face: LinearFace) -> None:
         assert np.abs(project_fit(face, fit) - points)[:, :2].mean() < 0.3
     assert (np.sqrt(np.square(errors).mean(0)) < (2, 2, 2, 3, 4)).all()
     assert np.mean(bones) > 0.8
+
+
+def test_exact_landmarks_give_back_what_they_were_made_of(face: LinearFace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_NOISE", 1e-4)  # without the pull of the priors there is one answer
+    rng = np.random.default_rng(5)
+    for _ in range(4):
+        gaze = (float(rng.normal() * 8), float(rng.normal() * 4))
+        lids = gaze_coefficients(gaze)
+        drawn = np.clip(rng.normal(size=len(KIT_NAMES)) * 0.3, 0, 1)  # half of them lie on the bound
+        truth = LinearFit(
+            shape=rng.normal(size=face.shapes),
+            coefficients=np.array([
+                lids.get(name, 0.0) if name.startswith("eyeLook") else value
+                for name, value in zip(KIT_NAMES, drawn, strict=True)
+            ]),
+            gaze=gaze,
+            pose=(float(rng.normal() * 15), float(rng.normal() * 8), float(rng.normal() * 5)),
+            scale=6.5,
+            translation=np.array([64.0, 70.0]),
+            residual=0.0,
+        )  # fmt: skip
+        found = fit_face(project_fit(face, truth), face)
+        for name in ("shape", "coefficients", "gaze", "pose", "scale", "translation"):
+            assert getattr(found, name) == pytest.approx(getattr(truth, name), abs=1e-3), name
+
+
+def noisy_faces(face: LinearFace, count: int) -> list[np.ndarray]:
+    """Landmarks of faces with noise that no face has."""
+    rng = np.random.default_rng(7)
+    found = []
+    for _ in range(count):
+        expression = preset_expression(("happy", "surprise", "sad", "anger")[int(rng.integers(4))], 0.7).array()
+        points = face.landmarks(expression, tuple(rng.normal(size=3) * (15, 8, 5)), shape=rng.normal(size=face.shapes))
+        found.append(points + rng.normal(size=points.shape) * 0.4)
+    return found
+
+
+def test_fit_ends_where_more_steps_change_nothing(face: LinearFace, monkeypatch: pytest.MonkeyPatch) -> None:
+    faces = noisy_faces(face, 6)
+    ended = [project_fit(face, fit_face(points, face)) for points in faces]
+    monkeypatch.setattr(fitting, "_STEPS", 200)
+    monkeypatch.setattr(fitting, "_SETTLED", 1e-9)
+    fitting._fitted.cache_clear()
+    for points, short in zip(faces, ended, strict=True):
+        size = float(np.ptp(points[:, 1]))
+        assert np.abs(project_fit(face, fit_face(points, face)) - short).max() < 1e-4 * size
+
+
+def test_jacobian_is_the_derivative(face: LinearFace) -> None:
+    solver = fitting._Solver(face, np.asarray(noisy_faces(face, 1)[0], np.float64), None)
+    rng = np.random.default_rng(8)
+    solver.gaze, solver.shape = np.array([7.0, -4.0]), rng.normal(size=face.shapes)
+    solver.driven = rng.uniform(0.2, 0.8, len(solver.driven))
+    jacobian, here = solver._jacobian(solver.points(), solver._directions()), solver.project(solver.points())
+    parts = ("rigid", "gaze", "shape", "driven")
+    unknowns = [(part, index) for part in parts for index in range(len(vars(solver)[part]))]
+    assert len(unknowns) == len(jacobian)
+    for column, (part, index) in zip(jacobian, unknowns, strict=True):
+        getattr(solver, part)[index] += 1e-5
+        moved = (solver.project(solver.points()) - here) / 1e-5
+        getattr(solver, part)[index] -= 1e-5
+        assert np.abs(moved.T - column).max() < 1e-3, (part, index)
+
+
+def test_one_face_is_fitted_once(face: LinearFace) -> None:
+    (points,) = noisy_faces(face, 1)
+    fit = fit_face(points, face)
+    assert fit_face(points.copy(), face) is fit and fit_face(points, face, fit.shape) is not fit
+    assert fit_face(points + 1, face) is not fit
+    with pytest.raises(ValueError, match="read-only"):
+        fit.shape[0] = 1.0
 
 
 def test_fit_refuses_nonsense(face: LinearFace) -> None:

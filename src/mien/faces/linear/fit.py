@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +12,7 @@ from mien.errors import BadInput
 from mien.faces.linear.arkit import KIT_INDEX, KIT_NAMES
 from mien.faces.linear.face import LinearFace, Points
 from mien.faces.linear.landmark_map import POINTS, SURFACE_POINTS
-from mien.faces.linear.state import MAX_GAZE, gaze_coefficients
+from mien.faces.linear.state import EYE_PITCH, MAX_GAZE, gaze_coefficients
 from mien.faces.linear.vectors import rotation
 
 DISTANCE = 70.0
@@ -21,9 +22,14 @@ _NOISE = 0.12
 """Expected deviation of a point, in kit units (*inferred*: MediaPipe on 128 px renders)."""
 _DEPTH_WEIGHT = 0.25
 _EXPRESSION_SPREAD = 0.35
-_STEPS = 12
+_STEPS = 20
+_ACTIVE_SETS = 20
+_SETTLED = 1e-3
+"""Largest change (degrees, px, standard deviations, coefficients) at which the iteration ends."""
 _RIGID, _POSED = 6, 8
 """Number of rigid unknowns (pose [3], log scale, translation [2]), and with gaze [2]; shape and expression follow."""
+_KEPT = 32
+"""Fits that are kept, about 1 kB each."""
 _DRIVEN = np.array([not name.startswith("eyeLook") for name in KIT_NAMES])
 
 
@@ -86,8 +92,14 @@ def _first_guess(face: LinearFace, target: Points) -> tuple[tuple[float, float, 
     return pose, scale, solved[3] * (1.0, -1.0)
 
 
+def _turning(yaw: float) -> Points:
+    """Axes [2, 3] about which a degree of yaw and of pitch turns what `rotation(yaw, ...)` has turned, in radians."""
+    angle = np.radians(yaw)
+    return np.radians(1.0) * np.array([[0.0, 1.0, 0.0], [-np.cos(angle), 0.0, np.sin(angle)]])
+
+
 class _Solver:
-    """Damped Gauss-Newton over pose [3], log scale, translation [2], gaze [2], shape [K] and driven coefficients."""
+    """Gauss-Newton over pose [3], log scale, translation [2], gaze [2], shape [K] and driven coefficients."""
 
     def __init__(self, face: LinearFace, target: Points, shape: Points | None) -> None:
         self.face, self.target = face, target.copy()
@@ -95,95 +107,126 @@ class _Solver:
         self.middle = face.mean[:SURFACE_POINTS].mean(0)
         self.fixed_shape = shape
         pose, scale, translation = _first_guess(face, target)
-        driven = int(_DRIVEN.sum())
         self.rigid = np.array([*pose, np.log(scale), *translation])
         self.gaze = np.zeros(2)
         self.shape = np.zeros(face.shapes) if shape is None else np.asarray(shape, np.float64)
-        self.driven = np.full(driven, 0.02)
+        self.driven = np.full(int(_DRIVEN.sum()), 0.02)
 
     def coefficients(self) -> Points:
-        row = np.zeros(len(KIT_NAMES))
+        row = _lids(self.gaze)
         row[_DRIVEN] = self.driven
-        for name, value in gaze_coefficients((self.gaze[0], self.gaze[1])).items():
-            row[KIT_INDEX[name]] = value
         return row
 
     def points(self) -> Points:
         head = self.face.head(self.shape, self.coefficients())
         return self.face.with_irises(head, (self.gaze[0], self.gaze[1])) - self.middle
 
-    def project(self, points: Points, rigid: Points) -> Points:
-        out = _camera(points, rotation(*rigid[:3]), float(np.exp(rigid[3])), rigid[4:6])
-        out[..., 2] -= out[..., :SURFACE_POINTS, 2].mean(-1)[..., None]
+    def project(self, points: Points) -> Points:
+        out = _camera(points, rotation(*self.rigid[:3]), float(np.exp(self.rigid[3])), self.rigid[4:6])
+        out[:, 2] -= out[:SURFACE_POINTS, 2].mean()
         return out
 
-    def _rigid_and_gaze_jacobian(self, points: Points, here: Points) -> Points:
-        columns = []
-        for index, step in enumerate((0.05, 0.05, 0.05, 1e-4, 1e-3, 1e-3)):
-            moved = self.rigid.copy()
-            moved[index] += step
-            columns.append((self.project(points, moved) - here) / step)
-        for index in range(2):
-            before = self.gaze.copy()
-            self.gaze = before + np.eye(2)[index] * 0.05
-            columns.append((self.project(self.points(), self.rigid) - here) / 0.05)
-            self.gaze = before
-        return np.array(columns)
-
-    def _linear_jacobian(self, points: Points, here: Points, directions: Points) -> Points:
-        return (self.project(points + 0.01 * directions, self.rigid) - here) / 0.01
-
     def _directions(self) -> Points:
-        """Movements [K + driven, 478, 3] of the points by shape and expression, unposed."""
+        """Movements [3, K + driven, 478] of the points by shape and expression, unposed."""
         face = self.face
         left, right = face.identity[:, SURFACE_POINTS], face.identity[:, SURFACE_POINTS + 1]
         eyes = np.concatenate([np.repeat(right[:, None], 5, 1), np.repeat(left[:, None], 5, 1)], 1)
         shape = np.concatenate([face.identity[:, :SURFACE_POINTS], eyes], 1)
         driven = face.expression[_DRIVEN]
-        return np.concatenate([shape, np.concatenate([driven, np.zeros((len(driven), 10, 3))], 1)])
+        expression = np.concatenate([driven, np.zeros((len(driven), POINTS - SURFACE_POINTS, 3))], 1)
+        return np.ascontiguousarray(np.concatenate([shape, expression]).transpose(2, 0, 1))
+
+    def _gaze_directions(self) -> Points:
+        """Movements [3, 2, 478] of the irises and the lids by a degree of gaze, unposed."""
+        face, out = self.face, np.zeros((2, POINTS, 3))
+        turned = face.iris @ rotation(self.gaze[0], self.gaze[1] * EYE_PITCH, 0.0).T
+        out[:, SURFACE_POINTS:] = np.cross(_turning(self.gaze[0])[:, None] * [[[1.0]], [[EYE_PITCH]]], turned)
+        lids, step = _lids(self.gaze), 0.01
+        for index in range(2):  # the lids follow in straight lines, so that a difference is a derivative
+            follow = (_lids(self.gaze + step * np.eye(2)[index]) - lids) / step
+            out[index, :SURFACE_POINTS] = np.tensordot(follow[~_DRIVEN], face.expression[~_DRIVEN], 1)
+        return out.transpose(2, 0, 1)
+
+    def _jacobian(self, points: Points, directions: Points) -> Points:
+        """Movements [8 + K + driven, 3, 478] of the projected points (px) by each unknown."""
+        turn, scale = rotation(*self.rigid[:3]), float(np.exp(self.rigid[3]))
+        posed = points @ turn.T
+        axes = np.concatenate([_turning(self.rigid[0]), -np.radians(1.0) * turn[:, 2][None]])
+        pose = np.cross(axes[:, None], posed).transpose(2, 0, 1)
+        others = np.concatenate([self._gaze_directions(), directions], 1)
+        others = (turn @ others.reshape(3, -1)).reshape(others.shape)
+        x, y, z = np.concatenate([pose, np.zeros((3, _RIGID - 3, POINTS)), others], 1)
+        near = 1.0 - posed[:, 2] / DISTANCE
+        grow, toward = scale / near, z / (DISTANCE * near)
+        out = np.stack([grow * (x + posed[:, 0] * toward), -grow * (y + posed[:, 1] * toward), -scale * z], 1)
+        out[3] = grow * posed[:, 0], -grow * posed[:, 1], -scale * posed[:, 2]
+        out[4, 0] = out[5, 1] = 1.0
+        out[:, 2] -= out[:, 2, :SURFACE_POINTS].mean(1)[:, None]
+        return out
 
     def run(self) -> None:
         directions = self._directions()
         shapes = self.face.shapes
-        weights = np.ones((POINTS, 3)) * (1.0, 1.0, _DEPTH_WEIGHT)
+        weights = np.array((1.0, 1.0, _DEPTH_WEIGHT))[:, None]
+        face_shape, face = slice(_POSED, _POSED + shapes), slice(_POSED + shapes, None)
+        prior = np.concatenate(
+            [np.full(_POSED, 1e-6), np.ones(shapes), np.full(len(self.driven), _EXPRESSION_SPREAD**-2)]
+        )
+        prior[_RIGID:_POSED] = 15.0**-2  # degrees of gaze
+        limit = np.array(MAX_GAZE)
         for step in range(_STEPS):
             points = self.points()
-            here = self.project(points, self.rigid)
-            noise = _NOISE * np.exp(self.rigid[3])
-            jacobian = np.concatenate(
-                [self._rigid_and_gaze_jacobian(points, here), self._linear_jacobian(points, here, directions)]
-            )
-            a = (jacobian * (weights / noise)).reshape(len(jacobian), -1).T
-            b = ((self.target - here) * (weights / noise)).reshape(-1)
-            prior = np.concatenate(
-                [np.full(_POSED, 1e-6), np.ones(shapes), np.full(len(self.driven), _EXPRESSION_SPREAD**-2)]
-            )
-            prior[_RIGID:_POSED] = 15.0**-2  # degrees of gaze
+            weight = weights / (_NOISE * np.exp(self.rigid[3]))
+            a = (self._jacobian(points, directions) * weight).reshape(len(prior), -1)
+            b = ((self.target - self.project(points)).T * weight).reshape(-1)
             now = np.concatenate([np.zeros(_RIGID), self.gaze, self.shape, self.driven])
-            gradient = a.T @ b - prior * now
-            face_shape, face = slice(_POSED, _POSED + shapes), slice(_POSED + shapes, None)
-            free = np.ones(len(prior), bool)
-            free[face] = ~(
-                ((self.driven <= 0.0) & (gradient[face] < 0)) | ((self.driven >= 1.0) & (gradient[face] > 0))
-            )
+            low, high = np.full(len(prior), -np.inf), np.full(len(prior), np.inf)
+            low[_RIGID:_POSED], high[_RIGID:_POSED] = -limit - self.gaze, limit - self.gaze
+            low[face], high[face] = -self.driven, 1.0 - self.driven
             if step < 2 or self.fixed_shape is not None:  # first the pose by itself, then everything
-                free[face_shape] = False
-            hessian = a[:, free].T @ a[:, free] + np.diag(prior[free] + 1e-9)
-            delta = np.zeros(len(prior))
-            delta[free] = np.linalg.solve(hessian, gradient[free])
+                low[face_shape] = high[face_shape] = 0.0
+            delta = _bounded_step(a @ a.T + np.diag(prior + 1e-9), a @ b - prior * now, low, high)
             self.rigid += delta[:_RIGID]
-            self.gaze = np.clip(self.gaze + delta[_RIGID:_POSED], -np.array(MAX_GAZE), np.array(MAX_GAZE))
+            self.gaze = np.clip(self.gaze + delta[_RIGID:_POSED], -limit, limit)
             self.shape = self.shape + delta[face_shape]
             self.driven = np.clip(self.driven + delta[face], 0.0, 1.0)
-            if np.abs(delta[:_RIGID]).max() < 1e-3 and np.abs(delta[_RIGID:]).max() < 1e-3:
+            if step >= 2 and np.abs(delta).max() < _SETTLED:
                 break
+
+
+def _lids(gaze: Points) -> Points:
+    """Coefficients [53] of the lids that follow a gaze; zeros elsewhere."""
+    row = np.zeros(len(KIT_NAMES))
+    for name, value in gaze_coefficients((gaze[0], gaze[1])).items():
+        row[KIT_INDEX[name]] = value
+    return row
+
+
+def _bounded_step(hessian: Points, gradient: Points, low: Points, high: Points) -> Points:
+    """The d that makes d H d / 2 - g d least within bounds: a primal-dual active set (Hintermueller et al. 2002)."""
+    lower, upper = low == high, np.zeros(len(low), bool)
+    step = np.zeros(len(low))
+    for _ in range(_ACTIVE_SETS):
+        bound = lower | upper
+        step = np.where(lower, low, np.where(upper, high, 0.0))
+        free = ~bound
+        known = gradient[free] - hessian[np.ix_(free, bound)] @ step[bound]
+        step[free] = np.linalg.solve(hessian[np.ix_(free, free)], known)
+        pull = gradient - hessian @ step
+        at_lower = np.where(lower, (pull < 0) | (low == high), step < low)
+        at_upper = np.where(upper, pull > 0, step > high)
+        if (at_lower == lower).all() and (at_upper == upper).all():
+            break
+        lower, upper = at_lower, at_upper
+    return np.clip(step, low, high)
 
 
 def fit_face(landmarks: ArrayLike, face: LinearFace | None = None, shape: ArrayLike | None = None) -> LinearFit:
     """Fit the linear face to landmarks by regularised least squares.
 
     All unknowns are solved together by Gauss-Newton on the 2-D distances and, at a quarter of the weight, the depths;
-    identity has a unit normal prior, expression is pulled to neutral and kept in [0, 1] (*inferred* settings).
+    identity has a unit normal prior, expression is pulled to neutral and kept in [0, 1] (*inferred* settings). The
+    last fits are kept: a portrait needs one face's shape and expression at several places.
 
     Args:
         landmarks: [478, 3] px, MediaPipe's points of any picture.
@@ -196,11 +239,18 @@ def fit_face(landmarks: ArrayLike, face: LinearFace | None = None, shape: ArrayL
     target = np.asarray(landmarks, np.float64)
     if target.shape != (POINTS, 3) or not np.isfinite(target).all():
         raise BadInput(f"A face has {POINTS} finite points (x, y, z), not an array of shape {target.shape}.")
-    face = face or LinearFace.load()
-    solver = _Solver(face, target, None if shape is None else np.asarray(shape, np.float64))
+    known = None if shape is None else np.asarray(shape, np.float64).tobytes()
+    return _fitted(face or LinearFace.load(), target.tobytes(), known)
+
+
+@lru_cache(maxsize=_KEPT)
+def _fitted(face: LinearFace, landmarks: bytes, shape: bytes | None) -> LinearFit:
+    """See :func:`fit_face`; float64 arrays as bytes. Nobody can write to the arrays of what is kept."""
+    target = np.frombuffer(landmarks).reshape(POINTS, 3)
+    solver = _Solver(face, target, None if shape is None else np.frombuffer(shape))
     solver.run()
-    here = solver.project(solver.points(), solver.rigid)
-    return LinearFit(
+    here = solver.project(solver.points())
+    fit = LinearFit(
         shape=solver.shape,
         coefficients=solver.coefficients(),
         gaze=(float(solver.gaze[0]), float(solver.gaze[1])),
@@ -209,6 +259,9 @@ def fit_face(landmarks: ArrayLike, face: LinearFace | None = None, shape: ArrayL
         translation=solver.rigid[4:6].copy(),
         residual=float(np.sqrt(((here - target)[:, :2] ** 2).sum(1).mean())),
     )
+    for array in (fit.shape, fit.coefficients, fit.translation):
+        array.setflags(write=False)
+    return fit
 
 
 def retarget(landmarks: ArrayLike, shape: ArrayLike, face: LinearFace | None = None) -> NDArray[np.float32]:
