@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from mien.bench.memory import forget_peak, peak
 from mien.core.io import read_json, write_json
 from mien.errors import MienError
 from tests.fuzz.kind import Kind
@@ -91,6 +92,7 @@ def work(name: str, seed: int, first: int, count: int) -> None:
     """Read mutants in this process, and say what came of each in a line of JSON before the next is begun."""
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES << 20, ADDRESSES << 20))
     kind = kinds()[name]
+    forget_peak("cpu")  # a process begins with the peak of the one that started it
     for number in range(first, first + count):
         with tempfile.TemporaryDirectory() as folder:
             path = kind.make(np.random.default_rng([seed, number]), Path(folder))
@@ -102,7 +104,7 @@ def work(name: str, seed: int, first: int, count: int) -> None:
                 outcome = "refused" if is_sentence(str(error)) else f"a refusal that is no sentence: {error}"
             except Exception:
                 outcome = traceback.format_exc(limit=-3)
-        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        used = peak("cpu")
         print(json.dumps({"done": number, "outcome": outcome, "megabytes": used}), flush=True)  # noqa: T201
 
 
