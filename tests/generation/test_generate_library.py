@@ -64,9 +64,7 @@ def test_one_file_a_seed_whatever_the_count(tmp_path: Path, photo: Path, pipelin
     one = GenerateRequest(identity=photo, seed=7, steps=2, output=tmp_path / "one")
     (single,) = generate(one, pipeline=pipeline, tools=fake_tools())
     mark_free = [np.asarray(Image.open(file)).astype(int) for file in (files[2], single)]
-    assert (
-        np.abs(mark_free[0] - mark_free[1]).max() <= 20
-    )  # only the watermarks differ (two of up to 10 each): other records
+    assert np.abs(mark_free[0] - mark_free[1]).max() <= 20  # two watermarks of up to 10 each
     assert read_record(files[2]).index == 2
 
 
