@@ -44,7 +44,9 @@ class Follower(Objective):
     def gaps(self, corpus: Any) -> Logs:
         assert not self.training and not torch.is_grad_enabled()
         torch.rand(3)  # a validation may draw what it likes
-        self.measured.append(float(self.branches["one"].weight))
+        weight = self.branches["one"].weight
+        assert isinstance(weight, torch.Tensor)
+        self.measured.append(weight.item())
         return {"right_900": 2.0, "shuffled_900": 2.0 + self.measured[-1], "gap": self.measured[-1] / 2}
 
     def export(self, folder: Path) -> None:
