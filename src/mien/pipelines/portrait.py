@@ -37,6 +37,7 @@ from mien.pipelines.few_step import in_few_steps
 from mien.pipelines.files import PipelineFiles
 from mien.pipelines.finite import check_drawn
 from mien.pipelines.image_encoder import missing_encoder
+from mien.pipelines.kept_texts import KeptTexts
 from mien.pipelines.output import PortraitPipelineOutput
 from mien.pipelines.prompts import PromptEncoding
 from mien.pipelines.reading import (
@@ -123,7 +124,7 @@ class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderM
         self._interrupt = False
         self.vae_scale_factor = vae_scale_factor(vae)
         self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
-        self._null_prompts = {}
+        self._null_prompts, self._kept_texts = {}, KeptTexts()
 
     @torch.no_grad()
     def __call__(

@@ -13,6 +13,7 @@ from torch import Tensor
 from mien.diffusion.guidance import Guidance
 from mien.errors import BadInput
 from mien.models.text import chunks_of, encode_prompt, identity_tokens, readable
+from mien.pipelines.kept_texts import KeptTexts, text_key
 from mien.pipelines.request import Conditions, with_identity
 from mien.pipelines.text import Text, stacked
 
@@ -21,6 +22,7 @@ class PromptEncoding(DiffusionPipeline):
     """Encodes prompts, with the empty prompt kept from one call to the next."""
 
     _null_prompts: dict[tuple[str, int], Text]
+    _kept_texts: KeptTexts
 
     def encode_null(self, prompt: str = "") -> Tensor:
         """Text states [1, L, D] of e(0), the empty prompt; computed once and kept.
@@ -33,6 +35,13 @@ class PromptEncoding(DiffusionPipeline):
     def _encode(self, prompts: list[str], identity: Tensor | None = None, chunks: int = 1) -> Text:
         """Encode prompts in ``chunks`` pieces, with face embeddings [B, 512] in the place of ``id``."""
         return Text(encode_prompt(self.tokenizer, self.text_encoder, prompts, identity, chunks))
+
+    def _encode_once(self, prompts: list[str], identity: Tensor | None, chunks: int) -> Text:
+        """As :meth:`_encode`; the last texts are kept, since a request's pictures share theirs."""
+        encoders = [part for name, part in self.components.items() if name.startswith("text_encoder")]
+        tokenizers = [part for name, part in self.components.items() if name.startswith("tokenizer")]
+        key = text_key(prompts, identity, chunks)
+        return self._kept_texts.get(encoders, tokenizers, key, lambda: self._encode(prompts, identity, chunks))
 
     def readable_prompt(self, prompt: str, identity: bool = False) -> str:
         """As much of a prompt, in whole words, as this base reads; a warning says what is left out.
@@ -97,7 +106,7 @@ class PromptEncoding(DiffusionPipeline):
             prompted = conditions.text.to(device, dtype)
         elif conditions.has_text:
             identity = conditions.identity_in_prompt
-            encoded = self._encode(conditions.prompts, None if identity is None else identity.to(device), chunks)
+            encoded = self._encode_once(conditions.prompts, None if identity is None else identity.to(device), chunks)
             # an empty prompt encodes to the null prompt
             has_prompt = torch.tensor([bool(prompt) for prompt in conditions.prompts], device=device)
             prompted = encoded.to(device, dtype).where(has_prompt, null)
