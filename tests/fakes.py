@@ -38,6 +38,7 @@ class FakePipeline(Anything):
         }
         self.expression_encoder = object()
         self.unet = SimpleNamespace(config=SimpleNamespace(sample_size=SIZE // 8), named_modules=lambda: [])
+        self.tokenizer = SimpleNamespace(tokenize=lambda word: [word])
         self.calls: list[dict[str, Any]] = []
 
     def readable_prompt(self, prompt: str, identity: bool = False) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mien.errors import BadInput
+from mien.errors import BadInput, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +85,8 @@ class Emotion:
         """
         for name, strength in strengths.items():
             if name not in EMOTIONS:
-                raise BadInput(f"There is no emotion called {name!r}; choose from {', '.join(EMOTIONS)}.")
+                near = did_you_mean(name, (*EMOTIONS, *SYNONYMS))
+                raise BadInput(f"There is no emotion called {name!r}{near}; choose from {', '.join(EMOTIONS)}.")
             if not 0.0 <= strength <= 1.0:
                 raise BadInput(f"The strength of {name} must lie between 0 and 1, not {strength:g}.")
         named = {name: strengths.get(name, 0.0) for name in EMOTIONS[1:]}
@@ -102,12 +103,15 @@ class Emotion:
 
     @classmethod
     def parse(cls, text: str) -> Emotion:
-        """Emotion of a command-line word: `happy`, `happy:0.8`, `happy:0.5,surprise:0.5`, or a place, `at:0.5/-0.2`."""
-        if text.startswith("at:"):
-            return cls.parse_place(text)
+        """Emotion of a command-line word: `happy`, `happy:0.8`, `happy:0.5,surprise:0.5`, or a place, `at:0.5/-0.2`.
+
+        An equals sign is taken for a colon.
+        """
+        if text.startswith(("at:", "at=")):
+            return cls.parse_place(text.replace("=", ":", 1))
         strengths: dict[str, float] = {}
         for part in text.split(","):
-            name, _, number = part.strip().partition(":")
+            name, _, number = part.strip().replace("=", ":", 1).partition(":")
             try:
                 word = name.strip().lower()
                 strengths[SYNONYMS.get(word, word)] = float(number) if number else 1.0

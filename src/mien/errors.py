@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,10 +16,10 @@ class MienError(Exception):
     Example:
         >>> import mien
         >>> try:
-        ...     mien.generate(emotion="hapy")
+        ...     mien.generate(emotion="gleeful")
         ... except mien.MienError as error:
         ...     print(error)
-        There is no emotion called 'hapy'; choose from neutral, happy, sad, surprise, fear, disgust, anger, contempt.
+        There is no emotion called 'gleeful'; choose from neutral, happy, sad, surprise, fear, disgust, anger, contempt.
     """
 
 
@@ -70,3 +72,15 @@ def first_problem(error: ValidationError) -> Problem:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part != "[key]")
     return Problem(where or "the whole", first["msg"], first["input"])
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A part of a sentence about a mistyped word, such as `` (did you mean 'studio'?)``; "" where nothing is near.
+
+    Args:
+        word: as typed.
+        known: what could have been meant; case is ignored.
+    """
+    spelled = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(word.lower(), spelled, n=1, cutoff=0.7)
+    return f" (did you mean {spelled[near[0]]!r}?)" if near else ""

@@ -130,6 +130,14 @@ def test_a_mistyped_word_is_one_sentence() -> None:
         (("--yaw", "20", "--scale", "landmark=1"), "landmark"),
         (("--yaw", "20", "--guidance", "text=much"), "--guidance as NAME=NUMBER"),
         (("--yaw", "20", "--reader", "me"), "reader"),
+        (("--blendshape", "jawOpne=0.5"), "did you mean 'jawOpen'?"),
+        (("--emotion", "hapy=0.8"), "did you mean 'happy'?"),
+        (("--yaw", "20", "--base", "stduio"), "did you mean 'studio'?"),
+        (("--yaw", "20", "--base", "./nowhere"), "There is no base './nowhere'"),
+        (("--yaw", "20", "--base", "weights.safetensors"), "There is no base"),
+        (("me.jpg",), "--identity me.jpg draws this person"),
+        (("--yaw", "20", "my photo.heic"), "--identity 'my photo.heic'"),
+        (("happy",), "'happy' follows no option"),
         (("--identity", "nobody.png"), "nobody.png"),
         (("--like", "nothing.png"), "nothing.png"),
     ],
@@ -137,6 +145,18 @@ def test_a_mistyped_word_is_one_sentence() -> None:
 def test_generate_refuses_in_one_sentence(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
     assert told in one_sentence(mien("generate", *words, "-o", tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_for_the_output_is_refused_with_the_folder_to_write(tmp_path: Path) -> None:
+    told = one_sentence(mien("generate", "--yaw", "20", "-o", tmp_path / "out.png"))
+    assert f"-o {tmp_path / 'out'}." in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_for_a_picture_names_a_picture_in_it(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "me.png")
+    told = one_sentence(mien("generate", "--identity", tmp_path, "-o", tmp_path / "out"))
+    assert "is a folder" in told and str(tmp_path / "me.png") in told
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from mien.errors import MienError
+from mien.errors import BadInput, MienError, MissingDependency
 from mien.media.pictures import open_picture, open_with_transparency
 
 
@@ -128,8 +129,6 @@ def test_tiny_truncated_foreign_and_absent_files(tmp_path: Path) -> None:
             open_picture(tmp_path / name)
     with pytest.raises(MienError, match="no picture file"):
         open_picture(tmp_path / "absent.png")
-    with pytest.raises(MienError, match="no picture file"):
-        open_picture(tmp_path)
 
 
 def test_transparency_is_told_where_there_is_any(tmp_path: Path) -> None:
@@ -163,3 +162,29 @@ def test_mutants_are_opened_or_refused_in_one_sentence(tmp_path: Path, ending: s
         path.write_bytes(mutant[: rng.integers(1, len(mutant))] if number % 5 == 0 else mutant)
         with contextlib.suppress(MienError):
             assert open_picture(path).mode == "RGB"
+
+
+def test_a_heic_picture_says_which_package_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = tmp_path / "photo.jpg"  # the content counts, not the name
+    photo.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(MissingDependency, match=r"photo.jpg is a HEIC picture: run  pip install pillow-heif"):
+        open_picture(photo)
+    with photo.open("rb") as file, pytest.raises(MissingDependency, match="the photo is a HEIC"):
+        open_picture(file, "the photo")
+
+
+def test_a_heic_picture_is_read_where_the_package_is_installed(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    Image.new("RGB", (64, 48), (200, 30, 30)).save(tmp_path / "red.heic")
+    found = open_picture(tmp_path / "red.heic")
+    assert found.size == (64, 48)
+    assert np.allclose(np.asarray(found).mean((0, 1)), (200, 30, 30), atol=6)  # HEVC keeps colours nearly
+
+
+def test_a_folder_is_told_from_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"is a folder: give a picture file\."):
+        open_picture(tmp_path)
+    with pytest.raises(BadInput, match="no picture file"):
+        open_picture(tmp_path / "none.png")

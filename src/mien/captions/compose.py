@@ -43,6 +43,7 @@ def _subject(attributes: Mapping[str, Any], keep: Keep, years: bool) -> str:
         "freckles" if attributes.get("freckles") and keep(0.7) else "",
         words.make_up(attributes) if keep(0.5) else "",
         words.glasses(attributes, keep(0.5)) if keep(0.9) else "",
+        *attributes.get("features", ()),
     ]
     features = [feature for feature in features if feature]
     return f"{phrase} with {_join(features)}" if features else phrase
@@ -57,6 +58,7 @@ def _surroundings(attributes: Mapping[str, Any], keep: Keep) -> list[str]:
         f"wearing {_join(worn)}" if worn else "",
         words.background(attributes) if keep(0.7) else "",
         str(attributes.get("light", "")) if keep(0.5) else "",
+        *attributes.get("around", ()),
     ]
 
 
@@ -107,7 +109,7 @@ def describe(attributes: Mapping[str, Any], face: str = "") -> str:
     reader saw on a photograph.
 
     Args:
-        attributes: what is known.
+        attributes: what is known; ``features`` and ``around`` are phrases of a user's (`with_description`).
         face: what the face does, see `describe_face`; said before clothes and background.
     """
     parts = [_subject(attributes, _everything, years=True), face, *_surroundings(attributes, _everything)]

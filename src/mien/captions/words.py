@@ -58,6 +58,11 @@ _OF_A_FACE = re.compile(
 )
 
 
+def caption_words() -> frozenset[str]:
+    """The rarer words of captions: those of haircuts and ages."""
+    return frozenset(re.findall(r"[a-z]+", " ".join((*_HAIR.values(), *_DECADES))))
+
+
 def speaks_of_a_face(text: str) -> bool:
     """Whether words say what a face does or where it looks: those of our captions, and what else people say."""
     return _OF_A_FACE.search(text) is not None

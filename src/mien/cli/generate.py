@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.grouped import GroupedCommand
+from mien.cli.grouped import PortraitCommand
 from mien.cli.options import (
     FILES,
     HOW,
@@ -24,6 +24,7 @@ from mien.cli.options import (
     Speed,
     Tiling,
 )
+from mien.core.text import printable
 
 app = typer.Typer(add_completion=False)
 
@@ -36,7 +37,7 @@ PLAIN_READERS = ("auto", "mediapipe-torch", "mediapipe", "studio")
 """Readers that need neither peft nor scipy."""
 
 
-@app.command(cls=GroupedCommand)
+@app.command(cls=PortraitCommand)
 def generate(
     context: typer.Context,
     identity: Annotated[
@@ -92,6 +93,14 @@ def generate(
     prompt: Annotated[
         str | None,
         typer.Option(help="What the words say; without it the identity picture is described.", rich_help_panel=WORDS),
+    ] = None,
+    describe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS",
+            help="Of the person, over what is read in the picture: 'short grey hair, no glasses'.",
+            rich_help_panel=WORDS,
+        ),
     ] = None,
     count: Annotated[int, typer.Option("-n", "--count", help="Number of pictures.", rich_help_panel=HOW)] = 1,
     seed: Annotated[
@@ -202,6 +211,7 @@ def generate(
         blendshapes=numbers(blendshape, "--blendshape"),
         emotion=emotion,
         prompt=prompt,
+        describe=describe,
         count=count,
         seed=seed,
         steps=steps,
@@ -217,13 +227,20 @@ def generate(
         provenance=not no_provenance,
         output=output,
     )
+    from mien.media.pictures import check_pictures
+
+    check_pictures(request.input_files)  # a mistyped path answers before torch is imported
     from mien.cli.progress import bar
     from mien.generation.generate import generate as draw
 
     total = None if request.steps_run is None else request.count * request.steps_run
     with bar(total, "drawing") as advance:
-        files = draw(request, progress=lambda picture, step: advance(1))
+        files = draw(request, on_read=_say, progress=lambda picture, step: advance(1))
     _report(files)
+
+
+def _say(words: str) -> None:
+    typer.echo(printable(words), err=True)
 
 
 def _report(files: list[Path]) -> None:

@@ -28,16 +28,16 @@ def named(words: Sequence[str], option: str, value: str) -> dict[str, str]:
 
 
 def numbers(words: Sequence[str] | None, option: str) -> dict[str, float]:
-    """{name: number} of words such as ``jawOpen=0.6``; of a name that comes twice the last.
+    """{name: number} of words such as ``jawOpen=0.6`` or ``jawOpen:0.6``; of a name that comes twice the last.
 
     Raises:
         BadInput: naming ``option`` if a word does not look so.
     """
     found: dict[str, float] = {}
     for word in words or ():
-        name, equals, number = word.partition("=")
+        name, _, number = word.replace(":", "=", 1).partition("=")
         try:
-            found[name.strip()] = float(number if equals else "")
+            found[name.strip()] = float(number)
         except ValueError:
             raise BadInput(f"Write {option} as NAME=NUMBER, not {word!r}.") from None
     return found

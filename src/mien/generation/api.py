@@ -44,6 +44,7 @@ def generate(
     blendshapes: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
     emotion: str | Emotion | Sequence[str | Emotion] | None = None,
     prompt: str | Sequence[str] | None = None,
+    describe: str | Sequence[str] | None = None,
     n: int = 1,
     seed: int | Sequence[int] = 0,
     steps: int | None = None,
@@ -70,8 +71,8 @@ def generate(
     1`` before the watermark. Pictures are files, PIL pictures, arrays or tensors (`mien.media.pictures.as_picture`).
 
     Lists make batches: ``identity``, ``expression``, ``pose``, the angles, ``blendshapes``, ``emotion``, ``prompt``,
-    ``edit`` and ``seed`` may be lists of one length; a single value goes to every row. Each row gives the pictures
-    that it gives alone.
+    ``describe``, ``edit`` and ``seed`` may be lists of one length; a single value goes to every row. Each
+    row gives the pictures that it gives alone.
 
     The last base that was used stays loaded, until another is asked for. To hold one yourself, load it (`mien.load`)
     and give it as ``pipeline``.
@@ -86,6 +87,7 @@ def generate(
         blendshapes: name -> [0, 1], over the expression's own, such as ``{"jawOpen": 0.6}``.
         emotion: such as ``"happy"``, ``"happy:0.5,surprise:0.5"``, or a `mien.Emotion`.
         prompt: text prompt; without one the identity picture is described.
+        describe: of the person, over what is read in the picture, such as ``"short grey hair, no glasses"``.
         n: pictures of each row; picture i has the seed ``seed + i``.
         seed: seed of the first picture.
         steps: denoising steps; 25 when None, or as many as the speed ``few`` was distilled for.
@@ -129,7 +131,8 @@ def generate(
         raise BadInput("This pipeline has no readers of its own: load it with mien.load.")
     rows = {
         "identity": identity, "expression": expression, "pose": pose, "yaw": yaw, "pitch": pitch, "roll": roll,
-        "blendshapes": blendshapes, "emotion": emotion, "prompt": prompt, "edit": edit, "seed": seed,
+        "blendshapes": blendshapes, "emotion": emotion, "prompt": prompt, "describe": describe, "edit": edit,
+        "seed": seed,
     }  # fmt: skip
     shared = {
         "count": n, "steps": steps, "identities": tuple(identities), "weights": tuple(weights), "strength": strength,

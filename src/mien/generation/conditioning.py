@@ -9,11 +9,13 @@ also where nothing says what the face of a given person or feeling does: then at
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.captions.description import with_description
 from mien.captions.words import speaks_of_a_face
 from mien.conditions import Emotion
 from mien.core.seeds import seeded_generator
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
 
 
+log = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True, eq=False)
 class PipelineInputs:
     """What the pipeline is given; None leaves a condition out.
@@ -41,6 +46,7 @@ class PipelineInputs:
         expression: float [1, 3, H, W] in [-1, 1].
         face: the person's face for an identity branch that looks at it, float [1, 3, H, W] in [-1, 1]; of several
             people that of the one with the largest weight.
+        attributes: what the prompt describes of the person; None where it is the user's own.
         emotion: what was asked for.
         seen: the input pictures with their faces, by role.
     """
@@ -51,6 +57,7 @@ class PipelineInputs:
     landmark_image: NDArray[np.uint8] | None = None
     expression: Any = None
     face: Any = None
+    attributes: dict[str, Any] | None = None
     emotion: Emotion | None = None
     seen: dict[Role, DetectedFace] = field(default_factory=dict)
 
@@ -138,14 +145,21 @@ def build_inputs(
             read = tools.read(image, picture_name(request.inputs[role]))
             faces[id(image)] = DetectedFace(image, read.face())
     seen: dict[Role, DetectedFace] = {role: faces[id(image)] for role, image in pictures.items()}
-    identity, face, prompt = None, None, request.prompt
+    for role, one in seen.items():
+        box, side = [round(value) for value in one.face.box], "x".join(map(str, one.image.size))
+        log.info(
+            "%s: face at %s of %s pixels, score %.2f, read by %s", role, box, side, one.face.score, one.face.reader
+        )
+    identity, face, attributes, prompt = None, None, None, request.prompt
     if "identity" in seen:
         from mien.faces.sphere import sphere_mean
 
         embedded = {role: tools.embed(seen[role]) for role in request.people}
         identity = sphere_mean([embedding for embedding, _ in embedded.values()], request.weights)
         chief = heaviest(request)
-        prompt = prompt if prompt is not None else tools.describe(embedded[chief][1])
+        if prompt is None:
+            attributes = with_description(embedded[chief][1], request.describe or "")
+            prompt = tools.describe(attributes)
         face = face_crop(seen[chief]) if "face" in kinds else None
     by_crop = "expression" in kinds and "landmarks" not in kinds and not request.builds_landmarks
     landmarks = None if by_crop else wanted_landmarks(request, seen, size, by_default="landmarks" in kinds)
@@ -161,6 +175,7 @@ def build_inputs(
         landmark_image=landmark_image,
         expression=tools.crop(seen["expression"]) if "expression" in seen and "expression" in kinds else None,
         face=face,
+        attributes=attributes,
         emotion=request.emotion_wanted,
         seen=seen,
     )

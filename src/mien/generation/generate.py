@@ -12,7 +12,9 @@ from mien.generation.conditioning import PipelineInputs, build_inputs, open_inpu
 from mien.generation.editing import build_edit_inputs
 from mien.generation.records import record_maker
 from mien.generation.request import GenerateRequest
+from mien.generation.said import read_as, warn_of_limits
 from mien.generation.tools import FaceTools
+from mien.pipelines.bases import is_small
 from mien.pipelines.load import branch_kinds, load_pipeline, picture_size
 from mien.provenance.png import write_picture
 
@@ -44,6 +46,7 @@ def generate(
     pipeline: PortraitPipeline | None = None,
     tools: FaceTools | None = None,
     only: int | None = None,
+    on_read: Callable[[str], Any] | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Draw the pictures of a request and write them as PNG files.
@@ -53,6 +56,7 @@ def generate(
         pipeline: see `draw_pictures`.
         tools: see `draw_pictures`.
         only: draw only this picture of the request, counted from 0.
+        on_read: see `draw_pictures`.
         progress: called after each step.
 
     Returns:
@@ -64,7 +68,7 @@ def generate(
     """
     indices = list(range(request.count)) if only is None else [only]
     files = picture_files(request, indices)
-    drawn = draw_pictures(request, indices, pipeline=pipeline, tools=tools, progress=progress)
+    drawn = draw_pictures(request, indices, pipeline=pipeline, tools=tools, on_read=on_read, progress=progress)
     for path, picture in zip(files, drawn, strict=True):
         write_picture(path, picture.image, picture.record)
     return files
@@ -76,6 +80,7 @@ def draw_pictures(
     *,
     pipeline: PortraitPipeline | None = None,
     tools: FaceTools | None = None,
+    on_read: Callable[[str], Any] | None = None,
     progress: Progress | None = None,
 ) -> Iterator[DrawnPicture]:
     """Draw the pictures of a request in memory, one after the other.
@@ -87,6 +92,7 @@ def draw_pictures(
         indices: which of its pictures, from 0; all when None.
         pipeline: a loaded pipeline; ``request.base`` is loaded if None.
         tools: readers and helpers; those of the request are loaded if None.
+        on_read: called before the first picture with what was read in the inputs, in words, where anything was.
         progress: called after each step.
 
     Raises:
@@ -102,6 +108,10 @@ def draw_pictures(
     else:
         inputs, canvas = build_edit_inputs(*readings)
         options = canvas.arguments(request.strength)
+    if is_small(request.base):
+        warn_of_limits(request, inputs, drawn_by)
+    if on_read is not None and (words := read_as(request, inputs)):
+        on_read(words)
     used: dict[str, Any] = {}
     if inputs.prompt:
         inputs = replace(inputs, prompt=drawn_by.readable_prompt(inputs.prompt, inputs.identity is not None))

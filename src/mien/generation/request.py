@@ -20,9 +20,10 @@ from pydantic import (
 from mien.conditions import MAX_POSE, Emotion, Pose
 from mien.core.io import sha256_of
 from mien.diffusion.caching import STEPS, Speed
-from mien.errors import BadInput, first_problem
+from mien.errors import BadInput, did_you_mean, first_problem
 from mien.faces.names import reader_names
-from mien.media.pictures import as_picture, pixel_hash
+from mien.media.pictures import ENDINGS, as_picture, pixel_hash
+from mien.pipelines.base_names import check_base
 from mien.pipelines.load_options import Loading
 
 P = TypeVar("P")
@@ -74,6 +75,8 @@ class GenerateRequest(BaseModel):
         blendshapes: name -> [0, 1], over the expression's own (ARKit, MediaPipe or kit spelling).
         emotion: as `mien.conditions.Emotion.parse` reads it, e.g. ``happy:0.8``; or an `Emotion`.
         prompt: text prompt; without one the identity picture is described.
+        describe: phrases about the person, such as ``short grey hair, no glasses``, in the place of what was read of
+            the same parts; for the description of an identity picture alone, so not with `prompt`.
         count: number of pictures; picture i has seed ``seed + i``.
         seed: seed of the first picture.
         steps: denoising steps; 25 when None, or as many as the speed ``few`` was distilled for.
@@ -109,6 +112,7 @@ class GenerateRequest(BaseModel):
     blendshapes: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     emotion: str | Emotion | None = None
     prompt: str | None = None
+    describe: str | None = None
     count: Annotated[int, Field(ge=1, le=1000)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**63 - 1000)] = 0
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
@@ -134,13 +138,31 @@ class GenerateRequest(BaseModel):
     @field_validator("blendshapes")
     @classmethod
     def _blendshapes_are_known(cls, value: dict[str, float]) -> dict[str, float]:
-        from mien.faces.linear.arkit import kit_indices
+        from mien.faces.linear.arkit import BLENDSHAPE_NAMES, kit_indices
 
         for name in value:
             if not kit_indices(name):
+                near = did_you_mean(name, BLENDSHAPE_NAMES)
                 raise BadInput(
-                    f"There is no blendshape called {name!r}; use ARKit's names, such as jawOpen or mouthSmileLeft."
+                    f"There is no blendshape called {name!r}{near}; use ARKit's names, such as jawOpen or "
+                    "mouthSmileLeft."
                 )
+        return value
+
+    @field_validator("base")
+    @classmethod
+    def _base_may_be_there(cls, value: str) -> str:
+        check_base(value)
+        return value
+
+    @field_validator("output")
+    @classmethod
+    def _output_is_a_folder(cls, value: Path) -> Path:
+        if value.suffix.lower() in ENDINGS and not value.exists():
+            raise BadInput(
+                f"{value} is the name of a file, and the output is a folder, in which the pictures are called "
+                f"portrait-SEED.png: give a folder, such as  -o {value.with_suffix('')}."
+            )
         return value
 
     @field_validator("reader")
@@ -187,6 +209,14 @@ class GenerateRequest(BaseModel):
             )
         if self.edit is None and self.strength != STRENGTH:
             raise BadInput("The strength says how much of a given portrait changes: give the portrait as edit.")
+        return self
+
+    @model_validator(mode="after")
+    def _a_description_has_a_person(self) -> GenerateRequest:
+        if self.describe is not None and self.prompt is not None:
+            raise BadInput("A prompt takes the place of the description: give --prompt or --describe, not both.")
+        if self.describe is not None and not (self.identity or self.edit):
+            raise BadInput("A description is of the person in a picture: give an identity picture, or a prompt.")
         return self
 
     @model_validator(mode="after")
@@ -256,6 +286,8 @@ class GenerateRequest(BaseModel):
         settings = self.model_dump(mode="json", exclude={*ROLES, "identities", "output", "provenance", "loading"})
         if self.edit is None:
             del settings["strength"]
+        if self.describe is None:
+            del settings["describe"]
         if loading := self.loading.settings():
             settings["loading"] = loading
         return settings | ({"base": LOCAL} if Path(self.base).exists() else {})

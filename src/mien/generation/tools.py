@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import MissingAsset
+from mien.errors import BadInput, MissingAsset
 from mien.faces.observed import CLIP_SIDE, DetectedFace, embed_face, expression_crop, points_of
 from mien.faces.open import open_reader
 
@@ -24,6 +24,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.faces.types import Reading
+
+
+def describe_full_size(attributes: dict[str, Any]) -> str:
+    """The prompt of a base of full size: no attributes are read for it, so only a user's words stand there."""
+    return ", ".join((FULL_SIZE_PROMPT, *attributes.get("features", ()), *attributes.get("around", ())))
+
+
+def describe_arc2face(attributes: dict[str, Any]) -> str:
+    """The prompt of Arc2Face, which knows one alone, in which the face stands.
+
+    Raises:
+        BadInput: if there are words of a user's.
+    """
+    if attributes:
+        raise BadInput("Arc2Face knows one prompt only, in which the face stands: leave the description out.")
+    return ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +130,6 @@ class FaceTools:
             read=opened.read,
             embed=embed,
             crop=partial(expression_crop, size=CLIP_SIDE),
-            describe=lambda _: FULL_SIZE_PROMPT if reads_prompt else "",
+            describe=describe_full_size if reads_prompt else describe_arc2face,
             files={**files, **own},
         )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
-from mien.errors import BadInput, MienError
+from mien.errors import BadInput, MienError, MissingDependency
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +33,7 @@ MIN_SIDE = 32
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
 
 
+_HEVC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
 _ORIENTATION = 0x0112
 _TELL_ORIENTATION = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
 """Where in a picture's `info` PIL looks for its orientation."""
@@ -180,10 +182,12 @@ def opened(
     from PIL import Image, UnidentifiedImageError
 
     name = str(source if name is None else name)
-    if isinstance(source, str | Path) and not Path(source).is_file():
-        raise BadInput(f"There is no picture file at {name}; check the path.")
+    if isinstance(source, str | Path):
+        check_file(source, name)
     Image.init()
     formats = [one for one in FORMATS if one in Image.OPEN]
+    if _is_heic(source):
+        formats = [_register_heic(name)]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, on sizes (our own limit follows) and on what else is odd
@@ -199,6 +203,63 @@ def opened(
         raise BadInput(f"{name} is not a picture that can be read; save it as PNG or JPEG.") from error
     except Exception as error:  # decoders of damaged files raise IndexError, RuntimeError, struct.error and others
         raise BadInput(f"{name} is damaged or cut off ({error}); get a whole copy of it.") from error
+
+
+def check_pictures(paths: Iterable[Path]) -> None:
+    """Refuse picture files of which the first bytes tell already that they cannot be used; takes milliseconds.
+
+    Raises:
+        MienError: see `opened`.
+    """
+    for path in paths:
+        with opened(path):
+            pass
+
+
+def check_file(path: str | Path, name: str | None = None) -> None:
+    """Refuse a path at which there is no file.
+
+    Args:
+        path: of a picture.
+        name: of the picture in messages; the path if None.
+
+    Raises:
+        BadInput: if there is nothing, or a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        inside = next(iter(files_in(path)), None)
+        example = "" if inside is None else f", such as {inside}"
+        raise BadInput(f"{name or path} is a folder: give a picture file{example}.")
+    if not path.is_file():
+        raise BadInput(f"There is no picture file at {name or path}; check the path.")
+
+
+def _is_heic(source: Path | str | IO[bytes]) -> bool:
+    """Whether a file begins as iPhones' pictures do: a box ``ftyp`` with one of HEVC's brands (ISO/IEC 23008-12)."""
+    if isinstance(source, str | Path):
+        with Path(source).open("rb") as file:
+            start = file.read(64)
+    else:
+        start = source.read(64)
+        source.seek(0)
+    return start[4:8] == b"ftyp" and any(start[i : i + 4] in _HEVC for i in range(8, len(start), 4))
+
+
+def _register_heic(name: str) -> str:
+    """Pillow's name of the format, once it can read it.
+
+    Raises:
+        MissingDependency: if pillow-heif is not installed.
+    """
+    try:
+        heif: Any = importlib.import_module("pillow_heif")
+    except ImportError as error:
+        raise MissingDependency(
+            f"{name} is a HEIC picture: run  pip install pillow-heif  and try again, or save it as JPEG."
+        ) from error
+    heif.register_heif_opener()
+    return "HEIF"
 
 
 def _check_size(name: str, width: int, height: int, smallest: int) -> None:

@@ -13,6 +13,7 @@ from diffusers import DiffusionPipeline, UNet2DConditionModel
 from mien.assets import find_asset, require_asset
 from mien.core.io import read_json
 from mien.errors import BadInput, MienError, MissingAsset
+from mien.pipelines.base_names import check_base
 from mien.pipelines.checkpoint import heeded, read_checkpoint
 from mien.pipelines.files import EMBEDDED
 from mien.pipelines.fit import check_parts
@@ -46,6 +47,7 @@ def open_base(base: str | Path, dtype: torch.dtype = torch.float32) -> PortraitP
         MissingAsset: if it is not there, or weights that it needs.
         BadInput: if it is there, but of another kind, or a part of it is missing or damaged.
     """
+    check_base(base)
     name, path = str(base), Path(base)
     if name in EMBEDDED:
         return PortraitPipeline.from_pretrained(name, torch_dtype=dtype)
@@ -60,12 +62,7 @@ def open_base(base: str | Path, dtype: torch.dtype = torch.float32) -> PortraitP
         return _open_folder(path, dtype) if whole else _open_arc2face(path, dtype)
     if path.is_file():
         return _open_file(path, dtype)
-    if name.count("/") == 1 and path.suffix not in (".safetensors", ".ckpt") and not name.startswith((".", "/", "~")):
-        return _open_hub(name, dtype)
-    raise MissingAsset(
-        f"There is no base {name!r}: use studio, sd15, sdxl, arc2face, a folder, a .safetensors file, or OWNER/NAME of "
-        "the hub."
-    )
+    return _open_hub(name, dtype)
 
 
 def is_small(base: str | Path) -> bool:
