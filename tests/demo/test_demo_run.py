@@ -1,7 +1,10 @@
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,18 +45,47 @@ def demo(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Path:
         face = Face("studio", (0, 0, 1, 1), landmarks=landmarks(), blendshapes=shapes, pose=(1.0, 2.0, 3.0))
         return OneFace(face, source)
 
-    counts: list[int] = []
     folder = tmp_path / "demo"
-    page = run(
-        folder, steps=1, examples=examples, pipeline=pipeline, tools=replace(tools, read=read), on_picture=counts.append
-    )
+    page = run(folder, steps=1, examples=examples, pipeline=pipeline, tools=replace(tools, read=read))
     assert page == folder / "index.html"
-    assert sum(counts) == len(plan(Examples.load(examples)))
     return folder
 
 
-def test_it_writes_three_files(demo: Path) -> None:
-    assert sorted(path.name for path in demo.iterdir()) == ["index.html", "metrics.json", "sheet.png"]
+def test_it_writes_a_page_its_numbers_and_every_picture(demo: Path, examples: Path) -> None:
+    assert sorted(path.name for path in demo.iterdir()) == ["index.html", "metrics.json", "pictures", "sheet.png"]
+    names = {path.name for path in (demo / "pictures").iterdir()}
+    assert names == {cell.file_name for cell in plan(Examples.load(examples))} and len(names) == 34
+    assert "expression-B-C-laugh.png" in names
+
+
+def test_reading_drawing_and_measuring_are_counted_and_pictures_come_as_they_are_drawn(
+    tmp_path: Path, examples: Path
+) -> None:
+    counted: dict[str, list[int]] = {}
+    files: list[int] = []
+
+    @contextmanager
+    def bar(total: int | None, label: str) -> Iterator[Any]:
+        counted[label] = []
+
+        def advance(count: int, note: str = "", /) -> None:
+            counted[label].append(count)
+            if label == "drawing":
+                files.append(len(list((tmp_path / "demo" / "pictures").glob("*.png"))))
+
+        yield advance
+        assert sum(counted[label]) == total
+
+    tools = fake_tools()
+    run(tmp_path / "demo", steps=1, examples=examples, pipeline=FakePipeline(tmp_path / "m"), tools=tools, bar=bar)
+    assert list(counted) == ["reading", "drawing", "measuring"]
+    assert files == [6, 20, 34]
+
+
+def test_nothing_scrolls_inside_the_page(demo: Path) -> None:
+    style = (demo / "index.html").read_text(encoding="utf-8").split("</style>")[0]
+    assert "overflow: hidden" in style  # of the rounded pictures
+    assert not re.search(r"overflow(-[xy])?: *(auto|scroll)", style)
 
 
 def test_metrics_are_stable_json(demo: Path) -> None:

@@ -25,11 +25,14 @@ def demo(
 ) -> None:
     """Make a contact sheet of people by expressions, poses and emotions, measure it, and write a page of it.
 
-    Writes index.html, sheet.png and metrics.json.
+    Writes index.html, sheet.png, metrics.json, and into pictures/ each picture as soon as it is drawn.
     """
-    from mien.cli.progress import bar
-    from mien.demo.run import run, size_of
+    from functools import partial
 
-    with bar(size_of(), "drawing") as advance:
-        page = run(output, base=base, reader=reader, speed=speed, steps=steps, seed=seed, on_picture=advance)
-    typer.echo(str(page))
+    from mien.cli.progress import bar
+
+    typer.echo("loading the model", err=True)  # seconds, in which there is nothing to count
+    from mien.demo.run import run
+
+    shown = partial(bar, seconds=2.0)  # everybody waits for a demo
+    typer.echo(str(run(output, base=base, reader=reader, speed=speed, steps=steps, seed=seed, bar=shown)))

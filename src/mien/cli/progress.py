@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mien.core.progress import Step
 
 SECONDS = 30.0
-"""Least time between two lines."""
+"""Least time between two lines, where the work does not name another."""
 SHARE = 0.05
 """A line comes after this much more of the whole ..."""
 PATIENCE = 600.0
@@ -29,13 +29,12 @@ def _to_stderr(line: str) -> None:
 class Lines:
     """Prints how far a piece of work is, seldom enough for a log.
 
-    Nothing is printed of work that is done within ``SECONDS``.
-
     Args:
         total: how many there are; None where nobody knows.
         label: of the work.
         clock: seconds.
         write: prints a line.
+        seconds: least time between two lines; nothing is printed of work that is done within it.
     """
 
     def __init__(
@@ -44,7 +43,9 @@ class Lines:
         label: str,
         clock: Callable[[], float] = time.monotonic,
         write: Callable[[str], object] = _to_stderr,
+        seconds: float = SECONDS,
     ) -> None:
+        self._seconds = seconds
         self._total, self._label, self._clock, self._write = total, label, clock, write
         self._done, self._begun, self._printed = 0, clock(), (clock(), 0)
         self._first: int | None = None
@@ -58,7 +59,7 @@ class Lines:
             self._printed = self._printed[0], self._first
         when, done = self._printed
         enough = self._total is not None and self._done - done >= SHARE * self._total
-        if now - when >= SECONDS and (enough or now - when >= PATIENCE or self._done == self._total):
+        if now - when >= self._seconds and (enough or now - when >= PATIENCE or self._done == self._total):
             self._printed = now, self._done
             self._write(self._line(now, note))
 
@@ -79,13 +80,13 @@ def _spell(seconds: float) -> str:
 
 
 @contextmanager
-def bar(total: int | None, label: str) -> Iterator[Step]:
+def bar(total: int | None, label: str, seconds: float = SECONDS) -> Iterator[Step]:
     """Yield a function that moves the bar by a number of ``total``; None where nobody knows how many there will be.
 
-    Where the error stream is no terminal there are lines instead, see :class:`Lines`.
+    Where the error stream is no terminal there are lines instead, at least ``seconds`` apart, see :class:`Lines`.
     """
     if not _on_terminal():
-        yield Lines(total, label)
+        yield Lines(total, label, seconds=seconds)
         return
     from rich.progress import MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
     from rich.text import Text

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mien.demo.examples import Example, Examples
 from mien.demo.measure import Metric
 from mien.demo.plan import POSES, Cell, Section, signed
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from mien.provenance.record import Record
-
-READERS = {"studio": "the studio's own reader", "mediapipe": "MediaPipe"}
+READERS = {
+    "studio": "the studio's own reader",
+    "mediapipe": "MediaPipe",
+    "mediapipe-torch": "MediaPipe's networks in PyTorch",
+}
+LOST = "In a dashed frame the reader found no face."
 CIRCULAR = (
     "The reader that measured these pictures also read the templates whose landmarks steer them, so the numbers are"
     " kinder than a judge that took no part would be; benchmarks/ measures with separate judges."
@@ -27,27 +27,23 @@ CIRCULAR = (
 
 def page(
     cells: Sequence[Cell],
-    images: Sequence[Image.Image],
+    pictures: Sequence[bytes],
     examples: Examples,
     metrics: Sequence[Metric],
     numbers: Sequence[dict[str, float | None]],
     facts: dict[str, Any],
-    record: Record,
 ) -> str:
     """The page's HTML.
 
     Args:
         cells: what was asked for.
-        images: the outputs, in the same order.
+        pictures: PNG files of the outputs with their records, in the same order.
         examples: the inputs.
         metrics: lines of the table.
         numbers: each output's own numbers, in the same order.
         facts: "reader", "base", "speed", "steps", "seed", "pictures" and "seconds", as in metrics.json.
-        record: what every picture on the page carries.
     """
-    from mien.provenance.png import encode_picture
-
-    sources = [_data_uri(encode_picture(image, record)) for image in images]
+    sources = [_data_uri(picture) for picture in pictures]
     shown = list(zip(cells, sources, numbers, strict=True))
     reader = READERS.get(facts["reader"]) or str(facts["reader"])
     seconds = facts["seconds"]["all"]
@@ -102,28 +98,36 @@ def _labels(cells: Sequence[Cell], section: Section) -> list[str]:
 def _grid(section: Section, shown: Sequence[tuple[Cell, str, dict[str, float | None]]], heads: Sequence[str]) -> str:
     """A table of pictures, people down and settings across."""
     rows: dict[int, list[tuple[Cell, str, dict[str, float | None]]]] = {}
-    for entry in shown:
-        if entry[0].section == section:
-            rows.setdefault(entry[0].row, []).append(entry)
+    shown_here = [entry for entry in shown if entry[0].section == section]
+    for entry in shown_here:
+        rows.setdefault(entry[0].row, []).append(entry)
     head = "".join(f'<th scope="col">{text}</th>' for text in heads)
     body = []
     for entries in rows.values():
         person = entries[0][0].person
         first = f'<th scope="row">{_picture(person, person.name)}<span>{escape(person.name)}</span></th>'
         body.append(f"<tr>{first}{''.join(_cell(*entry) for entry in entries)}</tr>")
-    return f'<table class="grid"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
+    plain = "" if section == "expression" else ' class="words"'  # on a narrow page each picture has its own words
+    note = f'<p class="note">{LOST}</p>' if any(_is_lost(numbers) for _, _, numbers in shown_here) else ""
+    top = f"<thead{plain}><tr><td></td>{head}</tr></thead>"
+    return f'<table class="grid">{top}<tbody>{"".join(body)}</tbody></table>{note}'
 
 
 def _cell(cell: Cell, source: str, numbers: dict[str, float | None]) -> str:
     words = (
         f"<strong>{escape(cell.person.name)}, {escape(cell.label)}</strong><br><span>{escape(_said(numbers))}</span>"
     )
-    lost = "" if any(value is not None for value in numbers.values()) else " lost"
+    lost = " lost" if _is_lost(numbers) else ""
     alt = f"{cell.person.name}, {cell.label}"
     return (
         f'<td><button class="cell{lost}" type="button"><img src="{source}" alt="{escape(alt)}" loading="lazy">'
-        f'<span class="words">{words}</span></button></td>'
+        f'<span class="words">{words}</span></button><span class="setting">{escape(cell.label)}</span></td>'
     )
+
+
+def _is_lost(numbers: dict[str, float | None]) -> bool:
+    """Whether nothing could be measured, since no face was found."""
+    return all(value is None for value in numbers.values())
 
 
 def _said(numbers: dict[str, float | None]) -> str:
@@ -162,4 +166,5 @@ def _number(value: float | None, unit: str, share: bool) -> str:
     if value is None:
         return "&ndash;"
     text = f"{value:.0%}" if share else f"{value:.1f}" if unit else f"{value:.3f}"
+    text = text.replace("-", "&minus;")
     return text + (f' <span class="unit">{escape(unit)}</span>' if unit else "")

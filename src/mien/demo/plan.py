@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -50,6 +51,12 @@ class Cell:
     request: GenerateRequest
     template: Example | None = None
     pose: tuple[float, float] | None = None
+
+    @property
+    def file_name(self) -> str:
+        """Such as ``expression-Ada-laugh.png``, in letters that every file system takes."""
+        words = (self.section, self.person.name, self.label)
+        return "-".join(re.sub(r"[^\w]+", "-", word).strip("-") for word in words) + ".png"
 
 
 def plan(examples: Examples, **settings: Any) -> list[Cell]:

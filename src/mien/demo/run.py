@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien import __version__
 from mien.core.io import check_writable, sha256_of, write_json, write_text
+from mien.core.progress import Bar, silent
 from mien.demo.examples import FOLDER, Examples
 from mien.demo.measure import Metric, Outcome, cell_numbers, table
 from mien.demo.plan import Cell, plan
@@ -17,6 +18,7 @@ from mien.demo.plan import Cell, plan
 if TYPE_CHECKING:
     from PIL import Image
 
+    from mien.generation.conditioning import PipelineInputs
     from mien.generation.tools import FaceTools
     from mien.provenance.record import Record
 
@@ -35,12 +37,13 @@ def run(
     examples: Path = FOLDER,
     pipeline: Any = None,
     tools: FaceTools | None = None,
-    on_picture: Callable[[int], None] | None = None,
+    bar: Bar = silent,
 ) -> Path:
     """Draw and measure the demo.
 
     Args:
-        output: folder for ``index.html``, ``sheet.png`` and ``metrics.json``.
+        output: folder for ``index.html``, ``sheet.png``, ``metrics.json`` and ``pictures/``, where each picture is
+            written as soon as it is drawn.
         base: as for `mien.generation.request.GenerateRequest`.
         reader: who reads the inputs and measures the outputs.
         speed: as for `mien.generation.request.GenerateRequest`; the default keeps the demo under a minute on two cores.
@@ -49,7 +52,7 @@ def run(
         examples: folder of the example pictures.
         pipeline: a loaded pipeline; the base's if None.
         tools: readers; those of the base if None.
-        on_picture: called with the number of pictures of a finished batch.
+        bar: shows how many inputs are read, pictures drawn, and pictures measured.
 
     Returns:
         The page.
@@ -64,17 +67,31 @@ def run(
     from mien.provenance.png import write_picture
 
     started = time.perf_counter()
-    check_writable(output / name for name in ("index.html", "sheet.png", "metrics.json"))
     inputs = Examples.load(examples)
     cells = plan(inputs, base=base, reader=reader, speed=speed, steps=steps, seed=seed)
+    files = [output / "pictures" / cell.file_name for cell in cells]
+    check_writable([*(output / name for name in ("index.html", "sheet.png", "metrics.json")), *files])
     tools = tools or FaceTools.load(cells[0].request.base, cells[0].request.reader)
     pipeline = pipeline if pipeline is not None else load_pipeline(base)
-    images, targets, people = _draw_all(cells, inputs, pipeline, tools, on_picture)
+    steerings = _read_all(cells, inputs, pipeline, tools, bar)
+    targets = [
+        one.seen["expression"].face if cell.template else None for cell, one in zip(cells, steerings, strict=True)
+    ]
+    people = _embeddings(cells, steerings, inputs)
+    record = _record(cells[0], inputs, pipeline, tools)
+    images: list[Image.Image] = []
+    with bar(len(cells), "drawing") as advance:
+        for image, file in zip(_draw_all(cells, steerings, pipeline, advance), files, strict=True):
+            write_picture(file, image, record)
+            images.append(image)
     drawn = time.perf_counter()
-    outcomes = [_look(image, target, tools) for image, target in zip(images, targets, strict=True)]
+    outcomes = []
+    with bar(len(cells), "measuring") as advance:
+        for image, target in zip(images, targets, strict=True):
+            outcomes.append(_look(image, target, tools))
+            advance(1)
     names = [person.name for person in inputs.people]
     metrics = table(cells, outcomes, people, names)
-    record = _record(cells[0], inputs, pipeline, tools)
     numbers = [
         cell_numbers(cell, outcome, people[names.index(cell.person.name)])
         for cell, outcome in zip(cells, outcomes, strict=True)
@@ -91,14 +108,9 @@ def run(
     }
     write_picture(output / "sheet.png", sheet(cells, images, inputs), record)
     write_json(output / "metrics.json", {**facts, "metrics": _by_name(metrics), "cells": _listed(cells, numbers)})
-    html = page(cells, images, inputs, metrics, numbers, facts, record)
+    html = page(cells, [file.read_bytes() for file in files], inputs, metrics, numbers, facts)
     write_text(output / "index.html", html)
     return output / "index.html"
-
-
-def size_of(examples: Path = FOLDER) -> int:
-    """Number of pictures of the demo."""
-    return len(plan(Examples.load(examples)))
 
 
 def batches(cells: Sequence[Cell]) -> list[list[int]]:
@@ -112,37 +124,42 @@ def batches(cells: Sequence[Cell]) -> list[list[int]]:
     return groups
 
 
-def _draw_all(
-    cells: Sequence[Cell], examples: Examples, pipeline: Any, tools: FaceTools, on_picture: Callable[[int], None] | None
-) -> tuple[list[Image.Image], list[Any], Any]:
-    """The pictures, the faces of their templates (None elsewhere), and the people's embeddings [P, 512]."""
-    import numpy as np
-
+def _read_all(
+    cells: Sequence[Cell], examples: Examples, pipeline: Any, tools: FaceTools, bar: Bar
+) -> list[PipelineInputs]:
+    """The conditions of every cell; each example is read once."""
     from mien.generation.conditioning import build_inputs, open_inputs
-    from mien.generation.generate import draw_requested
     from mien.pipelines.load import branch_kinds, picture_size
 
     size, kinds = picture_size(pipeline), branch_kinds(pipeline)
-    tools = _remembering(tools)
-    steerings = [build_inputs(cell.request, open_inputs(cell.request), tools, size, kinds) for cell in cells]
-    images: list[Image.Image] = []
+    with bar(len(examples.people) + len(examples.templates), "reading") as advance:
+        tools = _remembering(tools, advance)
+        return [build_inputs(cell.request, open_inputs(cell.request), tools, size, kinds) for cell in cells]
+
+
+def _draw_all(
+    cells: Sequence[Cell], steerings: Sequence[PipelineInputs], pipeline: Any, advance: Callable[[int], Any]
+) -> Iterator[Image.Image]:
+    """The pictures of all cells, batch by batch."""
+    from mien.generation.generate import draw_requested
+
     for group in batches(cells):
         request = cells[group[0]].request
-        rows = [steerings[index] for index in group]
-        images += draw_requested(pipeline, request, rows, [request.seed] * len(rows))
-        if on_picture:
-            on_picture(len(group))
-    targets = [
-        steering.seen["expression"].face if cell.template else None
-        for cell, steering in zip(cells, steerings, strict=True)
-    ]
+        yield from draw_requested(pipeline, request, [steerings[index] for index in group], [request.seed] * len(group))
+        advance(len(group))
+
+
+def _embeddings(cells: Sequence[Cell], steerings: Sequence[PipelineInputs], examples: Examples) -> Any:
+    """The people's identity embeddings [P, 512]."""
+    import numpy as np
+
     both = zip(cells, steerings, strict=True)
     own = {cell.person.name: steering.identity for cell, steering in both if steering.identity is not None}
-    return images, targets, np.stack([own[person.name] for person in examples.people])
+    return np.stack([own[person.name] for person in examples.people])
 
 
-def _remembering(tools: FaceTools) -> FaceTools:
-    """The same tools, reading each input file once: every example stands in many cells."""
+def _remembering(tools: FaceTools, advance: Callable[[int], Any]) -> FaceTools:
+    """The same tools, reading each input file once and counting it: every example stands in many cells."""
     from mien.faces.types import OneFace
 
     readings: dict[str, Any] = {}
@@ -151,6 +168,7 @@ def _remembering(tools: FaceTools) -> FaceTools:
     def read(image: Any, source: str) -> Any:
         if source not in readings:  # the one face that is used: that there are others is said once
             readings[source] = OneFace(tools.read(image, source).face(), source)
+            advance(1)
         return readings[source]
 
     def embed(seen: Any) -> Any:
