@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mien.core.text import printable
-
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
@@ -70,5 +68,7 @@ class Problem(NamedTuple):
 def first_problem(error: ValidationError) -> Problem:
     """The first of pydantic's findings, to be told in one sentence."""
     first = error.errors()[0]
-    where = printable(".".join(str(part) for part in first["loc"] if part != "[key]"))
+    where = " ".join(
+        ".".join(str(part) for part in first["loc"] if part != "[key]").split()
+    )  # a key may hold a line end
     return Problem(where or "the whole", first["msg"], first["input"])
