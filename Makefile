@@ -1,6 +1,6 @@
 # make demo   a virtual environment, the package, and a contact sheet from the embedded weights
 # make test   the whole fast suite          make test-slow   the opt-in tests as well
-# make soak   an hour of damaged files
+# make soak   an hour of killed commands, full disks, many calls and damaged files
 # make lint   ruff and pyright              make clean       remove what make created
 # The first that starts (a shim of pyenv may not) and is new enough.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
@@ -43,10 +43,11 @@ test: $(VENV)/.test system
 test-slow: $(VENV)/.test system
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 -m 'not gpu and not net'
 
-# An hour of damaged files of every kind, made from a seed that is another every day; the figures are kept.
+# An hour: commands killed and on a full disk, a hundred calls in one process, and damaged files of every kind, made from
+# a seed that is another every day; the figures are kept and go into the docs.
 soak: $(VENV)/.test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.fuzz.run --count 100000000 --minutes 60 --seed $$(date +%Y%m%d) \
-	  --result benchmarks/results/soak.json
+	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.soak --minutes 60 --seed $$(date +%Y%m%d) --result benchmarks/results/soak.json
+	$(BIN)/python benchmarks/docs_robustness.py
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright --pythonpath $(BIN)/python

@@ -1,6 +1,6 @@
 """Commands killed with -9 at chosen points of their writing; a script, so that it forks without threads.
 
-    python -m tests.killing TASK FOLDER KILLS SEED      # prints what was done, as JSON
+    python -m tests.killing TASK FOLDER KILLS SEED      # prints what was done, as JSON; 0 kills fill the disk instead
 
 A point is a call that changes a file, or a step. A killed write has written half of its bytes.
 """
@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import random
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from typing import Any
 
 import torch
 
+from mien.errors import MienError
 from tests.killed_tasks import TASKS
 
 
@@ -109,12 +111,62 @@ def forked(task: Callable[[Path], Any], folder: Path, deadly: int | None = None)
     return int(told.read_text())
 
 
+def on_a_full_disk(task: Callable[[Path], Any], folder: Path, room: int) -> str:
+    """A command that can write files of ``room`` bytes and no more; what it refuses with, empty where it did not.
+
+    Raises:
+        RuntimeError: if it ended in anything but a refusal.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing beyond the limit is an OSError then
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+            try:
+                task(folder)
+            except MienError as error:
+                os.write(writing, str(error).encode())
+            status = 0
+        except BaseException:
+            logging.getLogger(__name__).critical("the command failed", exc_info=True)
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as stream:
+        told = stream.read().decode()
+    if os.waitpid(child, 0)[1]:
+        raise RuntimeError("a command did not refuse a full disk")
+    return told
+
+
+def fill(task: Callable[[Path], Any], folder: Path, rooms: tuple[int, ...]) -> None:
+    """An unbroken command, and others on disks that are full after so many bytes, and then are not."""
+    forked(task, folder / "first")
+    forked(task, folder / "whole")
+    told = []
+    for number, room in enumerate(rooms):
+        place = folder / f"broken-{number}"
+        told.append([room, on_a_full_disk(task, place, room), names_of(place)])
+        forked(task, place)
+    sys.stdout.write(json.dumps({"full": told}) + "\n")
+
+
+def names_of(folder: Path) -> list[str]:
+    """Everything in a folder that has a name of its own."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
 def main() -> None:
     """An unbroken command, and others killed twice and then let be."""
     task, folder, kills = TASKS[sys.argv[1]], Path(sys.argv[2]), int(sys.argv[3])
     dice = random.Random(int(sys.argv[4]))
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
+    if kills == 0:
+        fill(task, folder, (10, 100, 4000, 30_000))
+        return
     forked(task, folder / "first")  # which makes what the command reads
     whole = forked(task, folder / "whole")
     assert whole is not None

@@ -26,7 +26,7 @@ def script(name: str) -> Any:
     return module
 
 
-@pytest.mark.parametrize("name", ["docs_results", "docs_facecrafter", "docs_emojidiff"])
+@pytest.mark.parametrize("name", ["docs_results", "docs_facecrafter", "docs_emojidiff", "docs_robustness"])
 def test_the_page_is_what_the_command_writes(name: str) -> None:
     module = script(name)
     assert module.PAGE.read_text(encoding="utf-8") == module.page(), f"run  python benchmarks/{name}.py"

@@ -23,12 +23,16 @@ TRAINED = (
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
 
-def killed(task: str, folder: Path, kills: int) -> dict[str, Any]:
+def run(task: str, folder: Path, kills: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "tests.killing", task, str(folder), str(kills), "0"]
     environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1"}
     found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr[-3000:]
-    told = json.loads(found.stdout.splitlines()[-1])
+    return json.loads(found.stdout.splitlines()[-1])
+
+
+def killed(task: str, folder: Path, kills: int) -> dict[str, Any]:
+    told = run(task, folder, kills)
     assert len(told["killed"]) == kills and all(first for _, first, _ in told["killed"])
     return told
 
@@ -61,12 +65,32 @@ def content(path: Path) -> Any:
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("task", ["generate", "render", "pairs", "evaluate"])
 def test_commands(tmp_path: Path, task: str, kills: int) -> None:
-    told, whole = killed(task, tmp_path, kills), tmp_path / "whole"
+    told = killed(task, tmp_path, kills)
+    for number in range(kills):
+        check_same(tmp_path / "whole", tmp_path / f"broken-{number}", f"{told['killed'][number]} of {told['points']}")
+
+
+def check_same(whole: Path, broken: Path, where: str) -> None:
     names = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
     assert any(name.suffix in (".png", ".tar") for name in names)
-    for number in range(kills):
-        broken, where = tmp_path / f"broken-{number}", f"killed at {told['killed'][number]} of {told['points']}"
-        for name in names:
-            assert content(whole / name) == content(broken / name), (where, name)
-        others = {path.relative_to(broken) for path in broken.rglob("*") if path.is_file()} - set(names)
-        assert all(name.name.startswith(".") for name in others), (where, others)
+    for name in names:
+        assert content(whole / name) == content(broken / name), (where, name)
+    others = {path.relative_to(broken) for path in broken.rglob("*") if path.is_file()} - set(names)
+    assert all(name.name.startswith(".") for name in others), (where, others)
+
+
+@pytest.mark.parametrize("task", ["generate", "render", "pairs", "evaluate", "train"])
+def test_a_full_disk(tmp_path: Path, task: str) -> None:
+    """One sentence, no half file under a name of its own, and the same command goes on."""
+    rows = run(task, tmp_path, 0)["full"]
+    whole = tmp_path / "whole"
+    assert sum(bool(sentence) for _, sentence, _ in rows) >= 2
+    for number, (room, sentence, names) in enumerate(rows):
+        broken = tmp_path / f"broken-{number}"
+        assert not sentence or sentence.endswith("."), (room, sentence)
+        assert "Cannot write" in sentence or not sentence, (room, sentence)
+        assert not [name for name in names if Path(name).name.startswith(".") and not name.endswith(".lock")], room
+        if task == "train":
+            assert all((whole / name).read_bytes() == (broken / name).read_bytes() for name in TRAINED), room
+        else:
+            check_same(whole, broken, f"full after {room}")

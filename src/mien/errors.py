@@ -70,7 +70,9 @@ class Problem(NamedTuple):
 def first_problem(error: ValidationError) -> Problem:
     """The first of pydantic's findings, to be told in one sentence."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    where = " ".join(
+        ".".join(str(part) for part in first["loc"] if part != "[key]").split()
+    )  # a key may hold a line end
     return Problem(where or "the whole", first["msg"], first["input"])
 
 

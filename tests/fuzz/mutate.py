@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -77,4 +78,4 @@ def _changed(value: Any, rng: np.random.Generator) -> Any:
         else:
             value[place] = _changed(value[place], rng)
         return value
-    return _HOSTILE[int(rng.integers(0, len(_HOSTILE)))]
+    return copy.deepcopy(_HOSTILE[int(rng.integers(0, len(_HOSTILE)))])  # or a later change would be one of the list

@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import resource
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from mien.bench.memory import forget_peak, peak
+from mien.bench.stamp import stamp
 from mien.core.io import read_json, write_json
 from mien.errors import MienError
 from tests.fuzz.kind import Kind
@@ -187,6 +189,7 @@ def main() -> int:
             mutants = sum(one.count for one in found.values())
             faults = sum(len(one.faults) for one in found.values())
             told = {"seed": chosen.seed, "minutes": minutes, "mutants": mutants, "faults": faults, "kinds": rows}
+            told["made_by"] = stamp(shlex.join(["python", "-m", "tests.fuzz.run", *sys.argv[1:]]))
             write_json(chosen.result, told)
     broken = [name for name, one in found.items() if one.faults or one.megabytes > MEGABYTES]
     return 1 if broken else 0

@@ -92,3 +92,11 @@ def test_what_is_kept_of_a_prompt_is_read_whole() -> None:
         assert pipeline.readable_prompt(kept) == kept
         assert pipeline.readable_prompt(shorter, identity=True) == shorter
         pipeline._encode([kept])
+
+
+def test_a_tokenizer_without_padding_is_refused() -> None:
+    """It was a traceback of the library, found by a mutant of a base."""
+    tokenizer, _ = tiny_text()
+    tokenizer.pad_token = None
+    with pytest.raises(BadInput, match="no padding token"):
+        tokenize(tokenizer, ["red hair"], 1)

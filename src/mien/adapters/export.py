@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mien.adapters.blocks import attention_modules, describe_unet
 from mien.adapters.branch import Branch
 from mien.adapters.encoders import ExpressionProjection, IdentityProjection
 from mien.adapters.low_rank import LINEARS
-from mien.core.io import atomic_path
+from mien.core.weights import write_weights
 from mien.errors import ConfigError
 
 TOKENS = 4
@@ -56,8 +55,7 @@ def export_ip_adapter(branch: Branch, unet: nn.Module, path: Path | str, dtype: 
                         f"low_rank.{key}.{name}.{end}.weight"
                     )
     stored = {key: value.detach().to("cpu", dtype or value.dtype).contiguous() for key, value in tensors.items()}
-    with atomic_path(path) as temporary:
-        save_file(stored, temporary)
+    write_weights(path, stored)
 
 
 def _check(branch: Branch, width: int) -> None:

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from mien.core.io import atomic_path
-from mien.core.weights import order_metadata
+from mien.core.weights import weights_path
 
 log = logging.getLogger(__name__)
 DIGEST = "content-sha256"
@@ -46,9 +45,8 @@ def content_digest(arrays: Mapping[str, NDArray], about: Mapping[str, str]) -> s
 def write_arrays(path: Path, arrays: Mapping[str, NDArray], about: Mapping[str, str]) -> None:
     """Write arrays atomically, with their digest."""
     whole = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
-    with atomic_path(path) as temporary:
+    with weights_path(path) as temporary:
         save_file(whole, temporary, metadata={**about, DIGEST: content_digest(whole, about)})
-        order_metadata(temporary)
 
 
 def read_arrays(path: Path, *, older: bool = False) -> Kept | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien.core.io import atomic_path
-from mien.errors import BadInput, ConfigError
+from mien.errors import BadInput, ConfigError, MienError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,9 +105,32 @@ def write_weights(path: Path | str, tensors: Mapping[str, Tensor], metadata: Map
     """
     from safetensors.torch import save_file
 
-    with atomic_path(path) as temporary:
+    with weights_path(path) as temporary:
         save_file(dict(tensors), temporary, metadata=None if metadata is None else dict(metadata))
+
+
+@contextmanager
+def weights_path(path: Path | str) -> Iterator[Path]:
+    """`atomic_path` for what the safetensors library writes, whose errors are its own; equal content, equal bytes.
+
+    Raises:
+        MienError: if the folder cannot be written or the disk is full.
+    """
+    with atomic_path(path) as temporary, writes_of_safetensors(path):
+        yield temporary
         order_metadata(temporary)
+
+
+@contextmanager
+def writes_of_safetensors(path: Path | str) -> Iterator[None]:
+    """Turn the library's error of a full disk into a sentence about ``path``."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        told = getattr(error, "strerror", None) or error
+        raise MienError(f"Cannot write {path}: {told}; free some space and try again.") from error
 
 
 def order_metadata(path: Path) -> None:

@@ -97,7 +97,14 @@ def tokenize(tokenizer: Any, prompts: Iterable[str], id_count: int) -> Tensor:
     """Token ids [B, L], padded to ``model_max_length``; the first ``id`` becomes ``id_count`` tokens.
 
     What is longer is cut, with a warning that says what of it.
+
+    Raises:
+        BadInput: if the tokenizer has no token to pad with.
     """
+    if tokenizer.pad_token is None:
+        raise BadInput(
+            "The base's tokenizer has no padding token, as text encoders need: get another copy of the base."
+        )
     texts = _with_pieces(prompts, id_count)
     _say_what_is_cut(tokenizer, texts)
     return tokenizer(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mien.core.weights import writes_of_safetensors
+
 if TYPE_CHECKING:
     from mien.adapters import Branch
 
@@ -21,7 +23,8 @@ def save_half(model: Any, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        half.save_pretrained(temporary, safe_serialization=True)
+        with writes_of_safetensors(folder):
+            half.save_pretrained(temporary, safe_serialization=True)
         temporary.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)

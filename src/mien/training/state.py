@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from mien.core.caches import DIGEST, content_digest, read_about
 from mien.core.io import atomic_path
-from mien.core.weights import order_metadata
+from mien.core.weights import weights_path
 from mien.errors import MienError
 
 log = logging.getLogger(__name__)
@@ -93,9 +93,8 @@ def save_state(
     about = {"counters": json.dumps(counters | {"ema_steps": ema.steps})}
     tensors = {name: value.cpu() for name, value in tensors.items()}
     digest = content_digest(_arrays(tensors), about)
-    with atomic_path(folder / FILE) as temporary:
+    with weights_path(folder / FILE) as temporary:
         save_file(tensors, temporary, metadata=about | {DIGEST: digest})
-        order_metadata(temporary)
         _keep_previous(folder)
 
 

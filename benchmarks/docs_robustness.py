@@ -1,0 +1,62 @@
+"""Writes docs/robustness.md from the last figures of the mutants and of ``make soak``.
+
+python benchmarks/docs_robustness.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mien.core.io import read_json, write_text
+from mien.evaluation.report.tables import table
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "robustness.md"
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def mutants_table(found: dict[str, Any]) -> str:
+    """A row for each kind of file."""
+    rows = [
+        [name, str(row["count"]), str(row["read"]), str(row["refused"]), str(len(row["faults"])),
+         f"{row['megabytes']:.0f}"]
+        for name, row in found["kinds"].items()
+    ]  # fmt: skip
+    return table(["Files", "mutants", "read", "refused in a sentence", "faults", "most memory (MB)"], rows)
+
+
+def page() -> str:
+    """The page."""
+    mutants = read_json(RESULTS / "mutants.json")
+    parts = [
+        "# Damaged files, killed commands, full disks\n",
+        "A fault is a traceback, a native crash, a hang, or a refusal that is no sentence. Mutants are made from seeds "
+        "(`tests/fuzz`) and read in processes of their own; the memory is that of the whole process, with PyTorch.\n",
+        f"{mutants['mutants']} mutants of seed {mutants['seed']}, {mutants['faults']} faults "
+        "([JSON](../benchmarks/results/mutants.json)):\n",
+        mutants_table(mutants) + "\n",
+    ]
+    soak = RESULTS / "soak.json"
+    if soak.exists():
+        told = read_json(soak)
+        rows = [
+            [name, str(row.get("passed", "-")), str(row.get("failed", "out of time"))]
+            for name, row in told["tests"].items()
+        ]
+        parts += [
+            f"The last `make soak`, {told['minutes']:g} minutes ([JSON](../benchmarks/results/soak.json)): "
+            f"{told['mutants']['mutants']} further mutants, {told['mutants']['faults']} faults.\n",
+            table(["Tests", "passed", "failed"], rows) + "\n",
+            mutants_table(told["mutants"]) + "\n",
+        ]
+    parts.append(
+        "`make soak` takes an hour: it kills `generate`, `studio render`, `pairs build`, `evaluate` and training with "
+        "`kill -9` at points of their writing, fills the disk, calls `generate` a hundred times in one process, and "
+        "reads mutants for the rest. `pytest -m slow tests/fuzz` reads them for five minutes.\n"
+    )
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    write_text(PAGE, page())
