@@ -19,7 +19,7 @@ from mien.errors import MienError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "generate": ("mien.cli.generate", "Make portraits: this person, that expression, this pose."),
-    "sweep": ("mien.cli.sweep", "Turn one dial step by step: a row of pictures of one person."),
+    "sweep": ("mien.cli.sweep", "Change one control step by step: a row of pictures of one person."),
     "animate": ("mien.cli.animate", "Move a person as the face in a video moves."),
     "demo": ("mien.cli.demo", "Make a contact sheet and a page of measured results."),
     "toy": ("mien.cli.toy", "Watch a landmark branch learn: three minutes on two cores."),
@@ -83,7 +83,7 @@ def root(
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more on the error stream."),
     offline: bool = typer.Option(False, "--offline", help="Fetch nothing unasked (also MIEN_OFFLINE=1)."),
 ) -> None:
-    """Portraits with one dial each for who, which expression, which way, what feeling and what the text says."""
+    """Portraits with separate controls for identity, expression, head pose, emotion and text."""
     if offline:
         os.environ["MIEN_OFFLINE"] = "1"
     handler = logging.StreamHandler()
