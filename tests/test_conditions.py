@@ -50,3 +50,7 @@ def test_nothing_heavy_is_imported() -> None:
     code = "import sys, mien.conditions; print(sorted({'torch', 'numpy', 'diffusers', 'pydantic'} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_an_identity_at_a_prompt_is_short_and_no_embedding() -> None:
+    assert repr(Identity((1.0, *[0.0] * 511))) == "Identity(<512 values>)"

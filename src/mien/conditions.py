@@ -199,6 +199,10 @@ class Identity:
         if abs(norm - 1) > 0.01:
             raise BadInput(f"An identity embedding must have length 1, not {norm:.3f}: divide it by its norm.")
 
+    def __repr__(self) -> str:
+        """Short: 512 numbers at a prompt hide everything else, and are biometric data."""
+        return f"Identity(<{len(self.embedding)} values>)"
+
     def vector(self) -> np.ndarray:
         """float32 [512]."""
         import numpy as np

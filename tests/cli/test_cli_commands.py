@@ -233,8 +233,8 @@ def test_evaluate_refuses_in_one_sentence(words: tuple[str, ...], told: str, tmp
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ((), "Turn one dial"),
-        (("--yaw", "0..5", "--pitch", "0..5"), "Turn one dial"),
+        ((), "Choose what to change"),
+        (("--yaw", "0..5", "--pitch", "0..5"), "Choose what to change"),
         (("--yaw", "ten"), "FROM..TO"),
         (("--emotion-path", "happy..hungry"), "no emotion called 'hungry'"),
         (("--blendshape", "jawOpen=0..2"), "less than or equal to 1"),

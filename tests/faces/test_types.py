@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from mien.errors import MienError
@@ -27,3 +28,10 @@ def test_several_faces_give_the_largest_and_a_warning() -> None:
 def test_no_face_is_an_error_that_names_the_picture() -> None:
     with pytest.raises(MienError, match=r"no face found in wall\.png"):
         reading_of([], "wall.png").face()
+
+
+def test_a_face_at_a_prompt_shows_its_arrays_by_their_shape() -> None:
+    face = Face("studio", (1.0, 2.0, 3.0, 4.0), 0.5, landmarks=np.zeros((478, 3), np.float32), pose=(1.0, 2.0, 3.0))
+    shown = "box=(1.0, 2.0, 3.0, 4.0), score=0.5, landmarks=<[478, 3] float32>, pose=(1.0, 2.0, 3.0)"
+    assert repr(face) == f"Face(reader='studio', {shown})"
+    assert shown in repr(OneFace(face))

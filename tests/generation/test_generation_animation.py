@@ -193,7 +193,7 @@ def test_the_driving_film_gives_pose_and_expression(
     for asked in ({"yaw": 20}, {"expression": photo}):
         with pytest.raises(BadInput, match="leave --expression"):
             animate(request(photo, **asked), driving, tmp_path / "me.gif", pipeline=pipeline, tools=fake_tools())
-    with pytest.raises(BadInput, match="A film must be called"):
+    with pytest.raises(BadInput, match="A video must be called"):
         animate(request(photo), driving, tmp_path / "me.png", pipeline=pipeline, tools=fake_tools())
     assert not pipeline.calls
 

@@ -75,7 +75,7 @@ def test_a_film_says_where_it_comes_from(tmp_path: Path, name: str) -> None:
     film = tmp_path / name
     write_video(film, files, 10.0, RECORD)
     found = examine(film)
-    assert (found.record, found.digital_source_type, found.film) == (RECORD, DIGITAL_SOURCE_TYPE, True)
+    assert (found.record, found.digital_source_type, found.video) == (RECORD, DIGITAL_SOURCE_TYPE, True)
     assert read_record(film) == RECORD
     if not name.endswith("mp4"):  # there the mark is lost
         assert found.watermark_fits

@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from mien.cli.main import main
 from mien.errors import BadInput
-from mien.generation.repeat import MOST_THREADS, _use_threads
+from mien.generation.repeat import MOST_THREADS, _threads
 from mien.provenance.png import CHUNK, read_record
 from mien.provenance.record import LONGEST
 
@@ -61,7 +61,7 @@ def test_what_is_no_record_is_no_traceback(tmp_path: Path, text: str, capsys: py
 
 
 def test_a_record_cannot_print_a_line_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    hostile = "x\nmark         ffffffff (strength 1.00), belongs to the record\x1b]0;t\x07\u202e"
+    hostile = "x\nwatermark    ffffffff (strength 1.00), belongs to the record\x1b]0;t\x07\u202e"
     record = {
         **GOOD, "mien": hostile, "settings": {"prompt": hostile, hostile: [hostile], "seed": 3},
         "inputs": {hostile: "a" * 64}, "models": {hostile: "b" * 64}, "environment": {hostile: hostile},
@@ -69,7 +69,7 @@ def test_a_record_cannot_print_a_line_of_its_own(tmp_path: Path, capsys: pytest.
     path = with_record(tmp_path / "a.png", json.dumps(record))
     assert main(["show", str(path)]) == 0
     told = capsys.readouterr().out
-    assert [line for line in told.splitlines() if line.startswith("mark")] == ["mark         none found"]
+    assert [line for line in told.splitlines() if line.startswith("watermark")] == ["watermark    none found"]
     assert not {"\x1b", "\x07", "\u202e"} & set(told)
     assert main(["show", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["record"]["mien"] == hostile
@@ -88,16 +88,20 @@ def test_a_number_of_threads_that_cannot_be_is_ignored_with_a_note(
     threads: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "set_num_threads", lambda number: pytest.fail(f"{number} threads"))
-    with pytest.warns(UserWarning, match="is ignored"):
-        _use_threads(threads, Path("a.png"))
+    with pytest.warns(UserWarning, match="is ignored"), _threads(threads, Path("a.png")):
+        pass
 
 
-def test_the_recorded_number_of_threads_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_recorded_number_of_threads_is_used_and_then_as_many_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[int] = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
     monkeypatch.setattr(torch, "set_num_threads", used.append)
     for threads in ("1", "2", str(MOST_THREADS), ""):
-        _use_threads(threads, Path("a.png"))
-    assert used == [1, 2, MOST_THREADS]
+        with _threads(threads, Path("a.png")):
+            pass
+    with pytest.raises(BadInput), _threads("3", Path("a.png")):
+        raise BadInput("a picture that cannot be drawn")
+    assert used == [1, 7, 2, 7, MOST_THREADS, 7, 3, 7]
 
 
 def test_a_helper_program_is_never_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

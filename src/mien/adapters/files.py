@@ -128,8 +128,8 @@ def _build(
         for key in wanted.keys() | tensors.keys():
             found = tensors.get(key)
             if found is None or found.shape != wanted.get(key) or not found.is_floating_point():
-                told = "is missing" if found is None else f"is {tuple(found.shape)} of {found.dtype}"
-                raise ConfigError(f"the branch {name!r} does not fit its settings ({key} {told}).")
+                problem = "is missing" if found is None else f"is {tuple(found.shape)} of {found.dtype}"
+                raise ConfigError(f"the branch {name!r} does not fit its settings ({key} {problem}).")
         branch = Branch(**given)
         branch.load_state_dict(tensors)
     except MienError as error:

@@ -75,8 +75,8 @@ def read_adapter(
     except (MienError, MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:  # sizes that contradict each other end in torch, each somewhere else
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ConfigError(f"{path} is a damaged adapter, or one that mien does not know ({told}).") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"{path} is a damaged adapter, or one that mien does not know ({reason}).") from error
     nn.Module.to(branch, dtype or next(iter(layout.weights.values())).dtype)
     return {branch.kind: branch.eval()}
 

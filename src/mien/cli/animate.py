@@ -16,13 +16,13 @@ app = typer.Typer(add_completion=False)
 def animate(
     identity: Annotated[list[str], PERSON],
     driving: Annotated[
-        Path, typer.Option(metavar="FILM|FOLDER", help="A film of any face, or a folder of its frames.")
+        Path, typer.Option(metavar="VIDEO|FOLDER", help="A video of any face, or a folder of its frames.")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="An .mp4, .gif or .webp file.")],
     fps: Annotated[
         float | None,
         typer.Option(
-            help="Frames a second to take, the film's own if not given; of a folder its rate.", min=1, max=120
+            help="Frames a second to take, the video's own if not given; of a folder its rate.", min=1, max=120
         ),
     ] = None,
     emotion: Annotated[str | None, typer.Option(metavar="NAME:0..1", help="A feeling, in every frame.")] = None,
@@ -43,7 +43,7 @@ def animate(
     reader: Reader = "auto",
     no_provenance: NoProvenance = False,
 ) -> None:
-    """Move a person as the face in a film moves. The same command goes on where it was interrupted.
+    """Move a person as the face in a video moves. The same command goes on where it was interrupted.
 
     Example: mien animate --identity me.jpg --driving friend.mp4 -o me.mp4
     """

@@ -19,11 +19,11 @@ from mien.errors import MienError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "generate": ("mien.cli.generate", "Make portraits: this person, that expression, this pose."),
-    "sweep": ("mien.cli.sweep", "Turn one dial step by step: a row of pictures of one person."),
-    "animate": ("mien.cli.animate", "Move a person as the face in a film moves."),
+    "sweep": ("mien.cli.sweep", "Change one control step by step: a row of pictures of one person."),
+    "animate": ("mien.cli.animate", "Move a person as the face in a video moves."),
     "demo": ("mien.cli.demo", "Make a contact sheet and a page of measured results."),
     "toy": ("mien.cli.toy", "Watch a landmark branch learn: three minutes on two cores."),
-    "show": ("mien.cli.show", "Say where a picture comes from: settings, hashes, mark."),
+    "show": ("mien.cli.show", "Say where a picture comes from: settings, hashes, watermark."),
     "read": ("mien.cli.read", "Print what the face reader sees in a picture."),
     "evaluate": ("mien.cli.evaluate", "Compare models on the same people and targets."),
     "score": ("mien.cli.score", "Measure pictures of any program against their references."),
@@ -83,7 +83,7 @@ def root(
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more on the error stream."),
     offline: bool = typer.Option(False, "--offline", help="Fetch nothing unasked (also MIEN_OFFLINE=1)."),
 ) -> None:
-    """Portraits with one dial each for who, which expression, which way, what feeling and what the text says."""
+    """Portraits with separate controls for identity, expression, head pose, emotion and text."""
     if offline:
         os.environ["MIEN_OFFLINE"] = "1"
     handler = logging.StreamHandler()

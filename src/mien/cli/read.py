@@ -49,7 +49,9 @@ def describe(face: Any, with_landmarks: bool) -> dict[str, Any]:
     if face.flame is not None:
         found["flame"] = {"expression": _rounded(face.flame[:50], 3), "head": _rounded(face.flame[50:], 3)}
     if face.attributes is not None:
-        found["attributes"] = face.attributes
+        found["attributes"] = {
+            name: round(value, 3) if isinstance(value, float) else value for name, value in face.attributes.items()
+        }
     if with_landmarks and face.landmarks is not None:
         found["landmarks"] = [_rounded(point, 2) for point in face.landmarks]
     return found

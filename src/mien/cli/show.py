@@ -17,10 +17,10 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture or a film.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture or a video.")],
     as_json: Json = False,
 ) -> None:
-    """Say where a picture comes from: its settings, the hashes of its inputs and models, and the mark in its pixels."""
+    """Say where a picture comes from: its settings, the hashes of its inputs and models, and its watermark."""
     from mien.core.text import printable
     from mien.provenance.png import examine
 
@@ -51,7 +51,7 @@ def lines(found: Found) -> list[str]:
         record = found.record
         seed = f", seed {record.settings['seed'] + record.index}" if "seed" in record.settings else ""
         out += [f"made by      mien {record.mien}{seed}"]
-        shown = {name: value for name, value in record.settings.items() if value not in (None, {}, False)}
+        shown = {name: value for name, value in record.settings.items() if value not in (None, {}, [], False)}
         out += [f"setting      {name} = {value}" for name, value in shown.items()]
         out += [f"input        {role}  sha256 {digest}" for role, digest in record.inputs.items()]
         out += [f"model        {name}  sha256 {digest[:16]}..." for name, digest in record.models.items()]
@@ -59,14 +59,14 @@ def lines(found: Found) -> list[str]:
     else:
         out += ["record       none"]
     out += [f"source type  {found.digital_source_type or 'not declared'}"]
-    where = " in the first frame" if found.film else ""
+    where = " in the first frame" if found.video else ""
     if found.mark is None:
-        out += [f"mark         none found{where}"]
+        out += [f"watermark    none found{where}"]
     else:
         fits = {
             True: ", belongs to the record (no proof: anyone can put both into any picture)",
             False: ", does NOT belong to the record",
             None: "",
         }[found.watermark_fits]
-        out += [f"mark         {found.mark.id} (strength {found.mark.strength:.2f}){where}{fits}"]
+        out += [f"watermark    {found.mark.id} (strength {found.mark.strength:.2f}){where}{fits}"]
     return out

@@ -41,7 +41,7 @@ def sweep(
         "sweep"
     ),
 ) -> None:
-    """One person, one seed, one dial turned step by step: single pictures and sweep.png with all of them.
+    """One person, one seed, one control changed step by step: single pictures and sweep.png with all of them.
 
     Example: mien sweep --identity me.jpg --emotion-path happy..angry --steps 7 -o row
     """
@@ -53,7 +53,7 @@ def sweep(
 
     angles = {name: text for name, text in zip(ANGLES, (yaw, pitch, roll), strict=True) if text is not None}
     if len(angles) + sum(one is not None for one in (emotion_path, emotion_grid, blendshape)) != 1:
-        raise BadInput("Turn one dial: --emotion-path, --emotion-grid, --yaw, --pitch, --roll or --blendshape.")
+        raise BadInput("Choose what to change: --emotion-path, --emotion-grid, --yaw, --pitch, --roll or --blendshape.")
     if angles:
         stops = angle_stops(*next(iter(angles.items())), count)
     elif blendshape is not None:

@@ -156,5 +156,5 @@ def _opened(path: Path) -> Iterator[Any]:
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:  # the parser is another's: what it raises of a damaged file is not in its manual
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ConfigError(f"{path} is not a safetensors file ({told}); fetch it again.") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"{path} is not a safetensors file ({reason}); fetch it again.") from error

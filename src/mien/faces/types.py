@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -59,6 +59,17 @@ class Face:
     identity: NDArray[np.float32] | None = None
     mask: NDArray[np.uint8] | None = None
     attributes: dict[str, Any] | None = field(default=None)
+
+    def __repr__(self) -> str:
+        """Arrays by their shape: their thousands of numbers would hide everything else."""
+        shown = []
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, np.ndarray):
+                shown.append(f"{one.name}=<{list(value.shape)} {value.dtype}>")
+            elif value is not None:
+                shown.append(f"{one.name}={value!r}")
+        return f"Face({', '.join(shown)})"
 
     @property
     def area(self) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +70,12 @@ def repeat(
     before = sha256_of(file)
     if record.mien != __version__:
         warnings.warn(f"{file} was made by mien {record.mien}, this is {__version__}: bits may differ", stacklevel=2)
-    _use_threads(record.environment.get("threads", ""), file)
-    pipeline = options.pop("pipeline", None) or load_pipeline(wanted.base, wanted.loading)
-    tools = options.pop("tools", None) or FaceTools.load(wanted.base, wanted.reader)
-    present = hashes(pipeline, tools)
-    check_models(record, present, file)
-    files = generate(wanted, pipeline=pipeline, tools=tools, only=record.index, **options)
+    with _threads(record.environment.get("threads", ""), file):
+        pipeline = options.pop("pipeline", None) or load_pipeline(wanted.base, wanted.loading)
+        tools = options.pop("tools", None) or FaceTools.load(wanted.base, wanted.reader)
+        present = hashes(pipeline, tools)
+        check_models(record, present, file)
+        files = generate(wanted, pipeline=pipeline, tools=tools, only=record.index, **options)
     if sha256_of(files[0]) != before:
         as_now = record.models.keys() == present.keys()
         why = "the libraries or the machine differ" if as_now else "its record is of an older kind, and so is its mark"
@@ -82,15 +83,22 @@ def repeat(
     return files
 
 
-def _use_threads(recorded: str, file: Path) -> None:
-    """As many threads as the record tells: sums of floats depend on how they are split."""
+@contextmanager
+def _threads(recorded: str, file: Path) -> Iterator[None]:
+    """Use as many threads as were recorded, since sums of floats depend on how they are split; as before afterwards."""
     import torch
 
     if not re.fullmatch(f"[1-9][0-9]{{0,{len(str(MOST_THREADS)) - 1}}}", recorded) or int(recorded) > MOST_THREADS:
         if recorded:  # a number from elsewhere could ask the machine for more than it has
-            warnings.warn(f"{file} tells of {recorded!r} threads, which is ignored: bits may differ", stacklevel=3)
+            warnings.warn(f"{file} records {recorded!r} threads, which is ignored: bits may differ", stacklevel=4)
+        yield
         return
+    before = torch.get_num_threads()
     torch.set_num_threads(int(recorded))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def check_inputs(record: Record, inputs: Mapping[str, Path | None], file: Path) -> dict[str, InputPicture | None]:

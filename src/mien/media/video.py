@@ -31,13 +31,13 @@ VIDEOS = (
 )  # fmt: skip
 ANIMATIONS = (".gif", ".webp")
 DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,mpeg,mpegts,mpegvideo,h264,hevc,flv,live_flv,ogg"
-"""FFmpeg's readers that are used: others follow addresses in what they read (playlists) or are not films."""
+"""FFmpeg's readers that are used: others follow addresses in what they read (playlists) or are not videos."""
 RATE = 25.0
 """Frames a second where nothing says."""
 FASTEST = 1000.0
-"""Frames a second that a film may declare."""
+"""Frames a second that a video may declare."""
 LARGEST = 1024
-"""Longest side in pixels at which frames are kept: a face is read as well from that, and a film fits into memory."""
+"""Longest side in pixels at which frames are kept: a face is read as well from that, and a video fits into memory."""
 LONGEST_STILL = 10.0
 """Seconds for which one frame is taken to stand; a damaged clock would have it stand for days."""
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
@@ -94,7 +94,7 @@ def _at_rate(shown: Iterator[Shown], own: float, wanted: float, path: Path) -> I
     cut = False
     for time, image in shown:
         if last is None:
-            before = time  # the film begins with its first frame
+            before = time  # the video begins with its first frame
         stands = max(time - before, 0.0)
         cut |= stands > LONGEST_STILL
         clock, before = clock + min(stands, LONGEST_STILL), max(time, before)
@@ -124,13 +124,13 @@ def is_taken(number: int, share: float) -> bool:
 def _animation(path: Path) -> tuple[float, Iterator[Shown]]:
     open_picture(path)  # refuses what is no picture, too large or damaged, in one sentence
     with opened(path) as animation:
-        told = [_duration(animation, number) for number in range(getattr(animation, "n_frames", 1))]
-    usual = _usual(told)
+        durations = [_duration(animation, number) for number in range(getattr(animation, "n_frames", 1))]
+    usual = _usual(durations)
 
     def shown() -> Iterator[Shown]:
         time = 0.0
         with opened(path) as animation:
-            for number, duration in enumerate(told):
+            for number, duration in enumerate(durations):
                 animation.seek(number)
                 animation.load()
                 yield Shown(time, to_rgb(upright(animation)))
@@ -154,16 +154,16 @@ def _usual(durations: Sequence[float]) -> float:
 
 
 @contextmanager
-def _film(path: Path) -> Iterator[Any]:
+def _opened_video(path: Path) -> Iterator[Any]:
     """A video file, with whatever PyAV raises on it as one sentence."""
     av: Any = require("av", extra="video")
     # neither a playlist nor a name with a colon may lead FFmpeg to another file or address
     options = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
     try:
-        with av.open(f"file:{path}", container_options=options) as film:
-            if not film.streams.video:
+        with av.open(f"file:{path}", container_options=options) as video:
+            if not video.streams.video:
                 raise BadInput(f"{path} holds no video; give another file.")
-            yield film
+            yield video
     except MienError:
         raise
     except av.InvalidDataError as error:
@@ -173,17 +173,17 @@ def _film(path: Path) -> Iterator[Any]:
 
 
 def _video(path: Path) -> tuple[float, Iterator[Shown]]:
-    with _film(path) as film:
-        stream = film.streams.video[0]
+    with _opened_video(path) as video:
+        stream = video.streams.video[0]
         _check_frame(path, stream.codec_context.width, stream.codec_context.height)
         rate = float(stream.average_rate or stream.guessed_rate or RATE)
         rate = min(rate, FASTEST) if rate > 0 else RATE
 
     def shown() -> Iterator[Shown]:
         time = 0.0
-        with _film(path) as film:
-            pixel = film.streams.video[0].sample_aspect_ratio or Fraction(1)
-            for frame in _decoded(film):
+        with _opened_video(path) as video:
+            pixel = video.streams.video[0].sample_aspect_ratio or Fraction(1)
+            for frame in _decoded(video):
                 _check_frame(path, frame.width, frame.height)
                 time = time + 1 / rate if frame.time is None else float(frame.time)
                 yield Shown(time, _as_shown(frame, pixel))
@@ -196,16 +196,16 @@ def _check_frame(path: Path, width: int, height: int) -> None:
         raise BadInput(f"{path} declares frames of {width} x {height} pixels; make them smaller.")
 
 
-def _decoded(film: Any) -> Iterator[Any]:
-    """The frames of a film, with their transparency."""
-    stream = film.streams.video[0]
+def _decoded(video: Any) -> Iterator[Any]:
+    """The frames of a video, with their transparency."""
+    stream = video.streams.video[0]
     name = _ALPHA_DECODERS.get(stream.codec_context.name)
     if name is None or stream.metadata.get("alpha_mode") != "1":
-        yield from film.decode(stream)
+        yield from video.decode(stream)
         return
     av: Any = require("av", extra="video")
     decoder = av.CodecContext.create(name, "r")
-    for packet in film.demux(stream):
+    for packet in video.demux(stream):
         yield from decoder.decode(packet)
 
 
@@ -246,12 +246,12 @@ def video_comment(path: Path) -> str:
         BadInput: if it cannot be read.
         MissingDependency: without ``av``.
     """
-    with _film(path) as film:
-        return str(film.metadata.get("comment", ""))
+    with _opened_video(path) as video:
+        return str(video.metadata.get("comment", ""))
 
 
 def first_picture(path: Path) -> Image.Image:
-    """A picture, or the first one of a film, as RGB.
+    """A picture, or the first one of a video, as RGB.
 
     Raises:
         BadInput: if there is none.

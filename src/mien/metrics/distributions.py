@@ -118,8 +118,10 @@ def kernel_distances(
         return (a @ b.T / a.shape[1] + 1) ** 3
 
     # a picture drawn twice is still one picture: no pair with itself
-    told = units if units is not None else (np.arange(len(x))[:, None], np.arange(len(x), len(x) + len(y))[:, None])
-    mine, theirs = (np.asarray(labels) for labels in told)
+    labels_of_both = (
+        units if units is not None else (np.arange(len(x))[:, None], np.arange(len(x), len(x) + len(y))[:, None])
+    )
+    mine, theirs = (np.asarray(labels) for labels in labels_of_both)
 
     def mean(a: Floats, b: Floats, counts: Floats, against: Floats, shown: Labels, others: Labels) -> Floats:
         apart = (shown[:, None] != others[None]).all(-1).astype(np.float64)

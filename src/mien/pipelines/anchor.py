@@ -1,4 +1,4 @@
-"""Frames that look like one film: every picture of a batch also attends to the first one."""
+"""Frames that look like one video: every picture of a batch also attends to the first one."""
 
 from __future__ import annotations
 

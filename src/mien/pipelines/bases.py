@@ -242,8 +242,8 @@ def _open_file(path: Path, dtype: torch.dtype) -> PortraitPipeline:
     config = find_asset(asset)
     try:
         # without the asset, diffusers fetches the small files of that base from the hub
-        told = {} if config is None else {"config": str(config), "local_files_only": True}
-        pipeline = kind.from_single_file(str(path), torch_dtype=dtype, identity_mode="branch", **told)
+        extra = {} if config is None else {"config": str(config), "local_files_only": True}
+        pipeline = kind.from_single_file(str(path), torch_dtype=dtype, identity_mode="branch", **extra)
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:  # what diffusers' conversions raise of names that they do not find is anything

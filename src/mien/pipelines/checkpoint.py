@@ -91,10 +91,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def _prediction(path: Path, metadata: dict[str, str], marked: bool) -> Prediction:
     if marked:
         return "v_prediction"
-    told = metadata.get("modelspec.prediction_type", "epsilon").strip().lower()
-    if told not in _PREDICTIONS:
-        raise BadInput(f"{path} says that its UNet predicts {told!r}, which mien does not know; choose another file.")
-    return _PREDICTIONS[told]
+    prediction = metadata.get("modelspec.prediction_type", "epsilon").strip().lower()
+    if prediction not in _PREDICTIONS:
+        raise BadInput(
+            f"{path} says that its UNet predicts {prediction!r}, which mien does not know; choose another file."
+        )
+    return _PREDICTIONS[prediction]
 
 
 def heeded(scheduler: Any, checkpoint: Checkpoint) -> Any:

@@ -72,7 +72,7 @@ class ControlledRows:
 def controlled_rows(
     controlnet: Any,
     condition: str,
-    told: Tensor,
+    control: Tensor,
     scale: Tensor,
     evaluations: Sequence[frozenset[str]],
 ) -> ControlledRows | None:
@@ -81,20 +81,20 @@ def controlled_rows(
     Args:
         controlnet: a diffusers ``ControlNetModel``.
         condition: its name among the conditions of an evaluation.
-        told: its picture [P, 3, H, W] in [-1, 1], or tokens [P, N, D] in the place of the text's.
+        control: its picture [P, 3, H, W] in [-1, 1], or tokens [P, N, D] in the place of the text's.
         scale: one number, or one a picture [P].
         evaluations: conditions of each of the E evaluations, in their order in the batch.
     """
     import torch
 
-    count = len(told)
+    count = len(control)
     holds = [index for index, names in enumerate(evaluations) if condition in names]
     if not holds:
         return None
     rows = torch.cat([torch.arange(count) + index * count for index in holds]).to(controlnet.device)
     place = {"device": controlnet.device, "dtype": controlnet.dtype}
     each = torch.cat([scale.expand(count) if scale.ndim == 0 else scale] * len(holds)).to(**place)
-    repeated = torch.cat([told.to(**place)] * len(holds))
-    if told.ndim == 3:
+    repeated = torch.cat([control.to(**place)] * len(holds))
+    if control.ndim == 3:
         return ControlledRows(controlnet, rows, each, states=repeated)
     return ControlledRows(controlnet, rows, each, pictures=(repeated + 1) / 2)  # diffusers' read pictures in [0, 1]

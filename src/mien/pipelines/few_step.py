@@ -64,10 +64,10 @@ class FewStep(BaseModel):
         weights = guidance if isinstance(guidance, Mapping) else {}
         other = [name for name, weight in weights.items() if self.guidance.get(name) != weight]
         if other or isinstance(guidance, Guidance) or rescale or negative:
-            told = ", ".join(f"{name}={weight:g}" for name, weight in self.guidance.items())
+            weights = ", ".join(f"{name}={weight:g}" for name, weight in self.guidance.items())
             raise BadInput(
-                f"The few-step mode has its guidance inside ({told}): leave guidance, its rescaling and the negative "
-                "prompt out, or draw with the speed exact or fast."
+                f"The few-step mode has its guidance inside ({weights}): leave guidance, its rescaling and the "
+                "negative prompt out, or draw with the speed exact or fast."
             )
         if steps not in (None, self.steps):
             raise BadInput(
@@ -170,8 +170,8 @@ def read_few_step(path: Path | None) -> FewStepLora:
     try:
         settings = FewStep.model_validate(json.loads(metadata["config"]))
     except (KeyError, ValueError, RecursionError) as error:
-        told = first_problem(error).what if isinstance(error, ValidationError) else str(error)
-        raise ConfigError(f"{path} carries no readable settings ({told}); fetch it again.") from error
+        reason = first_problem(error).what if isinstance(error, ValidationError) else str(error)
+        raise ConfigError(f"{path} carries no readable settings ({reason}); fetch it again.") from error
     return FewStepLora(tensors, settings)
 
 

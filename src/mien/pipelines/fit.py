@@ -73,8 +73,8 @@ def _misfits(pipeline: PortraitPipeline) -> Iterator[str]:
         yield f"the UNet reads text {unet.cross_attention_dim} wide and the text encoder's is {width}"
     for name, encoder, tokenizer in texts:
         if tokenizer is None or len(tokenizer) > encoder.config.vocab_size:
-            told = "no tokenizer" if tokenizer is None else f"a tokenizer of {len(tokenizer)}"
-            yield f"the {name} knows {encoder.config.vocab_size} words and has {told}"
+            tokens = "no tokenizer" if tokenizer is None else f"a tokenizer of {len(tokenizer)}"
+            yield f"the {name} knows {encoder.config.vocab_size} words and has {tokens}"
         elif not isinstance(tokenizer.model_max_length, int) or tokenizer.model_max_length < 3:
             yield f"the {name} has a tokenizer for {tokenizer.model_max_length!r} tokens"
     for setting in ("class_embed_type", "num_class_embeds", "encoder_hid_dim_type"):
@@ -82,12 +82,12 @@ def _misfits(pipeline: PortraitPipeline) -> Iterator[str]:
             yield f"the UNet has a {setting}, which nothing here tells it"
     added = "text_time" if len(texts) == 2 else None
     if unet.get("addition_embed_type") != added:
-        yield f"the UNet wants {unet.get('addition_embed_type')} beside the text, and is told {added}"
+        yield f"the UNet wants {unet.get('addition_embed_type')} beside the text, and is given {added}"
     elif added:
-        told = 6 * unet.addition_time_embed_dim + texts[1][1].config.projection_dim
-        if told != unet.projection_class_embeddings_input_dim:
+        given = 6 * unet.addition_time_embed_dim + texts[1][1].config.projection_dim
+        if given != unet.projection_class_embeddings_input_dim:
             wanted = unet.projection_class_embeddings_input_dim
-            yield f"the UNet wants {wanted} numbers beside the text, and is told {told}"
+            yield f"the UNet wants {wanted} numbers beside the text, and is given {given}"
     for name, part in pipeline.components.items():
         missing = (
             [key for key, value in part.named_parameters() if value.is_meta] if isinstance(part, nn.Module) else []

@@ -48,7 +48,7 @@ class ModelSpec(BaseModel):
         steps: denoising steps; None leaves the protocol's.
         speed: ``exact``, ``fast`` or ``few``, see the pipeline.
         dtype: of the base and its branches.
-        retarget: landmarks with the identity's bones.
+        retarget: landmarks with the identity's face shape.
         animate: the picture's face is moved onto the target's landmarks after it was drawn, see `control.animation`.
         note: for people, such as the row of a paper's table.
     """

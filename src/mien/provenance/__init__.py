@@ -1,4 +1,4 @@
-"""Where a picture comes from: settings and hashes in PNG text, an invisible mark in the pixels."""
+"""Where a picture comes from: settings and hashes in PNG text, an invisible watermark in the pixels."""
 
 from __future__ import annotations
 

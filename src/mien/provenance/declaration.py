@@ -15,7 +15,7 @@ DIGITAL_SOURCE_TYPE = f"{_SOURCE_TYPES}trainedAlgorithmicMedia"
 EDITED_SOURCE_TYPE = f"{_SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
 """IPTC NewsCode for a picture of another origin that a trained model has changed in part."""
 DESCRIPTION = 0x010E
-"""EXIF's ImageDescription, where a WebP film has its record, in UTF-8."""
+"""EXIF's ImageDescription, where a WebP video has its record, in UTF-8."""
 
 # Where XMP stands, by the specification's part 3: in GIF a block that older readers step over because the 258 bytes
 # after the packet lead any of them to its end, in MP4 a box of its own.

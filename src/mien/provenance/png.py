@@ -1,4 +1,4 @@
-"""Pictures with their record: PNG text chunks, XMP, and the invisible mark; and what films carry of them."""
+"""Pictures with their record: PNG text chunks, XMP, and the invisible watermark; and what videos carry of them."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Found:
     Attributes:
         record: the record, or None if the file has none.
         digital_source_type: the IPTC term in its XMP packet, or None.
-        mark: the invisible mark, or None; of a film that of its first picture.
-        film: whether there are several pictures.
+        mark: the invisible watermark, or None; of a video that of its first picture.
+        video: whether there are several pictures.
     """
 
     record: Record | None
     digital_source_type: str | None
     mark: Watermark | None
-    film: bool
+    video: bool
 
     @property
     def watermark_fits(self) -> bool | None:
@@ -83,10 +83,10 @@ def encode_picture(image: Image.Image, record: Record | None) -> bytes:
 
 
 def examine(path: Path | str) -> Found:
-    """Everything a file says about its origin: any picture format that Pillow reads, and films.
+    """Everything a file says about its origin: any picture format that Pillow reads, and videos.
 
     Raises:
-        BadInput: if the file is neither a picture nor a film, or its record is damaged.
+        BadInput: if the file is neither a picture nor a video, or its record is damaged.
         MissingDependency: for a video file without ``av``.
     """
     from mien.media.video import first_picture
@@ -94,19 +94,19 @@ def examine(path: Path | str) -> Found:
 
     path = Path(path)
     image = first_picture(path)
-    told = _told(path)
-    record = Record.parse(told.record, str(path)) if told.record else None
-    return Found(record, source_type_in(told.packet), detect_watermark(image), told.film)
+    found = _metadata_of(path)
+    record = Record.parse(found.record, str(path)) if found.record else None
+    return Found(record, source_type_in(found.packet), detect_watermark(image), found.video)
 
 
 def read_record(path: Path | str) -> Record:
-    """The record of a picture or film.
+    """The record of a picture or video.
 
     Raises:
         BadInput: if the file is neither, or carries no record.
         MissingDependency: for a video file without ``av``.
     """
-    record = _told(Path(path)).record
+    record = _metadata_of(Path(path)).record
     if not record:
         raise BadInput(
             f"{path} carries no record of mien: it was made elsewhere, with --no-provenance, or lost its metadata."
@@ -114,31 +114,31 @@ def read_record(path: Path | str) -> Record:
     return Record.parse(record, str(path))
 
 
-class _Told(NamedTuple):
+class _FileMetadata(NamedTuple):
     """What a file's metadata say.
 
     Attributes:
         record: the text of the record, or nothing.
         packet: the XMP packet, or nothing.
-        film: whether there are several pictures.
+        video: whether there are several pictures.
     """
 
     record: str
     packet: str
-    film: bool
+    video: bool
 
 
-def _told(path: Path) -> _Told:
+def _metadata_of(path: Path) -> _FileMetadata:
     from mien.media.pictures import opened
     from mien.media.video import VIDEOS, video_comment
 
     if path.suffix.lower() in VIDEOS:
-        return _Told(_record_in(video_comment(path)), packet_in(path), True)
+        return _FileMetadata(_record_in(video_comment(path)), packet_in(path), True)
     with opened(path, smallest=1) as image:
         image.load()  # chunks may stand after the pixels
         texts = {key: str(value) for key, value in getattr(image, "text", {}).items()}
         record = texts.get(CHUNK) or next(filter(None, map(_record_in, _words(image))), "")
-        return _Told(record, texts.get(XMP_CHUNK) or packet_in(path), getattr(image, "is_animated", False))
+        return _FileMetadata(record, texts.get(XMP_CHUNK) or packet_in(path), getattr(image, "is_animated", False))
 
 
 def _words(image: Image.Image) -> Iterator[str]:

@@ -24,7 +24,7 @@ MOST_SEED = 2**64
 
 
 class Record(BaseModel):
-    """What stands in the ``mien`` text chunk of a picture, or in the comment of a film.
+    """What stands in the ``mien`` text chunk of a picture, or in the comment of a video.
 
     Attributes:
         format: version of this layout.
@@ -66,7 +66,7 @@ class Record(BaseModel):
 
     @property
     def watermark_id(self) -> str:
-        """The 8 hex digits that the invisible mark carries: the beginning of the sha256 of `text`."""
+        """The 8 hex digits that the invisible watermark carries: the beginning of the sha256 of `text`."""
         return hashlib.sha256(self.text().encode("utf-8")).hexdigest()[:8]
 
     @classmethod

@@ -22,12 +22,12 @@ CLOCKS = {"gif": (10, 50.0), "webp": (1, 90.0)}
 """Animation -> (milliseconds that durations are counted in, most frames a second): browsers show a frame that is to
 last 10 ms or less for 100."""
 QUALITY = 95
-"""Of a WebP film: below it the invisible mark is lost from frame after frame, without any loss a film is five times as
-large."""
+"""Quality of a WebP video: below it the invisible watermark is lost in frame after frame; lossless, the file is five
+times as large."""
 
 
 def write_video(path: Path, files: Sequence[Path], rate: float, record: Record | None) -> None:
-    """Write a film atomically, by its ending: ``.mp4``, ``.gif`` or ``.webp``.
+    """Write a video atomically, by its ending: ``.mp4``, ``.gif`` or ``.webp``.
 
     GIF and WebP leave frames out where there are more a second than `CLOCKS` says.
 
@@ -56,7 +56,7 @@ def check_video(path: Path) -> None:
         MissingDependency: for ``.mp4`` without ``av``.
     """
     if path.suffix.lower() not in (".mp4", *ANIMATIONS):
-        raise BadInput(f"A film must be called .mp4, .gif or .webp, not {path.name!r}.")
+        raise BadInput(f"A video must be called .mp4, .gif or .webp, not {path.name!r}.")
     if path.suffix.lower() == ".mp4":
         require("av", extra="video")
 
@@ -86,20 +86,20 @@ def _write_animation(path: Path, form: str, files: Sequence[Path], rate: float, 
 
 def _write_mp4(path: Path, files: Sequence[Path], rate: float, record: Record | None) -> None:
     av: Any = require("av", extra="video")
-    with av.open(str(path), "w", format="mp4") as film:
+    with av.open(str(path), "w", format="mp4") as video:
         if record is not None:
-            film.metadata["comment"] = record.text()
+            video.metadata["comment"] = record.text()
         stream = None
         for image in map(open_picture, files):
             if stream is None:
-                stream = film.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
+                stream = video.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
                 stream.width, stream.height = (side - side % 2 for side in image.size)
                 stream.pix_fmt, stream.options = "yuv420p", {"crf": "16"}
             for packet in stream.encode(av.VideoFrame.from_image(image)):
-                film.mux(packet)
+                video.mux(packet)
         if stream is not None:
             for packet in stream.encode():
-                film.mux(packet)
+                video.mux(packet)
     if record is not None:
         declare_in_mp4(path, declaration(record))
 

@@ -1,4 +1,4 @@
-"""An invisible mark in the pixels: 32 bits that say "made by mien" and which record belongs to the picture.
+"""An invisible watermark in the pixels: 32 bits that say "made by mien" and which record belongs to the picture.
 
 Spread spectrum (Cox et al. 1997) on a periodic tile (Kalker et al. 1999): seven symbols of 8 bits, four of the id and
 three of a checksum, are each one of 256 fixed noise patterns. Their sum and a fixed pattern that tells where the tile

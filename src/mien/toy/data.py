@@ -39,7 +39,7 @@ BATCH = 16
 """Pictures that go through the model together."""
 TURNS = (35.0, 18.0, 15.0)
 """Largest yaw, pitch and roll, degrees: wider than in the studio's sets, so that few pictures tell what points mean."""
-BONES = 0.8
+SHAPE_STD = 0.8
 """Standard deviation of the drawn people's shape on the linear face; 1 is that of the scans (*inferred*)."""
 
 
@@ -117,9 +117,9 @@ def _draw(
 def steering(person: Person, number: int, picture: Scene, identity: Any = None) -> PipelineInputs:
     """What a picture of a studio person is drawn from: words, a landmark picture, and the identity if it is known."""
     rng = np.random.default_rng([person.seed, number])
-    bones = BONES * np.random.default_rng(person.seed).normal(size=LinearFace.load().shapes)
+    face_shape = SHAPE_STD * np.random.default_rng(person.seed).normal(size=LinearFace.load().shapes)
     state = picture.expression
-    points = LinearFace.load().landmarks(state.coefficients, picture.pose, state.gaze, bones)
+    points = LinearFace.load().landmarks(state.coefficients, picture.pose, state.gaze, face_shape)
     words = caption(person, picture, rng)
     return PipelineInputs(
         prompt=words if identity is None else f"{ID_PROMPT}, {words}",

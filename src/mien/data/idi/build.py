@@ -68,11 +68,11 @@ class Builder:
         claim_pairs(folder, self.request)
         parts = folder / PARTS
         if not is_finished(folder):
-            with bar(self.request.targets, "pairs") as told:
+            with bar(self.request.targets, "pairs") as advance:
                 for number in range(self.request.batches):
                     if not _rows_file(parts, number).exists():
                         self._batch(parts, number)
-                    told(len(self.request.rows(number)))
+                    advance(len(self.request.rows(number)))
             self._finish(folder, parts)
         return report_of(folder)
 
@@ -147,21 +147,23 @@ class Builder:
     def _pair(self, row: int, template: Read, job: Job) -> Entry:
         entry, face = self.portraits[row], template.face
         assert face is not None and face.landmarks is not None
-        told = Template(
+        template_record = Template(
             source=self.maker.name,
             person=job.third_sample.person if self.maker.name == "oracle" else None,
             landmarks=np.round(np.asarray(face.landmarks, np.float64), 2).tolist(),
         )
-        return replace(entry, sample=entry.sample.model_copy(update={"template": told}), template=template.image)
+        return replace(
+            entry, sample=entry.sample.model_copy(update={"template": template_record}), template=template.image
+        )
 
     def _record(
         self, row: int, attempt: int, seed: int | None, keys: tuple[str | None, str | None], verdict: Verdict,
         alike: float | None,
     ) -> dict[str, Any]:  # fmt: skip
         """A row of the manifest."""
-        told = {"row": row, "key": self.portraits[row].sample.key, "attempt": attempt, "seed": seed}
-        told |= {"second": keys[0], "third": keys[1]} | verdict.columns()
-        return told | {"identity_third": alike, "maker": self.maker.name}
+        columns = {"row": row, "key": self.portraits[row].sample.key, "attempt": attempt, "seed": seed}
+        columns |= {"second": keys[0], "third": keys[1]} | verdict.columns()
+        return columns | {"identity_third": alike, "maker": self.maker.name}
 
     def _finish(self, folder: Path, parts: Path) -> None:
         rows = [row for number in range(self.request.batches) for row in read_json(_rows_file(parts, number))]

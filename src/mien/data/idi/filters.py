@@ -109,8 +109,8 @@ def calibrated(pairs: list[tuple[Read, Read]], base: Thresholds, percentile: flo
     Raises:
         ValueError: if no pair has faces on both sides.
     """
-    told = [judge_template(*pair, base) for pair in pairs]
-    values = [(one.exp, one.lms) for one in told if one.exp is not None and one.lms is not None]
+    scores = [judge_template(*pair, base) for pair in pairs]
+    values = [(one.exp, one.lms) for one in scores if one.exp is not None and one.lms is not None]
     if not values:
         raise ValueError("no pair to calibrate on has faces on both sides")
     exp, lms = np.percentile(np.array(values), percentile, axis=0)

@@ -29,7 +29,7 @@ def summary(request: PairsRequest, rows: Sequence[Mapping[str, Any]]) -> dict[st
     """Numbers: attempts, targets with a pair, reasons, and percentiles of what the filters measured."""
     kept = sum(bool(row["kept"]) for row in rows)
     reasons = Counter(str(row["reason"]) for row in rows)
-    told: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "targets": request.targets,
         "attempts": len(rows),
         "pairs": kept,
@@ -41,8 +41,8 @@ def summary(request: PairsRequest, rows: Sequence[Mapping[str, Any]]) -> dict[st
         values = [row[name] for row in rows if row[name] is not None]
         if values:
             quartiles = np.percentile(values, (10, 50, 90))
-            told[name] = {f"p{p}": round(float(v), 4) for p, v in zip((10, 50, 90), quartiles, strict=True)}
-    return told
+            figures[name] = {f"p{p}": round(float(v), 4) for p, v in zip((10, 50, 90), quartiles, strict=True)}
+    return figures
 
 
 def write_report(
@@ -56,14 +56,14 @@ def write_report(
         rows: of the manifest.
         shown: pairs to show.
     """
-    told = summary(request, rows)
-    write_json(folder / "report.json", told)
+    figures = summary(request, rows)
+    write_json(folder / "report.json", figures)
     limits = request.thresholds
     lines = [
-        f"<h1>{told['pairs']} pairs from {told['attempts']} attempts</h1>",
+        f"<h1>{figures['pairs']} pairs from {figures['attempts']} attempts</h1>",
         f"<p>Made by {escape(request.maker)}, {request.steps} steps, {request.targets} targets.</p>",
         "<table><tr><th>outcome</th><th>attempts</th></tr>",
-        *(f"<tr><td>{escape(name)}</td><td>{count}</td></tr>" for name, count in told["reasons"].items()),
+        *(f"<tr><td>{escape(name)}</td><td>{count}</td></tr>" for name, count in figures["reasons"].items()),
         "</table><h2>What the filters saw</h2>",
         *(_histogram(name, [row[name] for row in rows if row[name] is not None], limit)
           for name, limit in (("exp", limits.exp), ("lms", limits.lms), ("identity", limits.identity))),

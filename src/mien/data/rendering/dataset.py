@@ -206,13 +206,13 @@ def render_dataset(
     todo = [i for i in range(request.shards) if not (folder / shard_name(i)).exists()]
     done = request.pictures - sum(len(request.seeds(i)) for i in todo) * len(request.numbers)
     count = min(len(todo), workers or available_cores())
-    with bar(request.pictures, "rendering") as told:
-        told(done)
+    with bar(request.pictures, "rendering") as advance:
+        advance(done)
         if count == 1:
             tools = open_tools(request, path)
             for shard in todo:
-                render_shard(request, shard, folder, tools, told)
+                render_shard(request, shard, folder, tools, advance)
         elif count > 1:
-            run_workers(partial(_shard_renderer, request, folder, path), todo, count, told)
+            run_workers(partial(_shard_renderer, request, folder, path), todo, count, advance)
     log.info("%d pictures in %d shards in %s", request.pictures, request.shards, folder)
     return request

@@ -134,10 +134,10 @@ class StudyHandler(BaseHTTPRequestHandler):
         """Answer a POST request."""
         token = self._token()
         try:
-            told = json.loads(self._body())
+            vote = json.loads(self._body())
             if self.path != "/vote" or token is None:
                 raise ValueError
-            number, position = int(told["task"]), int(told["choice"])
+            number, position = int(vote["task"]), int(vote["choice"])
             task = tasks_of(self.server.study, token)[number]
             choice = task.order[position]
             if min(number, position) < 0:
@@ -163,9 +163,9 @@ class StudyHandler(BaseHTTPRequestHandler):
         """The first task that is undecided, without a word of who made what."""
         tasks, decided = tasks_of(self.server.study, token), self.server.votes.of(token)
         open_tasks = [i for i, task in enumerate(tasks) if (task.question, task.set) not in decided]
-        told: dict[str, Any] = {"title": self.server.study.title, "total": len(tasks), "done": len(decided)}
+        state: dict[str, Any] = {"title": self.server.study.title, "total": len(tasks), "done": len(decided)}
         if not open_tasks:
-            return told | {"finished": True}
+            return state | {"finished": True}
         number = open_tasks[0]
         question = self.server.study.questions[tasks[number].question]
         chosen = question.sets[tasks[number].set]
@@ -174,7 +174,7 @@ class StudyHandler(BaseHTTPRequestHandler):
             for position, method in enumerate(tasks[number].order)
         ]
         shown = [f"/picture/{number}/shown/{i}" for i in range(len(chosen.shown))]
-        return told | {"task": number, "question": question.text, "shown": shown, "options": options}
+        return state | {"task": number, "question": question.text, "shown": shown, "options": options}
 
     def _picture(self, token: str, number: str, place: str, index: str) -> Path | None:
         tasks = tasks_of(self.server.study, token)
