@@ -35,6 +35,8 @@ import typer
 from PIL import Image, ImageSequence
 from safetensors import safe_open
 
+from mien.core.io import write_json
+
 STEPS = 10
 BATCH = 4
 TRAINED = ("batch", BATCH), ("pictures", STEPS * BATCH), ("warmup", 2 * BATCH), ("log_every", 1)
@@ -253,12 +255,17 @@ def pictures_of(mien: Mien, work: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield name, golden_picture(mien, words, work / "pictures" / name.replace(", ", "-"))
 
 
+def _needed(settings: dict[str, Any]) -> list[str]:
+    """What a preset goes on from, under the name that the setting has now or had in 0.1.0."""
+    return settings.get("depends_on", settings.get("needs", []))
+
+
 def with_needed(names: list[str], presets: dict[str, dict[str, Any]]) -> set[str]:
     """These presets and all that they go on from."""
     found, ahead = set(), set(names)
     while ahead:
         found |= ahead
-        needs = {needed for name in ahead for needed in presets[name]["needs"]}
+        needs = {needed for name in ahead for needed in _needed(presets[name])}
         ahead = {name for name in needs if name.removeprefix("studio-") not in SHIPPED} - found
     return found
 
@@ -373,7 +380,7 @@ def main(
             render(checked(src, data / "cache"), data)
             report |= {"data": data_digests(data), "losses": timed("preset", losses_of(mien, work, data, preset or []))}
     report["about"]["seconds"] = round(time.monotonic() - start)
-    output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_json(output, report)
     done = {**report.get("pictures", {}), **report.get("losses", {})}
     for name, values in done.items():
         if "not run" in values:

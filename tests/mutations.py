@@ -146,13 +146,13 @@ MUTATIONS = (
     ),
     Mutation(
         "alignment: the expression's weight dropped",
-        ICA, "self.w_exp * expression, told", "expression, told",
+        ICA, "self.w_exp * expression, terms", "expression, terms",
         f"{ICA_TESTS}::test_the_loss_is_the_weighted_sum_of_its_terms",
     ),
     Mutation(
         "alignment: the rows with little noise left out instead of those with much",
-        ICA, "f_of_timestep(self.scheduler, timesteps) <= self.f_max",
-        "f_of_timestep(self.scheduler, timesteps) > self.f_max",
+        ICA, "f_of_timestep(self.base.scheduler, timesteps) <= self.f_max",
+        "f_of_timestep(self.base.scheduler, timesteps) > self.f_max",
         f"{ICA_TESTS}::test_rows_beyond_the_bound_are_dropped",
     ),
     # the diffusion loss

@@ -81,9 +81,10 @@ def _misfits(pipeline: PortraitPipeline) -> Iterator[str]:
         if unet.get(setting) is not None:
             yield f"the UNet has a {setting}, which nothing here tells it"
     added = "text_time" if len(texts) == 2 else None
-    if unet.get("addition_embed_type") != added:
+    own = "text"  # pools the text states that every UNet is given: nothing beside them is needed
+    if unet.get("addition_embed_type") not in (added, own):
         yield f"the UNet wants {unet.get('addition_embed_type')} beside the text, and is given {added}"
-    elif added:
+    elif added and unet.addition_embed_type == added:
         given = 6 * unet.addition_time_embed_dim + texts[1][1].config.projection_dim
         if given != unet.projection_class_embeddings_input_dim:
             wanted = unet.projection_class_embeddings_input_dim
