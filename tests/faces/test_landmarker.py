@@ -143,3 +143,16 @@ def test_turned_and_small_faces_are_found(shared: Path, assets_folder: Path) -> 
     (found,) = reader.read(wide).faces
     assert 1200 < found.box[0] < found.box[2] < 1330 and 700 < found.box[1] < found.box[3] < 830
     assert reader.read(np.full((200, 300, 3), 128, np.uint8)).faces == ()
+
+
+@pytest.mark.parametrize("size", [(20_000, 32), (32, 20_000)])
+def test_a_strip_costs_no_more_than_its_pixels(size: tuple[int, int], assets_folder: Path) -> None:
+    """A border of its long side would make gigabytes of it, and detectors are shown 8,000 pixels at most."""
+    reader, seen = LandmarkerReader(), []
+    detect = reader._detector.forward
+    reader._detector.forward = lambda picture, threshold=0.5: seen.append(picture.numel()) or detect(picture, threshold)  # type: ignore[method-assign]
+    try:
+        assert reader.read(np.full((*size, 3), 128, np.uint8)).faces == ()
+    finally:
+        del reader._detector.forward  # the networks are shared in the process
+    assert max(seen) < 3 * 20_000 * 32 * 3

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mien.core.progress import Advance
+
 Run = Callable[[], Any]
-Advance = Callable[[int], Any]
 
 
 @dataclass

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mien.faces.alignment import full_precision, warp
 from mien.faces.graph import Graph
+from mien.faces.mediapipe_torch import corner_to_corner
 
 SIDE = 128
 """Side in pixels of the detector's picture."""
@@ -61,10 +62,8 @@ class BlazeFace(nn.Module):
         height, width = picture.shape[-2:]
         scale = SIDE / max(height, width)
         shift = torch.tensor([(SIDE - width * scale) / 2, (SIDE - height * scale) / 2])
-        # MediaPipe takes a pixel's index for its place, in the picture and the square
-        offset = shift + 0.5 - 0.5 * scale
-        matrix = torch.cat([torch.eye(2) * scale, offset[:, None]], 1)[None]
-        square = warp(picture, matrix.to(picture.device), SIDE, padding="zeros")
+        matrix = torch.cat([torch.eye(2) * scale, shift[:, None]], 1)[None]
+        square = warp(picture, corner_to_corner(matrix).to(picture.device), SIDE, padding="zeros")
         outputs = self.net(square.permute(0, 2, 3, 1))
         # regressions of all anchors, then their scores
         raw, logits = (outputs[name].reshape(len(anchors()), -1) for name in self.net.outputs)

@@ -21,8 +21,9 @@ from mien.assets.lookup import how_to_get
 from mien.errors import BadInput, MissingAsset
 from mien.faces.alignment import invert, transform_points
 from mien.faces.blaze_face import BlazeFace
+from mien.faces.limits import faces_within_limits
 from mien.faces.mediapipe import ASSET, pose_of
-from mien.faces.mediapipe_torch import ROI_SCALE, SIDE, TorchFaceLandmarker, sampled
+from mien.faces.mediapipe_torch import TorchFaceLandmarker, level_square, sampled
 from mien.faces.metric_pose import CanonicalFace
 from mien.faces.torch_tflite import tflite_graph
 from mien.faces.types import Face, Picture, Reading, reading_of, rgb_array
@@ -69,7 +70,7 @@ class LandmarkerReader:
     def read(self, image: Picture, source: str = "the picture") -> Reading:
         """Read one RGB picture (PIL, or uint8 [H, W, 3])."""
         pixels = rgb_array(image)
-        return reading_of(self._faces(pixels), source)
+        return reading_of(faces_within_limits(pixels, self._faces, 0, "edge"), source)
 
     def read_batch(self, images: Iterable[Picture]) -> list[Reading]:
         """Read several pictures; the answer has their order and number."""
@@ -146,9 +147,10 @@ def _turns_and_border(picture: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     yield picture.rot90(1, (-2, -1)), torch.tensor([[0.0, -1.0, width], [1.0, 0.0, 0.0]])
     yield picture.rot90(3, (-2, -1)), torch.tensor([[0.0, 1.0, 0.0], [-1.0, 0.0, height]])
     yield picture.rot90(2, (-2, -1)), torch.tensor([[-1.0, 0.0, width], [0.0, -1.0, height]])
-    border = max(height, width) // 3
-    padded = torch.nn.functional.pad(picture, (border,) * 4, mode="replicate")
-    yield padded, torch.tensor([[1.0, 0.0, -border], [0.0, 1.0, -border]])
+    # in proportion: a border of the long side around a strip would make a square of it
+    y, x = height // 3, width // 3
+    padded = torch.nn.functional.pad(picture, (x, x, y, y), mode="replicate")
+    yield padded, torch.tensor([[1.0, 0.0, -x], [0.0, 1.0, -y]])
 
 
 def _squares(picture: Tensor, parts: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -172,12 +174,7 @@ def square_matrix(points: Tensor) -> Tensor:
 
     The square has 1.5 times the box's longer side, and the line between the eyes is level in it.
     """
-    low, high = points[0], points[1]
-    scale = SIDE / (ROI_SCALE * (high - low).amax()).clamp_min(1e-6)
-    along = points[3] - points[2]
-    cos, sin = (along / along.norm().clamp_min(1e-6) * scale).unbind(-1)
-    linear = torch.stack([torch.stack([cos, sin]), torch.stack([-sin, cos])])
-    return torch.cat([linear, (SIDE / 2 - linear @ ((low + high) / 2))[:, None]], 1)
+    return level_square(points[0], points[1], points[3] - points[2])
 
 
 @lru_cache(maxsize=1)

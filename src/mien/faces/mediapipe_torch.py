@@ -74,7 +74,7 @@ class TorchFaceLandmarker(nn.Module):
             points: [B, 478, 2 or 3] landmarks in pixels that say where each face is; they get no gradient.
         """
         matrix = roi_matrix(points.detach().float())
-        crops = warp_filtered(pictures.float(), _corner_to_corner(matrix), SIDE)
+        crops = warp_filtered(pictures.float(), corner_to_corner(matrix), SIDE)
         made = self.landmark_net(((crops + 1) / 2).permute(0, 2, 3, 1))
         return transform_points(invert(matrix), made[self.landmark_net.outputs[0]].reshape(-1, 478, 3))
 
@@ -92,9 +92,18 @@ def roi_matrix(points: Tensor) -> Tensor:
     The upright box around all landmarks gives the middle and the side, the outer eye corners the turn.
     """
     points = points[..., :2]
-    low, high = points.amin(-2), points.amax(-2)
+    return level_square(points.amin(-2), points.amax(-2), points[..., EYES[1], :] - points[..., EYES[0], :])
+
+
+def level_square(low: Tensor, high: Tensor, along: Tensor) -> Tensor:
+    """Matrices [..., 2, 3] to the landmark network's square: `ROI_SCALE` times a box's longer side, turned.
+
+    Args:
+        low: the box's upper left corner [..., 2], pixels.
+        high: its lower right corner [..., 2].
+        along: a direction [..., 2] that is level in the square: from the subject's right eye to the left one.
+    """
     scale = SIDE / (ROI_SCALE * (high - low).amax(-1)).clamp_min(1e-6)
-    along = points[..., EYES[1], :] - points[..., EYES[0], :]
     cos, sin = (along / along.norm(dim=-1, keepdim=True).clamp_min(1e-6) * scale[..., None]).unbind(-1)
     linear = torch.stack([torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1)], -2)
     shift = SIDE / 2 - (linear @ ((low + high) / 2)[..., None])
@@ -107,11 +116,11 @@ def sampled(pictures: Tensor, matrix: Tensor) -> Tensor:
 
     Nothing is filtered and the picture's edge is repeated.
     """
-    crops = warp(pictures.float(), _corner_to_corner(matrix), SIDE)
+    crops = warp(pictures.float(), corner_to_corner(matrix), SIDE)
     return ((crops + 1) / 2).permute(0, 2, 3, 1)
 
 
-def _corner_to_corner(matrix: Tensor) -> Tensor:
+def corner_to_corner(matrix: Tensor) -> Tensor:
     """The matrix under which MediaPipe samples: it takes a pixel's index for its place, in the picture and the crop.
 
     So each crop pixel is read half a crop pixel up and left of where our convention has it, less half a picture pixel.
