@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -115,6 +115,9 @@ class FakeEmbedder:
 class FakeJudge:
     """Coefficients all alike, no pose, and the valence."""
 
+    config: ClassVar[dict[str, int]] = {"size": 96}
+    seen: ClassVar[list[int]] = list(range(53))
+
     def predict(self, crops: torch.Tensor) -> dict[str, torch.Tensor]:
         valence = crops[:, 0, WHAT[0], WHAT[1]]
         emotion = torch.zeros(len(crops), 10)
@@ -123,6 +126,15 @@ class FakeJudge:
         coefficients = (valence[:, None] + 1).expand(-1, 53) / 2
         return {"coefficients": coefficients, "pose": torch.zeros(len(crops), 3),
                 "gaze": torch.zeros(len(crops), 2), "emotion": emotion}  # fmt: skip
+
+
+class FakeGazeJudge:
+    """Straight ahead, whatever is seen."""
+
+    config: ClassVar[dict[str, int]] = {"size": 64}
+
+    def predict(self, crops: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(crops), 2)
 
 
 def judge_identity(crops: torch.Tensor) -> torch.Tensor:

@@ -18,7 +18,7 @@ from mien.evaluation.control.summary import pair_weights
 from mien.evaluation.protocols import EvaluationRun, protocol_named
 from mien.evaluation.report.page import write_report
 from mien.evaluation.statistics.scores import mean_score
-from tests.evaluation.fake_control import FakeModel, fake_control_tools
+from tests.evaluation.fake_control import FakeGazeJudge, FakeModel, fake_control_tools
 
 SETTINGS = ControlSettings(
     people=5, targets=4, pairs_per_person=None, steps=2, batch=8, look_alikes=0, draws=60, cross_talk_people=0
@@ -34,6 +34,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Pa
         "told": (SETTINGS, fake_control_tools(FakeModel())),
         "deaf": (deaf, fake_control_tools(FakeModel(blank=1))),
     }
+    models = {name: (asked, replace(tools, judge_gaze=FakeGazeJudge())) for name, (asked, tools) in models.items()}
     found = protocol_named("control").run(EvaluationRun(SETTINGS, models, folder / "kept"))
     write_report(folder / "report", found.data, found.cases)
     return found.data, folder / "report"

@@ -318,12 +318,15 @@ def test_errors_of_readings() -> None:
     plan = plan_scene(person, 4)
     state = plan.expression
     seen = np.array([state.coefficients])
-    found = judge_errors(seen, [Subject(person, plan)])
+    found = judge_errors(seen, [Subject(person, plan)], range(53))
     assert found["judge.eyelids"] == found["judge.mouth"] == 0
     seen = seen + np.eye(53)[10] * 0.5  # eyeBlink_L
-    again = judge_errors(seen, [Subject(person, plan)])
+    again = judge_errors(seen, [Subject(person, plan)], range(53))
     assert again["judge.eyelids"] == pytest.approx([0.25]) and again["judge.mouth"] == 0
     assert again["judge.coefficients"] == pytest.approx([0.5 / 53])
+    legible = [index for index in range(53) if index != 10]
+    without = judge_errors(seen[:, legible], [Subject(person, plan)], legible)
+    assert without["judge.coefficients"] == without["judge.eyelids"] == 0  # what cannot be read is not counted
 
 
 def test_the_gaze_is_where_irises_are_in_the_eye_however_the_head_is_held() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import BadInput, MissingAsset, MissingDependency
 from mien.evaluation.control.scene import Draws, Subject
-from mien.evaluation.judges import attribute_judge, open_network, picture_features
+from mien.evaluation.judges import judge_in, open_network, picture_features
 from mien.evaluation.networks import Networks, load_networks
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ class EvaluationContext:
         renderer: draws identities, targets and exact answers; None where the pictures are a user's own.
         readers: name -> reader; the first one's landmarks steer the model and place the judges' crops.
         embedder: aligned crops [B, 3, S, S] -> identity embeddings [B, 512], the model's own.
-        judge_face: crops -> {"coefficients", "pose", "emotion"}; its method ``predict``.
+        judge_face: crops -> {"coefficients", "pose", "emotion"}; its method ``predict``, and ``seen``.
+        judge_gaze: crops of eyes and face -> degrees; its method ``predict``. None without it.
         judge_identity: crops [B, 3, 96, 96] -> embeddings of L2 norm 1.
         judge_attributes: whole pictures [B, 3, 96, 96] -> features, its method ``features``; None without it.
         networks: of other groups, for numbers under their names.
@@ -66,6 +67,7 @@ class EvaluationContext:
     embedder: Any
     judge_face: Any
     judge_identity: Any
+    judge_gaze: Any = None
     judge_attributes: Any = None
     networks: Networks = field(default_factory=Networks)
     models: Mapping[str, str] = field(default_factory=dict)
@@ -143,7 +145,8 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
         embedder=open_network("IdentityEmbedder", folder / "identity"),
         judge_face=open_network("JudgeFace", folder / "judges" / "face"),
         judge_identity=open_network("JudgeIdentity", folder / "judges" / "identity"),
-        judge_attributes=attribute_judge(folder),
+        judge_gaze=judge_in(folder, "gaze"),
+        judge_attributes=judge_in(folder, "attributes"),
         networks=others,
         models=used,
         judges=judging | dict(others.files),

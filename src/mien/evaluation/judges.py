@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +26,10 @@ def open_network(name: str, folder: Path) -> Any:
     return getattr(networks, name).from_pretrained(folder).float().eval()
 
 
-def attribute_judge(folder: Path) -> Any | None:
-    """The judge in a model folder in whose features sets of pictures are compared; None where there is none."""
-    place = folder / "judges" / "attributes"
-    return open_network("JudgeAttributes", place) if place.is_dir() else None
+def judge_in(folder: Path, kind: Literal["attributes", "gaze"]) -> Any | None:
+    """A judge that not every model folder has; None where there is none."""
+    place = folder / "judges" / kind
+    return open_network(f"Judge{kind.title()}", place) if place.is_dir() else None
 
 
 def picture_features(judge: Any, image: Any) -> Floats:

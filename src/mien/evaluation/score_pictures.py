@@ -49,7 +49,7 @@ def score(
         (1, 'degree')
     """
     from mien.assets import embedded
-    from mien.evaluation.judges import attribute_judge
+    from mien.evaluation.judges import judge_in
     from mien.evaluation.networks import load_networks
     from mien.evaluation.score import score as score_pairs
     from mien.faces.open import open_reader
@@ -58,7 +58,7 @@ def score(
     pairs = _paired(reference, generated)
     extra = load_networks(tuple(networks))
     studio = StudioReader.from_pretrained()
-    judge = attribute_judge(embedded("studio"))
+    judge = judge_in(embedded("studio"), "attributes")
     return score_pairs(pairs, open_reader(reader, studio), studio, judge, extra, bar=bar)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mien.evaluation.control.baselines import AUTOENCODER, DUMMIES, refused
 from mien.evaluation.control.likeness import first_rows
-from mien.evaluation.control.measures import Among, Distances, Measure, angles, nearness, rows_among
+from mien.evaluation.control.measures import Among, Distances, Measure, angles, gaze_angles, nearness, rows_among
 from mien.evaluation.control.run import Benchmark
 from mien.evaluation.control.summary import levels_of
 from mien.evaluation.readings.arrays import Readings
@@ -28,8 +28,9 @@ from mien.metrics.identity import cosine
 
 MEANINGS: Final[Mapping[str, str]] = {
     "nearness.expression": "Nearness of 52 blendshapes, as the first reader reads them.",
-    "nearness.expression.judge": "Nearness of the 53 driven coefficients, as the face judge regresses them.",
+    "nearness.expression.judge": "Nearness of the driven coefficients that the face judge can read.",
     "nearness.gaze": "Nearness of the irises' places in the eyes, from the first reader's landmarks.",
+    "nearness.gaze.judge": "Nearness of the gaze's two angles, as the gaze judge regresses them.",
     "nearness.pose": "Nearness of the head's three angles, as the first reader reads them.",
     "nearness.identity": "Nearness of the identity judge's embedding; shuffled: other people's exact renders under the "
     "same target.",
@@ -61,11 +62,14 @@ def headline_scores(
         "nearness.expression": (Measure("", f"{reader}.blendshapes", exp_distance, ""), "person"),
         "nearness.expression.judge": (Measure("", "judge.coefficients", coefficient_distance, ""), "person"),
         "nearness.gaze": (Measure("", f"{reader}.landmarks", _gaze_distance, ""), "person"),
+        "nearness.gaze.judge": (Measure("", "judge.gaze", gaze_angles, "", squared=True), "person"),
         "nearness.pose": (Measure("", f"{reader}.pose", angles, "", squared=True), "person"),
         "nearness.identity": (Measure("", "identity", lambda target, seen: 1 - cosine(target, seen), ""), "target"),
     }
     found: dict[str, Comparable] = {}
     for name, (measure, among) in measured.items():
+        if measure.part not in outputs.values:  # a model folder without a gaze judge
+            continue
         rows, best = (nearness(measure, one, stage.exact, stage.pairs, among) for one in (outputs, ceiling))
         found[name] = nearness_score(rows, best, stage.weights, measure.squared)
     found["identity.top1"] = _top1(stage, outputs["identity"])

@@ -77,7 +77,10 @@ def measures(readers: Sequence[str], targets: Readings) -> list[Measure]:
         ]  # fmt: skip
     found += [
         Measure("judge.coefficients", "judge.coefficients", coefficient_distance,
-                "Mean difference of the 53 driven coefficients, regressed by the face judge.", driven=True),
+                "Mean difference of the driven coefficients that the face judge can read.", driven=True),
+        Measure("judge.gaze", "judge.gaze", gaze_angles,
+                "Root mean square error in degrees over the gaze judge's two angles against the driven ones.",
+                driven=True, squared=True),
         *(Measure(f"judge.{name}", "judge.pose", _angle(axis),
                   f"Root mean square error in degrees of the judge's {name} against the driven one.",
                   driven=True, squared=True)
@@ -95,7 +98,7 @@ def measures(readers: Sequence[str], targets: Readings) -> list[Measure]:
                 "Share of outputs in which the judge sees another of the eight emotions.", driven=True),
     ]  # fmt: skip
     found += [one for part in targets.values for one in _of_network(*part.partition(".")[::2])]
-    return [one for one in found if one.driven or np.isfinite(targets[one.part]).any()]
+    return [one for one in found if one.part in targets.values and (one.driven or np.isfinite(targets[one.part]).any())]
 
 
 def _of_network(part: str, name: str) -> list[Measure]:
@@ -116,11 +119,18 @@ def _of_network(part: str, name: str) -> list[Measure]:
     return [Measure(f"{name}.{part}", f"{part}.{name}", parameter_distance, f"Norm of the difference of {of[part]}.")]
 
 
-def driven_values(subjects: Sequence[Subject]) -> dict[str, NDArray[np.float64]]:
-    """Coefficients, pose and emotion that the renderer was given, under the names of the judge's readings, [T, ...]."""
+def driven_values(subjects: Sequence[Subject], seen: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+    """Coefficients, pose, gaze and emotion given to the renderer, under the names of the judge's readings, [T, ...].
+
+    Args:
+        subjects: T planned pictures.
+        seen: indices of the coefficients that the face judge can read.
+    """
     pictures = [subject.picture for subject in subjects]
+    coefficients = np.array([picture.expression.coefficients for picture in pictures], np.float64)
     return {
-        "judge.coefficients": np.array([picture.expression.coefficients for picture in pictures], np.float64),
+        "judge.coefficients": coefficients[:, list(seen)] if len(pictures) else coefficients,
+        "judge.gaze": np.array([picture.expression.gaze for picture in pictures], np.float64),
         "judge.pose": np.array([picture.pose for picture in pictures], np.float64),
         "judge.emotion": np.array([emotion_of(picture.expression).vector() for picture in pictures], np.float64),
     }
@@ -205,6 +215,11 @@ def _angle(axis: int) -> Distance:
 def angles(target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:
     """Root mean square [N] over the three angles of the difference of poses [..., 3] in degrees."""
     return np.sqrt(np.square(pose_error(target, seen)).mean(-1))
+
+
+def gaze_angles(target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:
+    """Root mean square [N] over the two angles of the difference of gazes [..., 2] in degrees."""
+    return np.sqrt(np.square(seen - target).mean(-1))
 
 
 def _entry(index: int) -> Distance:

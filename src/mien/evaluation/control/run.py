@@ -177,7 +177,7 @@ def run_control(settings: ControlSettings, tools: EvaluationContext, folder: Pat
 
 def control_rows(stage: Benchmark, outputs: Readings, tools: EvaluationContext) -> list[tuple[Measure, Distances]]:
     """Every measure of expression, pose and emotion with its rows; without renders the driven values are not known."""
-    driven = driven_values(stage.targets)
+    driven = driven_values(stage.targets, tools.judge_face.seen)
     return [
         (one, distances(one, outputs, stage.exact, (driven if one.driven else stage.goals)[one.part], stage.pairs))
         for one in measures(list(tools.readers), stage.goals)

@@ -151,6 +151,7 @@ class _Seen(NamedTuple):
     reader: str
     landmarks: NDArray[Any]
     coefficients: NDArray[Any]
+    legible: Sequence[int]
 
 
 def _read(tools: EvaluationContext, pictures: Sequence[Pixels], points: NDArray[Any]) -> _Seen:
@@ -163,12 +164,15 @@ def _read(tools: EvaluationContext, pictures: Sequence[Pixels], points: NDArray[
     for row, face in enumerate(found):
         if face is not None:
             landmarks[row] = face.landmarks
-    return _Seen(tools.first_reader, landmarks, np.concatenate(coefficients))
+    return _Seen(tools.first_reader, landmarks, np.concatenate(coefficients), tools.judge_face.seen)
 
 
 def _errors(seen: _Seen, of: Sequence[Subject], points: NDArray[Any]) -> dict[str, Rows]:
     """All errors of readings of planned pictures whose exact landmarks are ``points``."""
-    return {f"{seen.reader}.gaze": gaze_errors(seen.landmarks, points), **judge_errors(seen.coefficients, of)}
+    return {
+        f"{seen.reader}.gaze": gaze_errors(seen.landmarks, points),
+        **judge_errors(seen.coefficients, of, seen.legible),
+    }
 
 
 def gaze_errors(landmarks: NDArray[Any], points: NDArray[Any]) -> Rows:
@@ -181,20 +185,22 @@ def gaze_errors(landmarks: NDArray[Any], points: NDArray[Any]) -> Rows:
     return np.abs(iris_offsets(landmarks) - iris_offsets(points)).mean(-1)
 
 
-def judge_errors(coefficients: NDArray[Any], of: Sequence[Subject]) -> dict[str, Rows]:
+def judge_errors(coefficients: NDArray[Any], of: Sequence[Subject], seen: Sequence[int]) -> dict[str, Rows]:
     """How far the face judge's readings are from what was driven in N planned pictures.
 
     Args:
-        coefficients: [N, 53].
+        coefficients: [N, K], those that the judge can read.
         of: the planned pictures.
+        seen: their K indices.
 
     Returns:
         ``judge.coefficients``, ``judge.eyelids`` and ``judge.mouth``: mean absolute differences [N].
     """
-    away = np.abs(coefficients - np.array([one.picture.expression.coefficients for one in of], np.float64))
+    driven = np.array([one.picture.expression.coefficients for one in of], np.float64)
+    away = np.abs(coefficients - driven[:, list(seen)])
     found = {}
     for name, starts in _PARTS.items():
-        chosen = [index for index, word in enumerate(KIT_NAMES) if word.startswith(starts)]
+        chosen = [column for column, index in enumerate(seen) if KIT_NAMES[index].startswith(starts)]
         found[f"judge.{name}"] = away[:, chosen].mean(-1)
     return found
 

@@ -25,8 +25,8 @@ from mien.provenance.fingerprint import version_of
 
 Floats = NDArray[np.float32]
 
-JUDGED = {"coefficients": (53,), "pose": (3,), "emotion": (10,)}
-"""What the face judge gives; ``emotion`` is valence, arousal and eight probabilities. Its gaze is not used."""
+_JUDGED = ("coefficients", "pose", "emotion")
+"""What is taken of the face judge; ``emotion`` is valence, arousal and eight probabilities. Its gaze is not used."""
 
 _BATCH = 32
 _PACKAGES = ("mien", "torch", "mediapipe", "onnxruntime")
@@ -67,7 +67,6 @@ def _read(context: EvaluationContext, pictures: Sequence[Any], advance: Advance)
         for reader in context.readers
         for part, shape in READ.items()
     }
-    values |= {f"judge.{part}": np.full((count, *shape), np.nan, np.float32) for part, shape in JUDGED.items()}
     values |= {name: np.full((count, *shape), np.nan, np.float32) for name, shape in context.networks.parts().items()}
     identities: list[Floats] = []
     looks = context.looks()
@@ -84,7 +83,7 @@ def _read(context: EvaluationContext, pictures: Sequence[Any], advance: Advance)
         judged = judge(context, images, points)
         identities.append(judged.pop("identity"))
         for name, part in judged.items():
-            values[f"judge.{name}"][rows.start : rows.stop] = part
+            whole.setdefault(f"judge.{name}", []).append(part)
         for name, part in context.networks.read(images, points).items():
             values[name][rows.start : rows.stop] = part
         advance(len(rows))
@@ -93,19 +92,31 @@ def _read(context: EvaluationContext, pictures: Sequence[Any], advance: Advance)
 
 
 def judge(context: EvaluationContext, pictures: Sequence[Any], points: Floats) -> dict[str, Floats]:
-    """Judges' outputs for pictures with landmarks [B, 478, 3]; NaN for rows whose landmarks are NaN."""
+    """Judges' outputs for pictures with landmarks [B, 478, 3]; NaN for rows whose landmarks are NaN.
+
+    Returns:
+        ``coefficients`` [B, K], those that the face judge can read, in the order of its ``seen``; ``pose`` [B, 3] and
+        ``gaze`` [B, 2] in degrees, the latter where there is a gaze judge; ``emotion`` [B, 10]; ``identity`` [B, D].
+    """
     import torch
 
     from mien.core.pixels import pictures_to_tensor
-    from mien.faces.alignment import CROP, judge_face_matrix, judge_identity_matrix, warp
+    from mien.faces.alignment import CROP, judge_face_matrix, judge_gaze_matrices, judge_identity_matrix, warp
 
     there = whole_rows(points)
     # a picture without a face goes through with somebody's landmarks, so that batches keep their shape
     filled = torch.from_numpy(np.where(there[:, None, None], points, _anybody(points.shape[1:])))
     images = pictures_to_tensor(pictures)
     with torch.no_grad():
-        judged = context.judge_face.predict(warp(images, judge_face_matrix(filled), CROP))
-        judged = {name: judged[name] for name in JUDGED}
+        size = context.judge_face.config["size"]
+        judged = context.judge_face.predict(warp(images, judge_face_matrix(filled, size), size))
+        judged = {name: judged[name] for name in _JUDGED}
+        judged["coefficients"] = judged["coefficients"][:, context.judge_face.seen]
+        if context.judge_gaze is not None:
+            size = context.judge_gaze.config["size"]
+            matrices = judge_gaze_matrices(filled, size)
+            crops = torch.stack([warp(images, matrices[:, index], size) for index in range(3)], 1)
+            judged["gaze"] = context.judge_gaze.predict(crops)
         judged["identity"] = context.judge_identity(warp(images, judge_identity_matrix(filled), CROP))
     return {name: np.where(there[:, None], part.numpy(), np.nan).astype(np.float32) for name, part in judged.items()}
 

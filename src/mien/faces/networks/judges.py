@@ -15,6 +15,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mien.faces.linear.arkit import KIT_NAMES
 from mien.faces.networks.blocks import channels_last
 from mien.faces.networks.classes import in_layout
 from mien.faces.networks.reader_net import POSE_UNIT
@@ -87,8 +88,12 @@ class JudgeFace(ModelMixin, ConfigMixin):
         widths, depths: channels and blocks of each stage.
         size: side of the crops in pixels.
         pool: rows and columns of the places at which features are read, beside their mean over all places.
+        determination: how well each coefficient is read on exact renders of held-out people: its name -> R2; empty
+            where nobody measured it.
     """
 
+    LEGIBLE: ClassVar[float] = 0.2
+    """R2 below which a coefficient counts as not visible to this judge."""
     LENGTHS: ClassVar[dict[str, int]] = {"coefficients": 53, "pose": 3, "gaze": 2, "emotion": 8, "circumplex": 2}
 
     @register_to_config
@@ -98,10 +103,17 @@ class JudgeFace(ModelMixin, ConfigMixin):
         depths: tuple[int, ...] = (1, 2, 2),
         size: int = 96,
         pool: int = 3,
+        determination: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.trunk = NextTrunk(widths, depths)
         self.head = nn.Linear(widths[-1] * (1 + pool * pool), sum(self.LENGTHS.values()))
+
+    @property
+    def seen(self) -> list[int]:
+        """Indices into `KIT_NAMES` of the coefficients that this judge can read; no score counts the others."""
+        read = self.config["determination"] or {}
+        return [index for index, name in enumerate(KIT_NAMES) if read.get(name, 1.0) >= self.LEGIBLE]
 
     def forward(self, crops: Tensor) -> dict[str, Tensor]:
         """Raw outputs: logits, and degrees / ``POSE_UNIT`` for ``pose`` and ``gaze``."""

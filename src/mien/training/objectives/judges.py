@@ -203,11 +203,13 @@ class JudgeFaceObjective(_JudgeObjective):
     def errors(self, read: dict[str, Tensor], truth: dict[str, Tensor]) -> Logs:
         """R2 of the coefficients together and how many have one below 0.2; mean absolute errors; right emotions."""
         pooled, each = determination(read["coefficients"], truth["coefficients"])
+        by_name = {name: round(value, 3) for name, value in zip(KIT_NAMES, each.tolist(), strict=True)}
+        self.net.register_to_config(determination=by_name)
         pose = (read["pose"] - truth["pose"]).abs().mean(0)
         hits = read["emotion"][:, 2:].argmax(1) == truth["emotion"][:, 2:].argmax(1)
         return {
             "r2": pooled,
-            "unseen": float((each < 0.2).sum()),
+            "unseen": float((each < JudgeFace.LEGIBLE).sum()),
             "driven": (read["coefficients"] - truth["coefficients"]).abs().mean().item(),
             "yaw": pose[0].item(),
             "pitch": pose[1].item(),
