@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mien.errors import BadInput, did_you_mean
 
@@ -40,6 +40,13 @@ MAX_POSE = (90.0, 60.0, 60.0)
 
 EMBEDDING_WIDTH = 512
 """Length of an identity embedding."""
+
+NullPrompt = Literal["frozen", "trained"]
+"""Whose empty prompt e(0) of FaceCrafter's Eq. 6 is where the text encoder was trained.
+
+``frozen`` is the encoder's from before the training, in training and in drawing (*inferred*: guidance then leads away
+from what the base knows, and the joint stage cannot move both ends of a difference); ``trained`` is its own.
+"""
 
 
 def _finite(values: Sequence[float], what: str) -> None:

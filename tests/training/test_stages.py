@@ -316,6 +316,37 @@ def test_the_control_arm_trains_the_text_encoder_alone(trained: Path) -> None:
     assert {path.name for path in (trained / "studio-joint-text-only" / "export").iterdir()} == {"text_encoder"}
 
 
+@pytest.mark.parametrize("null_prompt", ["frozen", "trained"])
+def test_the_empty_prompt_is_of_one_encoder(joint: Any, trained: Path, null_prompt: str) -> None:
+    """Samples without identity read e(0) as drawing does: of the encoder before its training, or of the trained one."""
+    import copy
+
+    batch = joint_batch(joint, trained)
+    empty = torch.zeros(len(batch["ids"]), dtype=torch.bool)
+    empty[0] = True
+    ids = batch["ids"].clone()
+    ids[0] = joint.base.examples.prompts.empty
+    batch = batch | {"ids": ids}
+    before = joint.text_states(batch).detach()
+    encoder, options = copy.deepcopy(joint.text_encoder.state_dict()), joint.config
+    joint.config = options.model_copy(update={"null_prompt": null_prompt})
+    try:
+        with torch.no_grad():
+            for parameter in joint.text_encoder.parameters():
+                parameter.add_(0.05)
+        after = joint.text_states(batch)
+        joint.text_encoder.zero_grad()
+        after[empty].sum().backward()
+        learnt = any(p.grad is not None and bool(p.grad.any()) for p in joint.text_encoder.parameters())
+    finally:
+        joint.text_encoder.load_state_dict(encoder)
+        joint.text_encoder.zero_grad()
+        joint.config = options
+    assert not torch.allclose(after[~empty], before[~empty], atol=1e-3)
+    assert torch.allclose(after[empty], before[empty], atol=1e-5) == (null_prompt == "frozen")
+    assert learnt == (null_prompt == "trained")
+
+
 def test_the_joint_stage_is_trained_and_evaluated(trained: Path) -> None:
     from mien.pipelines.spec import ModelSpec
 

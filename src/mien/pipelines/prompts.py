@@ -27,8 +27,8 @@ class PromptEncoding(DiffusionPipeline):
     def encode_null(self, prompt: str = "") -> Tensor:
         """Text states [1, L, D] of e(0), the empty prompt; computed once and kept.
 
-        FaceCrafter's e(0) comes from the text encoder before it was trained (*inferred*): call this before loading
-        trained text weights, and the kept states stay.
+        Call this before loading trained text weights, and the kept states stay: e(0) of the frozen text encoder, see
+        :data:`mien.conditions.NullPrompt`.
         """
         return self._null(prompt).states
 

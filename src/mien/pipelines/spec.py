@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mien.conditions import NullPrompt
 from mien.core.io import read_json
 from mien.diffusion.caching import Speed
 from mien.errors import ConfigError, MissingAsset, first_problem
@@ -37,8 +38,8 @@ class ModelSpec(BaseModel):
         few_step: file of few-step weights in the place of the base's own.
         controlnet: folder of a ControlNet that reads the landmark pictures in the place of the landmarks branch, or the
             tokens of an adapter of the site ``controlnet``.
-        text_encoder: folder of a text encoder in the place of the base's, as the joint stage trains one; e(0) stays the
-            base's own.
+        text_encoder: folder of a text encoder in the place of the base's, as the joint stage trains one.
+        null_prompt: e(0) beside such a text encoder, see :data:`mien.conditions.NullPrompt`; as it was trained.
         expression_encoder: folder of an expression encoder in the place of the base's. For this and the six above,
             the name of a preset stands for its run in the user's cache, ``PRESET:FILE`` for an adapter of another name.
         identity_mode: ``prompt`` or ``branch``, see the pipeline.
@@ -63,6 +64,7 @@ class ModelSpec(BaseModel):
     few_step: str | None = None
     controlnet: str | None = None
     text_encoder: str | None = None
+    null_prompt: NullPrompt = "frozen"
     expression_encoder: str | None = None
     identity_mode: Literal["prompt", "branch"] = "prompt"
     conditions: tuple[str, ...] | None = None
@@ -125,7 +127,8 @@ class ModelSpec(BaseModel):
         if (text_encoder := self.folder("text_encoder")) is not None:
             from transformers import CLIPTextModel
 
-            pipeline.encode_null()
+            if self.null_prompt == "frozen":
+                pipeline.encode_null()
             pipeline.register_modules(text_encoder=CLIPTextModel.from_pretrained(text_encoder).float().eval())
         if (encoder := self.folder("expression_encoder")) is not None:
             from mien.faces.networks import ExpressionEncoder

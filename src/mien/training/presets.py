@@ -198,6 +198,7 @@ _COMPARISONS = [
     *(_joint("studio-joint-no-ad", seed, ad=0.0) for seed in (0, 1, 2)),
     _joint("studio-joint-per-branch", reading="per_branch"),
     _joint("studio-joint-slow-text", text_rate=0.1),
+    _joint("studio-joint-trained-null", null_prompt="trained"),
     _joint("studio-joint-text-only", ad=0.0, replicas=4, probabilities=(1.0, 0.0, 0.0, 0.0)),
     # Few-step mode for other bases, from their branches; budgets are inferred. Write --set trajectories=... for more.
     _few_step("facecrafter-few-step", ("facecrafter-joint",), {"landmarks": 0.75, "emotion": 0.6},

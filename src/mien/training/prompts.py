@@ -46,6 +46,11 @@ class Prompts:
             Kind.EMPTY: tokenize(tokenizer, [""], count),
         }
 
+    @property
+    def empty(self) -> Tensor:
+        """Token ids [L] of the empty prompt."""
+        return self._ids[Kind.EMPTY][0]
+
     def ids(self, kinds: np.ndarray, rows: np.ndarray) -> Tensor:
         """Token ids [B, L] of pictures ``rows`` [B] under prompts of ``kinds`` [B]."""
         found = torch.empty(len(rows), self._ids[Kind.EMPTY].shape[1], dtype=torch.int64)

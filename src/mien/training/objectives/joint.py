@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from mien.adapters import load_adapter
+from mien.conditions import NullPrompt
 from mien.errors import ConfigError
+from mien.models.text import encode_ids
 from mien.training.branch_set import BranchSet
 from mien.training.diffusion import loss_weights, noisy, target_of, weighted_mse
 from mien.training.disentanglement import SETTINGS, Reading, ad_loss, row_pairs
@@ -42,6 +44,8 @@ class JointConfig(FrozenBaseConfig):
         probabilities: of a replica's setting, in the order of ``SETTINGS``. With (1, 0, 0, 0) no branch takes part and
             the text encoder alone learns: Table 2's control arm.
         text_rate: factor on the text encoder's learning rate.
+        null_prompt: e(0) of samples whose identity is left out; drawing has to use the same, see
+            :data:`mien.conditions.NullPrompt`.
     """
 
     former_names: ClassVar[Mapping[str, str]] = {"odds": "probabilities"}
@@ -54,6 +58,7 @@ class JointConfig(FrozenBaseConfig):
     drop: float = 0.1
     probabilities: tuple[float, float, float, float] = (0.25, 0.25, 0.25, 0.25)
     text_rate: float = 1.0
+    null_prompt: NullPrompt = "frozen"
 
     def build(self, sources: Sources) -> JointObjective:
         """See the base class."""
@@ -97,6 +102,11 @@ class JointObjective(Objective):
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """See the base class; the text encoder is trained here."""
         self.base.prepare(corpus)
+        self._empty_ids = self.base.examples.prompts.empty
+        with torch.no_grad():  # a continued run comes by here too, before its own text encoder is loaded
+            prompts = self.base.examples.prompts
+            empty = self._empty_ids[None].to(self.unet.device)
+            self._null = encode_ids(self.base.text_encoder, empty, None, prompts.id_token)
         self.text_encoder = self.base.text_encoder.requires_grad_(True)
         self.text_encoder.set_attn_implementation("eager")
 
@@ -115,8 +125,15 @@ class JointObjective(Objective):
         return examples.batch(rows, other, selection.kinds) | conditions
 
     def text_states(self, batch: dict[str, Tensor]) -> Tensor:
-        """With gradients: the text encoder is what the paper calls the identity extractor."""
-        return self.base.trained_text_states(batch)
+        """With gradients: the text encoder is what the paper calls the identity extractor.
+
+        Not so where the identity is left out and e(0) is the frozen encoder's.
+        """
+        states = self.base.trained_text_states(batch)
+        if self.config.null_prompt == "trained":
+            return states
+        empty = (batch["ids"] == self._empty_ids.to(states.device)).all(1)
+        return torch.where(empty[:, None, None], self._null.to(states.dtype), states)
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """Eq. 5, and its two parts."""
