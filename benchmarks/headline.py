@@ -9,10 +9,12 @@ with what refuses a measure and where the numbers come from beside it.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from outside_networks import FaceApi
 from result_files import command_line, write_result
 
 from mien.cli.progress import bar
@@ -55,12 +57,15 @@ def main(
     draws: Annotated[int, typer.Option(help="Resamples of the bootstrap.")] = 1000,
     pictures: Annotated[Path | None, typer.Option(help="Where pictures are kept; the cache if not given.")] = None,
     page: Annotated[Path | None, typer.Option(help="Also write the whole report into this folder.")] = None,
+    outside: Annotated[bool, typer.Option(help="Also ask networks from outside; needs Node.js.")] = True,
 ) -> None:
     """Draw, read, measure, write."""
+    stack = ExitStack()
     try:
         spec, control = load_spec(model), protocol_named("control")
         settings = control.settings(people, targets, each, steps=steps, batch=batch, draws=draws)
-        models = load_models({"shipped": spec}, settings, facekit)
+        networks = stack.enter_context(FaceApi()) if outside else None
+        models = load_models({"shipped": spec}, settings, facekit, outside=networks)
         place = pictures or cache_folder() / "benchmarks" / "control"
         report, cases = control.run(EvaluationRun(settings, models, place, bar, command=command_line()))
         if page is not None:
@@ -75,6 +80,8 @@ def main(
     except KeyboardInterrupt as error:
         typer.echo("Interrupted; the same command continues from the pictures that are there.", err=True)
         raise typer.Exit(130) from error
+    finally:
+        stack.close()
 
 
 if __name__ == "__main__":

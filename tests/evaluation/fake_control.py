@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from mien.evaluation.context import EvaluationContext
+from mien.evaluation.outside import PARTS
 from mien.faces.linear.emotions import emotion_of
 from mien.faces.linear.face import LinearFace
 from mien.faces.types import Face, NoFace, OneFace, Reading
@@ -135,6 +137,23 @@ class FakeGazeJudge:
 
     def predict(self, crops: torch.Tensor) -> torch.Tensor:
         return torch.zeros(len(crops), 2)
+
+
+class FakeOutside:
+    """Finds a face in what is not all alike; sees who by the colour, and the word by the valence."""
+
+    files: ClassVar[dict[str, str]] = {"outside/fake": "0" * 64}
+
+    def __call__(self, pictures: Sequence[Any]) -> dict[str, np.ndarray]:
+        found = {name: np.full((len(pictures), *shape), np.nan, np.float32) for name, shape in PARTS.items()}
+        for row, picture in enumerate(pictures):
+            pixels = np.asarray(picture, np.float32) / 255
+            found["found"][row] = 0.9 * (pixels.std() > 0)
+            if pixels.std() > 0:
+                colour = pixels[0, 0] - 0.6
+                found["identity"][row] = np.pad(colour / np.linalg.norm(colour), (0, 125))
+                found["emotion"][row] = np.eye(7)[min(6, int(7 * pixels[-1, 0, 0]))]
+        return found
 
 
 def judge_identity(crops: torch.Tensor) -> torch.Tensor:

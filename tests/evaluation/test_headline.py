@@ -15,10 +15,11 @@ from mien.evaluation.control.measures import Distances
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.summary import pair_weights
+from mien.evaluation.outside import same_word
 from mien.evaluation.protocols import EvaluationRun, protocol_named
 from mien.evaluation.report.page import write_report
 from mien.evaluation.statistics.scores import mean_score
-from tests.evaluation.fake_control import FakeGazeJudge, FakeModel, fake_control_tools
+from tests.evaluation.fake_control import FakeGazeJudge, FakeModel, FakeOutside, fake_control_tools
 
 SETTINGS = ControlSettings(
     people=5, targets=4, pairs_per_person=None, steps=2, batch=8, look_alikes=0, draws=60, cross_talk_people=0
@@ -34,7 +35,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Pa
         "told": (SETTINGS, fake_control_tools(FakeModel())),
         "deaf": (deaf, fake_control_tools(FakeModel(blank=1))),
     }
-    models = {name: (asked, replace(tools, judge_gaze=FakeGazeJudge())) for name, (asked, tools) in models.items()}
+    more = {"judge_gaze": FakeGazeJudge(), "outside": FakeOutside()}
+    models = {name: (asked, replace(tools, **more)) for name, (asked, tools) in models.items()}
     found = protocol_named("control").run(EvaluationRun(SETTINGS, models, folder / "kept"))
     write_report(folder / "report", found.data, found.cases)
     return found.data, folder / "report"
@@ -60,6 +62,23 @@ def test_leak_is_zero_for_the_exact_render_and_one_for_a_copy_of_the_template(re
     assert models["copy-template"]["leak"]["value"] == pytest.approx(1)
     assert models["blank"]["leak"]["value"] is None
     assert abs(models["told"]["leak"]["value"]) < 0.1
+
+
+def test_networks_from_outside_stand_in_the_headline(report: Any) -> None:
+    models = report[0]["headline"]["models"]
+    assert models["exact"]["outside.found"]["value"] == models["exact"]["outside.emotion"]["value"] == 1
+    assert models["blank"]["outside.found"]["value"] == models["blank"]["outside.emotion"]["value"] == 0
+    assert models["blank"]["outside.identity"]["value"] == 0
+    assert models["exact"]["outside.identity"]["value"] == models["copy-identity"]["outside.identity"]["value"] == 1
+    assert models["copy-template"]["outside.identity"]["value"] < 0.5
+    assert models["told"]["outside.emotion"]["value"] > models["deaf"]["outside.emotion"]["value"]
+
+
+def test_a_word_is_the_same_only_where_both_show_a_face() -> None:
+    happy, sad, none = np.eye(7)[1], np.eye(7)[2], np.full(7, np.nan)
+    seen = np.array([happy, sad, none, happy, none], np.float32)
+    wanted = np.array([happy, happy, happy, none, none], np.float32)
+    assert same_word(seen, wanted).tolist() == [1, 0, 0, 0, 0]
 
 
 def test_the_papers_own_measures_stand_beside(report: Any) -> None:

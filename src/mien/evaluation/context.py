@@ -13,6 +13,7 @@ from mien.errors import BadInput, MissingAsset, MissingDependency
 from mien.evaluation.control.scene import Draws, Subject
 from mien.evaluation.judges import judge_in, open_network, picture_features
 from mien.evaluation.networks import Networks, load_networks
+from mien.evaluation.outside import OutsideNetworks
 
 if TYPE_CHECKING:
     from mien.faces.types import FaceReader
@@ -54,6 +55,7 @@ class EvaluationContext:
         judge_identity: crops [B, 3, 96, 96] -> embeddings of L2 norm 1.
         judge_attributes: whole pictures [B, 3, 96, 96] -> features, its method ``features``; None without it.
         networks: of other groups, for numbers under their names.
+        outside: networks that find faces by themselves; None without them.
         models: file -> sha256 of what the pictures depend on.
         judges: file -> sha256 of what the numbers depend on besides.
         kit: sha256 of the face kit.
@@ -70,6 +72,7 @@ class EvaluationContext:
     judge_gaze: Any = None
     judge_attributes: Any = None
     networks: Networks = field(default_factory=Networks)
+    outside: OutsideNetworks | None = None
     models: Mapping[str, str] = field(default_factory=dict)
     judges: Mapping[str, str] = field(default_factory=dict)
     kit: str = ""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from mien.errors import BadInput
 from mien.evaluation.context import EvaluationContext, load_tools, with_model
 from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.outside import OutsideNetworks
 from mien.pipelines.spec import ModelSpec
 
 
@@ -46,6 +47,7 @@ def load_models(
     sweep: Sweep | None = None,
     rendered: bool = True,
     networks: Iterable[str] = (),
+    outside: OutsideNetworks | None = None,
 ) -> dict[str, tuple[ControlSettings, EvaluationContext]]:
     """Settings and tools of every model and of its variants; readers, judges and renderer are loaded once.
 
@@ -56,6 +58,7 @@ def load_models(
         sweep: scales at which each model is run as well.
         rendered: people and targets are renders, for which the kit is needed.
         networks: names of networks of other groups, see `mien.evaluation.networks`.
+        outside: see `EvaluationContext`.
 
     Raises:
         MienError: if weights, judges, the kit or every reader is missing.
@@ -63,6 +66,8 @@ def load_models(
     for spec in specs.values():
         spec.check()
     shared = load_tools("studio", kit, rendered, networks)
+    if outside is not None:
+        shared = replace(shared, outside=outside, judges={**shared.judges, **outside.files})
     found: dict[str, tuple[ControlSettings, EvaluationContext]] = {}
     for name, spec in specs.items():
         tools, own = with_model(shared, spec.load(), spec), settings.for_model(spec)

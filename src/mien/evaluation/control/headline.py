@@ -19,6 +19,7 @@ from mien.evaluation.control.likeness import first_rows
 from mien.evaluation.control.measures import Among, Distances, Measure, angles, gaze_angles, nearness, rows_among
 from mien.evaluation.control.run import Benchmark
 from mien.evaluation.control.summary import levels_of
+from mien.evaluation.outside import same_word
 from mien.evaluation.readings.arrays import Readings
 from mien.evaluation.statistics.bootstrap import Weights, weighted_means
 from mien.evaluation.statistics.scores import Comparable, Draws, Score, share_score
@@ -38,6 +39,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "same target; a picture without a face is a miss.",
     "leak": "(cosine to another picture of the template's person, less that of the exact render) / (the same of the "
     "template itself): 0 is the exact render, 1 a copy of the template.",
+    "outside.found": "Share of pictures in which a detector from outside finds a face.",
+    "outside.identity": "As identity.top1, by the embedding of a recognition network from outside.",
+    "outside.emotion": "Share of pictures to which an emotion network from outside gives the same word as to the exact "
+    "render; a picture in which its detector finds no face is a miss.",
     "exp": "EmojiDiff's Exp: mean difference of 52 blendshapes to the template's own reading.",
     "lms": "EmojiDiff's LMS: difference of five ratios of landmarks to the template's own.",
     "id": "Cosine of the identity judge's embedding to the identity picture's.",
@@ -72,7 +77,9 @@ def headline_scores(
             continue
         rows, best = (nearness(measure, one, stage.exact, stage.pairs, among) for one in (outputs, ceiling))
         found[name] = nearness_score(rows, best, stage.weights, measure.squared)
-    found["identity.top1"] = _top1(stage, outputs["identity"])
+    found["identity.top1"] = _top1(stage, outputs, "identity")
+    if "outside.found" in outputs.values:
+        found |= _outside(stage, outputs)
     found["leak"] = _leak(stage, outputs["identity"], shown, donors)
     return found
 
@@ -133,11 +140,25 @@ def _gaze_distance(target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float
     return np.abs(iris_offsets(seen) - iris_offsets(target)).mean(-1)
 
 
-def _top1(stage: Benchmark, seen: NDArray[Any]) -> Score:
+def _outside(stage: Benchmark, outputs: Readings) -> dict[str, Score]:
+    """What networks from outside say, see `MEANINGS`."""
+    words = same_word(outputs["outside.emotion"], stage.exact["outside.emotion"])
+    exact = float(same_word(*[stage.exact["outside.emotion"]] * 2).mean())
+    return {
+        "outside.found": share_score(
+            outputs["outside.found"][:, 0] > 0, stage.weights, None, float((stage.exact["outside.found"] > 0).mean())
+        ),
+        "outside.identity": _top1(stage, outputs, "outside.identity"),
+        "outside.emotion": share_score(words, stage.weights, None, exact),
+    }
+
+
+def _top1(stage: Benchmark, outputs: Readings, part: str) -> Score:
     """See `MEANINGS`; pairs whose target nobody else has count as misses for every model alike."""
+    seen, exact = outputs[part], stage.exact[part]
     hits, chances = np.zeros(len(stage.pairs)), np.zeros(len(stage.pairs))
     for rows in rows_among(stage.pairs, "target"):
-        gallery = np.nan_to_num(stage.exact["identity"][rows])
+        gallery = np.nan_to_num(exact[rows])
         if len(rows) > 1:
             hits[rows] = first_rows(seen[rows], gallery, np.arange(len(rows)))
             chances[rows] = 1 / len(rows)

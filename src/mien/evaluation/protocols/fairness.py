@@ -118,6 +118,8 @@ def standings(stage: Benchmark, outputs: Readings, tools: EvaluationContext, sho
     reader, rows = tools.first_reader, {one.name: (one, rows) for one, rows in control_rows(stage, outputs, tools)}
     owners = np.array([pair.person for pair in stage.pairs])
     found = [_share(f"faces.{reader}", outputs.found(reader), stage.exact.found(reader))]
+    if "outside.found" in outputs.values:
+        found.append(_share("outside.found", *(part["outside.found"][:, 0] > 0 for part in (outputs, stage.exact))))
     for name in (f"{reader}.exp", "judge.coefficients", "judge.pose"):
         measure, distances = rows[name]
         found.append(_transfer(f"transfer.{name}", distances, measure.squared))

@@ -86,6 +86,8 @@ def _read(context: EvaluationContext, pictures: Sequence[Any], advance: Advance)
             whole.setdefault(f"judge.{name}", []).append(part)
         for name, part in context.networks.read(images, points).items():
             values[name][rows.start : rows.stop] = part
+        for name, part in (context.outside(images) if context.outside else {}).items():
+            whole.setdefault(f"outside.{name}", []).append(part)
         advance(len(rows))
     values["identity"] = np.concatenate(identities)
     return Readings(values | {name: np.concatenate(rows) for name, rows in whole.items()})
