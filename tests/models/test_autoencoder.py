@@ -50,3 +50,23 @@ def test_save_and_load(tmp_path: Path) -> None:
 def test_odd_sizes_are_refused_in_one_sentence() -> None:
     with pytest.raises(BadInput, match="multiples of 8"):
         StudioAutoencoder(block_out_channels=(8, 8, 8)).encode(torch.zeros(1, 3, 30, 32))
+
+
+@pytest.mark.parametrize("widths", [(8, 8, 16, 16), (8, 16, 16)])
+@pytest.mark.parametrize("options", [{}, {"linear": False}, {"variational": True}])
+def test_latents_of_16_pixels(options: dict[str, bool], widths: tuple[int, ...], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    shuffle = 2 if len(widths) == 4 else 4
+    vae = StudioAutoencoder(latent_channels=4, block_out_channels=widths, output_shuffle=shuffle, **options)
+    pictures = smooth_pictures(3, 64)
+    if options.get("linear", True):
+        vae.init_from_pca(smooth_pictures(12, 64))
+    mean, log_variance = vae.raw_moments(pictures)
+    assert mean.shape == (3, 4, 4, 4) and vae.raw_decode(mean).shape == pictures.shape
+    assert (log_variance is None) == ("variational" not in options)
+    torch.testing.assert_close(vae.encode(pictures).latents, mean)  # type: ignore[union-attr]
+    with pytest.raises(BadInput, match="multiples of 16"):
+        vae.encode(torch.zeros(1, 3, 40, 64))
+    vae.save_pretrained(tmp_path)
+    again = StudioAutoencoder.from_pretrained(tmp_path)
+    assert torch.equal(again(pictures).sample, vae(pictures).sample)

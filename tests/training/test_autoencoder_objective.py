@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mien.assets import embedded_or_none
 from mien.data.corpus import Corpus
+from mien.errors import ConfigError
 from mien.training.objectives.autoencoder import AutoencoderConfig, AutoencoderObjective
 from mien.training.run import train
 from tests.synthetic import write_corpus
@@ -75,3 +78,50 @@ def test_squared_errors_add_to_the_absolute_ones(data: Path) -> None:
     noise = plain.config.noise * torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
     expected = 3 * (plain.vae.raw_decode(latents + noise) - batch["pictures"]).pow(2).mean()
     assert (two - one).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+ALL_TERMS = {
+    "block_out_channels": [8, 16, 16], "output_shuffle": 4, "linear": False, "crop": 64, "kl": 1e-4, "max_noise": 0.3,
+    "equivariance": 0.5, "alignment": 0.5, "perceptual": 0.1, "adversarial": 0.5, "adversarial_start": 0.0,
+}  # fmt: skip
+
+
+def test_all_terms_together_train_and_an_interrupted_run_is_the_same(data: Path, tmp_path: Path) -> None:
+    if embedded_or_none("studio") is None:
+        pytest.skip("the embedded reader is not here")
+    config = {"pictures": 12, "batch": 2, "log_every": 1, "warmup_images": 0, "precision": "no", "options": ALL_TERMS,
+              "depends_on": ["studio-reader"]}  # fmt: skip
+    asked = {"data": data, "held_out": data, "overrides": config}
+    assert train("studio-autoencoder", runs=tmp_path / "whole", **asked)["finished"]
+    while not train("studio-autoencoder", runs=tmp_path / "parts", minutes=0.01, **asked)["finished"]:
+        pass
+    exports = [tmp_path / name / "studio-autoencoder" / "export" / "vae" for name in ("whole", "parts")]
+    whole, parts = (load_file(one / "diffusion_pytorch_model.safetensors") for one in exports)
+    assert whole.keys() == parts.keys() and all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert not any(name.startswith(("discriminator", "project", "reader")) for name in whole)
+    lines = [json.loads(line) for line in (tmp_path / "whole" / "studio-autoencoder" / "log.jsonl").open()]
+    assert {"kl", "perceptual", "alignment", "fooled", "told", "l1"} <= set(lines[0])
+    assert {"psnr", "octave_0", "octave_4"} <= set(lines[-1]["validation"])
+
+
+def test_a_transformed_step_is_held_against_the_transformed_picture(data: Path) -> None:
+    """Shown on an autoencoder that is exactly equivariant: means of patches, drawn as flat patches."""
+    objective = AutoencoderObjective(AutoencoderConfig(noise=0.0, range_weight=0.0))
+    objective.prepare(Corpus.load(data), data)
+    objective.vae.raw_moments = lambda x: (torch.nn.functional.avg_pool2d(x, 8), None)  # type: ignore[method-assign]
+    objective.vae.raw_decode = lambda z: torch.nn.functional.interpolate(z, scale_factor=8)  # type: ignore[method-assign]
+    flat = torch.nn.functional.interpolate(torch.rand(2, 3, 16, 16) * 2 - 1, scale_factor=8)
+    batch = {"pictures": flat, "weights": torch.ones(2, 1, 128, 128)}
+    for turns in range(4):
+        loss, _ = objective(batch | {"transform": torch.tensor([1.0, turns])}, torch.Generator())
+        assert loss.item() == pytest.approx(0, abs=1e-6)
+    corpus = Corpus.load(data)
+    often = AutoencoderObjective(AutoencoderConfig(equivariance=1.0))
+    often.prepare(corpus, data)
+    drawn = [often.batch(corpus, np.random.default_rng(seed), 2)["transform"].tolist() for seed in range(40)]
+    assert {scale for scale, _ in drawn} == {0.5, 0.75, 1.0} and {turn for _, turn in drawn} == {0.0, 1.0, 2.0, 3.0}
+
+
+def test_a_reader_is_needed_for_its_terms() -> None:
+    with pytest.raises(ConfigError, match="need a trained reader"):
+        AutoencoderObjective(AutoencoderConfig(alignment=1.0))

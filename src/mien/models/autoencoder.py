@@ -1,12 +1,13 @@
-"""A small autoencoder for 128 px portraits: a linear (PCA) path plus convolutional residual paths.
+"""A small autoencoder for portraits of 128 or 256 px: a linear (PCA) path plus convolutional residual paths.
 
-Both ends start as the PCA of 8x8 patches, so that the first picture already comes back at about 28 dB; the
+Both ends start as the PCA of square patches, so that the first picture already comes back at about 28 dB; the
 convolutional paths start at zero and learn the rest (*inferred*; measured in docs/studio-training.md).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -19,12 +20,10 @@ from torch.nn import functional as F
 
 from mien.errors import BadInput
 
-PATCH = 8
-
 
 @dataclass
 class EncoderOutput(BaseOutput):
-    """``latents`` [B, C, H/8, W/8], zero mean and unit standard deviation over the training renders."""
+    """``latents`` [B, C, h, w], zero mean and unit standard deviation over the training renders."""
 
     latents: Tensor
 
@@ -52,69 +51,92 @@ def _upsample(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class StudioAutoencoder(ModelMixin, ConfigMixin):
-    """Deterministic autoencoder in the style of ``AutoencoderTiny``.
+    """Autoencoder in the style of ``AutoencoderTiny``; deterministic in use.
 
     Args:
         latent_channels: channels of the latent.
-        block_out_channels: widths at 1/2, 1/4 and 1/8 of the picture's size; multiples of 8.
+        block_out_channels: widths of the decoder, from fine to coarse, each at half the size of the one before;
+            multiples of 8. The encoder has those at 1/4 of the picture's size and below.
+        output_shuffle: 2 or 4: how many times finer the picture is than the finest of these. Three widths and a shuffle
+            of 2 make latents of 8x8 pixels, three and 4 such of 16x16.
         scaling_factor, shift_factor: 1 and 0: the latents this class returns are normalised already.
+        linear: with the linear paths; without them the convolutional ones start as others do.
+        variational: the encoder also tells a variance, which its training uses (KL term); encoding gives the mean.
     """
 
     @register_to_config
     def __init__(
         self,
         latent_channels: int = 16,
-        block_out_channels: tuple[int, int, int] = (32, 96, 160),
+        block_out_channels: tuple[int, ...] = (32, 96, 160),
         scaling_factor: float = 1.0,
         shift_factor: float = 0.0,
+        linear: bool = True,
+        variational: bool = False,
+        output_shuffle: int = 2,
     ) -> None:
         super().__init__()
-        a, b, c = block_out_channels
-        z = latent_channels
-        self.linear_encoder = nn.Conv2d(3, z, PATCH, PATCH)
-        self.linear_decoder = nn.ConvTranspose2d(z, 3, PATCH, PATCH)
+        first, last, z = block_out_channels[0], block_out_channels[-1], latent_channels
+        rest = block_out_channels[1:] if output_shuffle == 2 else block_out_channels
+        self.patch = output_shuffle * 2 ** (len(block_out_channels) - 1)
+        self.linear_encoder = nn.Conv2d(3, z, self.patch, self.patch) if linear else None
+        self.linear_decoder = nn.ConvTranspose2d(z, 3, self.patch, self.patch) if linear else None
+        down: list[nn.Module] = [nn.Conv2d(48, rest[0], 3, 1, 1), ResidualBlock(rest[0]), ResidualBlock(rest[0])]
+        for narrow, wide in pairwise(rest):
+            down += [nn.Conv2d(narrow, wide, 3, 2, 1), ResidualBlock(wide)]
+        outputs = 2 * z if variational else z
         self.encoder = nn.Sequential(
-            nn.PixelUnshuffle(4), nn.Conv2d(48, b, 3, 1, 1), ResidualBlock(b), ResidualBlock(b),
-            nn.Conv2d(b, c, 3, 2, 1), ResidualBlock(c), nn.GroupNorm(8, c), nn.SiLU(), nn.Conv2d(c, z, 3, 1, 1),
-        )  # fmt: skip
+            nn.PixelUnshuffle(4), *down, nn.GroupNorm(8, last), nn.SiLU(), nn.Conv2d(last, outputs, 3, 1, 1)
+        )
+        up: list[nn.Module] = [nn.Conv2d(z, last, 3, 1, 1), ResidualBlock(last), ResidualBlock(last)]
+        for wide, narrow in pairwise(reversed(block_out_channels)):
+            up += [_upsample(wide, narrow), ResidualBlock(narrow), ResidualBlock(narrow)]
         self.decoder = nn.Sequential(
-            nn.Conv2d(z, c, 3, 1, 1), ResidualBlock(c), ResidualBlock(c), _upsample(c, b), ResidualBlock(b),
-            ResidualBlock(b), _upsample(b, a), ResidualBlock(a), ResidualBlock(a), nn.GroupNorm(8, a), nn.SiLU(),
-            nn.Conv2d(a, 12, 3, 1, 1), nn.PixelShuffle(2),
+            *up, nn.GroupNorm(8, first), nn.SiLU(), nn.Conv2d(first, 3 * output_shuffle**2, 3, 1, 1),
+            nn.PixelShuffle(output_shuffle),
         )  # fmt: skip
-        for last in (self.encoder[-1], self.decoder[-2]):
-            for parameter in last.parameters():
-                nn.init.zeros_(parameter)
+        if linear:
+            for zero in (self.encoder[-1], self.decoder[-2]):
+                for parameter in zero.parameters():
+                    nn.init.zeros_(parameter)
         self.register_buffer("latent_mean", torch.zeros(1, z, 1, 1))
         self.register_buffer("latent_std", torch.ones(1, 1, 1, 1))
 
     @apply_forward_hook  # offloading wraps ``forward`` alone
     def encode(self, sample: Tensor, return_dict: bool = True) -> EncoderOutput | tuple[Tensor]:
-        """Pictures [B, 3, H, W] in [-1, 1], H and W multiples of 8 -> normalised latents [B, C, H/8, W/8].
+        """Pictures [B, 3, H, W] in [-1, 1] -> normalised latents [B, C, H/P, W/P], P pixels to a latent.
 
         Raises:
-            BadInput: if the size is not a multiple of 8.
+            BadInput: if a side is not a multiple of P.
         """
-        if sample.shape[-1] % PATCH or sample.shape[-2] % PATCH:
+        if sample.shape[-1] % self.patch or sample.shape[-2] % self.patch:
             raise BadInput(
-                f"Picture sides must be multiples of {PATCH}, not {tuple(sample.shape[-2:])}; resize it first."
+                f"Picture sides must be multiples of {self.patch}, not {tuple(sample.shape[-2:])}; resize it first."
             )
         latents = (self.raw_encode(sample) - self.latent_mean) / self.latent_std
         return EncoderOutput(latents=latents) if return_dict else (latents,)
 
     @apply_forward_hook
     def decode(self, latents: Tensor, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
-        """Normalised latents [B, C, h, w] -> pictures [B, 3, 8h, 8w], about [-1, 1] (not clamped)."""
+        """Normalised latents [B, C, h, w] -> pictures [B, 3, P h, P w], about [-1, 1] (not clamped)."""
         sample = self.raw_decode(latents * self.latent_std + self.latent_mean)
         return DecoderOutput(sample=sample) if return_dict else (sample,)
 
     def raw_encode(self, sample: Tensor) -> Tensor:
         """Latents before normalisation (the training objective works on these)."""
-        return self.linear_encoder(sample) + self.encoder(sample)
+        return self.raw_moments(sample)[0]
+
+    def raw_moments(self, sample: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Mean and logarithm of the variance of the latents before normalisation; None where it is not variational."""
+        mean, *log_variance = self.encoder(sample).split(self.config["latent_channels"], 1)
+        if self.linear_encoder is not None:
+            mean = mean + self.linear_encoder(sample)
+        return mean, log_variance[0].clamp(-30, 20) if log_variance else None
 
     def raw_decode(self, latents: Tensor) -> Tensor:
         """The inverse of :meth:`raw_encode`."""
-        return self.linear_decoder(latents) + self.decoder(latents)
+        drawn = self.decoder(latents)
+        return drawn if self.linear_decoder is None else drawn + self.linear_decoder(latents)
 
     def forward(self, sample: Tensor) -> DecoderOutput:
         """Pictures -> latents -> pictures."""
@@ -122,7 +144,7 @@ class StudioAutoencoder(ModelMixin, ConfigMixin):
 
     @torch.no_grad()
     def init_from_pca(self, pictures: Tensor) -> None:
-        """Set both linear paths to the PCA of the pictures' 8x8 patches.
+        """Set both linear paths to the PCA of the pictures' patches.
 
         Channel k is scaled to standard deviation ~ eigenvalue_k^(1/4): halfway between raw and whitened, so that
         the diffusion model sees neither one dominant channel nor amplified noise (*inferred*, DESIGN section 3).
@@ -130,17 +152,18 @@ class StudioAutoencoder(ModelMixin, ConfigMixin):
         Args:
             pictures: [N, 3, H, W] in [-1, 1]; a few hundred are enough.
         """
-        z = self.config["latent_channels"]
-        patches = F.unfold(pictures.double(), PATCH, stride=PATCH).transpose(1, 2).reshape(-1, 3 * PATCH * PATCH)
+        assert self.linear_encoder is not None and self.linear_decoder is not None
+        z, side = self.config["latent_channels"], self.patch
+        patches = F.unfold(pictures.double(), side, stride=side).transpose(1, 2).reshape(-1, 3 * side * side)
         mean = patches.mean(0)
         eigenvalues, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
         vectors, deviation = vectors.flip(1)[:, :z], eigenvalues.flip(0)[:z].sqrt()
         target = (deviation / deviation[-1]).sqrt()
         gain = target / target.pow(2).mean().sqrt() / deviation
-        encoder = (vectors * gain).T.reshape(z, 3, PATCH, PATCH)
+        encoder = (vectors * gain).T.reshape(z, 3, side, side)
         self.linear_encoder.weight.copy_(encoder)
         self.linear_encoder.bias.copy_(-(mean @ (vectors * gain)))  # type: ignore[union-attr]
-        self.linear_decoder.weight.copy_((vectors / gain).T.reshape(z, 3, PATCH, PATCH))
+        self.linear_decoder.weight.copy_((vectors / gain).T.reshape(z, 3, side, side))
         self.linear_decoder.bias.copy_(mean.reshape(3, -1).mean(1))  # type: ignore[union-attr]
 
     @torch.no_grad()

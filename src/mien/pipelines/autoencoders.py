@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mien.models.autoencoder import PATCH, StudioAutoencoder
+from mien.models.autoencoder import StudioAutoencoder
 
 
 def vae_scale_factor(vae: Any) -> int:
     """Pixels a side for each latent position, e.g. 8."""
     if isinstance(vae, StudioAutoencoder):
-        return PATCH
+        return int(vae.patch)
     return 2 ** (len(vae.config.block_out_channels) - 1)
 
 

@@ -80,6 +80,11 @@ class StudioFaceNet(ModelMixin, ConfigMixin):
         self.points.weight[:, :rank] = directions * (values / len(flat) ** 0.5)
         self.points.bias.copy_(mean)
 
+    def maps(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Feature maps at 1/8 and 1/16 of pictures [B, 3, H, W] of any size that is a multiple of 16."""
+        low = self.low(channels_last(pictures))
+        return low, self.middle(low)
+
     def forward(self, crops: Tensor) -> dict[str, Tensor]:
         """Raw outputs of [B, 3, size, size] in [-1, 1].
 
@@ -87,8 +92,7 @@ class StudioFaceNet(ModelMixin, ConfigMixin):
             ``landmarks`` [B, 478, 3] pixels of the crop; ``mask`` [B, 64, 64] logits (for size 128); the others [B, n]:
             logits where a probability is meant, degrees / ``POSE_UNIT`` for ``pose`` and ``gaze``.
         """
-        low = self.low(channels_last(crops))
-        middle = self.middle(low)
+        low, middle = self.maps(crops)
         features = self.gather(self.high(middle).flatten(1))
         numbers = self.numbers(features).float()
         outputs = dict(zip(self.lengths, numbers.split(list(self.lengths.values()), 1), strict=True))

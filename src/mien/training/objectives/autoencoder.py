@@ -1,17 +1,22 @@
-"""Train the autoencoder: L1 on pixels and on their differences, from a PCA start."""
+"""Train the autoencoder: L1 on pixels and on their differences, from a PCA start; further terms as options."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.models.autoencoder import PATCH, StudioAutoencoder
+from mien.errors import ConfigError
+from mien.faces.networks import StudioFaceNet
+from mien.metrics.spectrum import octave_power
+from mien.models.autoencoder import StudioAutoencoder
+from mien.training.adversarial import PatchDiscriminator, adaptive_weight, adversarial_losses
 from mien.training.batches import pictures_to_tensor, spread_rows
 from mien.training.features import face_places
+from mien.training.latent_terms import SCALES, feature_alignment, kl_to_normal, transformed
 from mien.training.objective import Logs, Objective, ObjectiveConfig
 
 if TYPE_CHECKING:
@@ -24,24 +29,48 @@ class AutoencoderConfig(ObjectiveConfig):
 
     Attributes:
         latent_channels: of the latents.
-        noise: standard deviation of noise added to raw latents in training, so that the decoder forgives the diffusion
-            model's small errors.
+        block_out_channels: see :class:`StudioAutoencoder`; with ``output_shuffle`` it says how many pixels a latent
+            stands for.
+        output_shuffle: the same.
+        linear: the same.
+        crop: side of random squares that are cut from the pictures, in pixels; 0 takes whole pictures.
+        noise: standard deviation of noise added to latents in training, in units of their own, so that the decoder
+            forgives the diffusion model's small errors.
+        max_noise: where it is more than ``noise``, each picture's is drawn between the two.
         range_weight: weight of the penalty that keeps the raw latents' mean square below 1.
         emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
         square: weight of the mean squared error, which decibels are made of, beside the absolute ones.
+        kl: weight of the KL term; above 0 the encoder tells a variance too and latents are drawn from it.
+        equivariance: share of the steps in which a scaled and turned latent has to give the scaled and turned picture
+            (:func:`transformed`).
+        alignment: weight of :func:`feature_alignment` with the reader's features, on top of an adaptive one.
+        perceptual: weight of the mean difference of the reader's normalised features.
+        adversarial: weight of the discriminator's term, on top of an adaptive one.
+        adversarial_start: share of the run before it counts; the discriminator learns from the start.
         decoder_only: the encoder and the latents' normalisation stay, for a base that knows these latents.
     """
 
     latent_channels: int = 16
+    block_out_channels: tuple[int, ...] = (32, 96, 160)
+    output_shuffle: int = 2
+    linear: bool = True
+    crop: int = 0
     noise: float = 0.02
+    max_noise: float = 0.0
     range_weight: float = 0.01
     emphasis: float = 0.0
     square: float = 0.0
+    kl: float = 0.0
+    equivariance: float = 0.0
+    alignment: float = 0.0
+    perceptual: float = 0.0
+    adversarial: float = 0.0
+    adversarial_start: float = 0.1
     decoder_only: bool = False
 
     def build(self, sources: Sources) -> AutoencoderObjective:
         """See the base class."""
-        return AutoencoderObjective(self)
+        return AutoencoderObjective(self, sources)
 
 
 class AutoencoderObjective(Objective):
@@ -49,57 +78,142 @@ class AutoencoderObjective(Objective):
 
     Args:
         config: the options.
+        sources: where the face reader is; needed for ``alignment`` and ``perceptual`` alone.
     """
 
     config_type = AutoencoderConfig
 
-    def __init__(self, config: AutoencoderConfig | None = None) -> None:
+    def __init__(self, config: AutoencoderConfig | None = None, sources: Sources | None = None) -> None:
         super().__init__()
-        self.config = config or AutoencoderConfig()
-        vae = StudioAutoencoder(latent_channels=self.config.latent_channels)
+        self.config = config = config or AutoencoderConfig()
+        vae = StudioAutoencoder(
+            latent_channels=config.latent_channels, block_out_channels=config.block_out_channels,
+            linear=config.linear, variational=config.kl > 0, output_shuffle=config.output_shuffle,
+        )  # fmt: skip
         self.vae = vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for part in (self.vae.encoder, self.vae.linear_encoder):
-            part.requires_grad_(not self.config.decoder_only)
+            if part is not None:
+                part.requires_grad_(not config.decoder_only)
+        self.reader: StudioFaceNet | None = None
+        self.project: nn.Conv2d | None = None
+        if config.alignment or config.perceptual:
+            if sources is None:
+                raise ConfigError("The terms `alignment` and `perceptual` need a trained reader.")
+            reader: Any = StudioFaceNet.from_pretrained(sources.path("reader/face"))
+            self.reader = reader.float().eval().requires_grad_(False)
+        if config.alignment:
+            assert self.reader is not None
+            self.project = nn.Conv2d(config.latent_channels, self.reader.config["widths"][2], 1)
+        self.discriminator = PatchDiscriminator() if config.adversarial else None
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Start from the PCA of the patches (a continued run then loads its own weights over it); where faces are."""
-        self.places = face_places(corpus, corpus["images"].shape[1] // PATCH)
-        rows = spread_rows(len(corpus), 400)
-        self.vae.init_from_pca(pictures_to_tensor(corpus["images"][rows]))
+        self.places = face_places(corpus, corpus["images"].shape[1] // self.vae.patch)
+        if self.vae.linear_encoder is not None:
+            rows = spread_rows(len(corpus), 400)
+            self.vae.init_from_pca(pictures_to_tensor(corpus["images"][rows]))
+
+    def learning_rates(self) -> dict[str, float]:
+        """The discriminator has to keep up with a decoder that knows its task."""
+        return {"discriminator.": 1.3}
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
-        """Random pictures, half of them mirrored, and how much each pixel weighs."""
+        """Random pictures, half of them mirrored, how much each pixel weighs, and how they are transformed."""
         rows = rng.integers(0, len(corpus), size)
         pictures = pictures_to_tensor(corpus["images"][rows])
         places = torch.from_numpy(self.places[rows].astype(np.float32))[:, None]
-        weights = 1 + self.config.emphasis * nn.functional.interpolate(places, scale_factor=PATCH)
+        weights = 1 + self.config.emphasis * nn.functional.interpolate(places, scale_factor=self.vae.patch)
         mirrored = torch.from_numpy(rng.random(size) < 0.5)[:, None, None, None]
-        return {
+        found = {
             name: torch.where(mirrored, values.flip(3), values)
             for name, values in {"pictures": pictures, "weights": weights / weights.mean()}.items()
         }
+        if self.config.crop:
+            top, left = rng.integers(0, pictures.shape[-1] - self.config.crop + 1, 2)
+            area = (..., slice(top, top + self.config.crop), slice(left, left + self.config.crop))
+            found = {name: values[area] for name, values in found.items()}
+        if self.config.equivariance and rng.random() < self.config.equivariance:
+            found["transform"] = torch.tensor([rng.choice(SCALES), rng.integers(4)])
+        return found
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
+        config = self.config
         pictures = batch["pictures"].contiguous(memory_format=torch.channels_last)
-        latents = self.vae.raw_encode(pictures)
-        noise = torch.randn(latents.shape, generator=generator, device=latents.device)
-        output = self.vae.raw_decode(latents + self.config.noise * noise).float()
-        difference, weights = output - pictures, batch["weights"]
+        latents, log_variance = self.vae.raw_moments(pictures)
+        given, wanted, weights = self._noised(latents, log_variance, generator), pictures, batch["weights"]
+        if "transform" in batch:
+            scale, turns = batch["transform"].tolist()
+            given, wanted = transformed(given, wanted, scale, int(turns))
+            _, weights = transformed(given, weights, 1.0, int(turns))
+            weights = nn.functional.interpolate(weights, size=wanted.shape[-2:])
+        output = self.vae.raw_decode(given).float()
+        difference = output - wanted
         pixels = (weights * difference.abs()).mean()
         across, down = difference.diff(dim=3).abs(), difference.diff(dim=2).abs()
         edges = (weights[..., 1:] * across).mean() + (weights[..., 1:, :] * down).mean()
-        loss = pixels + edges + self.config.range_weight * nn.functional.relu(latents.float().pow(2).mean() - 1)
-        if self.config.square:
-            loss = loss + self.config.square * (weights * difference.pow(2)).mean()
-        return loss, {"l1": pixels.detach()}  # type: ignore[dict-item]
+        loss = pixels + edges + config.range_weight * nn.functional.relu(latents.float().pow(2).mean() - 1)
+        logs = {"l1": pixels.detach()}
+        if config.square:
+            loss = loss + config.square * (weights * difference.pow(2)).mean()
+        if log_variance is not None:
+            term = kl_to_normal(latents.float(), log_variance.float())
+            loss, logs["kl"] = loss + config.kl * term, term.detach()
+        if config.perceptual:
+            term = self._perceptual(output, wanted)
+            loss, logs["perceptual"] = loss + config.perceptual * term, term.detach()
+        if self.project is not None:
+            term = feature_alignment(self.project(latents), self._maps(pictures)[1])
+            scale = self._balance(loss, term, self.vae.encoder[-1].weight)
+            loss, logs["alignment"] = loss + config.alignment * scale * term, term.detach()
+        if self.discriminator is not None:
+            fooled, told = adversarial_losses(self.discriminator, output, wanted)
+            scale = self._balance(loss, fooled, self.vae.decoder[-2].weight)
+            counts = float(self.progress >= config.adversarial_start)
+            loss = loss + counts * config.adversarial * scale * fooled + told
+            logs |= {"fooled": fooled.detach(), "told": told.detach()}
+        return loss, logs  # type: ignore[return-value]
+
+    def _noised(self, latents: Tensor, log_variance: Tensor | None, generator: torch.Generator) -> Tensor:
+        """Latents with noise: of the variational encoder's own variance, and of what a decoder has to forgive."""
+        noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+        if log_variance is not None:
+            latents = latents + (0.5 * log_variance).exp() * noise
+            noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+        deviation: float | Tensor = self.config.noise
+        if self.config.max_noise > self.config.noise:
+            drawn = torch.rand(len(latents), 1, 1, 1, generator=generator, device=latents.device)
+            deviation = self.config.noise + (self.config.max_noise - self.config.noise) * drawn
+        return latents + deviation * self.vae.latent_std * noise
+
+    def _balance(self, loss: Tensor, term: Tensor, last: Any) -> Tensor | float:
+        """See :func:`adaptive_weight`; 1 without gradients, or where the layer is frozen."""
+        return adaptive_weight(loss, term, last) if torch.is_grad_enabled() and last.requires_grad else 1.0
+
+    def _maps(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        assert self.reader is not None
+        return self.reader.maps(pictures)
+
+    def _perceptual(self, output: Tensor, wanted: Tensor) -> Tensor:
+        """Mean squared difference of the reader's feature maps, each position's of norm 1 (as in LPIPS, unweighted)."""
+        with torch.no_grad():
+            right = self._maps(wanted)
+        terms = [
+            (nn.functional.normalize(a.float(), dim=1) - nn.functional.normalize(b.float(), dim=1)).square().sum(1)
+            for a, b in zip(self._maps(output), right, strict=True)
+        ]
+        return torch.stack([term.mean() for term in terms]).sum()
 
     def validate(self, corpus: Corpus) -> Logs:
-        """PSNR (dB) on pictures of held-out people, and the normalisation of the latents on training pictures."""
+        """PSNR (dB) and power by octave on pictures of held-out people; fits the normalisation on training pictures."""
         if not self.config.decoder_only:
             self.vae.fit_normalisation(self._latents(corpus, spread_rows(len(corpus), 1024)))
         held_out = corpus.held_out or corpus
-        return {"psnr": psnr(self.vae, held_out["images"][spread_rows(len(held_out), 512)])}
+        images = held_out["images"][spread_rows(len(held_out), 512)]
+        parts = pictures_to_tensor(images).split(64)
+        drawn = torch.cat([self.vae(part.to(self.vae.device)).sample.float().clamp(-1, 1).cpu() for part in parts])
+        kept = octave_power(drawn.permute(0, 2, 3, 1).numpy() * 127.5) / octave_power(images)
+        return {"psnr": psnr(drawn, images)} | {f"octave_{row}": float(share) for row, share in enumerate(kept)}
 
     def _latents(self, corpus: Corpus, rows: np.ndarray) -> Tensor:
         pictures = pictures_to_tensor(corpus["images"][rows])
@@ -108,19 +222,23 @@ class AutoencoderObjective(Objective):
     def extra_state(self) -> dict[str, Tensor]:
         """The encoder and the normalisation that the decoder is trained for; `prepare` would start them anew."""
         trained = {name for name, parameter in self.vae.named_parameters() if parameter.requires_grad}
-        every = self.vae.state_dict()
-        return {name: value for name, value in every.items() if name not in trained} if self.config.decoder_only else {}
+        every = self.vae.state_dict() if self.config.decoder_only else {}
+        found = {name: value for name, value in every.items() if name not in trained}
+        if self.discriminator is not None:  # where the power iterations of its spectral norms stand
+            found |= {f"discriminator.{name}": value for name, value in self.discriminator.named_buffers()}
+        return found
 
     def parts(self) -> dict[str, nn.Module]:
         """See the base class."""
         return {"vae": self.vae}
 
 
-@torch.no_grad()
-def psnr(vae: StudioAutoencoder, images: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB (peak 1 on [0, 1] pictures), mean squared error over all pictures."""
-    total = 0.0
-    for part in pictures_to_tensor(images).split(64):
-        part = part.to(vae.device)
-        total += ((vae(part).sample.clamp(-1, 1) - part) / 2).double().pow(2).mean().item() * len(part)
-    return -10 * float(torch.tensor(total / len(images)).log10())
+def psnr(drawn: Tensor, images: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB (peak 1 on [0, 1] pictures), mean squared error over all pictures.
+
+    Args:
+        drawn: [N, 3, H, W] in [-1, 1].
+        images: uint8 [N, H, W, 3], what should have been drawn.
+    """
+    error = ((drawn - pictures_to_tensor(images)) / 2).double().square().mean()
+    return -10 * float(error.log10())
