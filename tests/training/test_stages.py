@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from mien.assets import embedded_or_none
 from mien.errors import BadInput, MienError
 from mien.faces.networks import ExpressionEncoder, IdentityEmbedder
 from mien.models import StudioAutoencoder
@@ -66,6 +69,20 @@ def test_the_base_learns_with_its_branches_and_can_be_had_without(trained: Path,
     options = {"pictures": 2, "batch": 2, "options": {}}
     train("studio-base", data=trained.parent / "data", runs=tmp_path, overrides=options)
     assert not (tmp_path / "studio-base" / "export" / "adapters").exists()
+
+
+def test_a_base_is_aligned_with_the_face_reader(trained: Path, tmp_path: Path) -> None:
+    if embedded_or_none("studio") is None:
+        pytest.skip("the embedded reader is not here")
+    for needed in ("studio-identity", "studio-text", "studio-autoencoder"):
+        (tmp_path / needed).symlink_to(trained / needed)
+    options = {"pictures": 4, "batch": 2, "log_every": 1,
+               "options": {"representation": 0.5, "timesteps": "logit_normal"}}  # fmt: skip
+    train("studio-base", data=trained.parent / "data", runs=tmp_path, overrides=options)
+    first = json.loads((tmp_path / "studio-base" / "log.jsonl").read_text().splitlines()[0])
+    assert 0 < first["representation"] < 2 and first["loss"] > first["diffusion"]
+    exported = load_file(tmp_path / "studio-base" / "export" / "unet" / "diffusion_pytorch_model.safetensors")
+    assert not any("project" in name for name in exported)
 
 
 @pytest.mark.parametrize("stage", ["studio-base", "studio-faceid"])

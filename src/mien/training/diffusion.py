@@ -12,6 +12,9 @@ from torch import Tensor
 PredictionType = Literal["v_prediction", "epsilon", "sample"]
 BetaSchedule = Literal["scaled_linear", "linear", "squaredcos_cap_v2"]
 
+TimestepSampling = Literal["uniform", "logit_normal"]
+"""``logit_normal``: more often in the middle of the schedule (SD3, arXiv 2403.03206, Eq. 19, m = 0, s = 1)."""
+
 
 def studio_scheduler(
     prediction_type: PredictionType = "v_prediction", beta_schedule: BetaSchedule = "scaled_linear"
@@ -30,10 +33,16 @@ def studio_scheduler(
     )  # fmt: skip
 
 
-def noisy(scheduler: Any, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def noisy(
+    scheduler: Any, latents: Tensor, generator: torch.Generator, sampling: TimestepSampling = "uniform"
+) -> tuple[Tensor, Tensor, Tensor]:
     """Draw timesteps and noise: (noisy latents, timesteps [B], noise), all on the latents' device."""
     count = scheduler.config["num_train_timesteps"]
-    timesteps = torch.randint(0, count, (len(latents),), generator=generator, device=latents.device)
+    if sampling == "uniform":
+        timesteps = torch.randint(0, count, (len(latents),), generator=generator, device=latents.device)
+    else:
+        normal = torch.randn(len(latents), generator=generator, device=latents.device)
+        timesteps = (normal.sigmoid() * count).long().clamp(max=count - 1)
     noise = torch.randn(latents.shape, generator=generator, device=latents.device)
     return scheduler.add_noise(latents, noise, timesteps), timesteps, noise
 

@@ -13,17 +13,20 @@ from torch import Tensor, nn
 
 from mien.adapters import Injection, preset_branch
 from mien.adapters.plan import scatter_rows
+from mien.core.io import read_json
 from mien.diffusion.prediction import to_x0
 from mien.models.text import encode_ids
 from mien.models.unet import build_unet
 from mien.training.batches import WeightedSampler, group_probabilities
 from mien.training.caption_readout import CaptionReadout, shown_in
-from mien.training.diffusion import BetaSchedule, PredictionType, loss_of, noisy, studio_scheduler
+from mien.training.diffusion import BetaSchedule, PredictionType, TimestepSampling, loss_of, noisy, studio_scheduler
 from mien.training.examples import Examples
 from mien.training.export import save_branch
 from mien.training.objective import Logs, Objective, ObjectiveConfig, load_branch
 from mien.training.perceptual import PerceptualLoss
 from mien.training.prompts import WORDED, Kind
+from mien.training.representation import RepresentationAlignment, reader_features
+from mien.training.resident import Resident
 from mien.training.sources import Sources
 from mien.training.validation import held_out_rows, right_and_shuffled
 
@@ -51,6 +54,8 @@ class BaseConfig(ObjectiveConfig):
         branch_prob_with_caption: factor on the share of ``branches`` in rows with a caption: where a branch says all,
             captions are not followed.
         caption_readout: weight of :class:`CaptionReadout`.
+        representation: weight of :class:`RepresentationAlignment` with the face reader's features.
+        timesteps: how they are drawn.
         aux_loss_fraction: the last share of training, in which ``perceptual`` and ``caption_readout`` count; before it
             nothing but the reading head of the latter learns. From nothing both do harm (docs/studio-training.md).
     """
@@ -75,6 +80,8 @@ class BaseConfig(ObjectiveConfig):
     branch_prob_with_caption: float = 1.0
     caption_readout: float = 0.0
     aux_loss_fraction: float = 1.0
+    representation: float = 0.0
+    timesteps: TimestepSampling = "uniform"
 
     def build(self, sources: Sources) -> BaseObjective:
         """See the base class."""
@@ -111,6 +118,10 @@ class BaseObjective(Objective):
         self.branches = nn.ModuleDict(together)
         self.injection = Injection(self.unet, together)
         self.perceptual = PerceptualLoss(sources) if any(config.perceptual) else None
+        self.representation: RepresentationAlignment | None = None
+        if config.representation:
+            width = read_json(sources.path("reader/face") / "config.json")["widths"][2]
+            self.representation = RepresentationAlignment(self.unet, width)
         self.caption_readout: CaptionReadout | None = None
         self.tokenizer: Any = None
 
@@ -129,6 +140,9 @@ class BaseObjective(Objective):
             self._shown = shown_in(corpus)
             width = self.text_encoder.config.hidden_size
             self.caption_readout = CaptionReadout(width, self._shown.shape[1]).to(self.unet.device)
+        if self.representation is not None:
+            place = self.sources.path("reader/face")
+            self._features = Resident(reader_features(corpus, place, self.unet.device), self.unet.device)
         weights = group_probabilities(corpus, self.config.balance)
         photographs = np.nonzero(photo_like_rows(corpus))[0]
         self._rows = WeightedSampler(np.arange(len(corpus)), weights)
@@ -157,6 +171,8 @@ class BaseObjective(Objective):
         rows[ahead] = self._photo_rows.draw(rng, ahead.sum())
         other = self.examples.portrayed(rows, corpus.same_person(rows, rng), kinds, self.config.portraits, rng)
         batch = self._gather(self.examples, rows, other, kinds, present)
+        if self.representation is not None:
+            batch["features"] = self._features[rows]
         if self.caption_readout is not None:
             batch["shown"] = self._shown[torch.from_numpy(rows)]
             batch["worded"] = torch.from_numpy(np.isin(kinds, WORDED))
@@ -181,11 +197,13 @@ class BaseObjective(Objective):
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
         latents, places = batch["latents"], 1 + self.config.emphasis * batch["places"]
-        noised, timesteps, noise = noisy(self.scheduler, latents, generator)
+        noised, timesteps, noise = noisy(self.scheduler, latents, generator, self.config.timesteps)
         hidden = self._states(batch)
         output = self._drawn(batch, hidden, noised, timesteps)
         loss = loss_of(self.scheduler, output, latents, noise, timesteps, self.config.gamma, places)
         terms: dict[str, tuple[float, Tensor]] = {}
+        if self.representation is not None:
+            terms["representation"] = self.config.representation, self.representation(batch["features"])
         counts, perceptual = self.progress >= 1 - self.config.aux_loss_fraction, self.perceptual
         if counts and perceptual is not None and (seen := perceptual.counted(self.scheduler, timesteps)).any():
             clean = to_x0(output, noised, timesteps, self.scheduler)

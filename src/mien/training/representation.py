@@ -1,0 +1,78 @@
+"""Middle features of a UNet held against a face network's (REPA, arXiv 2410.06940): what has to see draws sooner.
+
+The paper aligns a transformer's early layer with DINOv2 through a small projection. Here the network is the project's
+own face reader, and the layer the first with attention (*inferred*).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mien.core.pixels import pictures_to_tensor
+from mien.training.features import weights_key
+
+if TYPE_CHECKING:
+    from mien.data.corpus import Corpus
+
+GRID = 8
+"""Side of the grid to which the reader's features are averaged; the UNet's first layer with attention has as many."""
+
+
+@torch.no_grad()
+def reader_features(corpus: Corpus, place: Path, device: torch.device | str = "cpu") -> np.ndarray:
+    """Features of all pictures as the face reader sees them, float16 [N, D, GRID, GRID], kept beside the corpus.
+
+    Args:
+        corpus: the pictures.
+        place: folder of a `StudioFaceNet`.
+        device: where they are computed.
+    """
+    from mien.faces.networks import StudioFaceNet
+
+    def compute() -> Iterator[np.ndarray]:
+        reader: Any = StudioFaceNet.from_pretrained(place)
+        reader = reader.float().eval().to(device)
+        for start in range(0, len(corpus), 16):
+            pictures = pictures_to_tensor(corpus["images"][start : start + 16]).to(device)
+            yield F.adaptive_avg_pool2d(reader.maps(pictures)[1], GRID).half().cpu().numpy()
+
+    return corpus.cached("reader_features", weights_key(place), compute)
+
+
+class RepresentationAlignment(nn.Module):
+    """1 - mean cosine between projected features of a UNet and given ones.
+
+    Args:
+        unet: whose first down block with attention is listened to, from now on.
+        features: D, width of the given features.
+        hidden: width of the projection, three layers at each position.
+    """
+
+    def __init__(self, unet: Any, features: int, hidden: int = 512) -> None:
+        super().__init__()
+        kinds = unet.config["down_block_types"]
+        index = next(index for index, kind in enumerate(kinds) if kind.startswith("CrossAttn"))
+        width = unet.config["block_out_channels"][index]
+        self.project = nn.Sequential(
+            nn.Conv2d(width, hidden, 1), nn.SiLU(), nn.Conv2d(hidden, hidden, 1), nn.SiLU(),
+            nn.Conv2d(hidden, features, 1),
+        )  # fmt: skip
+        self._seen: Tensor | None = None
+        unet.down_blocks[index].register_forward_hook(self._listen)
+
+    def _listen(self, block: nn.Module, inputs: Any, outputs: tuple[Tensor, tuple[Tensor, ...]]) -> None:
+        self._seen = outputs[1][0]  # before the block makes it smaller
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Of the UNet's last call with B rows, against features [B, D, h, w]; a scalar between 0 and 2."""
+        assert self._seen is not None, "the UNet was not called"
+        seen, self._seen = self._seen, None
+        wanted = F.adaptive_avg_pool2d(features.float(), (seen.shape[-2], seen.shape[-1]))
+        return 1 - F.cosine_similarity(self.project(seen).float(), wanted, dim=1).mean()
