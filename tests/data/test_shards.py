@@ -45,7 +45,7 @@ def test_record_survives_json() -> None:
         {"coefficients": [2.0] * 53},
         {"landmarks": [[0.0, 0.0, 0.0]] * 468},
         {"landmarks": [[float("nan"), 0.0, 0.0]] * 478},
-        {"flush": None},
+        {"flush": 2.0},
         {"attributes": {"hair_style": "short"}},
         {"attributes": {**record()["attributes"], "shoes": "red"}},
     ],
