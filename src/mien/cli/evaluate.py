@@ -89,7 +89,7 @@ def evaluate(
     how = {"steps": steps, "batch": batch, "draws": draws, "development": development}
     settings = chosen.settings(people, count, pairs_per_person, **how)
     models = load_models(specs, settings, facekit, variants, identities is None, network or ())
-    runs = {name: [training_of(runs_folder() / run) for run in runs_of(spec)] for name, spec in specs.items()}
+    runs = {name: [training_of(runs_folder(spec.base) / run) for run in runs_of(spec)] for name, spec in specs.items()}
     training = {name: [arm for arm in arms if arm is not None] for name, arms in runs.items()}
     command = shlex.join(["mien", *sys.argv[1:]])
     report, cases = chosen.run(EvaluationRun(settings, models, place, bar, identities, targets_from, command, training))

@@ -132,7 +132,7 @@ class _Walk:
             self._jump(time)
         while self.following is not None and self._time(self.following) <= time + half:
             self.here, self.following = self.following, next(self.frames, None)
-        is_over = self.following is None and self._time(self.here) + 2 * half < time
+        is_over = self.following is None and self._time(self.here) + 2 * half < time + 1e-6
         return None if is_over else self.here
 
     def _jump(self, time: float) -> None:

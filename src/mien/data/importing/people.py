@@ -56,25 +56,28 @@ def tell_apart(
             number = 1 - len(tracks)
         tracks[-number].faces.append(face)
         tracks[-number].frames.add(frame)
-    _join(tracks, alike, same)
     people = np.empty(len(frames), np.int64)
-    for person, track in enumerate(sorted(tracks, key=lambda one: min(one.faces))):
-        people[track.faces] = person
+    for person, faces in enumerate(sorted(_joined(tracks, alike, same), key=min)):
+        people[faces] = person
     return people.tolist()
 
 
-def _join(tracks: list[_Track], alike: NDArray[np.float32], same: float) -> None:
-    """Join the two tracks that are most alike for as long as any are alike enough and never seen together."""
-    while True:
-        candidates = [
-            (float(alike[np.ix_(a.faces, b.faces)].mean()), -i, -j)
-            for i, a in enumerate(tracks)
-            for j, b in enumerate(tracks[:i])
-            if not a.frames & b.frames
-        ]
-        likeness, i, j = max(candidates, default=(-1.0, 0, 0))
-        if likeness < same:
-            return
-        joined = tracks.pop(-i)
-        tracks[-j].faces += joined.faces
-        tracks[-j].frames |= joined.frames
+def _joined(tracks: Sequence[_Track], alike: NDArray[np.float32], same: float) -> list[list[int]]:
+    """Faces of each person: the two tracks that are most alike are joined as long as they may be one person's."""
+    faces = [list(track.faces) for track in tracks]
+    number = len(tracks)
+    sums = np.array([[alike[np.ix_(a, b)].sum(dtype=np.float64) for b in faces] for a in faces]).reshape(number, number)
+    apart = np.array([[bool(a.frames & b.frames) for b in tracks] for a in tracks], bool).reshape(number, number)
+    while number > 1:
+        sizes = np.array([len(one) for one in faces], np.float64)
+        likeness = np.where(apart, -np.inf, sums / np.outer(sizes, sizes).clip(1))
+        first, second = sorted(divmod(int(likeness.argmax()), number))
+        if likeness[first, second] < same:
+            break
+        faces[first] += faces[second]
+        sums[first] += sums[second]
+        sums[:, first] += sums[:, second]
+        apart[first] |= apart[second]
+        apart[:, first] |= apart[:, second]
+        faces[second], apart[second], apart[:, second] = [], True, True
+    return [one for one in faces if one]
