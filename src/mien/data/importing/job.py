@@ -13,7 +13,6 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby, islice
@@ -261,16 +260,3 @@ def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
     except (OSError, ValueError) as error:
         raise MienError(f"{path} is damaged ({error}): remove it, and import again.") from error
-
-
-def parse_part(text: str) -> tuple[int, int]:
-    """``2/8``: the second of eight.
-
-    Raises:
-        BadInput: for anything else.
-    """
-    number, _, count = text.partition("/")
-    with suppress(ValueError):
-        if 1 <= int(number) <= int(count):
-            return int(number), int(count)
-    raise BadInput(f"Write a part as NUMBER/COUNT, such as 2/8, not {text!r}.")

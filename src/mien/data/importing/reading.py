@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 CUT_OFF = 0.1
 """Share of a face's landmarks outside the picture from which it counts as cut off (*ours*)."""
-SAME_ARCFACE, SAME_STUDIO = 0.4, 0.55
-"""Least cosine of two faces of one person in a video (*ours*; the studio's embedder tells photographs apart badly)."""
 LABEL = "label"
 """Who told what a dataset itself says."""
 FACE_OVAL = "face oval"
@@ -79,12 +77,6 @@ class ImportTools:
             files["arcface"] = arcface_file(base)
             arcface = open_face_network("arcface", files["arcface"])
         return cls(opened, studio, arcface, files)
-
-    @property
-    def same(self) -> float:
-        """Least cosine of two faces of one person, as the network that embeds faces has it."""
-        by_arcface = self.arcface is not None or "uniface" in self.reader.name
-        return SAME_ARCFACE if by_arcface else SAME_STUDIO
 
     def identity(self, seen: DetectedFace) -> tuple[NDArray[np.float32], str]:
         """Embedding [512] of a face, and the network's name."""

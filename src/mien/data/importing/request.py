@@ -30,7 +30,7 @@ class ImportRequest(BaseModel):
         min_face: least longer side of a face in the source, in pixels.
         reader: who reads faces, see `mien.faces.names`.
         models: file -> sha256 of what reads.
-        same: least cosine of two faces of one person, where the faces of a video are told apart.
+        same: least cosine of two faces of one person, where the faces of a video are told apart (*ours*).
         per_shard: pictures in a shard.
     """
 
