@@ -144,3 +144,29 @@ def join(
 
     pictures, people = join_datasets(datasets, output, bar)
     typer.echo(f"{pictures} pictures of {people} people in {output}")
+
+
+@app.command()
+def protocol(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="celeba-2000, synth-500, agedb-500, ffhq-fid or emojidiff-grid.")
+    ],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Of  mien data import.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Pictures, pairs and requests.")],
+    people: Annotated[
+        int | None, typer.Option(min=1, help="Identities, or pictures of a reference set; the paper's number if not given.")
+    ] = None,
+    targets: Annotated[int | None, typer.Option(min=1, help="Targets; the paper's number if not given.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the choice.")] = 0,
+) -> None:
+    """Choose the pictures of one of the papers' protocols, for  mien evaluate, mien generate --from and mien score.
+
+    Example: mien data protocol celeba-2000 celeba -o table1
+    """
+    from mien.cli.progress import bar
+    from mien.data.protocols import make_protocol
+
+    made = make_protocol(name, dataset, output, people, targets, seed, bar)
+    counts = ", ".join(f"{len(files)} {role}" for role, files in made["pictures"].items())
+    pairs = f", {len(made['pairs'])} pairs" if "pairs" in made else ""
+    typer.echo(f"{counts}{pairs} in {output}")
