@@ -172,6 +172,7 @@ def with_model(tools: EvaluationContext, pipeline: Any, spec: ModelSpec) -> Eval
     from mien.pipelines.base_facts import base_hashes
     from mien.pipelines.bases import is_small
     from mien.pipelines.load import branch_kinds, picture_size
+    from mien.provenance.fingerprint import model_hashes
 
     size = picture_size(pipeline)
     found = replace(tools, pipeline=pipeline, kinds=branch_kinds(pipeline), size=size)
@@ -189,7 +190,10 @@ def with_model(tools: EvaluationContext, pipeline: Any, spec: ModelSpec) -> Eval
     if not is_small(spec.base):
         found, file = _of_full_size(found, spec.base)
         used["identity/arcface.onnx"] = file
-    return replace(found, models=spec.hashes(used))
+    hashes = spec.hashes(used)
+    if (encoder := getattr(pipeline, "parts", {}).get("image_encoder")) is not None:  # the asset that fits the adapters
+        hashes |= model_hashes(None, {"image_encoder": encoder})
+    return replace(found, models=hashes)
 
 
 def _of_full_size(tools: EvaluationContext, base: str) -> tuple[EvaluationContext, str]:
