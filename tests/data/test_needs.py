@@ -46,7 +46,7 @@ def test_stages_say_in_a_sentence_what_they_lack(tmp_path: Path) -> None:
     check_needs(corpus, stage_needs(PRESETS["facecrafter-landmarks"]), "facecrafter-landmarks")
     with pytest.raises(BadInput, match=r"facecrafter-emotion needs valence.* 4 of 4 pictures .*\+emonet"):
         check_needs(corpus, stage_needs(PRESETS["facecrafter-emotion"]), "facecrafter-emotion")
-    with pytest.raises(BadInput, match="studio-reader needs the renderer's coefficients.*mien studio render"):
+    with pytest.raises(BadInput, match=r"studio-reader needs the renderer's coefficients.*mien studio render"):
         check_needs(corpus, stage_needs(PRESETS["studio-reader"]), "studio-reader")
 
 

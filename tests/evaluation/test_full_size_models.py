@@ -113,7 +113,8 @@ def test_evaluate_embeds_with_the_bases_arcface(
 ) -> None:
     spec, out = spec_of(tmp_path, "sd15"), tmp_path / "report"
     words = ["evaluate", "control", "--model", f"own={spec}", "--identities", pictures(tmp_path / "people", (0, 1)),
-             "--targets", pictures(tmp_path / "targets", (5, 6)), "--steps", "2", "--draws", "10", "-o", out]  # fmt: skip
+             "--targets", pictures(tmp_path / "targets", (5, 6)), "--steps", "2", "--draws", "10",
+             "-o", out]  # fmt: skip
     assert main([str(word) for word in words]) == 0, capsys.readouterr().err
     report = json.loads((out / "report.json").read_text())
     made = report["models"]["own"]["made_with"]
@@ -129,7 +130,7 @@ def test_arcface_is_called_as_the_studios_embedder(assets: Path) -> None:
 
 
 def test_pairs_are_built_on_sd15(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Raw pictures to pairs: imported, redrawn, swapped, judged; nothing is kept of noise, and every attempt has a row."""
+    """Raw pictures to pairs: imported, redrawn, swapped, judged; every attempt has a row."""
     data, spec = tmp_path / "data", spec_of(tmp_path, "sd15")
     write_ffhq(tmp_path / "raw", example_faces(), people=4, side=256)
     words = ["data", "import", tmp_path / "raw", "--layout", "ffhq", "--size", "128", "--reader", "studio", "-o", data]
@@ -143,6 +144,17 @@ def test_pairs_are_built_on_sd15(tmp_path: Path, capsys: pytest.CaptureFixture[s
     words = ["data", "import", tmp_path / "raw", "--layout", "ffhq", "--size", "64", "--reader", "studio",
              "-o", tmp_path / "small"]  # fmt: skip
     assert main([str(word) for word in words]) == 0
-    words = ["pairs", "build", "--data", tmp_path / "small", "--model", spec, "-o", tmp_path / "other", "--reader", "studio"]
+    words = [
+        "pairs",
+        "build",
+        "--data",
+        tmp_path / "small",
+        "--model",
+        spec,
+        "-o",
+        tmp_path / "other",
+        "--reader",
+        "studio",
+    ]
     assert main([str(word) for word in words]) == 2
     assert "import them with --size 128" in capsys.readouterr().err

@@ -60,8 +60,8 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 def test_every_line_has_a_row_and_failures_do_not_stop_the_rest(tmp_path: Path, drawn: list[tuple[str, int]]) -> None:
     source = written(
         tmp_path / "asked.jsonl", {"id": "a", "prompt": "one", "seed": 3}, {"prompt": "bad"}, "no json",
-        {"prompt": "two", "count": 2, "seed": 8}, {"prompt": "odd"}, {"prompt": "broken"}, {"id": "../x", "prompt": "x"},
-        {"base": "sd15", "prompt": "x"}, {"prompt": "x", "steps": -1},
+        {"prompt": "two", "count": 2, "seed": 8}, {"prompt": "odd"}, {"prompt": "broken"}, 
+        {"id": "../x", "prompt": "x"}, {"base": "sd15", "prompt": "x"}, {"prompt": "x", "steps": -1},
     )  # fmt: skip
     counts = run(source, tmp_path / "out")
     assert (counts.requests, counts.drawn, counts.failed, counts.whole) == (9, 4, 6, True)

@@ -154,7 +154,8 @@ def protocol(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Of  mien data import.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Pictures, pairs and requests.")],
     people: Annotated[
-        int | None, typer.Option(min=1, help="Identities, or pictures of a reference set; the paper's number if not given.")
+        int | None,
+        typer.Option(min=1, help="Identities, or pictures of a reference set; the paper's number if not given."),
     ] = None,
     targets: Annotated[int | None, typer.Option(min=1, help="Targets; the paper's number if not given.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice.")] = 0,

@@ -14,8 +14,8 @@ app = typer.Typer(add_completion=False)
 _PROTOCOLS = (
     "control: people x other people's expressions; expression: every person x every template; "
     "diversity and ablation: several pictures from the identity alone; fairness: people of every skin, age and gender; "
-    "text: captions alone; distribution: the pictures as a set; autoencoder: renders, encoded and decoded. With --data, "
-    "the papers' on photographs: celeba-2000, synth-500, agedb-500, emojidiff-grid."
+    "text: captions alone; distribution: the pictures as a set; autoencoder: renders, encoded and decoded. "
+    "With --data, the papers' on photographs: celeba-2000, synth-500, agedb-500, emojidiff-grid."
 )
 
 

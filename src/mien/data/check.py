@@ -168,7 +168,11 @@ def check(contents: Contents, test: Contents | None = None) -> dict[str, Any]:
     report: dict[str, Any] = {
         "pictures": len(contents.samples),
         "people": len(people),
-        "pictures_a_person": {"least": int(counts.min()), "median": float(np.median(counts)), "most": int(counts.max())},
+        "pictures_a_person": {
+            "least": int(counts.min()),
+            "median": float(np.median(counts)),
+            "most": int(counts.max()),
+        },
         "sizes": dict(sorted(contents.sizes.items())),
         "fields": {name: int(values.sum()) for name, values in contents.has.items()},
         "told_by": told_by(contents.samples),

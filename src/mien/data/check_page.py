@@ -29,9 +29,7 @@ def write_page(folder: Path, dataset: Path, report: Mapping[str, Any]) -> None:
         report: see `mien.data.check.check`.
     """
     write_json(folder / "check.json", report)
-    templates = Environment(
-        loader=PackageLoader("mien.data"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    templates = Environment(loader=PackageLoader("mien.data"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = templates.get_template("check.html.j2").render(
         report=report, dataset=dataset.name, pictures=_pictures(dataset)
     )

@@ -1,8 +1,8 @@
 """The papers' protocols on photographs: which pictures of an imported dataset are shown to a model.
 
-A protocol is a folder: ``identities/`` and ``targets/`` (or ``reference/``), ``protocol.json`` with where each picture is
-from and all pairs, and ``requests.jsonl`` for ``mien generate --from``. The papers do not name their pictures; which ones
-are chosen, and how, is *inferred*.
+A protocol is a folder: ``identities/`` and ``targets/`` (or ``reference/``), ``protocol.json`` with where each picture
+is from and all pairs, and ``requests.jsonl`` for ``mien generate --from``. The papers do not name their pictures; which
+ones are chosen, and how, is *inferred*.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class RealProtocol:
 PROTOCOLS: Final[Mapping[str, RealProtocol]] = {
     one.name: one
     for one in (
-        RealProtocol("celeba-2000", "FaceCrafter Table 1: 100 identities and 100 diverse targets of CelebA, 2,000 pairs.",
+        RealProtocol("celeba-2000", "FaceCrafter Table 1: 100 people and 100 diverse targets of CelebA, 2,000 pairs.",
                      people=100, targets=100, each=20),
         RealProtocol("synth-500", "FaceCrafter Table 2: 500 pictures of people who do not exist (Arc2Face's protocol).",
                      people=500),
@@ -135,7 +135,7 @@ def make_protocol(
 
 
 def pairs_of(people: int, targets: int, each: int) -> list[list[int]]:
-    """(person, target) of all pairs: each person has ``each`` targets, spread evenly over all, as in `mien evaluate`."""
+    """(person, target) of all pairs: each person has ``each`` targets, spread evenly, as in `mien evaluate`."""
     return [
         [person, target]
         for person in range(people)
@@ -146,7 +146,8 @@ def pairs_of(people: int, targets: int, each: int) -> list[list[int]]:
 def diverse(samples: Sequence[Sample], rows: Sequence[int], count: int) -> list[int]:
     """Rows whose poses and expressions are as different as can be, a person once where there are enough.
 
-    Farthest-point sampling from the picture nearest to the mean; angles count in steps of 20 degrees, blendshapes of 0.1.
+    Farthest-point sampling from the picture nearest to the mean; angles count in steps of 20 degrees, blendshapes of
+    0.1.
     """
     features = np.array([_features(samples[row]) for row in rows])
     owners = np.array([samples[row].person for row in rows])

@@ -102,8 +102,8 @@ class Sample(_Record):
         coefficients: [53] driven coefficients in the kit's order. gaze: (yaw, pitch) degrees. flush: 0..1.
         pose: (yaw, pitch, roll) degrees of the head.
         landmarks: [478, 3] px of the picture, projected from the geometry.
-        landmarks_mediapipe, blendshapes_mediapipe [52], pose_mediapipe: what a reader of MediaPipe's landmarks saw; None
-            where it was not asked or found no face.
+        landmarks_mediapipe, blendshapes_mediapipe [52], pose_mediapipe: what a reader of MediaPipe's landmarks saw;
+            None where it was not asked or found no face.
         emotion, attributes: labels.
         template: of the picture that shows the same expression on another face, where there is one.
         identity: embedding [512] of the face, L2 norm 1, by the network that ``origin.told_by`` names.

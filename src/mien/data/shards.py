@@ -1,7 +1,7 @@
 """Shards of portraits: plain tar files in WebDataset's layout (`KEY.png`, `KEY.mask.png`, `KEY.json`).
 
-A picture may also be a JPEG or WebP file (`KEY.jpg`, `KEY.webp`). Renders also have `KEY.matte.png`, the person without the background. A shard of pairs also holds `KEY.template.png`:
-the same expression on another face.
+A picture may also be a JPEG or WebP file (`KEY.jpg`, `KEY.webp`). Renders also have `KEY.matte.png`, the person without
+the background. A shard of pairs also holds `KEY.template.png`: the same expression on another face.
 """
 
 from __future__ import annotations

@@ -162,8 +162,8 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
 def with_model(tools: EvaluationContext, pipeline: Any, spec: ModelSpec) -> EvaluationContext:
     """The same readers, judges and renderer around another model.
 
-    A model of another size has renders of its own size; of full size it embeds identities with the ArcFace that its base,
-    or the adapters made for it, understand.
+    A model of another size has renders of its own size; of full size it embeds identities with the ArcFace that its
+    base, or the adapters made for it, understand.
 
     Raises:
         BadInput: if its identity embedder is one of the studio's kind, but not the studio's.

@@ -1,4 +1,4 @@
-"""What embeds identities for a model under evaluation: the studio's network, or the ArcFace that a base was made with."""
+"""What embeds identities for a model of full size under evaluation: the ArcFace that its base was made with."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""``mien model assemble``: a trained model as one folder that mien and stock diffusers open, such as FaceCrafter's Arc2Face.
+"""``mien model assemble``: a trained model as one folder that mien and stock diffusers open.
 
-The folder holds a base with what was trained in its place: components in diffusers' layout, ``adapters/``, where the text
-encoder was trained also the states of e(0) from before, the face recognition network, and ``pipeline.py`` for
+The folder holds a base with what was trained in its place: components in diffusers' layout, ``adapters/``, where the
+text encoder was trained also the states of e(0) from before, the face recognition network, and ``pipeline.py`` for
 ``DiffusionPipeline.from_pretrained(FOLDER, custom_pipeline=FOLDER, trust_remote_code=True)``.
 """
 

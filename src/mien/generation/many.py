@@ -1,8 +1,8 @@
 """Drawing a file of requests: streaming, resumable, in folders of many pictures with a manifest each.
 
 A folder ``part-00000`` holds the pictures of some requests that follow each other, and ``part-00000.jsonl`` a row for
-each request, written once all are done. Which requests are in which folder follows from the file alone, so any number of
-machines makes the same.
+each request, written once all are done. Which requests are in which folder follows from the file alone, so any number
+of machines makes the same.
 """
 
 from __future__ import annotations

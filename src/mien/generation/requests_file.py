@@ -50,7 +50,9 @@ def read_lines(path: Path) -> Iterator[Line]:
         raise BadInput(f"{path} must end in .jsonl (a JSON object a line) or .csv (a table with a header).")
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.DictReader(stream) if path.suffix.lower() == ".csv" else (line for line in stream if line.strip())
+            rows = (
+                csv.DictReader(stream) if path.suffix.lower() == ".csv" else (line for line in stream if line.strip())
+            )
             for number, row in enumerate(rows):
                 yield _line(path, number, row)
     except (UnicodeDecodeError, csv.Error) as error:

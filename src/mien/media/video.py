@@ -125,7 +125,7 @@ class _Walk:
         self.start = 0.0 if self.here is None else float(self.here.time or 0.0)
 
     def frame_at(self, time: float, half: float) -> Any:
-        """The frame that is seen ``time`` seconds after the first one, ``half`` a frame of tolerance; None at the end."""
+        """The frame that is seen ``time`` seconds after the first, ``half`` a frame of tolerance; None at the end."""
         if self.here is None:
             return None
         if self.jumps and self.following is not None and self._time(self.following) < time - 1:

@@ -23,7 +23,8 @@ def test_folder(tmp_path: Path) -> None:
     (tmp_path / "ann" / "2.txt").write_text("a woman with a hat\n")
     found = list_items("folder", tmp_path)
     assert [(item.file, item.who) for item in found] == [
-        ("ann/2.jpg", "ann"), ("ann/10.jpg", "ann"), ("ann/film.mp4", "ann"), ("bob/a/1.png", "bob"), ("lone.png", "lone"),
+        ("ann/2.jpg", "ann"), ("ann/10.jpg", "ann"), ("ann/film.mp4", "ann"), ("bob/a/1.png", "bob"),
+        ("lone.png", "lone"),
     ]  # fmt: skip
     assert found[0].caption == "a woman with a hat" and found[2].is_video
 
@@ -32,7 +33,9 @@ def test_ffhq(tmp_path: Path) -> None:
     write_ffhq(tmp_path, colour_faces, people=3, side=32)
     touched(tmp_path, "thumbnails128x128/00000/00000.png", "images1024x1024/69000/69999.png")
     found = list_items("ffhq", tmp_path)
-    assert [item.who for item in found] == ["00000", "00001", "00002", "69999"], "thumbnails are other files of the same"
+    assert [item.who for item in found] == ["00000", "00001", "00002", "69999"], (
+        "thumbnails are other files of the same"
+    )
     assert [item.labels["split"] for item in found] == ["train"] * 3 + ["validation"]
 
 
@@ -49,13 +52,15 @@ def test_mead(tmp_path: Path) -> None:
 def test_celeba(tmp_path: Path) -> None:
     write_celeba(tmp_path, colour_faces, people=3, per_person=2)
     found = list_items("celeba", tmp_path)
-    assert [item.who for item in found] == ["1000", "1000", "1007", "1007", "1014", "1014"], "one person after the other"
+    assert [item.who for item in found] == ["1000", "1000", "1007", "1007", "1014", "1014"], (
+        "one person after the other"
+    )
     assert {item.labels["split"] for item in found} == {"train", "test"}
     (tmp_path / "Anno" / "identity_CelebA.txt").write_text("000001.jpg\n")
-    with pytest.raises(BadInput, match="identity_CelebA.txt, line 1"):
+    with pytest.raises(BadInput, match=r"identity_CelebA.txt, line 1"):
         list_items("celeba", tmp_path)
     (tmp_path / "Anno" / "identity_CelebA.txt").unlink()
-    with pytest.raises(BadInput, match="lacks .*identity_CelebA.txt"):
+    with pytest.raises(BadInput, match=r"lacks .*identity_CelebA.txt"):
         list_items("celeba", tmp_path)
 
 

@@ -1,8 +1,8 @@
 """Importing: units of files are read, each into a part of its own; at the end the parts become shards.
 
-A unit is some pictures or one video, whatever the number of machines, so the parts are the same for any. Each is kept in
-``.parts`` as a tar of its portraits and then a JSON-lines file of its rows, which take their final names at once; a unit
-with rows is done. Finishing numbers people and pictures in the order of the units, and writes ``shard-*.tar`` and
+A unit is some pictures or one video, whatever the number of machines, so the parts are the same for any. Each is kept
+in ``.parts`` as a tar of its portraits and then a JSON-lines file of its rows, which take their final names at once; a
+unit with rows is done. Finishing numbers people and pictures in the order of the units, and writes ``shard-*.tar`` and
 ``report.jsonl``.
 """
 
@@ -80,7 +80,7 @@ class ImportJob:
         """The work, cut in pieces: a matter of the source alone."""
         found: list[list[Item]] = []
         for is_video, items in groupby(self.items, key=lambda item: item.is_video):
-            found += [[item] for item in items] if is_video else list(_batched(items, UNIT))
+            found += _batched(items, 1 if is_video else UNIT)
         return found
 
     def is_done(self, unit: int) -> bool:
@@ -102,8 +102,8 @@ class ImportJob:
         Returns:
             How many units were done.
         """
-        todo = [] if self.is_finished else [unit for unit in range(part[0] - 1, len(self.units), part[1])]
-        todo = [unit for unit in todo if not self.is_done(unit)]
+        own = range(0) if self.is_finished else range(part[0] - 1, len(self.units), part[1])
+        todo = [unit for unit in own if not self.is_done(unit)]
         with bar(len(todo), "importing") as advance:
             for unit in todo:
                 self.do(unit)

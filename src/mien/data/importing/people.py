@@ -24,9 +24,7 @@ class _Track:
     frames: set[int] = field(default_factory=set)
 
 
-def tell_apart(
-    frames: Sequence[int], boxes: Sequence[Box], embeddings: NDArray[np.float32], same: float
-) -> list[int]:
+def tell_apart(frames: Sequence[int], boxes: Sequence[Box], embeddings: NDArray[np.float32], same: float) -> list[int]:
     """The person of each of N faces, numbered in the order in which they first appear.
 
     A face goes on a track of the frame before where it lies at the same place and looks like it; tracks are joined by

@@ -227,7 +227,7 @@ def _mask(face: Face, matrix: Tensor, points: NDArray[np.float32], size: int) ->
 
 
 def _emotion(tools: ImportTools, item: Item, face: Face, crop: Image.Image) -> tuple[dict[str, Any] | None, str]:
-    """The emotion's record, and who says so: a network of the reader's, the dataset's label, else the studio's reader."""
+    """The emotion's record, and who says so: a network of the reader's, the dataset's label, else the studio's."""
     by = face.told_by.get("emotion", face.reader)
     if face.emotion is not None and by != tools.studio.name:
         return _record(face.emotion), by

@@ -35,7 +35,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
     "agedb-500": Preset("diversity", ("smirk", "lpips-alex", "inception"), each=8),
     "emojidiff-grid": Preset("expression", ("arcface",)),
 }
-"""Name -> how it is run. FaceCrafter reads FLAME's parameters with EMOCA v2; SMIRK, which can be installed, stands in."""
+"""Name -> how it is run. FaceCrafter reads FLAME's parameters with EMOCA v2; SMIRK stands in."""
 
 
 def read_protocol(folder: Path, name: str) -> Mapping[str, Any]:
@@ -46,7 +46,9 @@ def read_protocol(folder: Path, name: str) -> Mapping[str, Any]:
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise BadInput(f"There is no protocol in {folder}: make it with  mien data protocol {name} DATASET -o {folder}.")
+        raise BadInput(
+            f"There is no protocol in {folder}: make it with  mien data protocol {name} DATASET -o {folder}."
+        )
     manifest = read_json(path)
     if manifest.get("protocol") != name:
         raise BadInput(f"{folder} holds the protocol {manifest.get('protocol')}, not {name}.")
