@@ -45,7 +45,7 @@ class ColourReader:
         return Face(
             self.name, (float(x0), float(y0), float(x1), float(y1)), landmarks=points,
             blendshapes=rng.random(52).astype(np.float32), pose=(float(colour[0]), 0.0, 0.0), emotion=emotion,
-            identity=identity / np.linalg.norm(identity),
+            identity=(identity / np.linalg.norm(identity)).astype(np.float32),
         )  # fmt: skip
 
 

@@ -150,6 +150,7 @@ def test_records_from_before_there_was_headwear_are_read() -> None:
     old = record()
     assert "headwear" not in old["attributes"]
     attributes = Sample.from_json(json.dumps(old)).attributes
-    assert (attributes.headwear, attributes.headwear_color) == ("none", "none")
+    assert attributes is not None and (attributes.headwear, attributes.headwear_color) == ("none", "none")
     new = record(attributes=old["attributes"] | {"headwear": "hat", "headwear_color": "red"})
-    assert Sample.from_dict(new).attributes.headwear == "hat"
+    changed = Sample.from_dict(new).attributes
+    assert changed is not None and changed.headwear == "hat"

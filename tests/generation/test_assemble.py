@@ -78,7 +78,7 @@ def test_the_folder_draws_what_its_parts_draw(place: Path, tmp_path: Path, capsy
     assert not np.array_equal(draw(ours), whole), "e(0) is that of the text encoder before it was trained"
     assert (arcface_file(folder)).parent == folder and ours.config["guidance"]["identity"] == 2.5
     assert json.loads((folder / "assembled.json").read_text())["base"] == "arc2face"
-    plain = StableDiffusionPipeline.from_pretrained(str(folder), safety_checker=None)
+    plain: Any = StableDiffusionPipeline.from_pretrained(str(folder), safety_checker=None)
     for name, value in plain.text_encoder.state_dict().items():
         assert torch.equal(value, trained[name]), "components are where stock diffusers looks for them"
     plain.set_progress_bar_config(disable=True)

@@ -125,7 +125,7 @@ def read_contents(folder: Path, bar: Bar = silent) -> Contents:
             advance(1)
     if not samples:
         raise BadInput(f"No picture in {folder} can be read: {damaged[0]}")
-    arrays = {name: np.array(columns[name], np.float32) for name in _COLUMNS}
+    arrays: dict[str, NDArray[Any]] = {name: np.array(columns[name], np.float32) for name in _COLUMNS}
     arrays["person"] = np.array(columns["person"], np.int64)
     corpus = Corpus(folder, arrays, [one.caption for one in samples], {})
     there = {name: np.array(values, bool) for name, values in has.items()}

@@ -83,17 +83,19 @@ def score_folders(reference: Path, generated: Path, networks: Sequence[str] = ()
     from mien.evaluation.score import score_sets
     from mien.media.pictures import ENDINGS
 
-    sides = []
     for folder in (reference, generated):
         if not folder.is_dir():
             raise BadInput(f"There is no folder {folder}; check the path.")
-        sides.append(sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS))
+    first, second = (
+        sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+        for folder in (reference, generated)
+    )
     if wrong := [name for name in networks if name not in SET_NETWORKS]:
         raise BadInput(f"{wrong[0]} does not compare sets of pictures: choose of {', '.join(SET_NETWORKS)}.")
     features = dict(load_networks(tuple(networks)).sets)
     if not features:
         features["studio"] = partial(picture_features, attribute_judge(embedded("studio")))
-    return score_sets(*sides, features, bar)
+    return score_sets(first, second, features, bar)
 
 
 def _paired(reference: PictureSet, generated: PictureSet) -> Pairs:

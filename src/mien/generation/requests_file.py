@@ -84,7 +84,7 @@ def _of_json(text: str) -> dict[str, Any]:
     return _checked(values)
 
 
-def _of_table(row: Mapping[str | None, Any]) -> dict[str, Any]:
+def _of_table(row: Mapping[Any, Any]) -> dict[str, Any]:
     if row.get(None):
         raise BadInput("there are more cells than columns")
     values: dict[str, Any] = {name: cell for name, cell in row.items() if name and cell not in (None, "")}

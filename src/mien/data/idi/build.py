@@ -107,7 +107,13 @@ class Builder:
     @cached_property
     def read(self) -> Callable[[int], Read]:
         """Reads a portrait by its row, once while it is remembered."""
-        return lru_cache(maxsize=REMEMBERED)(lambda row: self.look(self.portraits[row].image))
+
+        def look(row: int) -> Read:
+            found = self.look(self.portraits[row].image)
+            self._faces[row] = found.identity
+            return found
+
+        return lru_cache(maxsize=REMEMBERED)(look)
 
     def look(self, image: np.ndarray) -> Read:
         """Read a picture."""
@@ -126,9 +132,17 @@ class Builder:
         return job, (second.key, third.key)
 
     @cached_property
-    def _face_of(self) -> Callable[[int], NDArray[np.float32] | None]:
-        """The embedding of a portrait by its row; None without a face."""
-        return lru_cache(maxsize=_PEOPLE)(lambda row: self.look(self.portraits[row].image).identity)
+    def _faces(self) -> dict[int, NDArray[np.float32] | None]:
+        """Embeddings of portraits that were read, by row."""
+        return {}
+
+    def _face_of(self, row: int) -> NDArray[np.float32] | None:
+        """The embedding of a portrait; None without a face."""
+        if row not in self._faces:
+            if len(self._faces) >= _PEOPLE:
+                self._faces.clear()
+            self._faces[row] = self.look(self.portraits[row].image).identity
+        return self._faces[row]
 
     def _others(self, row: int, rng: np.random.Generator) -> list[tuple[Sample, NDArray[np.float32]]]:
         """Two portraits with faces, of two further people anywhere in the dataset, with their embeddings [512]."""
