@@ -112,10 +112,12 @@ class Emotion:
     def parse(cls, text: str) -> Emotion:
         """Emotion of a command-line word: `happy`, `happy:0.8`, `happy:0.5,surprise:0.5`, or a place, `at:0.5/-0.2`.
 
-        An equals sign is taken for a colon.
+        Ten numbers with commas between are what `vector` gives. An equals sign is taken for a colon.
         """
         if text.startswith(("at:", "at=")):
             return cls.parse_place(text.replace("=", ":", 1))
+        if text.count(",") == len(EMOTIONS) + 1:
+            return cls.of_vector(text.split(","))
         strengths: dict[str, float] = {}
         for part in text.split(","):
             name, _, number = part.strip().replace("=", ":", 1).partition(":")
@@ -127,6 +129,18 @@ class Emotion:
                     f"Write an emotion as NAME or NAME:STRENGTH (happy:0.8), not {part.strip()!r}."
                 ) from None
         return cls.mixture(strengths)
+
+    @classmethod
+    def of_vector(cls, values: Sequence[float | str]) -> Emotion:
+        """Emotion of valence, arousal and eight probabilities, as `vector` gives them.
+
+        Raises `BadInput` where they are not ten numbers, or out of range.
+        """
+        try:
+            valence, arousal, *probabilities = (float(value) for value in values)
+        except ValueError:
+            raise BadInput(f"An emotion is valence, arousal and {len(EMOTIONS)} probabilities, all numbers.") from None
+        return cls(tuple(probabilities), valence, arousal)
 
     @classmethod
     def parse_place(cls, text: str) -> Emotion:

@@ -45,7 +45,7 @@ def test_record_survives_json() -> None:
         {"coefficients": [2.0] * 53},
         {"landmarks": [[0.0, 0.0, 0.0]] * 468},
         {"landmarks": [[float("nan"), 0.0, 0.0]] * 478},
-        {"flush": None},
+        {"flush": 2.0},
         {"attributes": {"hair_style": "short"}},
         {"attributes": {**record()["attributes"], "shoes": "red"}},
     ],
@@ -150,6 +150,7 @@ def test_records_from_before_there_was_headwear_are_read() -> None:
     old = record()
     assert "headwear" not in old["attributes"]
     attributes = Sample.from_json(json.dumps(old)).attributes
-    assert (attributes.headwear, attributes.headwear_color) == ("none", "none")
+    assert attributes is not None and (attributes.headwear, attributes.headwear_color) == ("none", "none")
     new = record(attributes=old["attributes"] | {"headwear": "hat", "headwear_color": "red"})
-    assert Sample.from_dict(new).attributes.headwear == "hat"
+    changed = Sample.from_dict(new).attributes
+    assert changed is not None and changed.headwear == "hat"

@@ -1,5 +1,6 @@
 """What the benchmark says it worked with."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +36,8 @@ def test_another_base_is_steered_by_the_same_reader(files: bool, tmp_path: Path)
     task.write_bytes(b"reader")
     (base / "unet").mkdir(parents=True)
     (base / "unet" / "weights.safetensors").write_bytes(b"unet")
+    parts = {"_class_name": "PortraitPipeline", "vae": ["mien.models.autoencoder", "StudioAutoencoder"]}
+    (base / "model_index.json").write_text(json.dumps(parts))
     judges = {"judges/face/x.safetensors": "j", "reader/face/x.safetensors": "r"}
     reader = SimpleNamespace(files={"face.task": task} if files else {})
     unet = SimpleNamespace(config=SimpleNamespace(sample_size=8))

@@ -14,7 +14,8 @@ app = typer.Typer(add_completion=False)
 _PROTOCOLS = (
     "control: people x other people's expressions; expression: every person x every template; "
     "diversity and ablation: several pictures from the identity alone; fairness: people of every skin, age and gender; "
-    "text: captions alone; distribution: the pictures as a set; autoencoder: renders, encoded and decoded."
+    "text: captions alone; distribution: the pictures as a set; autoencoder: renders, encoded and decoded. "
+    "With --data, the papers' on photographs: celeba-2000, synth-500, agedb-500, emojidiff-grid."
 )
 
 
@@ -26,6 +27,9 @@ def evaluate(
         typer.Option(metavar="NAME=SPEC", help="A spec of ours or a JSON file; the first is compared with."),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="The report.")],
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Of  mien data protocol, for a protocol on photographs.")
+    ] = None,
     identities: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Pictures of people; held-out studio people if not given.")
     ] = None,
@@ -72,10 +76,20 @@ def evaluate(
     from mien.evaluation.claims.verdicts import merge, rows_in
     from mien.evaluation.models import add_sweeps, load_models, sweep_of
     from mien.evaluation.protocols import EvaluationRun, protocol_named
+    from mien.evaluation.protocols.real import PRESETS, read_protocol
     from mien.evaluation.report.page import write_report
     from mien.pipelines.runs import runs_folder
     from mien.pipelines.spec import load_spec
 
+    asked = PRESETS.get(protocol)
+    if (asked is None) != (data is None):
+        raise BadInput("--data is the folder of a protocol on photographs, which is named with it (docs/importing.md).")
+    if asked is not None and data is not None:
+        pairs = read_protocol(data, protocol).get("pairs", [])
+        protocol, count = asked.protocol, count or asked.each
+        identities, targets_from = data / "identities", data / "targets" if pairs else None
+        pairs_per_person = pairs_per_person or (sum(person == 0 for person, _ in pairs) or None)
+        network = network or list(asked.networks)
     chosen = protocol_named(protocol)
     chosen.check(identities, targets_from, sweep is not None)
     specs = {name: load_spec(place) for name, place in named(model, "--model", "SPEC").items()}
@@ -89,7 +103,7 @@ def evaluate(
     how = {"steps": steps, "batch": batch, "draws": draws, "development": development}
     settings = chosen.settings(people, count, pairs_per_person, **how)
     models = load_models(specs, settings, facekit, variants, identities is None, network or ())
-    runs = {name: [training_of(runs_folder() / run) for run in runs_of(spec)] for name, spec in specs.items()}
+    runs = {name: [training_of(runs_folder(spec.base) / run) for run in runs_of(spec)] for name, spec in specs.items()}
     training = {name: [arm for arm in arms if arm is not None] for name, arms in runs.items()}
     command = shlex.join(["mien", *sys.argv[1:]])
     report, cases = chosen.run(EvaluationRun(settings, models, place, bar, identities, targets_from, command, training))

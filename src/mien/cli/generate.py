@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -157,6 +157,20 @@ def generate(
             metavar="PNG", help="Repeat this picture bit for bit, from the same inputs.", rich_help_panel=FILES
         ),
     ] = None,
+    requests: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Draw every request of this .jsonl or .csv file (docs/cli.md); other options are for those that "
+            "a line leaves out.",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="With --from: this share of the requests only.", rich_help_panel=FILES),
+    ] = None,
     no_provenance: NoProvenance = False,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the PNG files go.", rich_help_panel=FILES)
@@ -201,7 +215,7 @@ def generate(
         chosen = base if given is not None and given.name != "DEFAULT" else None
         _report(repeat(like, inputs, output, base=chosen, loading=loading))
         return
-    request = GenerateRequest.checked(
+    asked = dict(
         **input_fields(inputs),
         weights=weights,
         strength=STRENGTH if strength is None else strength,
@@ -227,6 +241,12 @@ def generate(
         provenance=not no_provenance,
         output=output,
     )
+    if requests is not None:
+        _draw_many(requests, output, asked, part)
+        return
+    if part is not None:
+        raise BadInput("--part is a share of the requests of a file: give the file with --from.")
+    request = GenerateRequest.checked(**asked)
     from mien.media.pictures import check_pictures
 
     check_pictures(request.input_files)  # a mistyped path answers before torch is imported
@@ -237,6 +257,16 @@ def generate(
     with bar(total, "drawing") as advance:
         files = draw(request, on_read=_say, progress=lambda picture, step: advance(1))
     _report(files)
+
+
+def _draw_many(requests: Path, output: Path, asked: dict[str, Any], part: str | None) -> None:
+    from mien.cli.progress import bar
+    from mien.core.parts import parse_part
+    from mien.generation.many import MANIFEST, generate_many
+
+    counts = generate_many(requests, output, asked, part=parse_part(part) if part else (1, 1), bar=bar)
+    rest = f"see {output / MANIFEST}" if counts.whole else "other parts are not done yet"
+    typer.echo(f"{counts.drawn} pictures drawn of {counts.requests} requests, {counts.failed} failed; {rest}")
 
 
 def _say(words: str) -> None:

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("mien.cli.bench", "Time ours side by side with others."),
     "train": ("mien.cli.train", "Train one of the presets; the same command continues."),
     "studio": ("mien.cli.studio", "Render synthetic portraits with exact labels."),
+    "data": ("mien.cli.data", "Datasets of photographs and videos: import, check, join."),
     "pairs": ("mien.cli.pairs", "Pairs with one expression and two people, to train on."),
     "assets": ("mien.cli.assets", "Models of others: licences, downloads, checks."),
     "facekit": ("mien.cli.facekit", "Convert the morphable model that the studio uses."),

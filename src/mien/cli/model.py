@@ -69,3 +69,22 @@ def publish(
 
     for name, entry in collect(runs or runs_folder(), output).items():
         typer.echo(f"{name:<26}{entry['pictures']:>10,} pictures")
+
+
+@app.command()
+def assemble(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="A new folder.")],
+    model: Annotated[
+        str, typer.Option(metavar="SPEC", help="A spec of ours or a JSON file: base, adapters, text encoder.")
+    ] = "facecrafter-arc2face",
+    half: Annotated[bool, typer.Option("--half", help="Store float16.")] = False,
+) -> None:
+    """Put a base and what was trained on it into one folder, which --base and stock diffusers open.
+
+    Example: mien model assemble --model facecrafter-arc2face -o facecrafter
+    """
+    from mien.generation.assemble import assemble as build
+    from mien.pipelines.spec import load_spec
+
+    about = build(load_spec(model), output, half)
+    typer.echo(f"{len(about['models'])} files of the model {model} in {output}")

@@ -18,6 +18,9 @@ def score(
     generated: Annotated[Path, typer.Option(metavar="B", help="A picture or a folder: how it came out.")],
     reader: Reader = "auto",
     network: Networks = None,
+    unpaired: Annotated[
+        bool, typer.Option("--unpaired", help="Compare two folders as sets, whatever their files are called: FID, KID.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """The papers' metrics on pictures made by any program; folders are paired by file name."""
@@ -25,7 +28,12 @@ def score(
 
     from mien.cli.progress import bar
     from mien.evaluation.score_pictures import score as run
+    from mien.evaluation.score_pictures import score_folders
 
+    if unpaired:
+        found = score_folders(reference, generated, network or (), bar)
+        typer.echo(json.dumps(found, indent=2) if as_json else "\n".join(_table(found["metrics"])))
+        return
     report = run(reference=reference, generated=generated, reader=reader, networks=network or (), bar=bar)
     typer.echo(json.dumps(report, indent=2) if as_json else as_text(report))
 
@@ -36,15 +44,20 @@ def as_text(report: dict[str, Any]) -> str:
     lines = [f"{pairs} pair{'s' * (pairs != 1)}; a face in {faces['reference']} and {faces['generated']} of them"]
     if report["unpaired"]:
         lines.append(f"{report['unpaired']} pictures have no partner of the same name and are left out")
-    lines.append(f"{'':24}{'value':>10}{'95 % interval':>22}{'floor':>10}{'n':>7}{'failed':>8}  better")
-    for name, found in report["metrics"].items():
+    return "\n".join([*lines, *_table(report["metrics"])])
+
+
+def _table(metrics: dict[str, Any]) -> list[str]:
+    """A line for each metric, below a heading."""
+    lines = [f"{'':24}{'value':>10}{'95 % interval':>22}{'floor':>10}{'n':>7}{'failed':>8}  better"]
+    for name, found in metrics.items():
         span = "" if found["low"] is None else f"{found['low']:.4f} to {found['high']:.4f}"
         note = "" if found["enough"] else f"; needs {found['minimum']} or more"
         lines.append(
             f"{name:24}{_four(found['value']):>10}{span:>22}{_four(found['floor']):>10}{found['n']:>7}"
             f"{found['n_failed']:>8}  {found['better']}{note}"
         )
-    return "\n".join(lines)
+    return lines
 
 
 def _four(value: float | None) -> str:

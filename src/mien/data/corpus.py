@@ -24,6 +24,7 @@ from PIL import Image
 from mien.core.io import read_json, sha256_of, write_json
 from mien.core.processes import in_processes
 from mien.data.columns import column_writer, read_column
+from mien.data.needs import COLUMNS
 from mien.data.shards import Entry, read_shard, shard_paths
 from mien.errors import BadInput, MienError
 
@@ -37,6 +38,8 @@ PORTRAITS = "portraits"
 RECORDS = "records.json"
 """Captions and words of attributes, and which shards the columns are of."""
 MASK_SIZE = 64
+UNKNOWN = "unknown"
+"""Word of an attribute of a photograph."""
 FLOAT_ATTRIBUTES = ("skin_tone", "age", "gender")
 CATEGORIES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "background", "clothing", "light",
               "headwear")  # fmt: skip
@@ -51,11 +54,11 @@ class Corpus:
         arrays: ``images`` uint8 [N, S, S, 3]; ``masks`` uint8 [N, 64, 64]; where shards have them, ``mattes`` uint8
             [N, S/2, S/2]; ``person``, ``picture`` int64 [N] seeds and numbers; ``coefficients`` [N, 53]; ``gaze``
             [N, 2] and ``pose`` [N, 3] degrees; ``flush`` [N]; ``landmarks``, ``landmarks_mediapipe`` [N, 478, 3] pixels
-            and ``blendshapes_mediapipe`` [N, 52], ``pose_mediapipe`` [N, 3] (NaN where not read); ``emotion`` [N, 10];
-            ``skin_tone``, ``age``, ``gender`` [N]; of pairs also ``templates`` uint8 [N, S, S, 3] and
-            ``template_landmarks`` [N, 478, 3].
+            and ``blendshapes_mediapipe`` [N, 52], ``pose_mediapipe`` [N, 3]; ``emotion`` [N, 10]; ``skin_tone``,
+            ``age``, ``gender`` [N]; of pairs also ``templates`` uint8 [N, S, S, 3] and ``template_landmarks``
+            [N, 478, 3]. NaN where a record does not say.
         captions: N strings.
-        attributes: for each categorical attribute, N strings.
+        attributes: for each categorical attribute, N strings; `UNKNOWN` where a record does not say.
         extra: arrays added by :meth:`cached`.
         held_out: another corpus of people never trained on, for validation.
         digest: sha256 over the shards' names and contents; empty where there are none.
@@ -132,6 +135,20 @@ class Corpus:
         self.extra[name] = value
         return value
 
+    @property
+    def poses(self) -> np.ndarray:
+        """Poses of the heads [N, 3] in degrees: the renderer's, else MediaPipe's; NaN where nobody said."""
+        pose = self["pose"]
+        return pose if np.isfinite(pose).all() else np.where(np.isfinite(pose), pose, self["pose_mediapipe"])
+
+    def missing(self, need: str) -> np.ndarray:
+        """Which pictures lack what a stage needs (`mien.data.needs`), bool [N]."""
+        lacking = np.ones(len(self), bool)
+        for name in COLUMNS[need]:
+            if name in self.arrays:
+                lacking &= np.isnan(self[name].reshape(len(self), -1)[:, 0])
+        return lacking
+
     def load_portraits(self) -> Corpus | None:
         """Photographs of the look of some pictures, under these pictures' numbers; None where there are none."""
         folder = self.folder / PORTRAITS
@@ -149,7 +166,8 @@ class Corpus:
         shards = shard_paths(folder)
         if not shards:
             raise MienError(
-                f"No shards in {folder}: make them with  mien studio render --people 3000 --per-person 8 -o {folder}"
+                f"No shards in {folder}: make them with  mien studio render --people 3000 --per-person 8 -o {folder}  "
+                "or from pictures with  mien data import."
             )
         prepared = folder / PREPARED
         about = [(path.name, path.stat()) for path in shards]
@@ -228,7 +246,7 @@ def _decode_shard(path: Path) -> tuple[dict[str, np.ndarray], list[str], dict[st
             rows.setdefault(key, []).append(value)
         captions.append(entry.sample.caption)
         for name in CATEGORIES:
-            attributes[name].append(str(getattr(entry.sample.attributes, name)))
+            attributes[name].append(str(getattr(entry.sample.attributes, name, UNKNOWN)))
     if len({image.shape for image in rows.get("images", [])}) > 1:
         raise BadInput(f"{path} holds portraits of several sizes: training takes one; write it again.")
     return {key: np.stack(value) for key, value in rows.items()}, captions, attributes
@@ -238,7 +256,8 @@ def _row(entry: Entry) -> dict[str, Any]:
     """The arrays of one portrait."""
     sample, size = entry.sample, entry.image.shape[0]
     mask = np.zeros((size, size), np.uint8) if entry.mask is None else entry.mask
-    emotion = [sample.emotion.valence, sample.emotion.arousal, *sample.emotion.probabilities]
+    felt = sample.emotion
+    emotion = None if felt is None else [felt.valence, felt.arousal, *felt.probabilities]
 
     def floats(value: object, shape: tuple[int, ...]) -> np.ndarray:
         return np.full(shape, np.nan, np.float32) if value is None else np.asarray(value, np.float32).reshape(shape)
@@ -248,7 +267,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "masks": np.asarray(Image.fromarray(mask).resize((MASK_SIZE, MASK_SIZE), Image.Resampling.BOX)),
         "person": np.int64(sample.person),
         "picture": np.int64(sample.picture),
-        "flush": np.float32(sample.flush),
+        "flush": floats(sample.flush, ()),
         "coefficients": floats(sample.coefficients, (53,)),
         "gaze": floats(sample.gaze, (2,)),
         "pose": floats(sample.pose, (3,)),
@@ -264,4 +283,4 @@ def _row(entry: Entry) -> dict[str, Any]:
     if sample.template is not None:
         row["templates"] = entry.template
         row["template_landmarks"] = floats(sample.template.landmarks, (478, 3))
-    return row | {name: np.float32(getattr(sample.attributes, name)) for name in FLOAT_ATTRIBUTES}
+    return row | {name: np.float32(getattr(sample.attributes, name, np.nan)) for name in FLOAT_ATTRIBUTES}

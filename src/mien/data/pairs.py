@@ -16,6 +16,9 @@ POSE_APART, POSE_ALIKE = 5.0, 10.0
 """Degrees between two poses from which they count as different, and up to which as the same (*inferred*)."""
 EXPRESSION_APART = 0.01
 """Mean difference of the coefficients from which two expressions count as different (*inferred*)."""
+SHAPES_APART = 0.03
+"""The same of MediaPipe's blendshapes, where a picture has no coefficients (*inferred*: reading a face twice differs by
+0.0135, two people at rest by 0.046)."""
 ENOUGH = 0.5
 """Share of pictures with a partner below which a dataset is warned about."""
 _CHUNK = 256
@@ -39,12 +42,16 @@ class Pairs:
 
     def __init__(self, corpus: Corpus, same_pose: bool = False) -> None:
         self.corpus, self.same_pose = corpus, same_pose
+        self._pose = corpus.poses
+        rendered = not corpus.missing("coefficients").any()
+        self._expression = corpus["coefficients" if rendered else "blendshapes_mediapipe"]
+        self._apart = EXPRESSION_APART if rendered else SHAPES_APART
         share, possible = self.shares()
         wanted = "another expression at the same pose" if same_pose else "another pose and expression"
         if possible == 0:
             raise BadInput(
                 f"No person in {corpus.folder} has two pictures that differ enough: this stage draws one with {wanted} "
-                "than the other. Give a dataset with several pictures of each person."
+                "than the other. Add a dataset with several pictures of each person (mien data join)."
             )
         if share < ENOUGH:
             log.warning(
@@ -81,9 +88,8 @@ class Pairs:
         """
         others, count = self.corpus.all_of_person(rows)
         own = np.repeat(rows, count)
-        pose, shape = self.corpus["pose"], self.corpus["coefficients"]
-        angle = np.linalg.norm(pose[others] - pose[own], axis=-1)
-        moved = np.abs(shape[others] - shape[own]).mean(-1) >= EXPRESSION_APART
+        angle = np.linalg.norm(self._pose[others] - self._pose[own], axis=-1)
+        moved = np.abs(self._expression[others] - self._expression[own]).mean(-1) >= self._apart
         return others, np.cumsum(count) - count, moved, angle <= POSE_ALIKE if self.same_pose else angle >= POSE_APART
 
     def _another(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -91,6 +97,5 @@ class Pairs:
         if not self.same_pose:
             return self.corpus.same_person(rows, rng)
         options = np.stack([self.corpus.same_person(rows, rng) for _ in range(CANDIDATES)])
-        pose = self.corpus["pose"]
-        distance = np.linalg.norm(pose[options] - pose[rows], axis=-1)
+        distance = np.linalg.norm(self._pose[options] - self._pose[rows], axis=-1)
         return options[distance.argmin(0), np.arange(len(rows))]

@@ -17,6 +17,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Landmarks = Annotated[list[Point], Field(min_length=478, max_length=478)]
 Blendshapes = Annotated[list[Unit], Field(min_length=52, max_length=52)]
 Coefficients = Annotated[list[Unit], Field(min_length=53, max_length=53)]
+Embedding = Annotated[list[Signed], Field(min_length=512, max_length=512)]
 
 
 class _Record(BaseModel):
@@ -74,35 +75,57 @@ class Template(_Record):
     landmarks: Landmarks
 
 
-class Sample(_Record):
-    """One portrait without its pixels.
+class Origin(_Record):
+    """Where an imported picture comes from, and who told what of it.
 
     Attributes:
-        person: seed of the person. picture: number of the picture among theirs.
-        caption: what is visible, in words.
+        file: path below the folder that was imported, with forward slashes.
+        time: second of a video's frame; None for a picture.
+        who: the person's name there: a folder, a number in an identity file, or ``VIDEO#N`` for a cluster of faces.
+        told_by: field of the record -> the reader or network (or ``label``, the dataset's own) that told it.
+        labels: what the dataset itself says of the picture, such as ``emotion`` or ``split``.
+    """
+
+    file: str
+    time: Annotated[float, Field(ge=0.0)] | None = None
+    who: str
+    told_by: dict[str, str] = {}
+    labels: dict[str, str] = {}
+
+
+class Sample(_Record):
+    """One portrait without its pixels; what is not known of a photograph is None.
+
+    Attributes:
+        person: seed of the person, or their number in an imported dataset. picture: number of the picture among theirs.
+        caption: what is visible, in words; empty where nobody said.
         coefficients: [53] driven coefficients in the kit's order. gaze: (yaw, pitch) degrees. flush: 0..1.
         pose: (yaw, pitch, roll) degrees of the head.
         landmarks: [478, 3] px of the picture, projected from the geometry.
-        landmarks_mediapipe, blendshapes_mediapipe [52], pose_mediapipe: MediaPipe's own reading; None where it was
-            not asked or found no face.
+        landmarks_mediapipe, blendshapes_mediapipe [52], pose_mediapipe: what a reader of MediaPipe's landmarks saw;
+            None where it was not asked or found no face.
         emotion, attributes: labels.
         template: of the picture that shows the same expression on another face, where there is one.
+        identity: embedding [512] of the face, L2 norm 1, by the network that ``origin.told_by`` names.
+        origin: of an imported picture.
     """
 
     person: Seed
     picture: Annotated[int, Field(ge=0, lt=2**31)]
-    caption: str
-    coefficients: Coefficients
-    gaze: tuple[Number, Number]
-    flush: Unit
-    pose: Point
-    landmarks: Landmarks
+    caption: str = ""
+    coefficients: Coefficients | None = None
+    gaze: tuple[Number, Number] | None = None
+    flush: Unit | None = None
+    pose: Point | None = None
+    landmarks: Landmarks | None = None
     landmarks_mediapipe: Landmarks | None = None
     blendshapes_mediapipe: Blendshapes | None = None
     pose_mediapipe: Point | None = None
-    emotion: EmotionRecord
-    attributes: Attributes
+    emotion: EmotionRecord | None = None
+    attributes: Attributes | None = None
     template: Template | None = None
+    identity: Embedding | None = None
+    origin: Origin | None = None
 
     @property
     def key(self) -> str:
@@ -110,8 +133,8 @@ class Sample(_Record):
         return sample_key(self.person, self.picture)
 
     def to_json(self) -> str:
-        """One line of JSON."""
-        return self.model_dump_json()
+        """One line of JSON; renders have neither of the two last fields, and keep the bytes that they always had."""
+        return self.model_dump_json(exclude={name for name in ("identity", "origin") if getattr(self, name) is None})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

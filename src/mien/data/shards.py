@@ -1,14 +1,14 @@
 """Shards of portraits: plain tar files in WebDataset's layout (`KEY.png`, `KEY.mask.png`, `KEY.json`).
 
-Renders also have `KEY.matte.png`, the person without the background. A shard of pairs also holds `KEY.template.png`:
-the same expression on another face.
+A picture may also be a JPEG or WebP file (`KEY.jpg`, `KEY.webp`). Renders also have `KEY.matte.png`, the person without
+the background. A shard of pairs also holds `KEY.template.png`: the same expression on another face.
 """
 
 from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -28,7 +28,12 @@ PATTERN = "shard-*.tar"
 _EXTRA = {"mask": "L", "matte": "L", "template": "RGB"}
 """Further pictures of an entry -> their mode."""
 
-_KINDS = {"png", "json", *(f"{kind}.png" for kind in _EXTRA)}
+FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
+"""Ending of a portrait's picture -> Pillow's name of the format."""
+QUALITY = 95
+"""Of JPEG and WebP, from 0 to 100."""
+_ENDINGS = (*FORMATS, "jpeg")
+_KINDS = {*_ENDINGS, "json", *(f"{kind}.png" for kind in _EXTRA)}
 
 LARGEST_SIDE = 4096
 """Pixels of a portrait's side."""
@@ -70,14 +75,28 @@ def encode_png(pixels: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
+def encode_picture(pixels: np.ndarray, ending: str = "png") -> bytes:
+    """A portrait uint8 [H, W, 3] as a file with one of the endings of `FORMATS`; JPEG without chroma subsampling."""
+    if ending == "png":
+        return encode_png(pixels)
+    stream = io.BytesIO()
+    more = {"subsampling": 0} if ending == "jpg" else {}
+    Image.fromarray(pixels).save(stream, FORMATS[ending], quality=QUALITY, **more)
+    return stream.getvalue()
+
+
 class ShardWriter:
     """Write one shard; it takes its final name only when the `with` block ends without an error.
 
     Members carry no time and no owner, so that equal content gives equal bytes.
+
+    Args:
+        path: of the shard.
+        ending: of the portraits' pictures, one of `FORMATS`; masks, mattes and templates are PNG always.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path | str, ending: str = "png") -> None:
+        self.path, self.ending = Path(path), ending
         self.count = 0
         self._stack = ExitStack()
         self._tar: tarfile.TarFile | None = None
@@ -95,13 +114,18 @@ class ShardWriter:
 
     def write(self, entry: Entry) -> None:
         """Add one portrait."""
-        key = entry.sample.key
-        self._add(f"{key}.png", encode_png(entry.image))
+        files = {self.ending: encode_picture(entry.image, self.ending)}
         for kind in _EXTRA:
             pixels = getattr(entry, kind)
             if pixels is not None:
-                self._add(f"{key}.{kind}.png", encode_png(pixels))
-        self._add(f"{key}.json", entry.sample.to_json().encode())
+                files[f"{kind}.png"] = encode_png(pixels)
+        self.write_files(entry.sample, files)
+
+    def write_files(self, sample: Sample, files: Mapping[str, bytes]) -> None:
+        """Add one portrait whose pictures are encoded already: ending -> content."""
+        for ending, content in files.items():
+            self._add(f"{sample.key}.{ending}", content)
+        self._add(f"{sample.key}.json", sample.to_json().encode())
         self.count += 1
 
     def _add(self, name: str, data: bytes) -> None:
@@ -119,16 +143,67 @@ def read_shard(path: Path | str) -> Iterator[Entry]:
         BadInput: if the file is no shard, is damaged or cut short, or a portrait in it lacks its picture or its record
             or has one that cannot be.
     """
+    for packed in read_packed(path):
+        yield packed.entry()
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """One portrait of a shard, its pictures not decoded.
+
+    Attributes:
+        path: of the shard.
+        key: its name in it.
+        sample: its record.
+        ending: of its picture.
+        files: ending -> content, of the picture, its mask and so on; not of the record.
+    """
+
+    path: Path | str
+    key: str
+    sample: Sample
+    ending: str
+    files: Mapping[str, bytes]
+
+    def image(self) -> np.ndarray:
+        """The picture, uint8 [H, W, 3].
+
+        Raises:
+            BadInput: if it is damaged or too large.
+        """
+        return _pixels(self.files[self.ending], "RGB", f"{self.path}, {self.key}.{self.ending}")
+
+    def entry(self) -> Entry:
+        """With its pictures.
+
+        Raises:
+            BadInput: if one is damaged, or their sizes differ.
+        """
+        image = self.image()
+        found: dict[str, np.ndarray] = {}
+        for kind, mode in _EXTRA.items():
+            if f"{kind}.png" not in self.files:
+                continue
+            found[kind] = _pixels(self.files[f"{kind}.png"], mode, f"{self.path}, {self.key}.{kind}.png")
+            if found[kind].shape[:2] != image.shape[:2]:
+                raise BadInput(
+                    f"{self.path}: the {kind} of {self.key} has another size than its picture; render it again."
+                )
+        return Entry(image, found.get("mask"), self.sample, found.get("template"), found.get("matte"))
+
+
+def read_packed(path: Path | str) -> Iterator[Packed]:
+    """The portraits of a shard in their order, their pictures not decoded; raises as `read_shard` does."""
     try:
         with Path(path).open("rb") as stream:
             parts: dict[str, bytes] = {}
             key = ""
-            for name, content in plain_files(stream):
-                stem, _, kind = PurePosixPath(name).name.partition(".")
-                if not stem:  # hidden, such as what macOS leaves beside each file
+            for name, content, _ in plain_files(stream):
+                stem, kind = member_name(name)
+                if not stem:
                     continue
                 if parts and stem != key:
-                    yield _entry(path, key, parts)
+                    yield packed(path, key, parts)
                     parts = {}
                 key = stem
                 if kind in parts:
@@ -136,31 +211,36 @@ def read_shard(path: Path | str) -> Iterator[Entry]:
                 if kind in _KINDS:
                     parts[kind] = content
             if parts:
-                yield _entry(path, key, parts)
+                yield packed(path, key, parts)
     except MienError:
         raise
     except Exception as error:  # damaged archives also raise ValueError, OverflowError and others
         raise BadInput(f"{path} is not a whole shard ({error}); render it again.") from error
 
 
-def _entry(path: Path | str, key: str, parts: dict[str, bytes]) -> Entry:
-    if "png" not in parts or "json" not in parts:
-        raise BadInput(f"{path}: the portrait {key} lacks its {'picture' if 'png' not in parts else 'record'}.")
+def member_name(name: str) -> tuple[str, str]:
+    """Key and ending of a file in a shard; no key for hidden ones, such as what macOS leaves beside each file."""
+    key, _, kind = PurePosixPath(name).name.partition(".")
+    return key, kind
+
+
+def packed(path: Path | str, key: str, parts: Mapping[str, bytes]) -> Packed:
+    """A portrait from its files in a shard, ending -> content.
+
+    Raises:
+        BadInput: if its picture or its record is not there, or is none.
+    """
+    ending = next((one for one in _ENDINGS if one in parts), None)
+    if ending is None or "json" not in parts:
+        raise BadInput(f"{path}: the portrait {key} lacks its {'picture' if ending is None else 'record'}.")
     try:
         sample = Sample.from_json(parts["json"])
     except BadInput as error:
         raise BadInput(f"{path}, {key}: {error}") from error
     if (sample.template is None) != ("template.png" not in parts):
         raise BadInput(f"{path}: the pair {key} lacks its template's {'picture' if sample.template else 'record'}.")
-    image = _pixels(parts["png"], "RGB", f"{path}, {key}.png")
-    found: dict[str, np.ndarray] = {}
-    for kind, mode in _EXTRA.items():
-        if f"{kind}.png" not in parts:
-            continue
-        found[kind] = _pixels(parts[f"{kind}.png"], mode, f"{path}, {key}.{kind}.png")
-        if found[kind].shape[:2] != image.shape[:2]:
-            raise BadInput(f"{path}: the {kind} of {key} has another size than its picture; render it again.")
-    return Entry(image, found.get("mask"), sample, found.get("template"), found.get("matte"))
+    files = {kind: content for kind, content in parts.items() if kind != "json"}
+    return Packed(path, key, sample, ending, files)
 
 
 def _pixels(data: bytes, mode: str, name: str) -> np.ndarray:

@@ -18,8 +18,8 @@ _END = bytes(_BLOCK)
 """Two such blocks end every tar file, whoever wrote it."""
 
 
-def plain_files(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each plain file of an archive, in order; folders are passed over.
+def plain_files(stream: IO[bytes]) -> Iterator[tuple[str, bytes, int]]:
+    """Name, content and place (byte of the archive) of each plain file, in order; folders are passed over.
 
     Raises:
         TarError: if the archive is damaged, cut short, or holds anything but folders and plain files.
@@ -32,7 +32,7 @@ def plain_files(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
             continue
         if not 0 <= info.size <= LARGEST:
             raise ReadError(f"a file of {info.size} bytes")
-        content = stream.read(info.size)
+        place, content = stream.tell(), stream.read(info.size)
         padding = stream.read(-info.size % _BLOCK)
         if len(content) + len(padding) != -(-info.size // _BLOCK) * _BLOCK:
             raise ReadError("unexpected end of data")
@@ -41,7 +41,7 @@ def plain_files(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
         elif info.type == tarfile.XHDTYPE:
             name = _told_name(content) or name
         elif info.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
-            yield name or info.name, content
+            yield name or info.name, content, place
             name = ""
         elif info.type != tarfile.XGLTYPE:
             raise ReadError("a link or another special file in it")

@@ -49,7 +49,7 @@ class EvaluationContext:
         size: side of its pictures in pixels.
         renderer: draws identities, targets and exact answers; None where the pictures are a user's own.
         readers: name -> reader; the first one's landmarks steer the model and place the judges' crops.
-        embedder: aligned crops [B, 3, S, S] -> identity embeddings [B, 512], the model's own.
+        embedder: aligned crops [B, 3, S, S] -> identity embeddings [B, 512], the model's own: that of its base.
         judge_face: crops -> {"coefficients", "pose", "emotion"}; its method ``predict``, and ``seen``.
         judge_gaze: crops of eyes and face -> degrees; its method ``predict``. None without it.
         judge_identity: crops [B, 3, 96, 96] -> embeddings of L2 norm 1.
@@ -59,6 +59,7 @@ class EvaluationContext:
         models: file -> sha256 of what the pictures depend on.
         judges: file -> sha256 of what the numbers depend on besides.
         kit: sha256 of the face kit.
+        plain_prompt: what a base of full size is told where nothing is said in words.
     """
 
     pipeline: Any
@@ -76,6 +77,7 @@ class EvaluationContext:
     models: Mapping[str, str] = field(default_factory=dict)
     judges: Mapping[str, str] = field(default_factory=dict)
     kit: str = ""
+    plain_prompt: str | None = None
 
     @property
     def first_reader(self) -> str:
@@ -160,23 +162,49 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
 def with_model(tools: EvaluationContext, pipeline: Any, spec: ModelSpec) -> EvaluationContext:
     """The same readers, judges and renderer around another model.
 
+    A model of another size has renders of its own size; of full size it embeds identities with the ArcFace that its
+    base, or the adapters made for it, understand.
+
     Raises:
-        BadInput: if it draws pictures of another size, or reads identities with another embedder than the studio's.
+        BadInput: if its identity embedder is one of the studio's kind, but not the studio's.
+        MissingAsset: if its ArcFace is not here.
     """
+    from mien.pipelines.base_facts import base_hashes
+    from mien.pipelines.bases import is_small
     from mien.pipelines.load import branch_kinds, picture_size
     from mien.provenance.fingerprint import model_hashes
 
     size = picture_size(pipeline)
-    if size != tools.size:
-        raise BadInput(f"{spec.base} draws pictures of {size} pixels, the studio of {tools.size}: they do not compare.")
+    found = replace(tools, pipeline=pipeline, kinds=branch_kinds(pipeline), size=size)
+    if size != tools.size and tools.renderer is not None:
+        from mien.studio.renderer import Renderer
+
+        found = replace(found, renderer=Renderer(tools.renderer.kit, size=size))
     used = dict(tools.models)
     if spec.base != "studio":
-        own = model_hashes(Path(spec.base), {})
+        own = base_hashes(spec.base)
         used = {name: digest for name, digest in own.items() if not name.startswith(_NOT_DRAWING)}
         used |= _steering(tools.readers, tools.judges)
         if used.get(EMBEDDER, tools.models.get(EMBEDDER)) != tools.models.get(EMBEDDER):
             raise BadInput(f"{spec.base} has an identity embedder of its own, which is not supported here yet.")
-    return replace(tools, pipeline=pipeline, kinds=branch_kinds(pipeline), models=spec.hashes(used))
+    if not is_small(spec.base):
+        found, file = _of_full_size(found, spec.base)
+        used["identity/arcface.onnx"] = file
+    hashes = spec.hashes(used)
+    if (encoder := getattr(pipeline, "parts", {}).get("image_encoder")) is not None:  # the asset that fits the adapters
+        hashes |= model_hashes(None, {"image_encoder": encoder})
+    return replace(found, models=hashes)
+
+
+def _of_full_size(tools: EvaluationContext, base: str) -> tuple[EvaluationContext, str]:
+    """With the ArcFace of a base and the prompt that it is told; and the network's sha256."""
+    from mien.core.io import sha256_of
+    from mien.evaluation.embedders import ArcFaceEmbedder
+    from mien.generation.tools import plain_prompt
+    from mien.pipelines.bases import arcface_file
+
+    path = arcface_file(base)
+    return replace(tools, embedder=ArcFaceEmbedder(path), plain_prompt=plain_prompt(base)), sha256_of(path)
 
 
 def _steering(readers: Mapping[str, FaceReader], judging: Mapping[str, str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.progress import Bar, silent
+from mien.errors import BadInput
 from mien.evaluation.judges import picture_features
 from mien.evaluation.networks import Networks
 from mien.evaluation.pairing import Pairs
@@ -23,6 +24,7 @@ from mien.metrics.parameters import parameter_distance
 if TYPE_CHECKING:
     from mien.faces.studio import StudioReader
     from mien.faces.types import FaceReader
+    from mien.media.pictures import PictureLike
 
 Floats = NDArray[np.float64]
 Distance = Callable[[Any, Any], Floats]
@@ -120,10 +122,7 @@ def score(
     if len(pairs.reference) > 1:
         for name in features:
             metrics |= _set_distances(name, *(side[f"features.{name}"] for side in sides))
-    for name, found in metrics.items():
-        metric = declared(name)
-        found |= {"unit": metric.unit, "better": metric.better, "minimum": metric.minimum}
-        found["enough"] = found["n"] >= metric.minimum
+    metrics = _declared(metrics)
     seen = {side: int(whole_rows(values["landmarks"]).sum()) for side, values in zip(_SIDES, sides, strict=True)}
     return {
         "pairs": len(pairs.reference),
@@ -132,6 +131,48 @@ def score(
         "faces": seen,
         "metrics": metrics,
     }
+
+
+def score_sets(
+    reference: Sequence[PictureLike], generated: Sequence[PictureLike],
+    features: Mapping[str, Callable[[Any], Floats]], bar: Bar = silent,
+) -> dict[str, Any]:  # fmt: skip
+    """Compare two sets of pictures as wholes, of any numbers and names: FID (or a Frechet distance) and KID.
+
+    Args:
+        reference: how pictures of this kind look.
+        generated: those that are measured.
+        features: name -> features [1, D] of a picture; each metric carries the name of the network.
+        bar: makes progress bars.
+
+    Returns:
+        ``{"reference", "generated", "metrics"}``: numbers of pictures, and metrics as `score` gives them.
+
+    Raises:
+        BadInput: if a side has fewer than two pictures, or a file is no picture.
+    """
+    if min(len(reference), len(generated)) < 2:
+        raise BadInput("A set has at least two pictures.")
+    found: dict[str, list[Floats]] = {}
+    with bar(len(reference) + len(generated), "reading") as advance:
+        for side, files in zip(_SIDES, (reference, generated), strict=True):
+            for image in opened(files):
+                for name, look in features.items():
+                    found.setdefault(f"{side}.{name}", []).append(look(image))
+                advance(1)
+    metrics: dict[str, Any] = {}
+    for name in features:
+        metrics |= _set_distances(name, *(np.concatenate(found[f"{side}.{name}"]) for side in _SIDES))
+    return {"reference": len(reference), "generated": len(generated), "metrics": _declared(metrics)}
+
+
+def _declared(metrics: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """With unit, direction and whether there are enough pictures."""
+    for name, found in metrics.items():
+        metric = declared(name)
+        found |= {"unit": metric.unit, "better": metric.better, "minimum": metric.minimum}
+        found["enough"] = found["n"] >= metric.minimum
+    return metrics
 
 
 _SIDES = ("reference", "generated")

@@ -62,6 +62,42 @@ def score(
     return score_pairs(pairs, open_reader(reader, studio), studio, judge, extra, bar=bar)
 
 
+def score_folders(reference: Path, generated: Path, networks: Sequence[str] = (), bar: Bar = silent) -> dict[str, Any]:
+    """Compare two folders as sets, whatever the names and numbers of their pictures; folders inside count too.
+
+    Args:
+        reference: such as the pictures of  mien data protocol ffhq-fid.
+        generated: such as those of  mien generate --from.
+        networks: of those that read whole pictures, such as ``inception``; the studio's judge if there is none.
+        bar: makes progress bars.
+
+    Raises:
+        BadInput: if a folder is absent or nearly empty, or a network reads faces.
+        MissingDependency, MissingAsset: if a network is not installed.
+    """
+    from functools import partial
+
+    from mien.assets import embedded
+    from mien.evaluation.judges import attribute_judge, picture_features
+    from mien.evaluation.networks import SET_NETWORKS, load_networks
+    from mien.evaluation.score import score_sets
+    from mien.media.pictures import ENDINGS
+
+    for folder in (reference, generated):
+        if not folder.is_dir():
+            raise BadInput(f"There is no folder {folder}; check the path.")
+    first, second = (
+        sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+        for folder in (reference, generated)
+    )
+    if wrong := [name for name in networks if name not in SET_NETWORKS]:
+        raise BadInput(f"{wrong[0]} does not compare sets of pictures: choose of {', '.join(SET_NETWORKS)}.")
+    features = dict(load_networks(tuple(networks)).sets)
+    if not features:
+        features["studio"] = partial(picture_features, attribute_judge(embedded("studio")))
+    return score_sets(first, second, features, bar)
+
+
 def _paired(reference: PictureSet, generated: PictureSet) -> Pairs:
     if isinstance(reference, str | Path) and isinstance(generated, str | Path):
         return pair_up(Path(reference), Path(generated))

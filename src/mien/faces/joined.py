@@ -13,7 +13,7 @@ from mien.faces.types import Face, FaceReader, Picture, Reading, reading_of, rgb
 SAME_FACE = 0.3
 """Least intersection over union of two readers' boxes of one face (*ours*: one frames the skull, one the landmarks)."""
 
-_OWN = ("reader", "box", "score")
+_OWN = ("reader", "box", "score", "told_by")
 
 
 class Addition(Protocol):
@@ -54,6 +54,7 @@ class JoinedReader:
         """Read one RGB picture (PIL, or uint8 [H, W, 3])."""
         pixels = rgb_array(image)
         faces = list(self._first.read(pixels, source).faces)
+        told = [dict.fromkeys(_additions_of(face), self._first.name) for face in faces]
         for other in self._others if faces else ():
             if isinstance(other, FaceReader):
                 found = other.read(pixels, source).faces
@@ -61,7 +62,9 @@ class JoinedReader:
             else:
                 additions = [dict(other.add(pixels, face)) for face in faces]
             faces = [replace(face, **more) for face, more in zip(faces, additions, strict=True)]
-        return reading_of([replace(face, reader=self.name) for face in faces], source)
+            told = [known | dict.fromkeys(more, other.name) for known, more in zip(told, additions, strict=True)]
+        named = zip(faces, told, strict=True)
+        return reading_of([replace(face, reader=self.name, told_by=known) for face, known in named], source)
 
     def read_batch(self, images: Iterable[Picture]) -> list[Reading]:
         """Read several pictures in order."""

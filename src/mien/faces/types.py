@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
@@ -38,6 +38,7 @@ class Face:
         identity: [512] float32, L2 norm 1.
         mask: [H, W] uint8, 255 on facial skin, the size of the picture.
         attributes: skin tone, age, gender, hair and so on, as words and numbers.
+        told_by: field -> who told it, where several readers were joined; else all is the reader's.
 
     Example:
         >>> import mien
@@ -59,6 +60,7 @@ class Face:
     identity: NDArray[np.float32] | None = None
     mask: NDArray[np.uint8] | None = None
     attributes: dict[str, Any] | None = field(default=None)
+    told_by: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Arrays by their shape: their thousands of numbers would hide everything else."""
@@ -67,7 +69,7 @@ class Face:
             value = getattr(self, one.name)
             if isinstance(value, np.ndarray):
                 shown.append(f"{one.name}=<{list(value.shape)} {value.dtype}>")
-            elif value is not None:
+            elif value is not None and value != {}:
                 shown.append(f"{one.name}={value!r}")
         return f"Face({', '.join(shown)})"
 

@@ -42,6 +42,12 @@ def describe_arc2face(attributes: dict[str, Any]) -> str:
     return ""
 
 
+def plain_prompt(base: str) -> str | None:
+    """The words for a base of full size where nobody gives any; None for Arc2Face, which knows the face alone."""
+    is_arc2face = base == "arc2face" or (Path(base) / "arc2face").is_dir()
+    return None if is_arc2face else FULL_SIZE_PROMPT
+
+
 @dataclass(frozen=True, eq=False)
 class FaceTools:
     """Everything that reads faces.
@@ -53,6 +59,7 @@ class FaceTools:
         crop: seen -> the expression encoder's input, float [1, 3, H, W] in [-1, 1].
         describe: attributes -> the prompt used when none is given.
         files: name -> model file outside the base's folder that the result depends on.
+        plain_prompt: what to say where nothing is to be described; None for bases that know the face alone.
     """
 
     reader_name: str
@@ -61,6 +68,7 @@ class FaceTools:
     crop: Callable[[DetectedFace], Any]
     describe: Callable[[dict[str, Any]], str]
     files: Mapping[str, Path] = field(default_factory=dict)
+    plain_prompt: str | None = None
 
     @classmethod
     def load(cls, base: str, reader: str) -> FaceTools:
@@ -121,7 +129,7 @@ class FaceTools:
             return networks[0]([seen.image], points_of(seen)[None])["identity"][0], {}
 
         # Arc2Face knows one prompt only, in which the face stands; it is put there where no words are given
-        reads_prompt = base != "arc2face" and not (Path(base) / "arc2face").is_dir()
+        plain = plain_prompt(base)
         own: dict[str, Path] = {}
         with suppress(MissingAsset):
             own["identity/arcface.onnx"] = arcface_file(base)
@@ -130,6 +138,7 @@ class FaceTools:
             read=opened.read,
             embed=embed,
             crop=partial(expression_crop, size=CLIP_SIDE),
-            describe=describe_full_size if reads_prompt else describe_arc2face,
+            describe=describe_arc2face if plain is None else describe_full_size,
             files={**files, **own},
+            plain_prompt=plain,
         )

@@ -87,6 +87,72 @@ def read_frames(path: Path, rate: float | None = None) -> Frames:
     return Frames(_at_rate(shown, own, wanted, path), wanted)
 
 
+def frames_at(path: Path, every: float) -> Iterator[Shown]:
+    """The frames that a video file shows at 0, ``every``, 2 x ``every`` ... seconds after its first one.
+
+    What lies between is passed over where the file can be entered there: a long video is not decoded as a whole.
+    Frames are taken as players show them, but without transparency.
+
+    Args:
+        path: video file.
+        every: seconds, above 0.
+
+    Raises:
+        BadInput: if it cannot be read; also while reading, for a damaged file.
+        MissingDependency: without ``av``.
+    """
+    with _opened_video(path) as video:
+        stream = video.streams.video[0]
+        _check_frame(path, stream.codec_context.width, stream.codec_context.height)
+        pixel = stream.sample_aspect_ratio or Fraction(1)
+        half = 0.5 / float(stream.average_rate or stream.guessed_rate or RATE)
+        walk = _Walk(video, stream)
+        tick = 0
+        while (frame := walk.frame_at(tick * every, half)) is not None:
+            _check_frame(path, frame.width, frame.height)
+            yield Shown(tick * every, _smaller(_as_shown(frame, pixel)))
+            tick += 1
+
+
+class _Walk:
+    """Frames of a video by their time, forwards only; jumps are made for as long as they help."""
+
+    def __init__(self, video: Any, stream: Any) -> None:
+        self.video, self.stream, self.jumps = video, stream, True
+        self.frames = video.decode(stream)
+        self.here: Any = next(self.frames, None)
+        self.following: Any = next(self.frames, None)
+        self.start = 0.0 if self.here is None else float(self.here.time or 0.0)
+
+    def frame_at(self, time: float, half: float) -> Any:
+        """The frame that is seen ``time`` seconds after the first, ``half`` a frame of tolerance; None at the end."""
+        if self.here is None:
+            return None
+        if self.jumps and self.following is not None and self._time(self.following) < time - 1:
+            self._jump(time)
+        while self.following is not None and self._time(self.following) <= time + half:
+            self.here, self.following = self.following, next(self.frames, None)
+        is_over = self.following is None and self._time(self.here) + 2 * half < time + 1e-6
+        return None if is_over else self.here
+
+    def _jump(self, time: float) -> None:
+        """Go on from the last key frame before a time; where that lies behind, jumps are given up."""
+        before = self.here
+        self.video.seek(int((time + self.start) / self.stream.time_base), stream=self.stream)
+        self.frames = self.video.decode(self.stream)
+        self.here = next(self.frames, None)
+        self.following = next(self.frames, None)
+        if self.here is None or not self._time(before) < self._time(self.here) <= time:
+            # a seek that went back, or past the place: from the beginning, and without further ones
+            self.jumps = False
+            self.video.seek(0, stream=self.stream)
+            self.frames = self.video.decode(self.stream)
+            self.here, self.following = next(self.frames, None), next(self.frames, None)
+
+    def _time(self, frame: Any) -> float:
+        return float(frame.time or 0.0) - self.start
+
+
 def _at_rate(shown: Iterator[Shown], own: float, wanted: float, path: Path) -> Iterator[Image.Image]:
     """The frame that is seen at each tick of a clock; half a frame of tolerance for times that were rounded."""
     ticks, clock, before = 0, 0.0, 0.0

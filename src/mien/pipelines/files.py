@@ -13,11 +13,15 @@ from torch import nn
 
 from mien.adapters.branch import Branch
 from mien.assets import embedded
+from mien.core.weights import read_weights
 from mien.pipelines.adapters_folder import load_adapters, save_adapters
 from mien.pipelines.few_step import FILE as FEW_STEP
 from mien.pipelines.few_step import FewStepLora, read_few_step, save_few_step
 from mien.pipelines.hub import fetch_ours
+from mien.pipelines.text import Text
 
+NULL_TEXT = "null_text.safetensors"
+"""File of a model folder whose text encoder was trained: the states of e(0) from before."""
 EMBEDDED = ("studio",)
 """Names of the bases that ship with the package."""
 
@@ -36,6 +40,7 @@ class PipelineFiles(DiffusionPipeline):
     few_step: FewStepLora | None
     folder: Path | None
     parts: dict[str, Path]
+    _null_prompts: dict[tuple[str, int], Text]
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | PathLike[str], **kwargs: Any) -> Self:
@@ -74,6 +79,9 @@ class PipelineFiles(DiffusionPipeline):
         """Take the adapters (and, when needed, the few-step weights) from a model folder, which records will name."""
         self.folder = folder
         self.adapters = load_adapters(folder, self.unet.dtype)
+        if (folder / NULL_TEXT).is_file():
+            states = read_weights(folder / NULL_TEXT)[1]["states"]
+            self._null_prompts["", 1] = Text(states.to(self.unet.device, self.unet.dtype))
 
     def save_pretrained(self, save_directory: str | PathLike[str], *args: Any, **kwargs: Any) -> None:
         """Save all components, each adapter to ``adapters/<name>.safetensors``, and what few-step mode draws with."""

@@ -17,7 +17,7 @@ from mien.diffusion.caching import Speed
 from mien.errors import ConfigError, MissingAsset, first_problem
 from mien.pipelines.runs import runs_folder
 
-_FOLDERS = ("unet", "scheduler", "lora", "controlnet", "text_encoder", "expression_encoder")
+_FOLDERS = ("unet", "scheduler", "lora", "controlnet", "text_encoder", "expression_encoder", "image_encoder")
 """Fields of a spec that name the folder of a network."""
 _PRESET = re.compile(r"(studio|facecrafter|emojidiff)-[a-z0-9-]+")
 """Names of presets (`mien.training.presets`), as against paths."""
@@ -29,8 +29,9 @@ class ModelSpec(BaseModel):
     """One model.
 
     Attributes:
-        base: ``studio``, or the folder of a base.
-        adapters: branch -> adapter file in the place of the base's own; None takes a branch away.
+        base: ``studio``, ``sd15``, ``sdxl``, ``arc2face``, or the folder of a base.
+        adapters: branch -> adapter file in the place of the base's own, mien's or one of a published layout, or an
+            asset's name; None takes a branch away.
         unet: folder of a UNet in the place of the base's, as a fine-tuning makes one.
         scheduler: folder of the noise schedule that the UNet was trained on, where it predicts something else than the
             base's; the solver stays the base's.
@@ -41,8 +42,11 @@ class ModelSpec(BaseModel):
         text_encoder: folder of a text encoder in the place of the base's, as the joint stage trains one.
         null_prompt: e(0) beside such a text encoder, see :data:`mien.conditions.NullPrompt`; as it was trained.
         expression_encoder: folder of an expression encoder in the place of the base's. For this and the six above,
-            the name of a preset stands for its run in the user's cache, ``PRESET:FILE`` for an adapter of another name.
-        identity_mode: ``prompt`` or ``branch``, see the pipeline.
+            the name of a preset stands for its run on this base in the user's cache, ``PRESET:FILE`` for an adapter of
+            another name.
+        image_encoder: folder of the CLIP image encoder that image adapters read pictures through; without one, the
+            asset that fits the adapters.
+        identity_mode: ``prompt`` or ``branch``, see the pipeline; None is the base's own.
         conditions: what it is told; None is whatever it has a branch for.
         scales: branch -> scale.
         guidance: condition -> guidance weight.
@@ -66,7 +70,8 @@ class ModelSpec(BaseModel):
     text_encoder: str | None = None
     null_prompt: NullPrompt = "frozen"
     expression_encoder: str | None = None
-    identity_mode: Literal["prompt", "branch"] = "prompt"
+    image_encoder: str | None = None
+    identity_mode: Literal["prompt", "branch"] | None = None
     conditions: tuple[str, ...] | None = None
     scales: dict[str, float] = {}
     guidance: dict[str, float] = {}
@@ -96,7 +101,9 @@ class ModelSpec(BaseModel):
         """
         import torch
 
-        from mien.adapters import load_adapter
+        from mien.adapters.injection import Injection
+        from mien.adapters.published import read_adapter
+        from mien.pipelines.image_encoder import add_image_encoder
         from mien.pipelines.load import load_pipeline
 
         pipeline = load_pipeline(self.base)
@@ -115,7 +122,9 @@ class ModelSpec(BaseModel):
             if file is None:
                 pipeline.adapters.pop(name, None)
             else:
-                pipeline.adapters[name] = next(iter(load_adapter(file).values()))
+                branch = next(iter(read_adapter(file, pipeline.unet, dtype=pipeline.unet.dtype).values()))
+                Injection(pipeline.unet, {name: branch})  # a file of ours is read without the base
+                pipeline.adapters[name] = branch
         if (few_step := self.folder("few_step")) is not None:
             from mien.pipelines.few_step import read_few_step
 
@@ -134,6 +143,7 @@ class ModelSpec(BaseModel):
             from mien.faces.networks import ExpressionEncoder
 
             pipeline.register_modules(expression_encoder=ExpressionEncoder.from_pretrained(encoder).float().eval())
+        add_image_encoder(pipeline, self.folder("image_encoder"))
         return pipeline if self.dtype == "float32" else pipeline.to(dtype=getattr(torch, self.dtype))
 
     def adapter_file(self, name: str) -> Path | None:
@@ -143,7 +153,14 @@ class ModelSpec(BaseModel):
             MissingAsset: if it is not there.
         """
         place = self.adapters[name]
-        return None if place is None else _found(place, f"adapters/{name}.safetensors")
+        return None if place is None else _found(place, f"adapters/{name}.safetensors", self.base)
+
+    @property
+    def mode(self) -> str:
+        """Where the identity goes: ``prompt`` or ``branch``."""
+        from mien.pipelines.base_facts import base_identity_mode
+
+        return self.identity_mode or base_identity_mode(self.base)
 
     def folder(self, part: str) -> Path | None:
         """Where the network (or file) is that takes the place of the base's ``text_encoder`` and so on, if one does.
@@ -152,7 +169,7 @@ class ModelSpec(BaseModel):
             MissingAsset: if it is not there.
         """
         place = getattr(self, part)
-        return None if place is None else _found(place, _FILES.get(part, part))
+        return None if place is None else _found(place, _FILES.get(part, part), self.base)
 
     def hashes(self, base: Mapping[str, str]) -> dict[str, str]:
         """sha256 of what pictures depend on, by its place in a model folder, from those of the base alone."""
@@ -182,16 +199,29 @@ def run_named(place: str) -> str | None:
     return preset if _PRESET.fullmatch(preset) else None
 
 
-def _found(place: str, part: str) -> Path:
-    """A file or folder that a spec names, or a part of a preset's run in the user's cache (``PRESET:FILE`` another)."""
+def _found(place: str, part: str, base: str) -> Path:
+    """A file or folder that a spec names.
+
+    Args:
+        place: a path, an asset's name, or a preset, which stands for a part of its run on this base in the user's cache
+            (``PRESET:FILE`` for another file).
+        part: of the run.
+        base: of the spec.
+    """
+    from mien.assets import require_asset
+    from mien.assets.registry import assets
+
     preset, other = run_named(place), place.partition(":")[2]
     if preset is None:
-        if not Path(place).exists():
-            raise MissingAsset(f"There is nothing at {place}, which a spec names; check the path.")
-        return Path(place)
-    path = runs_folder() / preset / "export" / (f"adapters/{other}.safetensors" if other else part)
+        if Path(place).exists():
+            return Path(place)
+        if place in assets():
+            return require_asset(place)
+        raise MissingAsset(f"There is nothing at {place}, which a spec names; check the path.")
+    path = runs_folder(base) / preset / "export" / (f"adapters/{other}.safetensors" if other else part)
     if not path.exists():
-        raise MissingAsset(f"There is no {part} of {preset}: train it with  mien train {preset} --data FOLDER.")
+        on = "" if base == "studio" else f" --base {base}"
+        raise MissingAsset(f"There is no {part} of {preset}: train it with  mien train {preset} --data FOLDER{on}.")
     return path
 
 

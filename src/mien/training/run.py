@@ -66,6 +66,7 @@ def train(
     import torch
 
     from mien.data.corpus import Corpus
+    from mien.data.needs import check_needs
     from mien.training.loop import fit
 
     config = resolve(name, overrides or {})
@@ -75,6 +76,9 @@ def train(
     corpus = Corpus.load(data)
     if held_out is not None:
         corpus.held_out = Corpus.load(held_out)
+    for one in (corpus, corpus.held_out):
+        if one is not None:
+            check_needs(one, stage_needs(config), config.name)
     return fit(config, objective, corpus, runs / config.name, start_from=start_from, minutes=minutes, bar=bar)
 
 
@@ -145,6 +149,15 @@ def options_of(config: TrainConfig) -> ObjectiveConfig:
         ConfigError: if there is an unknown one, or one has a value that does not fit.
     """
     return objective_type(config).config_type.checked(config.options, f"the options of {config.name}")
+
+
+def stage_needs(config: TrainConfig) -> tuple[str, ...]:
+    """What a preset needs to know of each picture, see `mien.data.needs`."""
+    from mien.data.needs import needs_of
+
+    options = options_of(config).model_dump()
+    branches = {*options.get("branches", ()), *options.get("companions", ()), options.get("kind")}
+    return needs_of(config.objective.partition(":")[2], {str(name) for name in branches})
 
 
 def build_objective(config: TrainConfig, runs: Path, base: str = "studio") -> Any:

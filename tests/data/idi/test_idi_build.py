@@ -128,4 +128,16 @@ def test_portraits_are_found_across_shards(data: Path, tmp_path: Path) -> None:
         (tmp_path / str(number) / "shard-00000.tar").rename(tmp_path / f"shard-0000{number}.tar")
     portraits = Portraits(tmp_path)
     assert len(portraits) == 12 and [portraits[row].sample.person for row in (0, 5, 6, 11)] == [0, 2, 10, 12]
-    assert portraits.beside(7) == range(6, 12) and np.asarray(portraits[3].image).shape == (128, 128, 3)
+    assert portraits.sample(7) == portraits[7].sample and np.asarray(portraits[3].image).shape == (128, 128, 3)
+
+
+def test_second_and_third_people_come_from_other_shards(tmp_path: Path) -> None:
+    """Each shard holds one person, as a dataset sorted by people has it."""
+    for person in range(4):
+        write_corpus(tmp_path / str(person), people=1, per_person=3, first=person)
+        (tmp_path / str(person) / "shard-00000.tar").rename(tmp_path / f"shard-{person:05d}.tar")
+    made = builder(tmp_path)
+    people = {made.portraits.sample(row).key: made.portraits.sample(row).person for row in range(len(made.portraits))}
+    for row in range(len(made.portraits)):
+        _, keys = made.job(row, 0, made.read(row))
+        assert len({made.portraits.sample(row).person, *(people[key] for key in keys)}) == 3

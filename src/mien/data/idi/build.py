@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.core.io import read_json, write_json
 from mien.core.progress import Bar, silent
@@ -23,17 +24,19 @@ from mien.data.idi.manifest import MANIFEST, write_manifest
 from mien.data.idi.report import write_report
 from mien.data.idi.request import PairsRequest, claim_pairs
 from mien.data.idi.source import Portraits
-from mien.data.schema import Template
+from mien.data.schema import Sample, Template
 from mien.data.shards import Entry, ShardWriter, read_shard, shard_name
 from mien.errors import BadInput
 from mien.faces.observed import DetectedFace, largest_face
 from mien.generation.tools import FaceTools
 
 PARTS = ".parts"
-REMEMBERED = 1024
-"""Portraits whose reading is kept: about two shards, whose pictures are in memory anyway."""
-_TRIES = 20
-"""Portraits looked at for a second or third person before a shard is said to hold nobody else."""
+REMEMBERED = 64
+"""Targets whose reading is kept, picture and all."""
+_PEOPLE = 65_536
+"""Portraits whose embedding alone is kept: they stand beside many targets as second and third person."""
+_TRIES = 200
+"""Portraits drawn for a second and third person before the dataset is said to hold nobody else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +106,14 @@ class Builder:
 
     @cached_property
     def read(self) -> Callable[[int], Read]:
-        """Reads a portrait by its row, once while it is remembered: it is a target, and stands beside many others."""
-        return lru_cache(maxsize=REMEMBERED)(lambda row: self.look(self.portraits[row].image))
+        """Reads a portrait by its row, once while it is remembered."""
+
+        def look(row: int) -> Read:
+            found = self.look(self.portraits[row].image)
+            self._faces[row] = found.identity
+            return found
+
+        return lru_cache(maxsize=REMEMBERED)(look)
 
     def look(self, image: np.ndarray) -> Read:
         """Read a picture."""
@@ -116,32 +125,38 @@ class Builder:
 
     def job(self, row: int, attempt: int, target: Read) -> tuple[Job, tuple[str, str]]:
         """An attempt with its second and third person, and their keys."""
-        sample = self.portraits[row].sample
+        sample = self.portraits.sample(row)
         rng = np.random.default_rng([self.request.seed, row, attempt])
-        (second, second_read), (third, third_read) = self._others(row, rng)
-        assert second_read.identity is not None and third_read.identity is not None
-        seed = int(rng.integers(2**31 - 1))
-        job = Job(target, sample, second_read.identity, third_read.identity, third.sample, seed)
-        return job, (second.sample.key, third.sample.key)
+        (second, second_face), (third, third_face) = self._others(row, rng)
+        job = Job(target, sample, second_face, third_face, third, int(rng.integers(2**31 - 1)))
+        return job, (second.key, third.key)
 
-    def _others(self, row: int, rng: np.random.Generator) -> list[tuple[Entry, Read]]:
-        """Two portraits with faces, of two further people of the same shard."""
-        beside = self.portraits.beside(row)
-        seen, found = {self.portraits[row].sample.person}, []
-        for place in rng.permutation(len(beside))[:_TRIES]:
-            other = beside[int(place)]
-            entry = self.portraits[other]
-            if entry.sample.person in seen:
-                continue
-            read = self.read(other)
-            if read.face is not None:
-                seen.add(entry.sample.person)
-                found.append((entry, read))
+    @cached_property
+    def _faces(self) -> dict[int, NDArray[np.float32] | None]:
+        """Embeddings of portraits that were read, by row."""
+        return {}
+
+    def _face_of(self, row: int) -> NDArray[np.float32] | None:
+        """The embedding of a portrait; None without a face."""
+        if row not in self._faces:
+            if len(self._faces) >= _PEOPLE:
+                self._faces.clear()
+            self._faces[row] = self.look(self.portraits[row].image).identity
+        return self._faces[row]
+
+    def _others(self, row: int, rng: np.random.Generator) -> list[tuple[Sample, NDArray[np.float32]]]:
+        """Two portraits with faces, of two further people anywhere in the dataset, with their embeddings [512]."""
+        seen, found = {self.portraits.sample(row).person}, []
+        for other in rng.integers(0, len(self.portraits), _TRIES).tolist():
+            sample = self.portraits.sample(other)
+            if sample.person not in seen and (face := self._face_of(other)) is not None:
+                seen.add(sample.person)
+                found.append((sample, face))
             if len(found) == 2:
                 return found
         raise BadInput(
-            f"A shard of {self.portraits.folder} holds fewer than three people whose face can be read; pairs need a "
-            "second and a third person beside the target's."
+            f"{self.portraits.folder} holds fewer than three people whose face can be read; pairs need a second and a "
+            "third person beside the target's."
         )
 
     def _pair(self, row: int, template: Read, job: Job) -> Entry:
@@ -161,7 +176,7 @@ class Builder:
         alike: float | None,
     ) -> dict[str, Any]:  # fmt: skip
         """A row of the manifest."""
-        columns = {"row": row, "key": self.portraits[row].sample.key, "attempt": attempt, "seed": seed}
+        columns = {"row": row, "key": self.portraits.sample(row).key, "attempt": attempt, "seed": seed}
         columns |= {"second": keys[0], "third": keys[1]} | verdict.columns()
         return columns | {"identity_third": alike, "maker": self.maker.name}
 

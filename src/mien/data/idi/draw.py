@@ -38,6 +38,7 @@ def drawn(
     size = picture_size(pipeline)
     rows = [
         PipelineInputs(
+            prompt=tools.plain_prompt,
             identity=identity,
             expression=tools.crop(one),
             landmark_image=draw_landmarks(framed(one, size), size) if "landmarks" in conditions else None,

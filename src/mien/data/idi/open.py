@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.assets import embedded
 from mien.core.io import claim, read_json, sha256_of, write_json
 from mien.core.progress import Bar, silent
 from mien.data.idi.build import Builder, is_finished, report_of
@@ -19,7 +18,8 @@ from mien.data.idi.source import Portraits
 from mien.data.idi.swappers import OnnxSwapper, Redraw
 from mien.errors import BadInput, MienError
 from mien.generation.tools import FaceTools
-from mien.provenance.fingerprint import model_hashes
+from mien.pipelines.base_facts import base_hashes
+from mien.pipelines.load import picture_size
 
 if TYPE_CHECKING:
     from mien.pipelines.spec import ModelSpec
@@ -86,7 +86,7 @@ class Order:
         if kind == "onnx" and not Path(maker).is_file():
             raise BadInput(f"There is no maker {maker!r}: choose redraw, oracle, or give an ONNX file.")
         tools = FaceTools.load(spec.base, reader)
-        base = model_hashes(embedded(spec.base) if spec.base == "studio" else Path(spec.base), {})
+        base = base_hashes(spec.base)
         if kind == "oracle":
             models = {name: digest for name, digest in base.items() if name.startswith(("identity/", "reader/"))}
         else:
@@ -98,7 +98,7 @@ class Order:
             **settings, data=portraits.sha256, models=dict(sorted(models.items())), maker=kind,
             kit=sha256_of(kit_file(facekit)) if kind == "oracle" else None,
             targets=min(targets or len(portraits), len(portraits)), scales=spec.scales, guidance=spec.guidance,
-            identity_mode=spec.identity_mode,
+            identity_mode=spec.mode,
         )  # fmt: skip
         return cls(request, portraits, tools, model, spec, maker, facekit)
 
@@ -117,6 +117,7 @@ class Order:
                 f"The model {self.model} has no expression branch, which draws the templates; give another spec."
             )
         pipeline.set_progress_bar_config(disable=True)
+        self._check_size(picture_size(pipeline))
         options = {
             "num_inference_steps": request.steps, "scales": request.scales, "guidance": request.guidance,
             "identity_mode": request.identity_mode,
@@ -127,6 +128,15 @@ class Order:
             swapper = Redraw(pipeline, self.tools, request.conditions, request.strength, options)
         maker = Iterated(pipeline, self.tools, swapper, request.conditions, options)
         return Builder(request, self.portraits, maker, self.tools)
+
+    def _check_size(self, drawn: int) -> None:
+        """A template takes the place of a portrait, so it has its size."""
+        own = len(self.portraits[0].image)
+        if own != drawn:
+            raise BadInput(
+                f"The portraits in {self.portraits.folder} are {own} px a side and {self.model} draws {drawn}: import "
+                f"them with  --size {drawn}."
+            )
 
 
 def build_pairs(order: Order, folder: Path, calibrate: bool = False, bar: Bar = silent) -> dict[str, Any]:

@@ -221,6 +221,7 @@ def made_with_what(settings: ControlSettings, tools: EvaluationContext, inputs: 
         "models": tools.models_for(conditions, settings.speed, settings.identity_mode),
         "kit": tools.kit,
         "inputs": inputs,
+        **({} if tools.plain_prompt is None else {"prompt": tools.plain_prompt}),
         # threads change the last bits only, and a run may continue with more of them
         "environment": {name: value for name, value in around.items() if name != "threads"},
     }

@@ -20,6 +20,7 @@ _SEEDS_A_PERSON = 1000
 class Draws(Protocol):
     """What is needed of `mien.studio.renderer.Renderer`; a render has ``image`` and exact ``landmarks``."""
 
+    kit: Any
     size: int
 
     def render(self, person: Person, picture: Scene, /) -> Any: ...  # noqa: D102

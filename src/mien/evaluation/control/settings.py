@@ -106,7 +106,7 @@ class ControlSettings:
     def for_model(self, spec: ModelSpec) -> ControlSettings:
         """These settings, as a model runs them."""
         changes: dict[str, Any] = {"scales": spec.scales, "guidance": spec.guidance, "retarget": spec.retarget}
-        changes |= {"identity_mode": spec.identity_mode, "animate": spec.animate, "speed": spec.speed}
+        changes |= {"identity_mode": spec.mode, "animate": spec.animate, "speed": spec.speed}
         if spec.conditions is not None:
             changes["conditions"] = spec.conditions
         if spec.steps is not None:

@@ -16,7 +16,7 @@ from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.scene import Pair, Subject
 from mien.evaluation.control.settings import ControlSettings
 from mien.faces.drawing import draw_landmarks
-from mien.faces.observed import largest_face
+from mien.faces.observed import face_crop, largest_face
 from mien.faces.types import Face
 from mien.generation.conditioning import PipelineInputs, framed
 
@@ -72,12 +72,12 @@ def embed(tools: EvaluationContext, look: Look) -> Floats:
     import torch
 
     from mien.core.pixels import pictures_to_tensor
-    from mien.faces.alignment import arcface_matrix, warp
+    from mien.faces.alignment import arcface_matrix, warp_filtered
 
     size = int(tools.embedder.config["size"])
-    points = torch.from_numpy(look.landmarks)[None]
+    matrix = arcface_matrix(torch.from_numpy(look.landmarks)[None], size)
     with torch.no_grad():
-        return tools.embedder(warp(pictures_to_tensor([look.image]), arcface_matrix(points, size), size))[0].numpy()
+        return tools.embedder(warp_filtered(pictures_to_tensor([look.image]), matrix, size))[0].numpy()
 
 
 def attributes_of(tools: EvaluationContext, look: Look) -> Mapping[str, Any]:
@@ -104,6 +104,8 @@ class Inputs:
         crops, emotions: of the targets.
         face_shapes: (people, targets) where landmarks are given the person's face shape.
         size: side of the pictures in pixels.
+        faces: crops of the people, for an identity branch that looks at the face too.
+        plain_prompt: words of every picture about which nothing is said.
     """
 
     identity: list[Floats | None]
@@ -114,6 +116,8 @@ class Inputs:
     emotions: list[Emotion | None]
     face_shapes: tuple[Sequence[Look], Sequence[Look]] | None
     size: int
+    faces: list[Any]
+    plain_prompt: str | None = None
 
     def rows(self, pairs: Sequence[Pair]) -> list[PipelineInputs]:
         """The conditions of some pairs."""
@@ -124,6 +128,7 @@ class Inputs:
                 landmark_image=self._landmarks(pair),
                 expression=self.crops[pair.target],
                 emotion=self.emotions[pair.target],
+                face=self.faces[pair.person],
             )
             for pair in pairs
         ]
@@ -132,7 +137,7 @@ class Inputs:
         from mien.captions.compose import describe
 
         who, does = self.attributes[pair.person], self.doing[pair.target]
-        return None if who is does is None else describe(who or {}, does or "")
+        return self.plain_prompt if who is does is None else describe(who or {}, does or "")
 
     def _landmarks(self, pair: Pair) -> NDArray[np.uint8] | None:
         if self.face_shapes is None:
@@ -176,10 +181,12 @@ def gather_inputs(
         landmark_images=[
             draw_landmarks(framed(look.seen, tools.size), tools.size) if by_landmarks else None for look in targets
         ],
-        crops=[crop_of(look) if "expression" in used else None for look in targets],
+        crops=[crop_of(look, crop_side(tools.pipeline)) if "expression" in used else None for look in targets],
         emotions=[emotion if "emotion" in used else None for emotion in emotions],
         face_shapes=(people, targets) if by_landmarks and settings.retarget else None,
         size=tools.size,
+        faces=[face_crop(look.seen) if {"identity", "face"} <= {*used, *tools.kinds} else None for look in people],
+        plain_prompt=tools.plain_prompt,
     )
 
 
@@ -198,8 +205,16 @@ def in_words(target: Subject) -> str:
     return describe_face(target.picture.expression, target.picture.pose)
 
 
-def crop_of(look: Look) -> Any:
-    """The expression encoder's input, [1, 3, 96, 96]."""
+def crop_side(pipeline: Any) -> int:
+    """Side of the crops that a pipeline's expression encoder reads: CLIP's own, or the studio's."""
+    from mien.faces.alignment import CROP
+
+    encoder = getattr(pipeline, "expression_encoder", None)
+    return int(getattr(getattr(encoder, "config", None), "image_size", CROP))
+
+
+def crop_of(look: Look, side: int) -> Any:
+    """The expression encoder's input, [1, 3, S, S]."""
     from mien.faces.observed import expression_crop
 
-    return expression_crop(look.seen)
+    return expression_crop(look.seen, side)

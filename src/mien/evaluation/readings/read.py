@@ -103,7 +103,7 @@ def judge(context: EvaluationContext, pictures: Sequence[Any], points: Floats) -
     import torch
 
     from mien.core.pixels import pictures_to_tensor
-    from mien.faces.alignment import CROP, judge_face_matrix, judge_gaze_matrices, judge_identity_matrix, warp
+    from mien.faces.alignment import CROP, judge_face_matrix, judge_gaze_matrices, judge_identity_matrix, warp_filtered
 
     there = whole_rows(points)
     # a picture without a face goes through with somebody's landmarks, so that batches keep their shape
@@ -111,15 +111,15 @@ def judge(context: EvaluationContext, pictures: Sequence[Any], points: Floats) -
     images = pictures_to_tensor(pictures)
     with torch.no_grad():
         size = context.judge_face.config["size"]
-        judged = context.judge_face.predict(warp(images, judge_face_matrix(filled, size), size))
+        judged = context.judge_face.predict(warp_filtered(images, judge_face_matrix(filled, size), size))
         judged = {name: judged[name] for name in _JUDGED}
         judged["coefficients"] = judged["coefficients"][:, context.judge_face.seen]
         if context.judge_gaze is not None:
             size = context.judge_gaze.config["size"]
             matrices = judge_gaze_matrices(filled, size)
-            crops = torch.stack([warp(images, matrices[:, index], size) for index in range(3)], 1)
+            crops = torch.stack([warp_filtered(images, matrices[:, index], size) for index in range(3)], 1)
             judged["gaze"] = context.judge_gaze.predict(crops)
-        judged["identity"] = context.judge_identity(warp(images, judge_identity_matrix(filled), CROP))
+        judged["identity"] = context.judge_identity(warp_filtered(images, judge_identity_matrix(filled), CROP))
     return {name: np.where(there[:, None], part.numpy(), np.nan).astype(np.float32) for name, part in judged.items()}
 
 

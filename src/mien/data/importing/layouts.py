@@ -1,0 +1,167 @@
+"""What lies in a folder of raw data: files, whose pictures they are, and what the dataset itself says of them.
+
+Each layout is the one in which the dataset is published; `docs/importing.md` shows them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mien.errors import BadInput
+from mien.media.pictures import ENDINGS, natural_key
+from mien.media.video import VIDEOS
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file of raw data.
+
+    Attributes:
+        file: path below the source, with forward slashes.
+        who: the person's name; None where a video's faces are to be told apart.
+        labels: what the dataset says of it.
+        caption: of a text file beside it.
+    """
+
+    file: str
+    who: str | None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    caption: str = ""
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it is a video, by its ending."""
+        return Path(self.file).suffix.lower() in VIDEOS
+
+
+_MEAD_EMOTIONS = {
+    "angry": "anger", "contempt": "contempt", "disgusted": "disgust", "fear": "fear", "happy": "happy",
+    "neutral": "neutral", "sad": "sad", "surprised": "surprise",
+}  # fmt: skip
+"""MEAD's folders -> our names."""
+_CELEBA_SPLITS = {"0": "train", "1": "validation", "2": "test"}
+_FFHQ_TRAIN = 60_000
+"""Pictures of FFHQ's own training part, by number."""
+
+
+def list_items(layout: str, source: Path) -> list[Item]:
+    """All files of a folder in a layout, one person's after the other.
+
+    Raises:
+        BadInput: if the folder is not there, is not in that layout, or holds nothing of it.
+    """
+    if layout not in LAYOUTS:
+        raise BadInput(f"There is no layout {layout!r}; choose one of: {', '.join(LAYOUTS)}.")
+    if not source.is_dir():
+        raise BadInput(f"There is no folder {source}; check the path.")
+    found = list(LAYOUTS[layout](source))
+    if not found:
+        raise BadInput(f"There is nothing of the layout {layout} in {source}: see docs/importing.md for its folders.")
+    return found
+
+
+def _files(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    """Files below a folder in natural order of their folders and names; hidden ones are left out."""
+    found = [
+        path for path in folder.rglob("*")
+        if path.suffix.lower() in endings and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]  # fmt: skip
+    return sorted(found, key=lambda path: [natural_key(Path(part)) for part in path.relative_to(folder).parts])
+
+
+def _below(path: Path, source: Path) -> str:
+    return path.relative_to(source).as_posix()
+
+
+def _folder(source: Path) -> Iterator[Item]:
+    """``PERSON/...``: everything in a folder is one person's; a file that is in none is a person of its own."""
+    for path in _files(source, (*ENDINGS, *VIDEOS)):
+        parts = path.relative_to(source).parts
+        words = path.with_suffix(".txt")
+        caption = words.read_text(encoding="utf-8").strip() if words.is_file() else ""
+        yield Item(_below(path, source), parts[0] if len(parts) > 1 else path.stem, caption=caption)
+
+
+def _ffhq(source: Path) -> Iterator[Item]:
+    """``images1024x1024/00000/00000.png``: every picture is a person of its own."""
+    folder = source / "images1024x1024"
+    for path in _files(folder if folder.is_dir() else source, ENDINGS):
+        part = {}
+        if path.stem.isdigit():
+            part = {"split": "train" if int(path.stem) < _FFHQ_TRAIN else "validation"}
+        yield Item(_below(path, source), path.stem, part)
+
+
+def _mead(source: Path) -> Iterator[Item]:
+    """``M003/video/front/happy/level_1/001.mp4``."""
+    for path in _files(source, VIDEOS):
+        parts = path.relative_to(source).parts
+        at = parts.index("video") if "video" in parts else 0
+        if at < 1 or len(parts) < at + 5:
+            continue
+        view, emotion, level = parts[at + 1 : at + 4]
+        if emotion not in _MEAD_EMOTIONS or not re.fullmatch(r"level_\d", level):
+            continue
+        labels = {"view": view, "emotion": _MEAD_EMOTIONS[emotion], "level": level.removeprefix("level_")}
+        yield Item(_below(path, source), parts[at - 1], labels)
+
+
+def _celeba(source: Path) -> Iterator[Item]:
+    """``img_celeba/000001.jpg`` or ``img_align_celeba/...``, with ``identity_CelebA.txt``, perhaps in ``Anno``."""
+    folders = [source / part / name for part in ("", "Img") for name in ("img_celeba", "img_align_celeba")]
+    pictures = next((folder for folder in folders if folder.is_dir()), None)
+    identities = _table(source, "identity_CelebA.txt")
+    if pictures is None or identities is None:
+        raise BadInput(
+            f"{source} is not CelebA as published: it lacks img_celeba/ or img_align_celeba/, or identity_CelebA.txt."
+        )
+    splits = _table(source, "list_eval_partition.txt") or {}
+    named = [(identities[path.name], path) for path in _files(pictures, ENDINGS) if path.name in identities]
+    for who, path in sorted(named, key=lambda one: (int(one[0]), one[1].name)):
+        split = _CELEBA_SPLITS.get(splits.get(path.name, ""))
+        yield Item(_below(path, source), who, {"split": split} if split else {})
+
+
+def _table(source: Path, name: str) -> dict[str, str] | None:
+    """The two columns of one of CelebA's text files; None where it is not there.
+
+    Raises:
+        BadInput: if a line has not two words, the second a number.
+    """
+    places = [source / part / name for part in ("", "Anno", "Eval", "anno", "eval")]
+    place = next((one for one in places if one.is_file()), None)
+    if place is None:
+        return None
+    found: dict[str, str] = {}
+    for number, line in enumerate(place.read_text(encoding="utf-8").splitlines(), 1):
+        words = line.split()
+        if len(words) != 2 or not words[1].isdigit():
+            raise BadInput(f"{place}, line {number}: a picture's name and a number were expected; get the file again.")
+        found[words[0]] = words[1]
+    return found
+
+
+def _agedb(source: Path) -> Iterator[Item]:
+    """``0_MariaCallas_35_f.jpg``: number, name, age and gender; pictures of a name are one person's."""
+    found = []
+    for path in _files(source, ENDINGS):
+        parts = path.stem.split("_")
+        if len(parts) == 4 and parts[0].isdigit() and parts[2].isdigit():
+            found.append((parts[1], int(parts[0]), path, {"age": parts[2], "gender": parts[3]}))
+    for name, _, path, labels in sorted(found, key=lambda one: one[:2]):
+        yield Item(_below(path, source), name, labels)
+
+
+def _video(source: Path) -> Iterator[Item]:
+    """Any videos: the faces of each are told apart, and nobody is looked for in two of them."""
+    for path in _files(source, VIDEOS):
+        yield Item(_below(path, source), None)
+
+
+LAYOUTS: Mapping[str, Callable[[Path], Iterator[Item]]] = {
+    "folder": _folder, "ffhq": _ffhq, "mead": _mead, "celeba": _celeba, "agedb": _agedb, "video": _video,
+}  # fmt: skip
+"""Name -> what lists its files."""

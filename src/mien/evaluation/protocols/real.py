@@ -1,0 +1,55 @@
+"""The papers' protocols on photographs, as ``mien data protocol`` makes their folders: which of ours runs each.
+
+Every metric of their tables carries the name of the network that made it, such as ``facenet.identity``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from mien.core.io import read_json
+from mien.errors import BadInput
+
+MANIFEST: Final = "protocol.json"
+
+
+class Preset(NamedTuple):
+    """How a protocol on photographs is run.
+
+    Attributes:
+        protocol: of `mien.evaluation.protocols`.
+        networks: of other groups that its tables are read with.
+        each: pictures of each person, where nothing but the identity is given (*inferred*).
+    """
+
+    protocol: str
+    networks: tuple[str, ...]
+    each: int | None = None
+
+
+PRESETS: Final[Mapping[str, Preset]] = {
+    "celeba-2000": Preset("control", ("smirk", "emonet", "facenet")),
+    "synth-500": Preset("diversity", ("smirk", "lpips-alex", "inception"), each=8),
+    "agedb-500": Preset("diversity", ("smirk", "lpips-alex", "inception"), each=8),
+    "emojidiff-grid": Preset("expression", ("arcface",)),
+}
+"""Name -> how it is run. FaceCrafter reads FLAME's parameters with EMOCA v2; SMIRK stands in."""
+
+
+def read_protocol(folder: Path, name: str) -> Mapping[str, Any]:
+    """The manifest of a protocol's folder.
+
+    Raises:
+        BadInput: if it is another's, or none.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BadInput(
+            f"There is no protocol in {folder}: make it with  mien data protocol {name} DATASET -o {folder}."
+        )
+    manifest = read_json(path)
+    if manifest.get("protocol") != name:
+        raise BadInput(f"{folder} holds the protocol {manifest.get('protocol')}, not {name}.")
+    return manifest

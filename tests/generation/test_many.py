@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mien.generation.many as many_module
+from mien.conditions import EMOTIONS, Emotion
+from mien.errors import BadInput, ConfigError
+from mien.generation.generate import DrawnPicture
+from mien.generation.many import generate_many
+from mien.generation.requests_file import read_lines
+
+VECTOR = [0.4, 0.2, 0.1, 0.9, 0, 0, 0, 0, 0, 0]
+
+
+class Tools:
+    """In the place of `FaceTools`: nothing is read."""
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """What was drawn, as (prompt, seed); a request with the prompt ``bad`` cannot be, one with ``odd`` at first."""
+    log: list[tuple[str, int]] = []
+
+    def draw_pictures(request: Any, indices: list[int], **_: Any) -> Any:
+        for index in indices:
+            log.append((request.prompt, request.seed + index))
+            if request.prompt == "bad":
+                raise BadInput("no face found")
+            if request.prompt == "odd" and log.count(("odd", request.seed)) < 3:
+                raise RuntimeError("out of luck")
+            if request.prompt == "broken":
+                raise RuntimeError("out of memory")
+            yield DrawnPicture(Image.new("RGB", (16, 16), (request.seed % 256, 0, 0)), None)
+
+    monkeypatch.setattr(many_module, "draw_pictures", draw_pictures)
+    monkeypatch.setattr(many_module._Remembered, "__init__", lambda self, tools: setattr(self, "tools", tools))
+    return log
+
+
+def run(source: Path, folder: Path, **options: Any) -> Any:
+    options = {"per_part": 2, "pipeline": object(), "tools": Tools()} | options
+    return generate_many(source, folder, {"steps": 5}, **options)
+
+
+def written(path: Path, *lines: dict[str, Any] | str) -> Path:
+    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
+    return path
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+
+
+def test_every_line_has_a_row_and_failures_do_not_stop_the_rest(tmp_path: Path, drawn: list[tuple[str, int]]) -> None:
+    source = written(
+        tmp_path / "asked.jsonl", {"id": "a", "prompt": "one", "seed": 3}, {"prompt": "bad"}, "no json",
+        {"prompt": "two", "count": 2, "seed": 8}, {"prompt": "odd"}, {"prompt": "broken"}, 
+        {"id": "../x", "prompt": "x"}, {"base": "sd15", "prompt": "x"}, {"prompt": "x", "steps": -1},
+    )  # fmt: skip
+    counts = run(source, tmp_path / "out")
+    assert (counts.requests, counts.drawn, counts.failed, counts.whole) == (9, 4, 6, True)
+    found = rows(tmp_path / "out")
+    assert [row["files"] for row in found[:5]] == [
+        ["part-00000/a.png"], [], [], ["part-00001/0000003-8.png", "part-00001/0000003-9.png"],
+        ["part-00002/0000004.png"],
+    ]  # fmt: skip
+    assert [row["error"] for row in found][1] == "no face found"
+    assert "not JSON" in found[2]["error"] and found[5]["error"] == "RuntimeError: out of memory"
+    assert "letters" in found[6]["error"] and "option of the command" in found[7]["error"]
+    assert "steps" in found[8]["error"]
+    assert [prompt for prompt, _ in drawn].count("broken") == 3 and [prompt for prompt, _ in drawn].count("bad") == 1
+
+
+def test_a_stopped_run_goes_on_and_parts_are_the_same(tmp_path: Path, drawn: list[tuple[str, int]]) -> None:
+    source = written(tmp_path / "asked.jsonl", *({"prompt": f"p{i}", "seed": i} for i in range(7)))
+    run(source, tmp_path / "whole")
+    first = list(drawn)
+    drawn.clear()
+    assert not run(source, tmp_path / "parts", part=(2, 2)).whole
+    (tmp_path / "parts" / "part-00001.jsonl").unlink()  # killed before its manifest was written
+    (tmp_path / "parts" / "part-00001" / "0000002.png").unlink()
+    assert not run(source, tmp_path / "parts", part=(2, 2)).whole
+    assert drawn.count(("p2", 2)) == 2 and drawn.count(("p3", 3)) == 1
+    assert run(source, tmp_path / "parts", part=(1, 2)).whole
+    assert set(drawn) == set(first)
+    for name in [row["files"][0] for row in rows(tmp_path / "whole")]:
+        one, other = (np.asarray(Image.open(tmp_path / place / name)) for place in ("whole", "parts"))
+        assert (one == other).all()
+    assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
+    written(source, {"prompt": "another"})
+    with pytest.raises(ConfigError, match="pictures of other requests"):
+        run(source, tmp_path / "whole")
+
+
+def test_a_table_with_emotions_in_numbers(tmp_path: Path) -> None:
+    (tmp_path / "asked.csv").write_text(
+        "id,identity,yaw,valence,arousal," + ",".join(EMOTIONS) + "\n"
+        "a,me.jpg,20," + ",".join(map(str, VECTOR)) + "\n"
+        "b,me.jpg,,0.1,,,,,,,,\n"
+    )
+    first, second = read_lines(tmp_path / "asked.csv")
+    assert first.values["identity"] == tmp_path / "me.jpg" and first.values["emotion"] == Emotion.of_vector(VECTOR)
+    assert "has the columns valence, arousal, neutral" in second.error
+
+
+@pytest.mark.parametrize(
+    "emotion", [VECTOR, {"valence": 0.4, "arousal": 0.2, "probabilities": VECTOR[2:]}, ",".join(map(str, VECTOR))]
+)
+def test_emotions_of_json(tmp_path: Path, emotion: Any) -> None:
+    (line,) = read_lines(written(tmp_path / "asked.jsonl", {"emotion": emotion}))
+    value = line.values["emotion"]
+    assert (Emotion.parse(value) if isinstance(value, str) else value) == Emotion.of_vector(VECTOR)
+
+
+def test_wrong_files_are_a_sentence(tmp_path: Path) -> None:
+    for name, message in (("no.jsonl", "no file of requests"), ("asked.txt", "must end in .jsonl")):
+        (tmp_path / "asked.txt").touch()
+        with pytest.raises(BadInput, match=message):
+            list(read_lines(tmp_path / name))
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(BadInput, match="no requests"):
+        run(tmp_path / "empty.jsonl", tmp_path / "out")
+    (line,) = read_lines(written(tmp_path / "asked.jsonl", {"emotion": [0.1] * 9}))
+    assert "probabilities" in line.error
