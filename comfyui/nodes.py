@@ -68,7 +68,11 @@ class ReadFace(io.ComfyNode):
                 io.Combo.Input("reader", options=list(READERS), default="auto",
                                tooltip="Who reads: auto is MediaPipe's networks where they are here, else mien's own."),
             ],
-            outputs=[Face.Output(display_name="face"), io.Image.Output(display_name="preview"), io.String.Output(display_name="text")],
+            outputs=[
+                Face.Output(display_name="face"),
+                io.Image.Output(display_name="preview"),
+                io.String.Output(display_name="text"),
+            ],
         )  # fmt: skip
 
     @classmethod
@@ -243,7 +247,11 @@ class Apply(io.ComfyNode):
         mask: Any = None,
     ) -> Any:  # fmt: skip
         """Apply."""
-        path = require_asset(adapter) if adapter in PUBLISHED else Path(folder_paths.get_full_path_or_raise(FOLDER, adapter))
+        path = (
+            require_asset(adapter)
+            if adapter in PUBLISHED
+            else Path(folder_paths.get_full_path_or_raise(FOLDER, adapter))
+        )
         encoder = None
         if clip_vision is not None:
             encoder = readings.ClipVision(clip_vision, comfy.model_management.load_model_gpu)
@@ -323,7 +331,16 @@ class Portrait(io.ComfyNode):
         bar = comfy.utils.ProgressBar(steps)
         angles = (yaw, pitch, roll) if use_angles else None
         image, record = portrait.draw(
-            identity, expression, pose, angles, emotion, prompt, seed, steps, speed, lambda _, step: bar.update_absolute(step + 1)
+            identity,
+            expression,
+            pose,
+            angles,
+            emotion,
+            prompt,
+            seed,
+            steps,
+            speed,
+            lambda _, step: bar.update_absolute(step + 1),
         )
         return io.NodeOutput(image, record)
 

@@ -221,5 +221,3 @@ class ClipVision:
         self._load(self._loaded.patcher)
         _, inner, embeds, *_ = self._loaded.model(pixel_values=pixels, intermediate_output=-2)
         return SimpleNamespace(image_embeds=embeds.float().cpu(), hidden_states=(inner.float().cpu(), None))
-
-

@@ -44,7 +44,11 @@ ENCODERS: Any = {
 
 
 def _unet(xl: bool) -> Any:
-    levels = ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D") if xl else ("CrossAttnDownBlock2D", "DownBlock2D")
+    levels = (
+        ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D")
+        if xl
+        else ("CrossAttnDownBlock2D", "DownBlock2D")
+    )
     upwards = tuple(kind.replace("Down", "Up") for kind in reversed(levels))
     shape: Any = {"layers_per_block": 1, "cross_attention_dim": 768, "attention_head_dim": 8}
     if xl:  # Segmind's Vega: SDXL with one and two transformers a block
@@ -83,7 +87,9 @@ def small_pipeline(tokenizer_folder: Path, xl: bool) -> PortraitPipeline:
     parts: Any = {"adapters": branches, "identity_mode": "branch"}
     if xl:
         second = _text(CLIPTextModelWithProjection, 1280, 32, 20, "gelu").eval()
-        return PortraitXLPipeline(vae, first, second, tokenizer, tokenizer, unet, scheduler, **parts)
+        # SDXL's second tokenizer fills up with "!", number 0
+        other: Any = AutoTokenizer.from_pretrained(tokenizer_folder, model_max_length=77, pad_token="!")
+        return PortraitXLPipeline(vae, first, second, tokenizer, other, unet, scheduler, **parts)
     return PortraitPipeline(vae, first, tokenizer, unet, scheduler, **parts)
 
 

@@ -24,7 +24,15 @@ from tests.tiny import tiny_branch, tiny_unet
 ROOT = Path(comfyui.__file__).parent
 EXAMPLES = Path(mien.__file__).parent / "assets" / "examples"
 WORKFLOWS = sorted((ROOT / "example_workflows").glob("*.api.json"))
-CORE = {"CheckpointLoaderSimple", "CLIPTextEncode", "LoadImage", "EmptyLatentImage", "KSampler", "VAEDecode", "SaveImage"}
+CORE = {
+    "CheckpointLoaderSimple",
+    "CLIPTextEncode",
+    "LoadImage",
+    "EmptyLatentImage",
+    "KSampler",
+    "VAEDecode",
+    "SaveImage",
+}
 
 
 @pytest.fixture
