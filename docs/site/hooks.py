@@ -21,6 +21,8 @@ REFERENCE = ("mien", "mien.conditions", "mien.adapters", "mien.diffusion", "mien
              "mien.metrics", "mien.provenance", "mien.errors")  # fmt: skip
 CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
 BLOCK = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
+MARK = re.compile(r"@formula-(\d+)@")
+PICTURE = re.compile(r'<img [^>]*src="(?P<place>[^"]+)"[^>]*>')
 INLINE = re.compile(r"(?<![\\$\w])\$([^$\n]+?)\$(?![\w$])")
 
 
@@ -41,11 +43,19 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Links out of docs/ lead to the copies, and formulas become MathML."""
+    """Links out of docs/ lead to the copies; formulas become marks, which Markdown leaves alone."""
     up = "../" * page.file.src_uri.count("/")
     markdown = OUTSIDE.sub(lambda found: _link(found, up), markdown)
+    formulas: list[str] = []
+    page.meta["formulas"] = formulas
     parts = CODE.split(markdown)
-    return "".join(part if number % 2 else _formulas(part) for number, part in enumerate(parts))
+    return "".join(part if number % 2 else _marked(part, formulas) for number, part in enumerate(parts))
+
+
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """Formulas in the place of their marks, and pictures that open at their own size when they are touched."""
+    html = MARK.sub(lambda found: page.meta["formulas"][int(found[1])], html)
+    return PICTURE.sub(lambda found: f'<a class="whole" href="{found["place"]}">{found[0]}</a>', html)
 
 
 def _link(found: re.Match[str], up: str) -> str:
@@ -70,6 +80,13 @@ def _seen_from_docs(folder: str, target: str) -> str:
     return path.removeprefix("docs/") if path.startswith("docs/") else f"../{path}"
 
 
-def _formulas(text: str) -> str:
-    text = BLOCK.sub(lambda found: convert(found[1].strip(), display="block"), text)
-    return INLINE.sub(lambda found: convert(found[1]), text)
+def _marked(text: str, formulas: list[str]) -> str:
+    def block(found: re.Match[str]) -> str:
+        formulas.append(f'<span class="formula">{convert(found[1].strip(), display="block")}</span>')
+        return f"@formula-{len(formulas) - 1}@"
+
+    def inline(found: re.Match[str]) -> str:
+        formulas.append(convert(found[1]))
+        return f"@formula-{len(formulas) - 1}@"
+
+    return INLINE.sub(inline, BLOCK.sub(block, text))
