@@ -5,6 +5,8 @@ ComfyUI model is which of a branch's), `patch.py` (the attention of one block), 
 `readings.py` (pictures and faces).
 """
 
+# pyright: reportMissingImports=false
+# comfy and its API come with ComfyUI and are in no package registry
 from __future__ import annotations
 
 from typing import Any

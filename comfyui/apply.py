@@ -1,5 +1,7 @@
 """Branches into a MODEL of ComfyUI."""
 
+# pyright: reportMissingImports=false
+# comfy and its API come with ComfyUI and are in no package registry
 from __future__ import annotations
 
 from collections.abc import Mapping

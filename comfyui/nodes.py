@@ -1,5 +1,7 @@
 """The nodes: what they take and give, in ComfyUI's V3 schema. What they do is in the modules beside this one."""
 
+# pyright: reportMissingImports=false
+# comfy and its API come with ComfyUI and are in no package registry
 from __future__ import annotations
 
 from pathlib import Path

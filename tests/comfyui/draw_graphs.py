@@ -118,7 +118,8 @@ def _draw(browser: Any, graph: dict[str, Any], name: str, server: Server) -> Non
     time.sleep(1)
     place = ROOT / "docs" / "images" / f"comfyui-{name}.png"
     browser.save_screenshot(str(place))
-    shown = Image.open(place).convert("RGB").crop(tuple(round(value) for value in box))
+    left, top, right, bottom = (round(value) for value in box)
+    shown = Image.open(place).convert("RGB").crop((left, top, right, bottom))
     shown.save(place, optimize=True)
 
 

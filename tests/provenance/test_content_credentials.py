@@ -15,7 +15,7 @@ from mien.provenance.content_credentials import read_signature, record_digest, s
 from mien.provenance.declaration import DIGITAL_SOURCE_TYPE, EDITED_SOURCE_TYPE
 from mien.provenance.png import write_picture
 from mien.provenance.record import Record
-from mien.provenance.verify import verify
+from mien.provenance.verdict import verify
 
 pytest.importorskip("c2pa", reason="c2pa-python is not installed: pip install 'mien[c2pa]'")
 x509 = pytest.importorskip("cryptography.x509", reason="cryptography is not installed: pip install 'mien[test]'")

@@ -14,7 +14,7 @@ from mien.errors import BadInput
 from mien.provenance.declaration import DIGITAL_SOURCE_TYPE
 from mien.provenance.png import examine, picture_format, write_picture
 from mien.provenance.record import Record
-from mien.provenance.verify import verify
+from mien.provenance.verdict import verify
 
 RECORD = Record(
     mien="0.1.0", settings={"seed": 3, "prompt": "eine Frau mit Käppi 🙂"}, index=1, inputs={"identity": "a" * 64},

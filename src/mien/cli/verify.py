@@ -25,8 +25,8 @@ def verify(
     Exit code 0 if every file speaks for mien and nothing speaks against it, else 1.
     """
     from mien.core.text import printable
-    from mien.provenance.verify import WORDS
-    from mien.provenance.verify import verify as judge
+    from mien.provenance.verdict import WORDS
+    from mien.provenance.verdict import verify as judge
 
     verdicts = {file: judge(file, anchors) for file in files}
     if as_json:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 _EXPORTS = {
     "RefusalList": "refusals",
-    "Verdict": "verify",
+    "Verdict": "verdict",
     "Watermark": "watermark",
     "Record": "record",
     "detect_watermark": "watermark",
     "embed_watermark": "watermark",
     "read_record": "png",
     "refuse_identities": "refusals",
-    "verify": "verify",
+    "verify": "verdict",
     "write_picture": "png",
 }
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mien.provenance.png import read_record, write_picture
     from mien.provenance.record import Record
     from mien.provenance.refusals import RefusalList, refuse_identities
-    from mien.provenance.verify import Verdict, verify
+    from mien.provenance.verdict import Verdict, verify
     from mien.provenance.watermark import Watermark, detect_watermark, embed_watermark
 
 
