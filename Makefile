@@ -1,5 +1,6 @@
 # make demo   a virtual environment, the package, and a contact sheet from the embedded weights
 # make test   the whole fast suite          make test-slow   the opt-in tests as well
+# make docs   the documentation site, in build/docs; a warning is an error
 # make soak   an hour of killed commands, full disks, many calls and damaged files
 # make lint   ruff and pyright              make clean       remove what make created
 # The first that starts (a shim of pyenv may not) and is new enough.
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q -c constraints.txt
 SYSTEM := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri chromium chromium-driver
 
-.PHONY: demo test test-slow soak lint clean system
+.PHONY: demo test test-slow docs soak lint clean system
 demo: $(VENV)/.core
 	HF_HUB_OFFLINE=1 $(BIN)/mien demo -o demo
 
@@ -42,6 +43,11 @@ test: $(VENV)/.test system
 
 test-slow: $(VENV)/.test system
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 -m 'not gpu and not net'
+
+# Plain files: open build/docs/index.html. Nothing on the pages is fetched from elsewhere.
+docs: $(VENV)/.core
+	$(PIP) -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # An hour: commands killed and on a full disk, a hundred calls in one process, and damaged files of every kind, made from
 # a seed that is another every day; the figures are kept and go into the docs.

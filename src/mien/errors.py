@@ -41,6 +41,10 @@ class NoFaceFound(BadInput):
     """
 
 
+class IdentityRefused(BadInput):
+    """The person in a picture said no to being drawn here (`mien.provenance.refusals`)."""
+
+
 class MissingDependency(MienError):
     """An optional package is not installed; the message carries the exact pip line."""
 

@@ -58,5 +58,9 @@ def animate(
         provenance=not no_provenance,
     )  # fmt: skip
     from mien.generation.animation import animate as draw
+    from mien.media.pictures import check_pictures
+    from mien.provenance.consent import remind_once
 
+    check_pictures(request.input_files)
+    remind_once(lambda words: typer.echo(words, err=True))
     typer.echo(str(draw(request, driving, output, rate=fps, retarget=retarget and not raw, bar=bar)))

@@ -250,6 +250,10 @@ def generate(
     from mien.media.pictures import check_pictures
 
     check_pictures(request.input_files)  # a mistyped path answers before torch is imported
+    if people or edit:
+        from mien.provenance.consent import remind_once
+
+        remind_once(_say)
     from mien.cli.progress import bar
     from mien.generation.generate import generate as draw
 

@@ -66,6 +66,12 @@ def sweep(
         **{"weights": weights, "prompt": prompt, "seed": seed, "steps": denoising_steps, "speed": speed,
            "base": base, "provenance": not no_provenance, "output": output, **stops[0].changes},
     )  # fmt: skip
+    if people:
+        from mien.media.pictures import check_pictures
+        from mien.provenance.consent import remind_once
+
+        check_pictures(request.input_files)
+        remind_once(lambda words: typer.echo(words, err=True))
     with bar(len(stops), "drawing") as advance:
         files = draw(request, stops, emotion_grid, progress=advance)
     for file in files:

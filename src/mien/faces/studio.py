@@ -47,7 +47,9 @@ class StudioReader:
     """Find faces, frame each as the studio does, look to frame it better until the frame settles, then read it.
 
     Args:
-        detector, face, embedder: the three networks, in float32 and eval mode.
+        detector: finds faces; like the others in float32, and put into eval mode.
+        face: reads a framed face.
+        embedder: tells people apart.
         threshold: least score of a detection and least presence of a face in its frame.
     """
 

@@ -15,7 +15,7 @@ from mien.generation.request import STRENGTH, GenerateRequest
 from mien.pipelines.load import load as load_base
 from mien.pipelines.load import silence_loading
 from mien.pipelines.load_options import Loading
-from mien.provenance.png import CHUNK, write_picture
+from mien.provenance.png import CHUNK, picture_format, write_picture
 from mien.provenance.record import Record
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def generate(
 
 
 def save(image: Image.Image, path: str | Path) -> Path:
-    """Write a picture of `generate` as a PNG file, as ``mien generate`` writes it.
+    """Write a picture of `generate` as a PNG, JPEG or WebP file, as ``mien generate`` writes its PNG files.
 
     The file carries the record of how it was made, the declaration that it is synthetic (XMP) and an invisible
     watermark, so that ``mien show`` can tell and ``mien generate --like`` can repeat it. ``image.save(path)`` of PIL
@@ -164,7 +164,7 @@ def save(image: Image.Image, path: str | Path) -> Path:
 
     Args:
         image: a picture of `generate`, with its ``info``.
-        path: the file, ``.png``.
+        path: the file, ``.png``, ``.jpg`` or ``.webp``; the latter two at quality 95.
 
     Returns:
         The path.
@@ -179,8 +179,7 @@ def save(image: Image.Image, path: str | Path) -> Path:
         'portrait.png'
     """
     path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise BadInput(f"{path} must end with .png: the record goes into a PNG file.")
+    picture_format(path)
     check_writable([path])
     record = image.info.get(CHUNK)
     write_picture(path, image, None if record is None else Record.parse(record, "the picture"))

@@ -6,13 +6,15 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.core.io import sha256_of
 from mien.errors import BadInput, MissingAsset
 from mien.faces.observed import CLIP_SIDE, DetectedFace, embed_face, expression_crop, points_of
 from mien.faces.open import open_reader
+from mien.provenance.refusals import check_identity
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.faces.types import Reading
+
+
+@lru_cache(maxsize=8)
+def identity_network(base: str) -> str:
+    """Which network a base reads identities with, as refusal lists name it: kind and beginning of its sha256."""
+    from mien.faces.studio import EMBEDDED
+    from mien.pipelines.bases import arcface_file, is_small
+
+    own = Path(base) / "identity"
+    if not own.is_dir() and not is_small(base):
+        return f"arcface-{sha256_of(arcface_file(base))[:16]}"
+    weights = sorted((own if own.is_dir() else EMBEDDED / "identity").glob("*.safetensors"))
+    return "-".join(["studio", *(sha256_of(file)[:16] for file in weights)])
+
+
+def _checked(found: tuple[NDArray[np.float32], dict[str, Any]], base: str) -> Any:
+    """What was read of a person, who may have said no."""
+    check_identity(found[0], lambda: identity_network(base))
+    return found
 
 
 def describe_full_size(attributes: dict[str, Any]) -> str:
@@ -100,7 +121,7 @@ class FaceTools:
         return cls(
             reader_name=opened.name,
             read=opened.read,
-            embed=lambda seen: embed_face(seen, studio),
+            embed=lambda seen: _checked(embed_face(seen, studio), base),
             crop=expression_crop,
             describe=describe,
             files=files,
@@ -126,7 +147,8 @@ class FaceTools:
         def embed(seen: DetectedFace) -> tuple[NDArray[np.float32], dict[str, Any]]:
             if not networks:
                 networks.append(open_face_network("arcface", arcface_file(base)))
-            return networks[0]([seen.image], points_of(seen)[None])["identity"][0], {}
+            found = networks[0]([seen.image], points_of(seen)[None])["identity"][0], {}
+            return _checked(found, base)
 
         # Arc2Face knows one prompt only, in which the face stands; it is put there where no words are given
         plain = plain_prompt(base)

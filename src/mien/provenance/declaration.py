@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mien.provenance.record import Record
@@ -15,13 +15,14 @@ DIGITAL_SOURCE_TYPE = f"{_SOURCE_TYPES}trainedAlgorithmicMedia"
 EDITED_SOURCE_TYPE = f"{_SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
 """IPTC NewsCode for a picture of another origin that a trained model has changed in part."""
 DESCRIPTION = 0x010E
-"""EXIF's ImageDescription, where a WebP video has its record, in UTF-8."""
+"""EXIF's ImageDescription, where WebP has its record, in UTF-8."""
 
 # Where XMP stands, by the specification's part 3: in GIF a block that older readers step over because the 258 bytes
 # after the packet lead any of them to its end, in MP4 a box of its own.
 _GIF_BLOCK = b"!\xff\x0bXMP DataXMP"
 _GIF_END = b"\x01" + bytes(range(255, -1, -1)) + b"\x00"
 _GIF_TRAILER = b";"
+_JPEG_START, _JPEG_APP1, _JPEG_XMP = b"\xff\xd8", b"\xff\xe1", b"http://ns.adobe.com/xap/1.0/\x00"
 _MP4_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 
 
@@ -72,3 +73,24 @@ def declare_in_mp4(path: Path, packet: str) -> None:
     content = _MP4_UUID + packet.encode("utf-8")
     with path.open("ab") as stream:
         stream.write((8 + len(content)).to_bytes(4, "big") + b"uuid" + content)
+
+
+def declared_jpeg(content: bytes, packet: str) -> bytes:
+    """A JPEG file with an XMP packet in a segment of its own behind the first (JFIF's, where other programs want it).
+
+    Args:
+        content: of the file, as Pillow writes it: the start, then a JFIF segment.
+        packet: below 65,000 bytes, as ours are.
+    """
+    place = len(_JPEG_START) + 2 + int.from_bytes(content[4:6], "big")
+    body = _JPEG_XMP + packet.encode("utf-8")
+    return content[:place] + _JPEG_APP1 + (len(body) + 2).to_bytes(2, "big") + body + content[place:]
+
+
+def exif(text: str) -> Any:
+    """EXIF with words as its description."""
+    from PIL import Image
+
+    found = Image.Exif()
+    found[DESCRIPTION] = text.encode("utf-8")  # of words Pillow keeps ASCII alone
+    return found

@@ -1,16 +1,19 @@
-"""Pictures with their record: PNG text chunks, XMP, and the invisible watermark; and what videos carry of them."""
+"""Pictures with their record, XMP and the invisible watermark, in PNG, JPEG and WebP; and what videos carry of them.
+
+The record stands in a text chunk of PNG, in JPEG's comment, and in the description of WebP's EXIF.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mien.core.io import atomic_path
 from mien.errors import BadInput
-from mien.provenance.declaration import DESCRIPTION, declaration, packet_in, source_type_in
+from mien.provenance.declaration import DESCRIPTION, declaration, declared_jpeg, exif, packet_in, source_type_in
 from mien.provenance.record import Record
 
 if TYPE_CHECKING:
@@ -22,6 +25,13 @@ CHUNK = "mien"
 """Keyword of the iTXt chunk with the record's JSON."""
 XMP_CHUNK = "XML:com.adobe.xmp"
 """Keyword that the XMP specification (part 3) gives PNG."""
+PictureFormat = Literal["PNG", "JPEG", "WEBP"]
+FORMATS: Mapping[str, PictureFormat] = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+"""Ending -> format of the pictures that carry a record."""
+QUALITY = 95
+"""Of JPEG and WebP, as of videos: the watermark stays readable in what is saved once more."""
+LONGEST_COMMENT = 65_533
+"""Bytes of a JPEG segment without its length."""
 
 
 @dataclass(frozen=True)
@@ -53,33 +63,74 @@ class Found:
 
 
 def write_picture(path: Path | str, image: Image.Image, record: Record | None) -> None:
-    """Write a PNG file atomically, with its record, XMP packet and mark; with none of them if ``record`` is None."""
-    content = encode_picture(image, record)
+    """Write a picture atomically, with its record, XMP packet and mark; with none of them if ``record`` is None.
+
+    Args:
+        path: ends with one of `FORMATS`.
+        image: RGB; in PNG and WebP also with transparency.
+        record: what the file says of itself.
+
+    Raises:
+        BadInput: for another ending, or a record that is too long for a JPEG file's comment.
+    """
+    content = encode_picture(image, record, picture_format(path))
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
 
-def encode_picture(image: Image.Image, record: Record | None) -> bytes:
+def picture_format(path: Path | str) -> PictureFormat:
+    """The format that a file's ending stands for.
+
+    Raises:
+        BadInput: if it is none that carries a record.
+    """
+    found = FORMATS.get(Path(path).suffix.lower())
+    if found is None:
+        raise BadInput(f"{path} must end with .png, .jpg or .webp: these carry the record.")
+    return found
+
+
+def encode_picture(image: Image.Image, record: Record | None, form: PictureFormat = "PNG") -> bytes:
     """The bytes that `write_picture` writes; no time is among them, so the same picture and record give the same."""
     from io import BytesIO
 
-    from PIL.PngImagePlugin import PngInfo
-
     from mien.provenance.watermark import SMALLEST_SIDE, embed_watermark
 
-    text = None
-    if record is not None:
-        text = PngInfo()
-        text.add_itxt(CHUNK, record.text())
-        text.add_itxt(XMP_CHUNK, declaration(record))
-        if min(image.size) >= SMALLEST_SIDE:
-            marked = embed_watermark(image, record.watermark_id)
-            if "A" in image.getbands():
-                marked.putalpha(image.getchannel("A"))
-            image = marked
+    if record is not None and min(image.size) >= SMALLEST_SIDE:
+        marked = embed_watermark(image, record.watermark_id)
+        if "A" in image.getbands():
+            marked.putalpha(image.getchannel("A"))
+        image = marked
     stream = BytesIO()
-    image.save(stream, "PNG", pnginfo=text)
+    if form == "JPEG":
+        image.convert("RGB").save(stream, form, quality=QUALITY, subsampling=0, **_jpeg_words(record))
+        return stream.getvalue() if record is None else declared_jpeg(stream.getvalue(), declaration(record))
+    if form == "WEBP":
+        words = {} if record is None else {"exif": exif(record.text()), "xmp": declaration(record).encode("utf-8")}
+        image.save(stream, form, quality=QUALITY, method=6, **words)
+        return stream.getvalue()
+    image.save(stream, form, pnginfo=_png_words(record))
     return stream.getvalue()
+
+
+def _png_words(record: Record | None) -> Any:
+    from PIL.PngImagePlugin import PngInfo
+
+    if record is None:
+        return None
+    text = PngInfo()
+    text.add_itxt(CHUNK, record.text())
+    text.add_itxt(XMP_CHUNK, declaration(record))
+    return text
+
+
+def _jpeg_words(record: Record | None) -> dict[str, bytes]:
+    if record is None:
+        return {}
+    comment = record.text().encode("utf-8")
+    if len(comment) > LONGEST_COMMENT:
+        raise BadInput("The record is too long for a JPEG file (its prompt, mostly): write a .png or .webp file.")
+    return {"comment": comment}
 
 
 def examine(path: Path | str) -> Found:

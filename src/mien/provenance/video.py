@@ -13,7 +13,7 @@ from mien.core.optional import require
 from mien.errors import BadInput
 from mien.media.pictures import open_picture
 from mien.media.video import ANIMATIONS, is_taken
-from mien.provenance.declaration import DESCRIPTION, declaration, declare_in_gif, declare_in_mp4
+from mien.provenance.declaration import declaration, declare_in_gif, declare_in_mp4, exif
 
 if TYPE_CHECKING:
     from mien.provenance.record import Record
@@ -70,7 +70,7 @@ def _write_gif(path: Path, files: Sequence[Path], rate: float, record: Record | 
 def _write_webp(path: Path, files: Sequence[Path], rate: float, record: Record | None) -> None:
     words: dict[str, Any] = {}
     if record is not None:
-        words = {"exif": _exif(record.text()), "xmp": declaration(record).encode("utf-8")}
+        words = {"exif": exif(record.text()), "xmp": declaration(record).encode("utf-8")}
     _write_animation(path, "webp", files, rate, {"quality": QUALITY, **words})
 
 
@@ -102,11 +102,3 @@ def _write_mp4(path: Path, files: Sequence[Path], rate: float, record: Record | 
                 video.mux(packet)
     if record is not None:
         declare_in_mp4(path, declaration(record))
-
-
-def _exif(text: str) -> Any:
-    from PIL import Image
-
-    exif = Image.Exif()
-    exif[DESCRIPTION] = text.encode("utf-8")  # of words Pillow keeps ASCII alone
-    return exif

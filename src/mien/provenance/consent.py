@@ -1,0 +1,28 @@
+"""The note on consent, said once to each user of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mien.core.io import atomic_path, cache_folder
+from mien.errors import MienError
+
+NOTE = (
+    "A note, once: draw a real person only with their consent, and nothing that lets people believe what did not "
+    "happen. Each picture says that it is synthetic. docs/provenance-and-responsible-use.md"
+)
+
+
+def remind_once(say: Callable[[str], Any]) -> None:
+    """Say the note if this user has not been told; where that cannot be kept, it is said again the next time."""
+    marker = cache_folder() / "consent-note"
+    if marker.is_file():
+        return
+    say(NOTE)
+    try:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(marker) as temporary:
+            temporary.write_text(NOTE, encoding="utf-8")
+    except (OSError, MienError):
+        pass
