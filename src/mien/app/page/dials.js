@@ -50,7 +50,7 @@ export function buildDials(options) {
         const { [dial.name]: _, ...others } = state().sliders;
         change({ sliders: value === null ? others : { ...others, [dial.name]: value } }, merge);
       },
-      (value, touched) => (touched ? value.toFixed(2) : value ? `${value.toFixed(2)}, as read` : "at rest")));
+      (value, touched) => (touched ? value.toFixed(2) : Math.abs(value) >= 0.05 ? `${value.toFixed(2)}, as read` : "at rest")));
   }
   for (const [angle, [name, low, high, most]] of Object.entries(ANGLES)) {
     $("angles").append(slider(name, -most, most, 1, [low, high],
@@ -133,8 +133,14 @@ function buildCircle(places) {
   const buttons = {};
   for (const [word, angle] of spread(places)) {
     const button = element("button", { type: "button", textContent: word, ariaPressed: "false" });
-    if (angle === null) Object.assign(button.style, { left: "50%", top: "53%" }), button.classList.add("middle");
-    else Object.assign(button.style, { left: `${50 + Math.cos(angle) * 41.5}%`, top: `${46.8 - Math.sin(angle) * 43}%` });
+    if (angle === null) {
+      Object.assign(button.style, { left: "50%", top: "57%", transform: "translate(-50%, -50%)" });
+      button.classList.add("middle");
+    } else {
+      const [across, up] = [Math.cos(angle), Math.sin(angle)];
+      const shift = across > 0.35 ? "0" : across < -0.35 ? "-100%" : "-50%";
+      Object.assign(button.style, { left: `${50 + across * 34}%`, top: `${51 - up * 46}%`, transform: `translate(${shift}, -50%)` });
+    }
     button.addEventListener("click", () => change({ emotion: { word, valence: places[word][0], arousal: places[word][1] } }));
     buttons[word] = button;
     box.append(button);
@@ -175,7 +181,7 @@ function put(dot, valence, arousal) { Object.assign(dot.style, { left: `${50 + v
 
 // Each word beside its place on the rim, far enough from its neighbours to be read; null in the middle.
 function spread(places) {
-  const apart = (26 * Math.PI) / 180;
+  const apart = (30 * Math.PI) / 180;
   const rim = Object.entries(places).filter(([, [v, a]]) => v || a).map(([word, [v, a]]) => [word, Math.atan2(a, v)])
     .map(([word, angle]) => [word, angle < -Math.PI / 2 ? angle + 2 * Math.PI : angle]).sort((a, b) => a[1] - b[1]);
   for (let turn = 0; turn < 40; turn++) {

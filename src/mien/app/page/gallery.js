@@ -4,7 +4,6 @@ import { $, element } from "./dom.js";
 
 const items = [];
 let actions = null;
-let marked = null; // A of a comparison
 
 export function setActions(given) { actions = given; }
 
@@ -17,29 +16,12 @@ function button(words, work) {
 export function addPicture(picture) {
   if (items.some((one) => one.picture.url === picture.url)) return;
   $("gallery-empty").hidden = true;
-  const name = `portrait-${String(picture.seed).padStart(4, "0")}.png`;
   const open = element("button", { type: "button", className: "open", ariaLabel: `Show the portrait with seed ${picture.seed}, ${picture.speed}` }, element("img", { src: picture.url, alt: "" }));
   open.addEventListener("click", () => actions.open(picture));
-  const mark = button("Compare", () => {
-    if (!marked || marked.picture === picture) {
-      marked = marked ? null : { picture, mark };
-      mark.textContent = marked ? "A: now choose B" : "Compare";
-      if (!marked) actions.compare(null, null);
-      return;
-    }
-    actions.compare(marked.picture, picture);
-    marked.mark.textContent = "Compare";
-    marked = null;
-  });
-  const more = element("details", {}, element("summary", { textContent: "Use" }), element("div", { className: "row" },
-    button("As the person", () => actions.use("identity", picture)),
-    button("As the expression", () => actions.use("expression", picture)),
-    button("Its settings", () => actions.settings(picture)),
-    button("Variations", () => actions.variations(picture)),
-    mark,
-    element("a", { className: "button", href: picture.url, download: name, textContent: "Download" }),
-    button("Remove", () => { item.remove(); items.splice(items.indexOf(entry), 1); $("gallery-empty").hidden = items.length > 0; })));
-  const item = element("li", {}, open, element("span", { className: "words", textContent: picture.words ?? `${picture.seed}, ${picture.speed}` }), more);
+  const away = button("Remove", () => { item.remove(); items.splice(items.indexOf(entry), 1); $("gallery-empty").hidden = items.length > 0; });
+  away.className = "quiet";
+  away.ariaLabel = `Remove the portrait with seed ${picture.seed}`;
+  const item = element("li", {}, open, element("span", { className: "words", textContent: picture.words ?? `seed ${picture.seed} · ${picture.speed}` }), away);
   const entry = { picture, item };
   items.push(entry);
   $("gallery").prepend(item);

@@ -38,6 +38,25 @@ async function variations(picture) {
     { show: ({ url, seed: own }) => addPicture({ url, seed: own, speed, state: { ...one, seed: own }, words: `variation, ${own}` }) });
 }
 
+// The picture that waits for another beside it.
+let marked = null;
+function mark(picture) {
+  marked = picture;
+  compare(null, null);
+  $("compare").ariaPressed = String(Boolean(picture));
+  $("compare-words").textContent = picture ? "This portrait is A: choose B in the gallery." : "";
+}
+
+function open(picture) {
+  if (!marked || marked.url === picture.url) {
+    compare(null, null);
+    return show(picture);
+  }
+  const a = marked;
+  mark(null);
+  compare(a, picture);
+}
+
 async function use(role, picture) {
   const blob = await (await fetch(picture.url)).blob();
   await addBlob(role, blob, `portrait ${picture.seed}`);
@@ -53,6 +72,10 @@ function bind() {
   $("keep").addEventListener("click", () => shownPicture() && addPicture(shownPicture()));
   $("variations").addEventListener("click", () => shownPicture() && variations(shownPicture()));
   $("dice").addEventListener("click", () => { $("seed").value = randomSeed(); $("seed").dispatchEvent(new Event("change")); });
+  $("as-identity").addEventListener("click", () => use("identity", shownPicture()));
+  $("as-expression").addEventListener("click", () => use("expression", shownPicture()));
+  $("as-settings").addEventListener("click", () => restore(shownPicture().state));
+  $("compare").addEventListener("click", () => mark(marked ? null : shownPicture()));
   for (const id of ["prompt", "describe"]) $(id).addEventListener("input", () => change({ [id]: $(id).value }, id));
   for (const id of ["prompt", "describe"]) $(id).addEventListener("change", endMerge);
   $("speed").addEventListener("change", () => change({ speed: $("speed").value }));
@@ -78,7 +101,7 @@ function bind() {
     if (event.key === "Escape" && !document.querySelector("dialog[open]")) cancel();
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) drawNow();
   });
-  setActions({ open: show, compare, use, settings: (picture) => restore(picture.state), variations, downloadRow });
+  setActions({ open, downloadRow });
 }
 
 async function waitUntilReady() {

@@ -19,6 +19,7 @@ export function touched({ at_once = false } = {}) {
   clearTimeout(rest);
   if (running?.automatic) running.abort();
   clearProblems();
+  compare(null, null);
   preview();
   if (!asksSomething(state())) return;
   timer = setTimeout(() => automatic(), at_once ? 0 : SOON);
@@ -60,7 +61,7 @@ export async function preview() {
 async function picture(one, speed, is_automatic) {
   const pictures = await job({ ...settingsOf(one, options), ...picturesOf(one), speed, previews: speed === "few" ? 0 : 4 }, {
     automatic: is_automatic,
-    quiet: is_automatic && speed === "exact",
+    quiet: one.speed === "auto" && speed === "exact", // the quick picture stays until the refined one is there
     show: ({ url }) => show({ url, seed: one.seed, state: one, speed }),
   });
   return pictures && current;
@@ -135,7 +136,7 @@ export function show(picture) {
   image.hidden = false;
   $("waiting").hidden = true;
   $("caption").textContent = `Seed ${picture.seed}, ${picture.speed}`;
-  for (const id of ["keep", "variations"]) $(id).disabled = false;
+  for (const id of ["keep", "variations", "as-identity", "as-expression", "as-settings", "compare"]) $(id).disabled = false;
   const link = $("download");
   link.href = picture.url;
   link.download = `portrait-${String(picture.seed).padStart(4, "0")}.png`;
@@ -151,12 +152,16 @@ function tellRead({ words, notes }) {
 // A beside B, with a line between them that can be moved; null ends it.
 export function compare(a, b) {
   const [image, wipe, range] = [$("portrait-b"), $("wipe"), $("wipe-range")];
-  image.hidden = wipe.hidden = !b;
+  image.hidden = wipe.hidden = $("compare-marks").hidden = !b;
   if (!b) return;
+  cancel();
   show(a);
   image.src = b.url;
   image.alt = `B: portrait, seed ${b.seed}, ${b.speed}`;
-  const cut = () => { image.style.clipPath = `inset(0 0 0 ${100 - range.value}%)`; };
+  const cut = () => {
+    image.style.clipPath = `inset(0 0 0 ${range.value}%)`;
+    $("cut").style.left = `${range.value}%`;
+  };
   range.oninput = cut;
   cut();
   range.focus();
