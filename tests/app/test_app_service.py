@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -101,7 +102,7 @@ def test_a_batch_gives_the_pictures_that_each_gives_alone(client: TestClient) ->
         together = [np.asarray(decoded(one["pictures"][0]["image"]), int) for one in pool.map(ask, bodies)]
     for one, other in zip(alone, together, strict=True):
         assert np.abs(one - other).max() <= ROUNDING
-    apart = [np.abs(one - other).mean() for one, other in zip(alone, alone[1:], strict=False)]
+    apart = [np.abs(one - other).mean() for one, other in itertools.pairwise(alone)]
     assert min(apart) > 5  # four people, so that a crossed answer would be seen
 
 
@@ -224,7 +225,8 @@ def test_hanging_up_cancels(warm: Warm) -> None:
                 while len(jobs) < 2:
                     assert time.monotonic() < deadline
                     time.sleep(0.01)
-            connection.sock and connection.sock.shutdown(socket.SHUT_RDWR)
+            if connection.sock is not None:
+                connection.sock.shutdown(socket.SHUT_RDWR)
             connection.close()
             assert jobs[-1].cancelled.wait(30)
     finally:

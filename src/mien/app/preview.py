@@ -54,7 +54,7 @@ def preview_landmarks(body: PreviewBody, service: PortraitService) -> dict[str, 
 def _detected(blank: Image.Image, points: list[list[float]]) -> DetectedFace:
     """A face of which the landmarks are all that is known; the picture was never sent here."""
     landmarks = np.asarray(points, np.float32)
-    low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
-    if (high - low).min() < 1:
+    (x0, y0), (x1, y1) = landmarks[:, :2].min(0).tolist(), landmarks[:, :2].max(0).tolist()
+    if min(x1 - x0, y1 - y0) < 1:
         raise FieldProblem("faces", "The landmarks of a face do not all lie in one place.")
-    return DetectedFace(blank, Face("preview", (*map(float, low), *map(float, high)), landmarks=landmarks))
+    return DetectedFace(blank, Face("preview", (x0, y0, x1, y1), landmarks=landmarks))

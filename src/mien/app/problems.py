@@ -47,7 +47,7 @@ def checked_request(values: Mapping[str, Any]) -> GenerateRequest:
         FieldProblem: with pydantic's or our own sentence.
     """
     try:
-        return GenerateRequest(**values)
+        return GenerateRequest.model_validate(dict(values))
     except ValidationError as error:
         where, what, given = first_problem(error)
         given = "" if isinstance(given, dict | list | tuple) else f", not {given!r}"
@@ -60,7 +60,7 @@ def _field_of(error: BadInput, values: Mapping[str, Any]) -> str:
     """The field that is refused for the same reason when it stands alone."""
     for name, value in values.items():
         try:
-            GenerateRequest(**({"prompt": "portrait"} | {name: value}))
+            GenerateRequest.model_validate({"prompt": "portrait"} | {name: value})
         except BadInput as alone:
             if str(alone) == str(error):
                 return name

@@ -66,9 +66,10 @@ def score_pictures(body: ScoreBody, service: PortraitService) -> dict[str, Any]:
         field: [decode_picture(text, field, limits, service.studio) for text in texts] for field, texts in sides.items()
     }
     try:
-        return _plain(score(**pictures, reader=service.reader))
+        report = score(reference=pictures["reference"], generated=pictures["generated"], reader=service.reader)
     except MienError as error:
         raise FieldProblem("generated", str(error)) from error
+    return _plain(report)
 
 
 def encode_mask(mask: NDArray[Any]) -> str:

@@ -146,9 +146,10 @@ def build_routes(service: PortraitService, meter: RateMeter) -> APIRouter:
                 _stream(request, job, events), media_type=EVENTS, headers={"cache-control": "no-store"}
             )
         told = [event async for event in _events(request, job, events) if event is not None]
-        if not told or told[-1].name != "done":
-            values = told[-1].values if told else {"status": 499, "errors": []}
-            return JSONResponse({"errors": values["errors"]}, values["status"])
+        if not told or told[-1].name not in LAST:
+            return Response(status_code=499)  # nobody reads it: who asked has hung up
+        if told[-1].name == "error":
+            return JSONResponse({"errors": told[-1].values["errors"]}, told[-1].values["status"])
         pictures = [event.values for event in told if event.name == "picture"]
         if "image/png" in accept:
             content = base64.b64decode(pictures[0]["image"])

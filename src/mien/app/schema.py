@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -49,12 +49,18 @@ def _setting(name: str, description: str) -> tuple[Any, Any]:
     return annotation, Field(default=default, description=description)
 
 
-Settings: type[BaseModel] = create_model(
-    "Settings",
-    __config__=ConfigDict(extra="forbid", allow_inf_nan=False),
-    **{name: _setting(name, words) for name, words in SETTINGS.items()},  # pyright: ignore[reportArgumentType]
-)
-"""`GenerateRequest` without pictures, base and files."""
+if TYPE_CHECKING:
+
+    class Settings(BaseModel):
+        """`GenerateRequest` without pictures, base and files."""
+
+else:
+    Settings = create_model(
+        "Settings",
+        __doc__="`GenerateRequest` without pictures, base and files.",
+        __config__=ConfigDict(extra="forbid", allow_inf_nan=False),
+        **{name: _setting(name, words) for name, words in SETTINGS.items()},
+    )
 
 
 class GenerateBody(Settings):

@@ -134,12 +134,12 @@ function buildCircle(places) {
   for (const [word, angle] of spread(places)) {
     const button = element("button", { type: "button", textContent: word, ariaPressed: "false" });
     if (angle === null) {
-      Object.assign(button.style, { left: "50%", top: "57%", transform: "translate(-50%, -50%)" });
+      Object.assign(button.style, { left: "52%", top: "56%", transform: "translate(-50%, -50%)" });
       button.classList.add("middle");
     } else {
       const [across, up] = [Math.cos(angle), Math.sin(angle)];
       const shift = across > 0.35 ? "0" : across < -0.35 ? "-100%" : "-50%";
-      Object.assign(button.style, { left: `${50 + across * 34}%`, top: `${51 - up * 46}%`, transform: `translate(${shift}, -50%)` });
+      Object.assign(button.style, { left: `${52 + across * 32}%`, top: `${49.3 - up * 46}%`, transform: `translate(${shift}, -50%)` });
     }
     button.addEventListener("click", () => change({ emotion: { word, valence: places[word][0], arousal: places[word][1] } }));
     buttons[word] = button;
