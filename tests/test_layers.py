@@ -38,6 +38,7 @@ INSIDE: Mapping[str, tuple[str, ...]] = {
     "training": ("data",),
     "bench": ("demo",),
     "toy": ("demo",),
+    "app": ("demo",),
     "cli": ("app", "bench", "demo", "toy"),
     "__init__": ("api",),
     "__main__": ("cli",),

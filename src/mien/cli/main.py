@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "generate": ("mien.cli.generate", "Make portraits: this person, that expression, this pose."),
     "sweep": ("mien.cli.sweep", "Change one control step by step: a row of pictures of one person."),
     "animate": ("mien.cli.animate", "Move a person as the face in a video moves."),
+    "app": ("mien.cli.app", "A page in the browser, and the HTTP API behind it."),
     "demo": ("mien.cli.demo", "Make a contact sheet and a page of measured results."),
     "toy": ("mien.cli.toy", "Watch a landmark branch learn: three minutes on two cores."),
     "show": ("mien.cli.show", "Say where a picture comes from: settings, hashes, watermark."),

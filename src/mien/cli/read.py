@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,6 +21,7 @@ def read(
     """Print, as JSON, what the face reader sees in a picture: pose, blendshapes, emotion, attributes."""
     import json
 
+    from mien.faces.described import describe
     from mien.faces.open import open_reader
     from mien.media.pictures import open_picture
 
@@ -29,33 +30,3 @@ def read(
     largest = reading.face()
     found = describe(largest, landmarks) | {"faces": len(reading.faces), "size": list(image.size)}
     typer.echo(json.dumps(found, indent=2))
-
-
-def describe(face: Any, with_landmarks: bool) -> dict[str, Any]:
-    """A face as JSON values. The identity embedding is left out: it is biometric data and of no use to a reader."""
-    from mien.conditions import EMOTIONS
-    from mien.faces.linear.arkit import BLENDSHAPE_NAMES
-
-    found: dict[str, Any] = {"reader": face.reader, "score": round(face.score, 4), "box": _rounded(face.box, 1)}
-    if face.points is not None:
-        found["points"] = [_rounded(point, 1) for point in face.points]
-    if face.pose is not None:
-        found["pose"] = dict(zip(("yaw", "pitch", "roll"), _rounded(face.pose, 1), strict=True))
-    if face.blendshapes is not None:
-        found["blendshapes"] = dict(zip(BLENDSHAPE_NAMES, _rounded(face.blendshapes, 3), strict=True))
-    if face.emotion is not None:
-        valence, arousal, *probabilities = _rounded(face.emotion, 3)
-        found["emotion"] = {"valence": valence, "arousal": arousal, **dict(zip(EMOTIONS, probabilities, strict=True))}
-    if face.flame is not None:
-        found["flame"] = {"expression": _rounded(face.flame[:50], 3), "head": _rounded(face.flame[50:], 3)}
-    if face.attributes is not None:
-        found["attributes"] = {
-            name: round(value, 3) if isinstance(value, float) else value for name, value in face.attributes.items()
-        }
-    if with_landmarks and face.landmarks is not None:
-        found["landmarks"] = [_rounded(point, 2) for point in face.landmarks]
-    return found
-
-
-def _rounded(values: Any, digits: int) -> list[float]:
-    return [round(float(value), digits) for value in values]

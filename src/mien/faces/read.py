@@ -150,7 +150,7 @@ def _readers(name: str) -> tuple[FaceReader, StudioReader]:
 
 
 def _complete(image: Image.Image, source: str, reader: FaceReader, studio: StudioReader) -> FaceReading:
-    """A reading with the studio's identity, attributes and emotion where the reader gives none."""
+    """A reading with the studio's identity, attributes, emotion and mask where the reader gives none."""
     from mien.faces.joined import same_face
     from mien.faces.observed import DetectedFace, embed_face
 
@@ -167,5 +167,7 @@ def _complete(image: Image.Image, source: str, reader: FaceReader, studio: Studi
             more["attributes"] = face.attributes or attributes
         if face.emotion is None and (other := same_face(face, others)) is not None:
             more["emotion"] = other.emotion
+            if face.mask is None:
+                more["mask"] = other.mask
         faces.append(replace(face, **more))
     return FaceReading(reading_of(faces, source))

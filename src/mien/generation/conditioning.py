@@ -243,25 +243,33 @@ def framed(seen: DetectedFace, size: int) -> NDArray[np.float32]:
 
 def _built(request: GenerateRequest, seen: dict[Role, DetectedFace], size: int) -> NDArray[np.float32]:
     """The linear face with the identity's shape, the expression's coefficients and gaze, and the wanted pose."""
-    from mien.faces.linear.arkit import kit_indices
+    from mien.faces.linear.arkit import KIT_NAMES, kit_indices
     from mien.faces.linear.face import LinearFace
     from mien.faces.linear.fit import fit_face
+    from mien.faces.linear.state import gaze_from_lids
 
     fits = {role: fit_face(framed(one, size)) for role, one in seen.items() if role in ("expression", "pose")}
     expression = fits.get("expression")
     coefficients = _look_of(request.emotion_wanted) if expression is None else expression.coefficients.copy()
+    named: dict[str, float] = {}
     for name, value in request.blendshapes.items():
         coefficients[list(kit_indices(name))] = value
+        named |= {KIT_NAMES[index]: value for index in kit_indices(name)}
     donor = fits.get("pose", expression)
     own = (0.0, 0.0, 0.0) if donor is None else donor.pose
     yaw, pitch, roll = (
         kept if angle is None else angle
         for kept, angle in zip(own, (request.yaw, request.pitch, request.roll), strict=True)
     )
+    # eyeLook* alone would move the lids and leave the irises where they are
+    looks = (0.0, 0.0) if expression is None else expression.gaze
+    gaze_yaw, gaze_pitch = (
+        own if asked is None else asked for own, asked in zip(looks, gaze_from_lids(named), strict=True)
+    )
     return LinearFace.load().landmarks(
         coefficients,
         pose=(yaw, pitch, roll),
-        gaze=(0.0, 0.0) if expression is None else expression.gaze,
+        gaze=(gaze_yaw, gaze_pitch),
         shape=people_shape(request, seen, size),
         size=size,
     )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien.core.io import check_apart, check_writable
 from mien.generation.conditioning import PipelineInputs, build_inputs, open_inputs, run_pipeline
-from mien.generation.editing import build_edit_inputs
+from mien.generation.editing import Canvas, build_edit_inputs
 from mien.generation.records import record_maker
-from mien.generation.request import GenerateRequest
+from mien.generation.request import GenerateRequest, Role
 from mien.generation.said import read_as, warn_of_limits
 from mien.generation.tools import FaceTools
 from mien.pipelines.bases import is_small
@@ -101,33 +101,74 @@ def draw_pictures(
     pictures = open_inputs(request)  # before the seconds of loading: a mistyped path should answer at once
     tools = tools or FaceTools.load(request.base, request.reader)
     drawn_by: PortraitPipeline = load_pipeline(request.base, request.loading) if pipeline is None else pipeline
+    prepared = prepare(request, pictures, drawn_by, tools)
+    if on_read is not None and (words := read_as(request, prepared.inputs)):
+        on_read(words)
+    for index in range(request.count) if indices is None else indices:
+        image = draw(
+            drawn_by,
+            request,
+            prepared.inputs,
+            request.seed + index,
+            lambda step, i=index: progress and progress(i, step),
+            **prepared.options,
+        )
+        yield prepared.finish(image, index)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A request of which everything is done but the drawing.
+
+    Attributes:
+        request: what is asked for.
+        inputs: every condition of the pipeline.
+        options: further arguments of the pipeline, which an edit has.
+        canvas: the portrait that an edit goes back into.
+        record: index of a picture -> its record; None where the request wants no provenance.
+    """
+
+    request: GenerateRequest
+    inputs: PipelineInputs
+    options: Mapping[str, Any]
+    canvas: Canvas | None
+    record: Callable[[int], Record] | None
+
+    def finish(self, image: Image.Image, index: int) -> DrawnPicture:
+        """What the pipeline drew as the request's picture ``index``."""
+        whole = image if self.canvas is None else self.canvas.put_back(image)
+        return DrawnPicture(whole, self.record(index) if self.record else None)
+
+
+def prepare(
+    request: GenerateRequest, pictures: Mapping[Role, Image.Image], pipeline: PortraitPipeline, tools: FaceTools
+) -> Prepared:
+    """Read the pictures of a request and build what the pipeline takes.
+
+    Args:
+        request: what to draw.
+        pictures: its opened inputs by role.
+        pipeline: what draws it.
+        tools: readers and helpers.
+
+    Raises:
+        MienError: if an input cannot be used.
+    """
     canvas, options = None, {}
-    readings = (request, pictures, tools, picture_size(drawn_by), branch_kinds(drawn_by))
+    readings = (request, dict(pictures), tools, picture_size(pipeline), branch_kinds(pipeline))
     if request.edit is None:
         inputs = build_inputs(*readings)
     else:
         inputs, canvas = build_edit_inputs(*readings)
         options = canvas.arguments(request.strength)
     if is_small(request.base):
-        warn_of_limits(request, inputs, drawn_by)
-    if on_read is not None and (words := read_as(request, inputs)):
-        on_read(words)
+        warn_of_limits(request, inputs, pipeline)
     used: dict[str, Any] = {}
     if inputs.prompt:
-        inputs = replace(inputs, prompt=drawn_by.readable_prompt(inputs.prompt, inputs.identity is not None))
+        inputs = replace(inputs, prompt=pipeline.readable_prompt(inputs.prompt, inputs.identity is not None))
         used = {} if request.prompt is None else {"prompt": inputs.prompt}  # the record keeps what was read
-    records = record_maker(request, drawn_by, tools, extra_settings=used) if request.provenance else None
-    for index in range(request.count) if indices is None else indices:
-        image = draw(
-            drawn_by,
-            request,
-            inputs,
-            request.seed + index,
-            lambda step, i=index: progress and progress(i, step),
-            **options,
-        )
-        image = image if canvas is None else canvas.put_back(image)
-        yield DrawnPicture(image, records(index) if records else None)
+    record = record_maker(request, pipeline, tools, extra_settings=used) if request.provenance else None
+    return Prepared(request, inputs, options, canvas, record)
 
 
 def picture_files(request: GenerateRequest, indices: Sequence[int], further: Sequence[Path] = ()) -> list[Path]:

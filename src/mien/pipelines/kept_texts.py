@@ -49,6 +49,10 @@ class KeptTexts:
         self._texts.move_to_end(key)
         return self._texts[key]
 
+    def forget(self) -> None:
+        """Keep none of them: an identity in a text is somebody's face."""
+        self._texts.clear()
+
 
 def text_key(prompts: Sequence[str], identity: Tensor | None, chunks: int) -> Hashable:
     """What the text of some prompts depends on besides the encoders."""

@@ -363,6 +363,13 @@ class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderM
         """Whether a callback has asked the sampling to end, by setting ``_interrupt``."""
         return self._interrupt
 
+    def forget(self) -> None:
+        """Keep nothing of the pictures that were drawn: neither their texts nor the sampler's last estimates."""
+        self._kept_texts.forget()
+        estimates = getattr(self.scheduler, "model_outputs", None)
+        if estimates is not None:
+            self.scheduler.model_outputs = [None] * len(estimates)
+
     def _controlled(
         self,
         conditions: Conditions,

@@ -243,6 +243,11 @@ def fit_face(landmarks: ArrayLike, face: LinearFace | None = None, shape: ArrayL
     return _fitted(face or LinearFace.load(), target.tobytes(), known)
 
 
+def forget_fits() -> None:
+    """Keep none of the fits: a face shape is somebody's."""
+    _fitted.cache_clear()
+
+
 @lru_cache(maxsize=_KEPT)
 def _fitted(face: LinearFace, landmarks: bytes, shape: bytes | None) -> LinearFit:
     """See :func:`fit_face`; float64 arrays as bytes. Nobody can write to the arrays of what is kept."""

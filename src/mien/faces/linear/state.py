@@ -37,6 +37,26 @@ def gaze_coefficients(gaze: tuple[float, float]) -> dict[str, float]:
     return out
 
 
+def gaze_from_lids(coefficients: Mapping[str, float]) -> tuple[float | None, float | None]:
+    """The gaze in degrees that kit-named `eyeLook*` coefficients stand for: `gaze_coefficients` the other way round.
+
+    Args:
+        coefficients: kit name -> [0, 1]; others than `eyeLook*` are ignored.
+
+    Returns:
+        (yaw, pitch), the mean of the eyes of which a coefficient is named; None where none of that axis is.
+    """
+    outward = {"L": 35.0, "R": -35.0}
+    yaws, pitches = [], []
+    for side, unit in outward.items():
+        named = {name: coefficients.get(f"eyeLook{name}_{side}") for name in ("Out", "In", "Up", "Down")}
+        if named["Out"] is not None or named["In"] is not None:
+            yaws.append(unit * ((named["Out"] or 0.0) - (named["In"] or 0.0)))
+        if named["Up"] is not None or named["Down"] is not None:
+            pitches.append(30.0 * ((named["Up"] or 0.0) - (named["Down"] or 0.0)))
+    return (sum(yaws) / len(yaws) if yaws else None), (sum(pitches) / len(pitches) if pitches else None)
+
+
 @dataclass(frozen=True)
 class ExpressionState:
     """One facial state.

@@ -1,0 +1,209 @@
+"""The app under load: seconds to the first picture, seconds of a further one, and many users at once.
+
+    python benchmarks/app.py --minutes 10 -o benchmarks/results/app.json
+
+Starts ``mien app`` as a user does. Each of the users has a person, a pose and seeds of their own, and knows how their
+pictures look, drawn alone before: an answer that is another user's is counted as crossed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.bench.stamp import stamp
+from mien.core.io import write_json
+from mien.demo.examples import Examples
+
+TOLERANCE = 2
+"""Of 255: a batch is summed in another order than one picture alone."""
+SETTLED = 4.0
+"""Mean of 255 between two users' pictures: a smaller difference would not tell them apart."""
+FURTHER = 20
+
+
+@dataclass
+class Tally:
+    """What was answered, and how soon."""
+
+    seconds: dict[str, list[float]] = field(default_factory=lambda: {})
+    statuses: Counter[str] = field(default_factory=Counter)
+    crossed: int = 0
+    lost: int = 0
+    lock: Any = field(default_factory=threading.Lock)
+
+    def add(self, kind: str, status: int, seconds: float) -> None:
+        """Count an answer."""
+        with self.lock:
+            self.statuses[f"{kind} {status}"] += 1
+            if status == 200:
+                self.seconds.setdefault(kind, []).append(seconds)
+
+
+def pixels(image: str) -> NDArray[np.int64]:
+    """A picture of an answer as numbers."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(image))).convert("RGB"), np.int64)
+
+
+def body_of(number: int, photos: list[str]) -> dict[str, Any]:
+    """What a user asks for, a photograph included."""
+    yaw, emotion = -20.0 + 10 * (number // 5 % 5), ("happy", "sad")[number // 25]
+    return {"identity": photos[number % 5], "yaw": yaw, "emotion": emotion, "seed": number, "speed": "few"}
+
+
+def user(number: int, address: str, body: dict[str, Any], known: NDArray[np.int64], end: float, tally: Tally) -> None:
+    """Draws, reads, previews, cancels and makes mistakes until the time is over."""
+    dice = random.Random(number)
+    faces: Any = None
+    with httpx.Client(base_url=address, timeout=300, headers={"x-mien-client": str(number)}) as client:
+        while time.monotonic() < end:
+            kind = dice.choices(["generate", "read", "preview", "cancel", "mistake"], [10, 2, 4, 1, 1])[0]
+            begun = time.monotonic()
+            try:
+                if kind == "generate":
+                    answer = client.post("/api/generate", json=body)
+                    if answer.status_code == 200:
+                        shown = pixels(answer.json()["pictures"][0]["image"])
+                        tally.crossed += int(np.abs(shown - known).max() > TOLERANCE)
+                elif kind == "read":
+                    answer = client.post("/api/read", json={"picture": body["identity"]})
+                    if answer.status_code == 200:
+                        faces = {"identity": [answer.json()["faces"][0]["landmarks"]]}
+                elif kind == "preview" and faces is not None:
+                    answer = client.post("/api/preview", json={"faces": faces, "yaw": dice.uniform(-30, 30)})
+                elif kind == "cancel":
+                    headers = {"accept": "text/event-stream"}
+                    with client.stream(
+                        "POST", "/api/generate", json=body | {"speed": "exact"}, headers=headers
+                    ) as answer:
+                        next(answer.iter_text())
+                else:
+                    answer = client.post("/api/generate", json=body | {"yaw": 400})
+                tally.add(kind, answer.status_code, time.monotonic() - begun)
+                if answer.status_code == 429:
+                    time.sleep(float(answer.headers["retry-after"]))
+            except httpx.HTTPError as error:
+                with tally.lock:
+                    tally.lost += 1
+                    tally.statuses[f"{kind} {type(error).__name__}"] += 1
+            time.sleep(dice.uniform(0, 1))
+
+
+def quantiles(values: list[float]) -> dict[str, float]:
+    """Number, median, 95 % and largest, seconds."""
+    low, high = np.quantile(values, [0.5, 0.95])
+    return {
+        "n": len(values),
+        "median": round(float(low), 3),
+        "p95": round(float(high), 3),
+        "most": round(max(values), 3),
+    }
+
+
+def started(command: list[str]) -> tuple[subprocess.Popen[str], str, float]:
+    """The server, its address, and when its command was given."""
+    begun = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip().rstrip("/"), begun
+
+
+def main() -> None:
+    """Measure, and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=int, default=32)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--reader", default="studio")
+    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results/app.json"))
+    options = parser.parse_args()
+    command = [sys.executable, "-m", "mien", "app", "--port", "0", "--reader", options.reader, "--limit", "rate=100000"]
+    photos = [base64.b64encode(one.path.read_bytes()).decode() for one in Examples.load().people]
+    process, address, begun = started(command)
+    try:
+        with httpx.Client(base_url=address, timeout=300) as client:
+            while not client.get("/api/health").json()["ready"]:
+                time.sleep(0.05)
+            ready = time.monotonic() - begun
+            client.post("/api/generate", json=body_of(0, photos)).raise_for_status()
+            first = time.monotonic() - begun
+            further, refined = [], []
+            for number in range(FURTHER):
+                then = time.monotonic()
+                client.post("/api/generate", json=body_of(0, photos) | {"seed": 100 + number}).raise_for_status()
+                further.append(time.monotonic() - then)
+            for number in range(3):
+                then = time.monotonic()
+                client.post("/api/generate", json=body_of(0, photos) | {"seed": number, "speed": "exact"})
+                refined.append(time.monotonic() - then)
+            bodies = [body_of(number, photos) for number in range(options.users)]
+            known = [pixels(client.post("/api/generate", json=one).json()["pictures"][0]["image"]) for one in bodies]
+        apart = min(np.abs(a - b).mean() for i, a in enumerate(known) for b in known[:i])
+        assert apart > SETTLED, apart
+        tally, memory = Tally(), []
+        end = time.monotonic() + options.minutes * 60
+        users = [
+            threading.Thread(target=user, args=(number, address, bodies[number], known[number], end, tally))
+            for number in range(options.users)
+        ]
+        for one in users:
+            one.start()
+        server = psutil.Process(process.pid)
+        while time.monotonic() < end:
+            memory.append(server.memory_info().rss / 1e6)
+            time.sleep(min(2.0, max(0.0, end - time.monotonic())))
+        for one in users:
+            one.join()
+        waiting = httpx.get(f"{address}/api/health").json()["waiting"]
+    finally:
+        process.terminate()
+        process.wait(60)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    half = len(memory) // 2
+    report = {
+        "made_by": stamp("python benchmarks/app.py " + " ".join(sys.argv[1:])),
+        "machine": {"cores": cores, "threads": os.environ.get("OMP_NUM_THREADS", "all"), "load": os.getloadavg()[0]},
+        "alone": {
+            "ready_s": round(ready, 2),
+            "first_picture_s": round(first, 2),
+            "few_s": quantiles(further),
+            "exact_s": quantiles(refined),
+        },
+        "load": {
+            "users": options.users,
+            "minutes": options.minutes,
+            "answers": dict(sorted(tally.statuses.items())),
+            "seconds": {kind: quantiles(values) for kind, values in sorted(tally.seconds.items())},
+            "lost": tally.lost,
+            "crossed": tally.crossed,
+            "still_waiting": waiting,
+            "rss_mb": {
+                "first_half": round(float(np.mean(memory[:half])), 1),
+                "second_half": round(float(np.mean(memory[half:])), 1),
+                "most": round(max(memory), 1),
+            },
+        },
+    }
+    write_json(options.output, report)
+    print(json.dumps(report["alone"] | report["load"], indent=2))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+// Puts the page together.
+
+import { get } from "./api.js";
+import { $, clearProblems, showProblems, status } from "./dom.js";
+import { addPicture, setActions } from "./gallery.js";
+import { buildDials, showDials } from "./dials.js";
+import { setFacts } from "./overlay.js";
+import { addBlob, addStudio, buildPickers, buildStudio, showPhotos } from "./people.js";
+import { buildRows, downloadRow } from "./rows.js";
+import { cancel, compare, drawNow, job, preview, setOptions, show, shownPicture, touched } from "./stage.js";
+import { canRedo, canUndo, change, endMerge, onChange, picturesOf, redo, restore, settingsOf, startOver, state, undo } from "./state.js";
+
+let options = null;
+
+function theme(value) {
+  if (value) document.documentElement.dataset.theme = value;
+  else delete document.documentElement.dataset.theme;
+  try { localStorage.setItem("theme", value); } catch { /* a page without storage looks as the system does */ }
+  if (options) preview();
+}
+
+function showState(one) {
+  showPhotos(one);
+  showDials(one);
+  $("undo").disabled = !canUndo();
+  $("redo").disabled = !canRedo();
+  for (const [id, value] of [["prompt", one.prompt], ["describe", one.describe], ["seed", one.seed], ["speed", one.speed]])
+    if (document.activeElement !== $(id) || id === "speed") $(id).value = value;
+}
+
+const randomSeed = () => Math.floor(Math.random() * 1e6);
+
+async function variations(picture) {
+  const speed = state().speed === "auto" ? "few" : state().speed;
+  const seed = randomSeed();
+  const one = { ...picture.state, seed };
+  await job({ ...settingsOf(one, options), ...picturesOf(one), speed, count: 4 },
+    { show: ({ url, seed: own }) => addPicture({ url, seed: own, speed, state: { ...one, seed: own }, words: `variation, ${own}` }) });
+}
+
+// The picture that waits for another beside it.
+let marked = null;
+function mark(picture) {
+  marked = picture;
+  compare(null, null);
+  $("compare").ariaPressed = String(Boolean(picture));
+  $("compare-words").textContent = picture ? "This portrait is A: choose B in the gallery." : "";
+}
+
+function open(picture) {
+  if (!marked || marked.url === picture.url) {
+    compare(null, null);
+    return show(picture);
+  }
+  const a = marked;
+  mark(null);
+  compare(a, picture);
+}
+
+async function use(role, picture) {
+  const blob = await (await fetch(picture.url)).blob();
+  await addBlob(role, blob, `portrait ${picture.seed}`);
+}
+
+function bind() {
+  $("undo").addEventListener("click", undo);
+  $("redo").addEventListener("click", redo);
+  $("reset").addEventListener("click", () => startOver({ people: state().people.slice(0, 1) }));
+  $("theme").addEventListener("change", () => theme($("theme").value));
+  $("cancel").addEventListener("click", cancel);
+  $("again").addEventListener("click", drawNow);
+  $("keep").addEventListener("click", () => shownPicture() && addPicture(shownPicture()));
+  $("variations").addEventListener("click", () => shownPicture() && variations(shownPicture()));
+  $("dice").addEventListener("click", () => { $("seed").value = randomSeed(); $("seed").dispatchEvent(new Event("change")); });
+  $("as-identity").addEventListener("click", () => use("identity", shownPicture()));
+  $("as-expression").addEventListener("click", () => use("expression", shownPicture()));
+  $("as-settings").addEventListener("click", () => restore(shownPicture().state));
+  $("compare").addEventListener("click", () => mark(marked ? null : shownPicture()));
+  for (const id of ["prompt", "describe"]) $(id).addEventListener("input", () => change({ [id]: $(id).value }, id));
+  for (const id of ["prompt", "describe"]) $(id).addEventListener("change", endMerge);
+  $("speed").addEventListener("change", () => change({ speed: $("speed").value }));
+  $("seed").addEventListener("change", () => {
+    const seed = $("seed").valueAsNumber;
+    clearProblems();
+    if (Number.isSafeInteger(seed) && seed >= 0) change({ seed });
+    else showProblems([{ field: "seed", message: "A seed is a whole number from 0 up." }]);
+  });
+  for (const button of document.querySelectorAll("[data-copy]"))
+    button.addEventListener("click", async () => {
+      const words = button.textContent;
+      try { await navigator.clipboard.writeText($(button.dataset.copy).textContent); button.textContent = "Copied"; } catch { button.textContent = "Select it and press Ctrl C"; }
+      setTimeout(() => { button.textContent = words; }, 1500);
+    });
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.matches("textarea, input[type=text], input[type=number]");
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !typing) {
+      event.preventDefault();
+      if (event.shiftKey) redo();
+      else undo();
+    }
+    if (event.key === "Escape" && !document.querySelector("dialog[open]")) cancel();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) drawNow();
+  });
+  setActions({ open, downloadRow });
+}
+
+async function waitUntilReady() {
+  for (;;) {
+    const health = await get("/api/health");
+    if (health.failure) { status(health.failure, "failed"); return false; }
+    if (health.ready) { status("Ready", "ready"); return true; }
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+}
+
+async function main() {
+  let stored = "";
+  try { stored = localStorage.getItem("theme") ?? ""; } catch { /* see above */ }
+  $("theme").value = stored;
+  theme(stored);
+  bind();
+  try {
+    options = await get("/api/options");
+  } catch (refusal) {
+    status(refusal.message, "failed");
+    if (refusal.status === 401) showProblems([{ field: "", message: "This server wants a token: open the address that it printed, which holds one." }]);
+    return;
+  }
+  setOptions(options);
+  setFacts(options);
+  buildPickers();
+  buildDials(options);
+  buildRows(options);
+  buildStudio(options);
+  showState(state());
+  onChange((one) => { showState(one); touched(); });
+  if (await waitUntilReady()) await addStudio("identity", options.people[0]); // so that there is a portrait to play with
+}
+
+main();

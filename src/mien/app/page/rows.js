@@ -1,0 +1,124 @@
+// Sweeps: one control changed step by step. And a person who moves as a video moves.
+
+import { $, clearProblems, element, showProblems } from "./dom.js";
+import { addStrip } from "./gallery.js";
+import { job } from "./stage.js";
+import { picturesOf, round, settingsOf, state } from "./state.js";
+
+let options = null;
+
+export function buildRows(given) {
+  options = given;
+  const controls = [["yaw", "Turn", -35, 35], ["pitch", "Nod", -20, 20], ["roll", "Tilt", -15, 15],
+    ...options.sliders.map((one) => [one.name, one.name, one.low.length ? -1 : 0, 1]), ["valence", "Feeling: pleasantness", -0.8, 0.8], ["arousal", "Feeling: arousal", -0.8, 0.8]];
+  const select = $("sweep-control");
+  for (const [value, words] of controls) select.append(element("option", { value, textContent: words }));
+  const ends = () => { const [, , low, high] = controls.find(([value]) => value === select.value); $("sweep-from").value = low; $("sweep-to").value = high; };
+  select.addEventListener("change", ends);
+  ends();
+  $("sweep-open").addEventListener("click", () => $("sweep").showModal());
+  $("sweep-go").addEventListener("click", sweep);
+  $("video-open").addEventListener("click", () => $("video").showModal());
+  $("video-go").addEventListener("click", animate);
+}
+
+// The settings in which one step of a row differs.
+function stepOf(control, value) {
+  if (["yaw", "pitch", "roll"].includes(control)) return { [control]: value };
+  const one = state();
+  if (["valence", "arousal"].includes(control)) {
+    const place = { valence: 0, arousal: 0, ...one.emotion, [control]: value };
+    return { emotion: `at:${round(place.valence)}/${round(place.arousal)}` };
+  }
+  return { blendshapes: settingsOf({ ...one, sliders: { [control]: value } }, options).blendshapes };
+}
+
+async function sweep() {
+  const control = $("sweep-control").value;
+  const [from, to, count] = ["sweep-from", "sweep-to", "sweep-count"].map((id) => $(id).valueAsNumber);
+  clearProblems();
+  if (![from, to, count].every(Number.isFinite) || count < 2 || count > 12)
+    return showProblems([{ field: "rows", message: "A row has a first and a last value, and 2 to 12 pictures." }]);
+  const values = Array.from({ length: count }, (_, i) => round(from + ((to - from) * i) / (count - 1)));
+  const speed = state().speed === "auto" ? "few" : state().speed;
+  const pictures = [];
+  $("sweep").close();
+  const name = $("sweep-control").selectedOptions[0].textContent;
+  const rows = values.map((value) => stepOf(control, value));
+  const body = { ...settingsOf(state(), options), ...picturesOf(state()), speed, rows };
+  const seen = { ...state() };
+  const all = await job(body, { show: (one) => { pictures[one.picture] = { url: one.url, seed: one.seed, speed, state: seen, words: `${name} ${values[one.picture]}` }; } });
+  if (all) addStrip(`${name}, ${from} to ${to}`, pictures);
+  else if (document.querySelector('[data-field="rows count"]').textContent) $("sweep").showModal();
+}
+
+export function downloadRow(pictures) {
+  for (const [number, one] of pictures.entries()) {
+    const link = element("a", { href: one.url, download: `row-${String(number + 1).padStart(2, "0")}.png` });
+    link.click();
+  }
+}
+
+async function framesOf(file, rate, most) {
+  const video = element("video", { muted: true, src: URL.createObjectURL(file) });
+  await new Promise((resolve, reject) => { video.onloadeddata = resolve; video.onerror = reject; });
+  const scale = Math.min(1, 512 / Math.max(video.videoWidth, video.videoHeight));
+  const canvas = element("canvas", { width: video.videoWidth * scale, height: video.videoHeight * scale });
+  const frames = [];
+  for (let time = 0; frames.length < most && time < (video.duration || 0); time += 1 / rate) {
+    await new Promise((resolve) => { video.onseeked = resolve; video.currentTime = Math.min(time + 1e-3, video.duration); });
+    canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
+    frames.push(canvas.toDataURL("image/jpeg", 0.92));
+  }
+  URL.revokeObjectURL(video.src);
+  return frames;
+}
+
+async function animate() {
+  clearProblems();
+  const fail = (message) => showProblems([{ field: "video", message }]);
+  const file = $("video-file").files[0];
+  const [rate, most] = ["video-rate", "video-most"].map((id) => $(id).valueAsNumber);
+  if (!file) return fail("Choose a video first.");
+  if (!(rate >= 1 && rate <= 12 && most >= 2 && most <= 48)) return fail("Take 1 to 12 frames a second, and 2 to 48 of them.");
+  if (!state().people.length) return fail("Choose a person first.");
+  let frames;
+  try {
+    frames = await framesOf(file, rate, most);
+  } catch {
+    return fail("The browser cannot play this video: save it as MP4 (H.264) or WebM.");
+  }
+  if (frames.length < 2) return fail("The video is too short.");
+  const { expression, pose, ...who } = picturesOf(state());
+  const { blendshapes, yaw, pitch, roll, ...settings } = settingsOf(state(), options);
+  const drawn = [];
+  for (const [number, frame] of frames.entries()) {
+    $("video-words").textContent = `Frame ${number + 1} of ${frames.length}`;
+    const seen = state();
+    const all = await job({ ...settings, ...who, expression: frame, speed: "few" },
+      { show: (one) => drawn.push({ url: one.url, seed: one.seed, speed: "few", state: seen, words: `frame ${number + 1}` }) });
+    if (!all) {
+      const words = [...document.querySelectorAll(".problem")].find((one) => one.textContent)?.textContent;
+      clearProblems();
+      if (!words) { $("video-words").textContent = "Cancelled."; return; }
+      if (!words.startsWith("No face")) return fail(words);
+    }
+  }
+  $("video-words").textContent = `${drawn.length} of ${frames.length} frames showed a face.`;
+  if (drawn.length < 2) return fail("Fewer than two frames showed a face.");
+  play(drawn, rate);
+  addStrip(`From ${file.name}`, drawn);
+}
+
+let playing = null;
+async function play(drawn, rate) {
+  clearInterval(playing);
+  const canvas = $("video-canvas");
+  canvas.hidden = false;
+  const images = await Promise.all(drawn.map(async ({ url }) => { const image = new Image(); image.src = url; await image.decode(); return image; }));
+  let number = 0;
+  playing = setInterval(() => {
+    if (!$("video").open) return clearInterval(playing);
+    canvas.getContext("2d").drawImage(images[number++ % images.length], 0, 0, canvas.width, canvas.height);
+  }, 1000 / rate);
+}

@@ -1,0 +1,69 @@
+"""``mien app``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mien.cli.options import Base, Reader
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(name="app")
+def serve_app(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for others to reach it.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 7860,
+    token: Annotated[
+        str | None,
+        typer.Option(metavar="WORDS", help="What a caller has to know; one is made up where others can reach it."),
+    ] = None,
+    no_token: Annotated[bool, typer.Option("--no-token", help="Let everybody in who can reach the address.")] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=NUMBER", help="Change a limit, e.g. rate=60 (docs/app.md); repeat."),
+    ] = None,
+    base: Base = "studio",
+    reader: Reader = "auto",
+) -> None:
+    """Serve the web page, and the HTTP API behind it, until interrupted.
+
+    Example: mien app --open
+    """
+    from mien.cli.words import numbers
+    from mien.core.optional import require
+    from mien.errors import BadInput
+    from mien.faces.names import reader_names
+    from mien.pipelines.base_names import check_base
+
+    if token is not None and no_token:
+        raise BadInput("Give --token or --no-token, not both.")
+    if token == "":
+        raise BadInput("An empty token is none: give --no-token to let everybody in.")
+    check_base(base)
+    reader_names(reader)
+    for package in ("fastapi", "uvicorn"):
+        require(package, extra="app")
+    from pydantic import ValidationError
+
+    from mien.app.limits import Limits
+    from mien.app.server import is_loopback, new_token, serve
+    from mien.app.service import PortraitService
+    from mien.errors import first_problem
+
+    try:
+        limits = Limits(**numbers(limit, "--limit"))  # pyright: ignore[reportArgumentType]
+    except ValidationError as error:
+        where, what, _ = first_problem(error)
+        raise BadInput(f"--limit {where}: {what.lower()}; see docs/app.md for the limits.") from error
+    if token is None and not no_token and not is_loopback(host):
+        token = new_token()
+
+    def started(address: str) -> None:
+        typer.echo(address)
+        if open_page:
+            typer.launch(address)
+
+    serve(PortraitService(limits, base=base, reader=reader), host, port, token=token, started=started)
