@@ -41,7 +41,7 @@ SYMBOLS, ALPHABET, CHECKS = 7, 256, 3
 """Symbols in a mark, patterns for each, and symbols that are the checksum: by chance one in 2^24 fits."""
 BEGINNING = 1.5
 """Amplitude of the pattern that tells where the tile begins, in that of one symbol's."""
-CALM, BUSY = 1.5, 0.3
+CALM, BUSY = 1.1, 0.35
 """Amplitude in grey levels where the picture is flat, and what each level of local deviation adds to it."""
 STRONGEST = 4.0
 """Largest amplitude, grey levels."""
