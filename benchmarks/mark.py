@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import io
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -32,14 +33,18 @@ from mien.provenance.watermark import detect_watermark, embed_watermark
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "mark.json"
-SIDES = (128, 256, 512)
-UNMARKED = {128: 0.85, 256: 0.14, 512: 0.01}
+MARKED = {128: 0.5, 256: 1.0, 512: 0.2}
+"""Side -> how many are marked, in those of the size that ships."""
+UNMARKED = {64: 0.7, 128: 0.25, 256: 0.05}
 """Side -> its share of the pictures without a mark: chance does not depend on it, and small ones are read sooner."""
+CHUNK = 1000
+"""Pictures without a mark that one process reads at a time."""
 RENDERS = 400
 """Of a data set, at most."""
 SCIKIT = ("astronaut", "camera", "chelsea", "coffee", "coins", "moon", "rocket", "retina")
 """Photographs that scikit-image ships."""
 Change = Callable[[Image.Image], Image.Image]
+_CARRIERS: Carriers
 
 
 @dataclass(frozen=True)
@@ -153,12 +158,26 @@ def measured(carriers: Carriers, kind: str, side: int, count: int) -> dict[str, 
     }
 
 
-def false_positives(carriers: Carriers, side: int, count: int) -> int:
+def false_positives(carriers: Carriers, side: int, first: int, count: int) -> int:
     """Marks that are seen in squares without one: four renders and five photographs for each square of noise."""
-    generator = np.random.default_rng([1, side])
+    generator = np.random.default_rng([1, side, first])
     kinds = ["renders"] * 4 + ["photographs"] * 5 + ["noise"]
     squares = {kind: carriers.squares(kind, side, generator) for kind in dict.fromkeys(kinds)}
     return sum(detect_watermark(next(squares[kinds[number % len(kinds)]])) is not None for number in range(count))
+
+
+def _open(carriers: Carriers) -> None:
+    """Hand the carriers to a process once."""
+    global _CARRIERS
+    _CARRIERS = carriers
+
+
+def _measured(kind: str, side: int, count: int) -> dict[str, Any]:
+    return measured(_CARRIERS, kind, side, count)
+
+
+def _false_positives(side: int, first: int, count: int) -> int:
+    return false_positives(_CARRIERS, side, first, count)
 
 
 def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
@@ -185,13 +204,19 @@ def main() -> None:
     parser.add_argument("--renders", type=Path, help="a data set of mien studio render")
     parser.add_argument("--photographs", type=Path, nargs="*", default=[], help="folders of photographs")
     parser.add_argument("--marked", type=int, default=200, help="of each carrier and size")
-    parser.add_argument("--unmarked", type=int, default=32_000, help="in all")
+    parser.add_argument("--unmarked", type=int, default=30_000, help="in all")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
     asked = parser.parse_args()
     carriers = opened(asked.renders, asked.photographs)
-    rows = [measured(carriers, kind, side, asked.marked) for side in SIDES for kind in ("renders", "photographs")]
-    rows.append(measured(carriers, "noise", 256, asked.marked))
+    kinds = [(kind, side) for side in MARKED for kind in ("renders", "photographs")] + [("noise", 256)]
     counts = {side: round(asked.unmarked * share) for side, share in UNMARKED.items()}
-    false, unmarked = sum(false_positives(carriers, *one) for one in counts.items()), sum(counts.values())
+    chunks = [
+        (side, first, min(CHUNK, count - first)) for side, count in counts.items() for first in range(0, count, CHUNK)
+    ]
+    with ProcessPoolExecutor(asked.workers, initializer=_open, initargs=(carriers,)) as pool:
+        drawn = [pool.submit(_measured, kind, side, round(asked.marked * MARKED[side])) for kind, side in kinds]
+        false, unmarked = sum(pool.map(_false_positives, *zip(*chunks, strict=True))), sum(counts.values())
+        rows = [row.result() for row in drawn]
     result = {
         "renders": len(carriers.renders),
         "photographs": {name: len(some) for name, some in carriers.photographs.items()},
