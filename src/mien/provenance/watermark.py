@@ -118,7 +118,7 @@ def _towards(symbols: list[int], spectrum: NDArray[np.complex64]) -> NDArray[np.
     Informed embedding (Miller et al. 2004): more of each pattern that hardly wins, less of the one that nearly won.
     """
     patterns, beginning = _patterns()
-    scores = (patterns @ spectrum.conj()).real
+    scores = _scores(spectrum[:, None])[..., 0]
     spread = scores.std(1)
     wanted = scores[range(SYMBOLS), symbols].copy()
     scores[range(SYMBOLS), symbols] = -np.inf
@@ -204,6 +204,18 @@ def _patterns() -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
     return spectra[:-1].reshape(SYMBOLS, ALPHABET, -1), spectra[-1]
 
 
+@cache
+def _patterns_in_parts() -> NDArray[np.float32]:
+    """The symbols' patterns [7, 256, 2K], real parts before imaginary ones."""
+    patterns = _patterns()[0]
+    return np.concatenate([patterns.real, patterns.imag], -1)
+
+
+def _scores(spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """How well each pattern fits some tiles [K, N]: real part of the scalar product [7, 256, N]."""
+    return _patterns_in_parts() @ np.concatenate([spectra.real, spectra.imag])
+
+
 def _code(symbols: list[int]) -> NDArray[np.complex64]:
     """Spectrum [K] of a mark."""
     patterns, beginning = _patterns()
@@ -281,7 +293,7 @@ def _nearly(best: list[int], second: list[int]) -> Iterator[list[int]]:
 
 def _read(spectra: NDArray[np.complex64]) -> Watermark | None:
     """The mark of the first of some tiles [K, N] of which a reading fits and has the right checksum."""
-    scores = (_patterns()[0] @ spectra.conj()).real
+    scores = _scores(spectra)
     scores /= scores.std(1, keepdims=True) + np.float32(1e-9)
     for place in np.flatnonzero(scores.max(1).sum(0) >= FIT * np.sqrt(SYMBOLS)):
         second, best = scores[..., place].argsort(1)[:, -2:].T.tolist()
