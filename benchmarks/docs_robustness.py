@@ -41,19 +41,21 @@ def page() -> str:
     if soak.exists():
         told = read_json(soak)
         rows = [
-            [name, str(row.get("passed", "-")), str(row.get("failed", "out of time"))]
+            [name, *(str(row[outcome]) for outcome in ("passed", "failed", "not begun")), f"{row['minutes']:g}"]
             for name, row in told["tests"].items()
         ]
         parts += [
             f"The last `make soak`, {told['minutes']:g} minutes ([JSON](../benchmarks/results/soak.json)): "
             f"{told['mutants']['mutants']} further mutants, {told['mutants']['faults']} faults.\n",
-            table(["Tests", "passed", "failed"], rows) + "\n",
+            table(["Commands", "tests passed", "failed", "not begun in time", "minutes"], rows) + "\n",
             mutants_table(told["mutants"]) + "\n",
         ]
     parts.append(
-        "`make soak` takes an hour: it kills `generate`, `studio render`, `pairs build`, `evaluate` and training with "
-        "`kill -9` at points of their writing, fills the disk, calls `generate` a hundred times in one process, and "
-        "reads mutants for the rest. `pytest -m slow tests/fuzz` reads them for five minutes.\n"
+        "`make soak` takes an hour: it kills `generate`, `sweep`, `animate`, `studio render`, `pairs build`, "
+        "`evaluate` and training with `kill -9` at points of their writing, fills the disk, runs two of each in one "
+        "folder, calls `generate` a hundred times in one process, and reads mutants for the rest; each of the first "
+        "three kinds of tests gets a fifth of the time. `pytest -m slow tests/test_soak.py` does it for five "
+        "minutes.\n"
     )
     return "\n".join(parts)
 

@@ -17,8 +17,11 @@ from mien.data.rendering.request import DatasetRequest, claim_folder
 from mien.data.shards import shard_name
 from mien.evaluation.control.run import run_control
 from mien.evaluation.control.settings import ControlSettings
+from mien.generation.animation import animate as draw_film
 from mien.generation.generate import generate
 from mien.generation.request import GenerateRequest
+from mien.generation.sweep import angle_stops
+from mien.generation.sweep import sweep as draw_sweep
 from mien.training.config import TrainConfig
 from mien.training.export import save_branch, save_half
 from mien.training.loop import fit
@@ -66,13 +69,36 @@ def train(folder: Path) -> None:
     fit(config, Emotion(), None, folder)  # type: ignore[arg-type]
 
 
-def draw(folder: Path) -> None:
-    """Three pictures with their records and marks."""
+def _photo(folder: Path) -> Path:
     photo = folder.parent / "photo.png"
     if not photo.exists():
         Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(photo)
-    request = GenerateRequest(identity=photo, count=3, steps=1, output=folder)
+    return photo
+
+
+def draw(folder: Path) -> None:
+    """Three pictures with their records and marks."""
+    request = GenerateRequest(identity=_photo(folder), count=3, steps=1, output=folder)
     generate(request, pipeline=FakePipeline(folder.parent / "model"), tools=fake_tools())
+
+
+def sweep(folder: Path) -> None:
+    """A row of three, and the sheet of it."""
+    photo = _photo(folder)
+    request = GenerateRequest(identity=photo, steps=1, yaw=-20.0, output=folder)
+    stops = angle_stops("yaw", "-20..20", 3)
+    draw_sweep(request, stops, pipeline=FakePipeline(folder.parent / "model"), tools=fake_tools())
+
+
+def animate(folder: Path) -> None:
+    """A film of ten frames, which are two batches."""
+    photo, driving = _photo(folder), folder.parent / "driving"
+    if not driving.exists():
+        driving.mkdir()
+        for number in range(10):
+            Image.new("RGB", (64, 64), (20 * number, 90, 90)).save(driving / f"{number:02d}.png")
+    request = GenerateRequest(identity=photo, steps=1)
+    draw_film(request, driving, folder / "me.gif", pipeline=FakePipeline(folder.parent / "model"), tools=fake_tools())
 
 
 def render(folder: Path) -> None:
@@ -108,5 +134,6 @@ def evaluate(folder: Path) -> None:
 
 
 TASKS: dict[str, Callable[[Path], None]] = {
-    "train": train, "generate": draw, "render": render, "pairs": pairs, "evaluate": evaluate,
+    "train": train, "generate": draw, "sweep": sweep, "animate": animate, "render": render, "pairs": pairs,
+    "evaluate": evaluate,
 }  # fmt: skip

@@ -62,8 +62,12 @@ def content(path: Path) -> Any:
     return path.read_bytes()
 
 
+COMMANDS = ["generate", "render", "pairs", "evaluate"]
+SLOW = [pytest.param(task, marks=pytest.mark.slow) for task in ("sweep", "animate")]
+
+
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("task", ["generate", "render", "pairs", "evaluate"])
+@pytest.mark.parametrize("task", [*COMMANDS, *SLOW])
 def test_commands(tmp_path: Path, task: str, kills: int) -> None:
     told = killed(task, tmp_path, kills)
     for number in range(kills):
@@ -72,14 +76,14 @@ def test_commands(tmp_path: Path, task: str, kills: int) -> None:
 
 def check_same(whole: Path, broken: Path, where: str) -> None:
     names = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
-    assert any(name.suffix in (".png", ".tar") for name in names)
+    assert any(name.suffix in (".png", ".tar", ".gif") for name in names)
     for name in names:
         assert content(whole / name) == content(broken / name), (where, name)
     others = {path.relative_to(broken) for path in broken.rglob("*") if path.is_file()} - set(names)
     assert all(name.name.startswith(".") for name in others), (where, others)
 
 
-@pytest.mark.parametrize("task", ["generate", "render", "pairs", "evaluate", "train"])
+@pytest.mark.parametrize("task", [*COMMANDS, "train", *SLOW])
 def test_a_full_disk(tmp_path: Path, task: str) -> None:
     """One sentence, no half file under a name of its own, and the same command goes on."""
     rows = run(task, tmp_path, 0)["full"]

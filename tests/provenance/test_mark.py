@@ -1,11 +1,14 @@
 import io
+from collections.abc import Callable
+from unittest import mock
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mien.demo.examples import Examples
 from mien.errors import BadInput
+from mien.provenance import watermark
 from mien.provenance.first_watermark import CODE_BITS, embed_first
 from mien.provenance.watermark import detect_watermark, embed_watermark
 
@@ -107,23 +110,43 @@ def cropped(image: Image.Image) -> Image.Image:
     return image.crop((width * 7 // 100, height * 2 // 100, width - width * 3 // 100, height - height * 8 // 100))
 
 
-@pytest.mark.parametrize("side", [256, 512])
-def test_a_portrait_can_be_saved_again_halved_and_cut(side: int) -> None:
-    changes = {
-        "JPEG 75": lambda image: as_jpeg(image, 75),
-        "half": lambda image: image.resize((side // 2, side // 2), Image.Resampling.LANCZOS),
-        "crop": cropped,
-        "crop and JPEG 75": lambda image: as_jpeg(cropped(image), 75),
-    }
-    read = dict.fromkeys(changes, 0)
-    images = faces(side)[:12]
+def photographs(side: int) -> list[Image.Image]:
+    """Squares of photographs: busy and calm ones, grey and coloured."""
+    skimage = pytest.importorskip("skimage.data")
+    names = ("astronaut", "camera", "chelsea", "coffee", "coins", "moon", "rocket", "retina", "brick", "grass")
+    pictures = [Image.fromarray(getattr(skimage, name)()).convert("RGB") for name in names]
+    return [ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS) for picture in pictures]
+
+
+CHANGES = {
+    "JPEG 75": lambda image: as_jpeg(image, 75),
+    "half": lambda image: image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS),
+    "crop": cropped,
+    "crop and JPEG 75": lambda image: as_jpeg(cropped(image), 75),
+}
+
+
+@pytest.mark.parametrize(("kind", "side"), [(faces, 256), (faces, 512), (photographs, 256)])
+def test_a_picture_can_be_saved_again_halved_and_cut(kind: Callable[[int], list[Image.Image]], side: int) -> None:
+    read = dict.fromkeys(CHANGES, 0)
+    images = kind(side)[:12]
     for number, image in enumerate(images):
         marked = embed_watermark(image, f"{number:08x}")
         assert psnr(image, marked) >= 40
-        for name, change in changes.items():
+        for name, change in CHANGES.items():
             found = detect_watermark(change(marked))
             read[name] += found is not None and found.id == f"{number:08x}"
     assert min(read.values()) >= 0.95 * len(images), read
+
+
+def test_unmarked_pictures_seldom_fit_even_where_the_checksum_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two things must come together by chance: the checksum alone would be one in 2^24 for each of 1,280 readings."""
+    marked = embed_watermark(photographs(256)[0], ID)
+    monkeypatch.setattr(watermark, "_checksum", lambda content: mock.ANY)
+    squares = [*photographs(128), *faces(128), *map(cropped, faces(128))]
+    fits = sum(detect_watermark(image) is not None for image in squares)
+    assert fits <= len(squares) // 10
+    assert detect_watermark(marked) is not None
 
 
 def test_marks_of_the_first_release_are_read() -> None:

@@ -25,10 +25,14 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def atomic_path(path: Path | str) -> Iterator[Path]:
+def atomic_path(path: Path | str, first: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends without an error.
 
     A reader sees the old file or the whole new one, never a half; on any error the temporary file is removed.
+
+    Args:
+        path: the file.
+        first: leave a file that is there when the block ends as it is: of several processes the first one writes it.
 
     Raises:
         MienError: if the folder cannot be written or the disk is full.
@@ -46,11 +50,23 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; what we write is an ordinary file
-        temporary.replace(path)
+        if not first or not _linked(temporary, path):
+            temporary.replace(path)
     except OSError as error:
         raise MienError(f"Cannot write {path}: {error.strerror or error}; free some space and try again.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _linked(temporary: Path, path: Path) -> bool:
+    """Give a file the name ``path`` too, unless one is called so; False where the disk has no such links."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def make_folder(folder: Path) -> None:
@@ -118,7 +134,11 @@ def write_text(path: Path | str, text: str) -> None:
 
 def write_json(path: Path | str, value: Any) -> None:
     """Write JSON atomically, indented by 2, keys in the order given."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, _json_text(value))
+
+
+def _json_text(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_json(path: Path | str) -> Any:
@@ -144,6 +164,8 @@ def claim(
 ) -> None:
     """Write what a folder's content was asked for with, or check that the folder was made by the same request.
 
+    Of two requests at once one is the folder's, and the other is refused.
+
     Args:
         path: JSON file in that folder.
         request: everything the content depends on, as JSON values.
@@ -155,8 +177,8 @@ def claim(
         ConfigError: if the folder belongs to another request.
     """
     if not path.exists():
-        write_json(path, request if file is None else file)
-        return
+        with atomic_path(path, first=True) as temporary:
+            temporary.write_text(_json_text(request if file is None else file), encoding="utf-8")
     stored = read_json(path)
     stored = {**(defaults or {}), **stored.get("request", stored)}
     different = [_changed(key, stored.get(key), value) for key, value in request.items() if stored.get(key) != value]

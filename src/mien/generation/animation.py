@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.core.io import check_apart, check_writable
+from mien.core.io import check_apart, check_writable, make_folder
+from mien.core.log import only_process
 from mien.core.progress import Bar, silent
 from mien.errors import BadInput
 from mien.generation.conditioning import PipelineInputs, build_inputs, open_inputs, people_shape
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 BATCH = 8
 """Frames drawn at once: a fixed partition, so that the bits do not depend on where a run was interrupted."""
+LOCK = ".lock"
+"""Held in the folder of frames by the process that draws them."""
 STEADY = 1.0
 """Seconds over which the place and size of the driving face are averaged: the head moves, the frame does not shake."""
 _SMOOTH = np.array([0.25, 0.5, 0.25])
@@ -111,9 +114,11 @@ def animate(
     count = len(track.landmarks)
     with bar(count, "drawing") as drawn:
         row = partial(frame_inputs, person, track, size)
-        files = draw_frames(drawn_by, request, row, count, records, frames, drawn)
-    write_video(output, files, track.rate, records(0) if request.provenance else None)
-    shutil.rmtree(frames)
+        make_folder(frames)
+        with only_process(frames / LOCK, str(output)):
+            files = draw_frames(drawn_by, request, row, count, records, frames, drawn)
+            write_video(output, files, track.rate, records(0) if request.provenance else None)
+            shutil.rmtree(frames, ignore_errors=True)  # some systems do not remove a file that is open, as the lock is
     return output
 
 
@@ -223,11 +228,12 @@ def draw_frames(
     from mien.provenance.png import write_picture
 
     kept, made_with = folder / "made-with.json", records(0).model_dump() | {"provenance": request.provenance}
-    if folder.exists() and not kept.exists() and any(folder.iterdir()):
+    make_folder(folder)
+    if not kept.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise BadInput(f"{folder} is to hold the frames, but holds something else: move it away.")
     if kept.exists() and read_json(kept) != made_with:
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+        for file in folder.glob("*.png"):
+            file.unlink()
     write_json(kept, made_with)
     files = [folder / f"{number + 1:05d}.png" for number in range(count)]
     for start in range(0, count, BATCH):

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.io import read_json, write_json
+from mien.core.log import only_process
 from mien.core.progress import Bar, silent
 from mien.data.idi.filters import Read, Verdict, judge_template
 from mien.data.idi.makers import Job, TemplateMaker
@@ -30,7 +31,7 @@ from mien.errors import BadInput
 from mien.faces.observed import DetectedFace, largest_face
 from mien.generation.tools import FaceTools
 
-PARTS = ".parts"
+PARTS, LOCK = ".parts", ".lock"
 REMEMBERED = 64
 """Targets whose reading is kept, picture and all."""
 _PEOPLE = 65_536
@@ -67,17 +68,21 @@ class Builder:
 
         Raises:
             ConfigError: if the folder holds other pairs.
+            MienError: if another process makes them.
         """
         claim_pairs(folder, self.request)
-        parts = folder / PARTS
-        if not is_finished(folder):
-            with bar(self.request.targets, "pairs") as advance:
-                for number in range(self.request.batches):
-                    if not _rows_file(parts, number).exists():
-                        self._batch(parts, number)
-                    advance(len(self.request.rows(number)))
-            self._finish(folder, parts)
-        return report_of(folder)
+        with only_process(folder / LOCK, f"the pairs in {folder}"):
+            if not is_finished(folder):
+                self._build(folder, folder / PARTS, bar)
+            return report_of(folder)
+
+    def _build(self, folder: Path, parts: Path, bar: Bar) -> None:
+        with bar(self.request.targets, "pairs") as advance:
+            for number in range(self.request.batches):
+                if not _rows_file(parts, number).exists():
+                    self._batch(parts, number)
+                advance(len(self.request.rows(number)))
+        self._finish(folder, parts)
 
     def _batch(self, parts: Path, number: int) -> None:
         rows: list[dict[str, Any]] = []
