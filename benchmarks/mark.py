@@ -233,8 +233,8 @@ def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
     told = (
         f"A mark was seen in {report['false_positives']} of {report['unmarked']:,} pictures without one"
         f"{'' if bound is None else f', that is (95 % confidence) in less than 1 of {round(1 / bound, -2):,.0f}'}. "
-        f"{report['fitting_readings']} readings of them fitted, and their checksums were compared by {KEYS:,} other keys "
-        f"too: {report['false_positives_by_other_keys']} marks in {report['unmarked'] * KEYS:,} trials "
+        f"{report['fitting_readings']} readings of them fitted, and their checksums were compared by {KEYS:,} other "
+        f"keys too: {report['false_positives_by_other_keys']} marks in {report['unmarked'] * KEYS:,} trials "
         "([JSON](../benchmarks/results/mark.json)).\n\n"
     )
     told += table([*head, "a tenth cut off, JPEG 75", "half the size, JPEG 75"], rows)

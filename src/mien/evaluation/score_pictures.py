@@ -78,7 +78,7 @@ def score_folders(reference: Path, generated: Path, networks: Sequence[str] = ()
     from functools import partial
 
     from mien.assets import embedded
-    from mien.evaluation.judges import attribute_judge, picture_features
+    from mien.evaluation.judges import judge_in, picture_features
     from mien.evaluation.networks import SET_NETWORKS, load_networks
     from mien.evaluation.score import score_sets
     from mien.media.pictures import ENDINGS
@@ -94,7 +94,7 @@ def score_folders(reference: Path, generated: Path, networks: Sequence[str] = ()
         raise BadInput(f"{wrong[0]} does not compare sets of pictures: choose of {', '.join(SET_NETWORKS)}.")
     features = dict(load_networks(tuple(networks)).sets)
     if not features:
-        features["studio"] = partial(picture_features, attribute_judge(embedded("studio")))
+        features["studio"] = partial(picture_features, judge_in(embedded("studio"), "attributes"))
     return score_sets(first, second, features, bar)
 
 

@@ -6,8 +6,10 @@ convolutional paths start at zero and learn the rest (*inferred*; measured in do
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -50,6 +52,11 @@ def _upsample(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs * 4, 3, 1, 1), nn.PixelShuffle(2))
 
 
+def pixels_a_latent(config: Mapping[str, Any]) -> int:
+    """Side in pixels of the square that a latent of :class:`StudioAutoencoder` stands for, from its configuration."""
+    return int(config.get("output_shuffle", 2) * 2 ** (len(config["block_out_channels"]) - 1))
+
+
 class StudioAutoencoder(ModelMixin, ConfigMixin):
     """Autoencoder in the style of ``AutoencoderTiny``; deterministic in use.
 
@@ -78,7 +85,7 @@ class StudioAutoencoder(ModelMixin, ConfigMixin):
         super().__init__()
         first, last, z = block_out_channels[0], block_out_channels[-1], latent_channels
         rest = block_out_channels[1:] if output_shuffle == 2 else block_out_channels
-        self.patch = output_shuffle * 2 ** (len(block_out_channels) - 1)
+        self.patch = pixels_a_latent(self.config)
         self.linear_encoder = nn.Conv2d(3, z, self.patch, self.patch) if linear else None
         self.linear_decoder = nn.ConvTranspose2d(z, 3, self.patch, self.patch) if linear else None
         down: list[nn.Module] = [nn.Conv2d(48, rest[0], 3, 1, 1), ResidualBlock(rest[0]), ResidualBlock(rest[0])]

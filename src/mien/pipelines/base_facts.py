@@ -9,7 +9,7 @@ from typing import Any
 from mien.assets import embedded, require_asset
 from mien.core.io import read_json
 from mien.errors import BadInput
-from mien.models.autoencoder import PATCH, StudioAutoencoder
+from mien.models.autoencoder import StudioAutoencoder, pixels_a_latent
 from mien.pipelines.bases import ARC2FACE, INDEX, arc2face_parts
 from mien.pipelines.files import EMBEDDED
 from mien.pipelines.hub import is_ours
@@ -37,7 +37,8 @@ def base_picture_size(base: str) -> int:
         raise BadInput(f"There is no base {base}; give {', '.join(_SIDES)}, or a folder in diffusers' layout.")
     config = read_json(vae)
     own = config.get("_class_name") == StudioAutoencoder.__name__
-    return int(read_json(unet)["sample_size"]) * (PATCH if own else 2 ** (len(config["block_out_channels"]) - 1))
+    scale = pixels_a_latent(config) if own else 2 ** (len(config["block_out_channels"]) - 1)
+    return int(read_json(unet)["sample_size"]) * scale
 
 
 def base_identity_mode(base: str) -> str:
