@@ -89,8 +89,8 @@ class Origin(_Record):
     file: str
     time: Annotated[float, Field(ge=0.0)] | None = None
     who: str
-    told_by: dict[str, str] = {}
-    labels: dict[str, str] = {}
+    told_by: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
 
 
 class Sample(_Record):
