@@ -17,10 +17,10 @@ from typing import Annotated, Any
 
 import typer
 from docs_parts import check_models
+from exit_codes import exit_codes
 from PIL import Image
 
 from mien.demo.examples import Example, Examples
-from mien.errors import MienError
 from mien.faces.observed import DetectedFace
 from mien.generation.conditioning import PipelineInputs, build_inputs, open_inputs
 from mien.generation.generate import draw
@@ -135,15 +135,12 @@ def main(
     steps: Annotated[int | None, typer.Option(help="Denoising steps; 25 if not given.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all pictures.")] = 1,
 ) -> None:
-    try:
+    with exit_codes():
         check_models(before, after)
         wishes = cases(seed=seed, steps=steps, speed=speed, reader=reader)
         tools = FaceTools.load(str(after), reader)
         rows = {name: drawn(folder, wishes, tools) for name, folder in (("before", before), ("after", after))}
         write_picture(output, sheet(wishes, rows), None)
-    except MienError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
 
 
 if __name__ == "__main__":

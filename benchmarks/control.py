@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from exit_codes import exit_codes
 from result_files import write_result
 
 from mien.cli.progress import bar
 from mien.cli.words import numbers
 from mien.core.io import cache_folder, write_text
-from mien.errors import MienError
 from mien.evaluation.context import load_tools
 from mien.evaluation.control.run import run_control
 from mien.evaluation.control.settings import DEFAULT_CONDITIONS, ControlSettings
@@ -51,7 +51,7 @@ def main(
     threads: Annotated[int | None, typer.Option(help="Threads of the model; torch decides if not given.")] = None,
 ) -> None:
     """Run the control benchmark."""
-    try:
+    with exit_codes():
         settings = ControlSettings(
             people=people, targets=targets, pairs_per_person=pairs_per_person, conditions=tuple(conditions.split(",")),
             steps=steps, batch=batch, seed=seed, retarget=retarget, scales=numbers(_words(scales), "--scales"),
@@ -66,12 +66,6 @@ def main(
         report = run_control(settings, load_tools(model, facekit), folder, bar)
         write_result(output, report)
         write_text(output.with_suffix(".md"), markdown(report))
-    except MienError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt as error:
-        typer.echo("Interrupted; the same command continues from the pictures that are there.", err=True)
-        raise typer.Exit(130) from error
     typer.echo(output.with_suffix(".md").read_text(encoding="utf-8"))
 
 

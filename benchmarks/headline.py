@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from exit_codes import exit_codes
 from outside_networks import FaceApi
 from result_files import command_line, write_result
 
 from mien.cli.progress import bar
 from mien.core.io import cache_folder, sha256_of
-from mien.errors import MienError
 from mien.evaluation.models import load_models
 from mien.evaluation.protocols import EvaluationRun, protocol_named
 from mien.evaluation.report.page import write_report
@@ -60,8 +60,7 @@ def main(
     outside: Annotated[bool, typer.Option(help="Also ask networks from outside; needs Node.js.")] = True,
 ) -> None:
     """Draw, read, measure, write."""
-    stack = ExitStack()
-    try:
+    with ExitStack() as stack, exit_codes():
         spec, control = load_spec(model), protocol_named("control")
         settings = control.settings(people, targets, each, steps=steps, batch=batch, draws=draws)
         networks = stack.enter_context(FaceApi()) if outside else None
@@ -74,14 +73,6 @@ def main(
         files = {name: sha256_of(file) for one in readers for name, file in getattr(one, "files", {}).items()}
         write_result(output, headline_of(report), files)
         typer.echo("\n\n".join(headline_tables(report)))
-    except MienError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt as error:
-        typer.echo("Interrupted; the same command continues from the pictures that are there.", err=True)
-        raise typer.Exit(130) from error
-    finally:
-        stack.close()
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from typing import Annotated, Any
 
 import typer
 from docs_parts import by_model, check_models, only, write_tables
+from exit_codes import exit_codes
 from guidance import METRICS, measured
 from result_files import write_result
 
 from mien.core.io import read_json
-from mien.errors import MienError
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = {"conditions": ("prompt", "words"), "retarget": False}
@@ -41,15 +41,12 @@ def main(
     each: Annotated[int, typer.Option(help="Targets of each person.")] = 5,
 ) -> None:
     """Draw, measure, write."""
-    try:
+    with exit_codes():
         check_models(before, after)
         folders = (("before", before), ("after", after))
         arms = {name: {"base": str(folder)} for name, folder in folders}
         arms |= {f"{name}, words alone": {"base": str(folder)} | WORDS for name, folder in folders}
         write_result(RESULT, measured(arms, facekit, people, targets, each))
-    except MienError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
     write_tables(tables(read_json(RESULT)))
 
 

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from exit_codes import exit_codes
 from result_files import write_result
 
 from mien.cli.progress import bar
 from mien.core.io import cache_folder, write_text
-from mien.errors import BadInput, MienError
+from mien.errors import BadInput
 from mien.evaluation.control.run import run_control
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.models import load_models
@@ -61,7 +62,7 @@ def main(
     threads: Annotated[int | None, typer.Option(help="Threads of the model; torch decides if not given.")] = None,
 ) -> None:
     """Run all protocols, or some, on the embedded weights."""
-    try:
+    with exit_codes():
         names = only or list(FILES)
         if wrong := [name for name in names if name not in FILES]:
             raise BadInput(f"--only takes {', '.join(FILES)}, not {', '.join(wrong)}.")
@@ -90,12 +91,6 @@ def main(
                 write_text(folder / "control.md", markdown(report))
             count = report["pairs"]
             typer.echo(f"{name}: {count} pictures, {time.monotonic() - start:.0f} s, {folder / FILES[name]}.json")
-    except MienError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt as error:
-        typer.echo("Interrupted; the same command continues from the pictures that are there.", err=True)
-        raise typer.Exit(130) from error
 
 
 if __name__ == "__main__":

@@ -51,21 +51,19 @@ def write_corpus(
 
 def _sample(person: int, picture: int, coefficients: np.ndarray, pose: tuple[float, ...], points: np.ndarray) -> Sample:
     happy = 0.6 if picture % 2 else 0.1
-    return Sample.from_dict(
-        {
-            "person": person,
-            "picture": picture,
-            "caption": f"portrait of a {'smiling ' if picture % 2 else ''}person, teal background",
-            "coefficients": coefficients.tolist(),
-            "gaze": [0.0, 0.0],
-            "flush": 0.0,
-            "pose": list(pose),
-            "landmarks": np.round(points, 2).tolist(),
-            "emotion": {"probabilities": [1 - happy, happy, 0, 0, 0, 0, 0, 0], "valence": happy, "arousal": 0.1},
-            "attributes": {
-                "skin_tone": 0.3, "skin_band": 1, "age": 40.0, "gender": -0.5, "hair_style": "short",
-                "hair_color": "brown", "hair_length": "short", "beard": "none", "glasses": "none",
-                "background": "teal", "clothing": "red hoodie", "light": "light from the left",
-            },
-        }
+    return Sample.checked(
+        person=person,
+        picture=picture,
+        caption=f"portrait of a {'smiling ' if picture % 2 else ''}person, teal background",
+        coefficients=coefficients.tolist(),
+        gaze=[0.0, 0.0],
+        flush=0.0,
+        pose=list(pose),
+        landmarks=np.round(points, 2).tolist(),
+        emotion={"probabilities": [1 - happy, happy, 0, 0, 0, 0, 0, 0], "valence": happy, "arousal": 0.1},
+        attributes={
+            "skin_tone": 0.3, "skin_band": 1, "age": 40.0, "gender": -0.5, "hair_style": "short",
+            "hair_color": "brown", "hair_length": "short", "beard": "none", "glasses": "none",
+            "background": "teal", "clothing": "red hoodie", "light": "light from the left",
+        },
     )  # fmt: skip

@@ -12,9 +12,9 @@ Importing this package is cheap; names are resolved when first used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mien.core.lazy import lazy_exports
 from mien.core.openmp import wait_passively
 
 __version__ = "0.1.0"
@@ -76,12 +76,4 @@ if TYPE_CHECKING:
 
 wait_passively()  # here, since whatever of mien is imported later imports torch
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'mien' has no attribute {name!r}")
-    return getattr(importlib.import_module(_EXPORTS[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

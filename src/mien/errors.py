@@ -57,11 +57,15 @@ class ConfigError(MienError):
     """A configuration has an unknown key, a wrong type or a value out of range."""
 
 
+WHOLE = "the whole"
+"""Where pydantic finds a problem that is of no one key."""
+
+
 class Problem(NamedTuple):
     """What pydantic finds wrong first.
 
     Attributes:
-        where: the key, dotted; ``the whole`` where it is no one key.
+        where: the key, dotted; `WHOLE` where it is no one key.
         what: pydantic's words, without a full stop.
         given: the value.
     """
@@ -77,7 +81,7 @@ def first_problem(error: ValidationError) -> Problem:
     where = " ".join(
         ".".join(str(part) for part in first["loc"] if part != "[key]").split()
     )  # a key may hold a line end
-    return Problem(where or "the whole", first["msg"], first["input"])
+    return Problem(where or WHOLE, first["msg"], first["input"])
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from mien.data.idi.build import Builder
 from mien.data.idi.makers import Job
-from mien.data.idi.request import checked_request
+from mien.data.idi.request import PairsRequest
 from mien.data.idi.source import Portraits
 from mien.faces.observed import DetectedFace
 from mien.faces.types import Face, NoFace, OneFace, Reading
@@ -68,7 +68,7 @@ def builder(data: Path, pause: float = 0.0, **settings: Any) -> Builder:
     """A builder of pairs for a synthetic data set."""
     portraits = Portraits(data)
     values = {"targets": len(portraits), "attempts": 2, "batch": 4, "per_shard": 10, "seed": 3} | settings
-    request = checked_request(**values, data=portraits.sha256, models={"fake": "0" * 64})
+    request = PairsRequest.checked(**values, data=portraits.sha256, models={"fake": "0" * 64})
     return Builder(request, portraits, Recolour(pause), TOOLS)
 
 

@@ -46,6 +46,16 @@ def test_what_is_written_in_parts_is_read_whole(tmp_path: Path, kind: str) -> No
     np.testing.assert_array_equal(again, values)
 
 
+def test_rows_lie_in_memory_alike_when_they_are_made_and_when_they_are_read_again(tmp_path: Path) -> None:
+    """Channels-last latents took other kernels: a continued run of 0.1.0 had other last bits than an unbroken one."""
+    write_corpus(tmp_path, 2, 2)
+    latents = np.arange(4 * 3 * 5 * 5, dtype=np.float16).reshape(4, 5, 5, 3).transpose(0, 3, 1, 2)
+    made = Corpus.load(tmp_path).cached("latents", "a", lambda: iter([latents[:2], latents[2:]]))
+    read = Corpus.load(tmp_path).cached("latents", "a", lambda: pytest.fail("made twice"))
+    assert made.flags.c_contiguous and made.strides == read.strides
+    np.testing.assert_array_equal(made, latents)
+
+
 def test_a_column_of_something_else_is_not_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = write(tmp_path / "one.safetensors", np.arange(3.0))
     assert read_column(path, "another") is None and read_column(tmp_path / "none.safetensors", "key") is None

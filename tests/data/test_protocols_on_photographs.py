@@ -78,9 +78,7 @@ def test_diverse_pictures_are_far_apart() -> None:
     def sample(number: int, yaw: float, jaw: float) -> Sample:
         shapes = [0.0] * 52
         shapes[25] = jaw
-        return Sample.from_dict(
-            {"person": number, "picture": 0, "pose_mediapipe": [yaw, 0, 0], "blendshapes_mediapipe": shapes}
-        )
+        return Sample.checked(person=number, picture=0, pose_mediapipe=[yaw, 0, 0], blendshapes_mediapipe=shapes)
 
     samples = [
         sample(n, yaw, jaw) for n, (yaw, jaw) in enumerate([(0, 0), (1, 0), (40, 0), (-40, 0), (2, 1), (0, 0.1)])

@@ -32,8 +32,8 @@ def record(person: int = 7, picture: int = 3, **changes: object) -> dict:
 
 
 def test_record_survives_json() -> None:
-    sample = Sample.from_dict(record())
-    assert Sample.from_json(sample.to_json()) == sample
+    sample = Sample.checked(**record())
+    assert Sample.parsed(sample.to_json(), "it") == sample
     assert sample.key == "0000007-003" and sample.landmarks_mediapipe is None
 
 
@@ -51,10 +51,10 @@ def test_record_survives_json() -> None:
     ],
 )
 def test_wrong_records_are_refused(changes: dict) -> None:
-    with pytest.raises(BadInput, match="not the record of a portrait"):
-        Sample.from_dict(record(**changes))
     with pytest.raises(BadInput):
-        Sample.from_json(json.dumps(record(**changes)))
+        Sample.checked(**record(**changes))
+    with pytest.raises(BadInput, match=r"^it: "):
+        Sample.parsed(json.dumps(record(**changes)), "it", BadInput)
 
 
 def test_shard_round_trip_is_exact_and_repeatable(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_shard_round_trip_is_exact_and_repeatable(tmp_path: Path) -> None:
     for name in ("shard-00000.tar", "shard-00001.tar"):
         with ShardWriter(tmp_path / name) as writer:
             for i, image in enumerate(images):
-                writer.write(Entry(image, None if i == 1 else mask, Sample.from_dict(record(picture=i))))
+                writer.write(Entry(image, None if i == 1 else mask, Sample.checked(**record(picture=i))))
     first, second = shard_paths(tmp_path)
     assert first.read_bytes() == second.read_bytes()
     entries = list(read_shard(first))
@@ -75,7 +75,7 @@ def test_shard_round_trip_is_exact_and_repeatable(tmp_path: Path) -> None:
 
 def test_failed_shard_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), ShardWriter(tmp_path / "shard-00000.tar") as writer:
-        writer.write(Entry(np.zeros((8, 8, 3), np.uint8), None, Sample.from_dict(record())))
+        writer.write(Entry(np.zeros((8, 8, 3), np.uint8), None, Sample.checked(**record())))
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
 
@@ -84,7 +84,7 @@ def test_broken_shards_are_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "shard-00000.tar"
     with ShardWriter(path) as writer:
         for i in range(3):
-            writer.write(Entry(np.zeros((8, 8, 3), np.uint8), None, Sample.from_dict(record(picture=i))))
+            writer.write(Entry(np.zeros((8, 8, 3), np.uint8), None, Sample.checked(**record(picture=i))))
     path.write_bytes(path.read_bytes()[:9000])
     with pytest.raises(BadInput):
         list(read_shard(path))
@@ -97,7 +97,7 @@ def _written(path: Path) -> tuple[bytes, list[tarfile.TarInfo]]:
     """The bytes of a shard of three portraits, and its members."""
     with ShardWriter(path) as writer:
         for i in range(3):
-            writer.write(Entry(np.full((8, 8, 3), i, np.uint8), None, Sample.from_dict(record(picture=i))))
+            writer.write(Entry(np.full((8, 8, 3), i, np.uint8), None, Sample.checked(**record(picture=i))))
     with tarfile.open(path) as tar:
         return path.read_bytes(), tar.getmembers()
 
@@ -134,7 +134,7 @@ def test_a_shard_packed_again_with_its_folder_holds_the_same_portraits(tmp_path:
 def test_a_pair_keeps_its_template(tmp_path: Path) -> None:
     image, template = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 9, np.uint8)
     told = {"source": "oracle", "person": 7, "landmarks": [[1.0, 2.0, 0.5]] * 478}
-    pair = Sample.from_dict(record(template=told))
+    pair = Sample.checked(**record(template=told))
     with ShardWriter(tmp_path / "shard-00000.tar") as writer:
         writer.write(Entry(image, None, pair, template))
     (entry,) = read_shard(tmp_path / "shard-00000.tar")
@@ -149,8 +149,8 @@ def test_a_pair_keeps_its_template(tmp_path: Path) -> None:
 def test_records_from_before_there_was_headwear_are_read() -> None:
     old = record()
     assert "headwear" not in old["attributes"]
-    attributes = Sample.from_json(json.dumps(old)).attributes
+    attributes = Sample.parsed(json.dumps(old), "it").attributes
     assert attributes is not None and (attributes.headwear, attributes.headwear_color) == ("none", "none")
     new = record(attributes=old["attributes"] | {"headwear": "hat", "headwear_color": "red"})
-    changed = Sample.from_dict(new).attributes
+    changed = Sample.checked(**new).attributes
     assert changed is not None and changed.headwear == "hat"

@@ -236,10 +236,15 @@ def test_results_of_nobody_are_no_numbers(study: Path) -> None:
     assert found["participants"] == 0 and found["questions"][0]["methods"]["ours"]["value"] is None
 
 
+def vote(person: int, number: int) -> Vote:
+    """Of one person, on one set; every second one chooses ours."""
+    return Vote(participant=f"{person:032}", question=0, set=number, choice="ours" if person % 2 else "base")
+
+
 def test_intervals_know_that_one_person_decides_several_sets(study: Path) -> None:
     plan = load_study(study)
-    many = [Vote(f"{p:032}", 0, s, "ours" if p % 2 else "base") for p in range(20) for s in range(5)]
-    alone = [Vote(f"{p:032}", 0, p // 4, "ours" if p % 2 else "base") for p in range(100)]
+    many = [vote(p, s) for p in range(20) for s in range(5)]
+    alone = [vote(p, p // 4) for p in range(100)]
     width = {}
     for name, votes in (("many", many), ("alone", alone)):
         ours = results(plan, votes)["questions"][0]["methods"]["ours"]
@@ -255,7 +260,7 @@ def test_a_study_that_cannot_be_is_said(study: Path, tmp_path: Path) -> None:
         add_question(tmp_path / "new", "?", {"ours": tmp_path / "ours", "empty": tmp_path / "empty"})
     with pytest.raises(BadInput, match="no study"):
         load_study(tmp_path / "empty")
-    Votes(study).add(Vote("a", 0, 0, "ours"))
+    Votes(study).add(vote(1, 0))
     with pytest.raises(BadInput, match="votes already"):
         add_question(study, "?", {m: tmp_path / m for m in METHODS})
     (study / "study.json").write_text(json.dumps(Study().model_dump() | {"sead": 1}))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mien.adapters import Injection, save_adapter
 from mien.errors import BadInput, ConfigError, MienError, MissingAsset
 from mien.models import StudioAutoencoder
-from mien.pipelines.load import choose_device, load
+from mien.pipelines.load import choose_device, load, without_bars
 from mien.pipelines.load_options import Loading, Lora
 from mien.pipelines.loras import add_loras
 from mien.pipelines.schedulers import sampling_with
@@ -336,3 +336,28 @@ def test_what_a_record_says_of_the_loading_is_checked_like_anything_else(tmp_pat
     for weight in ("heavy", 1e9, None):
         with pytest.raises(BadInput):
             Loading(loras=(lora,)).repeated({"lora_weights": [weight]})
+
+
+def test_loading_leaves_the_progress_bars_of_other_libraries_as_they_were() -> None:
+    import diffusers.utils.logging
+    import huggingface_hub.utils as hub
+    import transformers.utils.logging
+
+    libraries = (diffusers.utils.logging, transformers.utils.logging)
+
+    def states() -> list[bool]:
+        return [*(one.is_progress_bar_enabled() for one in libraries), not hub.are_progress_bars_disabled()]
+
+    before = states()
+    try:
+        for wanted in (True, False):
+            for one in libraries:
+                (one.enable_progress_bar if wanted else one.disable_progress_bar)()
+            with pytest.raises(KeyError), without_bars():
+                assert not any(states())
+                raise KeyError
+            assert all(states()) if wanted else not any(states())
+    finally:
+        for one, shown in zip(libraries, before, strict=False):
+            (one.enable_progress_bar if shown else one.disable_progress_bar)()
+        (hub.enable_progress_bars if before[2] else hub.disable_progress_bars)()

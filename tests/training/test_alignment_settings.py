@@ -108,7 +108,7 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(base: Path) -> None:
 def test_rows_beyond_the_bound_are_dropped(base: Path) -> None:
     steps = torch.tensor([10, 600, 601, 990])  # R_tmax is 600
     for inversion, counted in (("drop", [1, 1, 0, 0]), ("ani", [1, 1, 1, 1])):
-        made = AlignmentObjective(Sources((base,)), AlignmentConfig.checked({"inversion": inversion}, "it"))
+        made = AlignmentObjective(Sources((base,)), AlignmentConfig.parsed({"inversion": inversion}, "it"))
         assert made._counted(steps).tolist() == counted
 
 
@@ -191,10 +191,10 @@ def test_heads_are_paths_assets_or_the_bases_own(base: Path, tmp_path: Path, mon
 
 
 def test_settings_that_do_not_exist_are_refused(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="decode' of it is wrong: Input should be 'whole' or 'face'"):
-        AlignmentConfig.checked({"decode": "nose"}, "it")
+    with pytest.raises(ConfigError, match="it: decode: Input should be 'whole' or 'face'"):
+        AlignmentConfig.parsed({"decode": "nose"}, "it")
     with pytest.raises(ConfigError, match="leave kind and companions out"):
-        AlignmentConfig.checked({"companions": {}}, "it")
+        AlignmentConfig.parsed({"companions": {}}, "it")
     with pytest.raises(MissingAsset, match="no AutoencoderTiny"):
         objective(base, tiny_decoder=str(base / "vae"))
     (tmp_path / "broken.task").write_bytes(b"nothing")

@@ -33,11 +33,11 @@ def test_every_presets_options_are_those_of_its_objective(name: str) -> None:
 @pytest.mark.parametrize(
     ("preset", "options", "said"),
     [
-        ("studio-autoencoder", {"emphasise": 1.0}, "'emphasise' of the options of studio-autoencoder"),
-        ("studio-landmarks", {"kind": "landmark"}, "'kind' of the options of studio-landmarks"),
-        ("studio-joint", {"noise": "none"}, "'noise'"),
-        ("studio-joint", {"probabilities": [0.5, 0.5]}, "'probabilities.2'"),
-        ("studio-few-step", {"branches": {}, "probabilities": {}, "steps": 5}, "do not fit together: teacher=12"),
+        ("studio-autoencoder", {"emphasise": 1.0}, "options of studio-autoencoder: emphasise: "),
+        ("studio-landmarks", {"kind": "landmark"}, "options of studio-landmarks: kind: "),
+        ("studio-joint", {"noise": "none"}, ": noise: "),
+        ("studio-joint", {"probabilities": [0.5, 0.5]}, ": probabilities.2: "),
+        ("studio-few-step", {"branches": {}, "probabilities": {}, "steps": 5}, "studio-few-step: teacher=12"),
     ],
 )
 def test_options_that_do_not_fit_are_named_before_anything_is_loaded(

@@ -5,28 +5,29 @@ Names are resolved when first used, so that importing this package is cheap.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mien.core.lazy import lazy_exports
 
 _EXPORTS = {
-    "BlockSpec": "blocks",
-    "Branch": "branch",
-    "BranchPreset": "presets",
-    "BranchedAttnProcessor": "attention",
-    "Injection": "injection",
-    "BranchPlan": "plan",
-    "Tap": "plan",
-    "BranchTerm": "plan",
-    "branch_preset": "presets",
-    "counts": "presets",
-    "describe_unet": "blocks",
-    "export_ip_adapter": "export",
-    "load_adapter": "files",
-    "preset_branch": "presets",
-    "read_adapter": "published",
-    "save_adapter": "files",
-    "select_blocks": "blocks",
-    "unet_config": "presets",
+    "BlockSpec": ".blocks",
+    "Branch": ".branch",
+    "BranchPreset": ".presets",
+    "BranchedAttnProcessor": ".attention",
+    "Injection": ".injection",
+    "BranchPlan": ".plan",
+    "Tap": ".plan",
+    "BranchTerm": ".plan",
+    "branch_preset": ".presets",
+    "counts": ".presets",
+    "describe_unet": ".blocks",
+    "export_ip_adapter": ".export",
+    "load_adapter": ".files",
+    "preset_branch": ".presets",
+    "read_adapter": ".published",
+    "save_adapter": ".files",
+    "select_blocks": ".blocks",
+    "unet_config": ".presets",
 }
 
 __all__ = [
@@ -61,8 +62,4 @@ if TYPE_CHECKING:
     from mien.adapters.presets import BranchPreset, branch_preset, counts, preset_branch, unet_config
     from mien.adapters.published import read_adapter
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'mien.adapters' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"mien.adapters.{_EXPORTS[name]}"), name)
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

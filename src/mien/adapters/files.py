@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
 from mien.adapters.branch import Branch
 from mien.adapters.settings import BranchSettings
 from mien.core.weights import read_weights, write_weights
-from mien.errors import ConfigError, MienError, MissingAsset, first_problem
+from mien.errors import ConfigError, MienError, MissingAsset
 
 FORMAT = "mien-adapter"
 VERSION = "1"
@@ -111,11 +110,7 @@ def _checked(path: Path, name: str, settings: Any) -> BranchSettings:
         raise ConfigError(
             f"{path}: the branch {name!r} has unknown settings {sorted(unknown)}; update mien to read it."
         )
-    try:
-        return BranchSettings.model_validate(settings)
-    except ValidationError as error:
-        where, what, _ = first_problem(error)
-        raise ConfigError(f"{path}: the branch {name!r} has settings that cannot be ({where}: {what}).") from error
+    return BranchSettings.parsed(settings, f"{path}: the branch {name!r} has settings that cannot be")
 
 
 def _build(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from mien.adapters.blocks import Site
 from mien.adapters.branch import Null
 from mien.adapters.encoders import Kind
+from mien.core.strict import StrictModel
 
 Width = Annotated[int, Field(ge=1, le=2**16)]
 """A number of channels, tokens or heads; no network known is a tenth as wide."""
@@ -16,8 +17,8 @@ _DEPTHS = ("depth", "residuals")
 """Settings of encoders that say how many layers there are."""
 
 
-class _Checked(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+class _Checked(StrictModel):
+    model_config = ConfigDict(strict=True)  # no number is read from a text
 
 
 class LowRankSettings(_Checked):

@@ -9,9 +9,10 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from mien.core.io import read_json
+from mien.core.strict import StrictModel
 from mien.errors import BadInput
 
 FILE = Path(__file__).with_name("registry.json")
@@ -35,11 +36,7 @@ Kind = Literal[
 ]
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class AssetFile(_Data):
+class AssetFile(StrictModel):
     """One file of an asset.
 
     Attributes:
@@ -68,21 +65,21 @@ class AssetFile(_Data):
         return self
 
 
-class Hub(_Data):
+class Hub(StrictModel):
     """A repository on the Hugging Face hub; ``revision`` is a commit where we know one, else a branch."""
 
     repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
     revision: str
 
 
-class Citation(_Data):
+class Citation(StrictModel):
     """Whom to name, and where to read about it."""
 
     text: str
     url: str
 
 
-class Asset(_Data):
+class Asset(StrictModel):
     """Weights or data that mien can use but does not ship.
 
     Attributes:

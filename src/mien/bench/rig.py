@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mien.adapters.presets import preset_branch, unet_config
 from mien.errors import BadInput
 from mien.faces.alignment import CROP
-from mien.pipelines.load import silence_loading
+from mien.pipelines.load import without_bars
 from mien.pipelines.portrait import PortraitPipeline
 
 SIZES = ("sd15",)
@@ -47,13 +47,13 @@ def rig(base: str, size: str | None, dtype: torch.dtype, device: str) -> Portrai
     Raises:
         BadInput: for another size, or a base of SDXL's shape, whose peers are others.
     """
-    silence_loading()
     diffusers.utils.logging.set_verbosity_error()  # it warns of casts that are meant
     transformers.utils.logging.set_verbosity_error()
     if size is None:
         from mien.pipelines.bases import open_base
 
-        pipeline = open_base(base, dtype)
+        with without_bars():
+            pipeline = open_base(base, dtype)
         if type(pipeline) is not PortraitPipeline:
             raise BadInput("The peers are made for bases of SD1.5's shape; take studio, or --size sd15.")
     elif size in SIZES:

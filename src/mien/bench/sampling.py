@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from torch import Tensor
 
 from mien.bench import machine
@@ -17,8 +17,9 @@ from mien.bench.rig import CONDITIONS, conditions_for, rig
 from mien.bench.timing import Run, Timing, pairs, spread, take_turns
 from mien.bench.work import against, work
 from mien.core.progress import Bar, silent
+from mien.core.strict import StrictModel
 from mien.diffusion.caching import SPEEDS, Caching, GuidanceInterval, Speed
-from mien.errors import BadInput, first_problem
+from mien.errors import BadInput
 from mien.pipelines.portrait import PortraitPipeline
 
 INTERVAL = GuidanceInterval(0.0, 0.6)
@@ -54,7 +55,7 @@ PAIRS = (
 """(slower, faster): the ratios that are reported."""
 
 
-class Sampling(BaseModel):
+class Sampling(StrictModel):
     """What is timed.
 
     Attributes:
@@ -71,8 +72,6 @@ class Sampling(BaseModel):
         memory: the peak memory of each side, each in a process of its own.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     base: str = "studio"
     size: str | None = None
     steps: Annotated[int, Field(ge=1, le=1000)] = 25
@@ -84,19 +83,6 @@ class Sampling(BaseModel):
     device: str = "cpu"
     compiled: bool = False
     memory: bool = False
-
-    @classmethod
-    def checked(cls, **values: Any) -> Sampling:
-        """The settings, with what is wrong as one sentence.
-
-        Raises:
-            BadInput: for an unknown key or a value out of range.
-        """
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            problem = first_problem(error)
-            raise BadInput(f"{problem.where}: {problem.what.lower()}, not {problem.given!r}.") from error
 
 
 def sides(chosen: Sampling) -> dict[str, Run]:

@@ -2,7 +2,8 @@
 
 A column is a safetensors file with one tensor, ``value``, and in its metadata the key of what it was made from and a
 fingerprint of its bytes. What is mapped takes no memory of its own: the operating system reads the rows that are asked
-for, and keeps them while there is room.
+for, and keeps them while there is room. Rows lie in C order from the first: torch picks its kernels by the strides, so
+that a run would have other last bits where it made a column than where it found one.
 """
 
 from __future__ import annotations

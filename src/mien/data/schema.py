@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
-from mien.errors import BadInput, first_problem
+from mien.core.strict import StrictModel
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Signed = Annotated[float, Field(ge=-1.0, le=1.0)]
@@ -20,8 +20,8 @@ Coefficients = Annotated[list[Unit], Field(min_length=53, max_length=53)]
 Embedding = Annotated[list[Signed], Field(min_length=512, max_length=512)]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class _Record(StrictModel):
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class EmotionRecord(_Record):
@@ -89,8 +89,8 @@ class Origin(_Record):
     file: str
     time: Annotated[float, Field(ge=0.0)] | None = None
     who: str
-    told_by: dict[str, str] = {}
-    labels: dict[str, str] = {}
+    told_by: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
 
 
 class Sample(_Record):
@@ -135,31 +135,6 @@ class Sample(_Record):
     def to_json(self) -> str:
         """One line of JSON; renders have neither of the two last fields, and keep the bytes that they always had."""
         return self.model_dump_json(exclude={name for name in ("identity", "origin") if getattr(self, name) is None})
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Read a record.
-
-        Raises:
-            BadInput: where a key is unknown or missing, or a value has the wrong type, length or range.
-        """
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise _no_record(error) from error
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Build a record from plain values; raises as `from_json` does."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise _no_record(error) from error
-
-
-def _no_record(error: ValidationError) -> BadInput:
-    where, what, _ = first_problem(error)
-    return BadInput(f"This is not the record of a portrait: {where}: {what}.")
 
 
 def sample_key(person: int, picture: int) -> str:

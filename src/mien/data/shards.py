@@ -233,10 +233,7 @@ def packed(path: Path | str, key: str, parts: Mapping[str, bytes]) -> Packed:
     ending = next((one for one in _ENDINGS if one in parts), None)
     if ending is None or "json" not in parts:
         raise BadInput(f"{path}: the portrait {key} lacks its {'picture' if ending is None else 'record'}.")
-    try:
-        sample = Sample.from_json(parts["json"])
-    except BadInput as error:
-        raise BadInput(f"{path}, {key}: {error}") from error
+    sample = Sample.parsed(parts["json"], f"{path}, {key}: this is not the record of a portrait", BadInput)
     if (sample.template is None) != ("template.png" not in parts):
         raise BadInput(f"{path}: the pair {key} lacks its template's {'picture' if sample.template else 'record'}.")
     files = {kind: content for kind, content in parts.items() if kind != "json"}

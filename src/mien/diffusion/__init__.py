@@ -5,26 +5,27 @@ Names are resolved when first used, so that importing this package is cheap.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mien.core.lazy import lazy_exports
 
 _EXPORTS = {
-    "SD_F_MAX": "inversion",
-    "Caching": "caching",
-    "Difference": "guidance",
-    "DifferenceCaching": "caching",
-    "FeatureReuse": "caching",
-    "Guidance": "guidance",
-    "GuidanceInterval": "caching",
-    "Speed": "caching",
-    "adaptive_noise_inversion": "inversion",
-    "convert": "prediction",
-    "f_of_timestep": "inversion",
-    "signal_and_noise": "prediction",
-    "timestep_of_f": "inversion",
-    "to_epsilon": "prediction",
-    "to_v": "prediction",
-    "to_x0": "prediction",
+    "SD_F_MAX": ".inversion",
+    "Caching": ".caching",
+    "Difference": ".guidance",
+    "DifferenceCaching": ".caching",
+    "FeatureReuse": ".caching",
+    "Guidance": ".guidance",
+    "GuidanceInterval": ".caching",
+    "Speed": ".caching",
+    "adaptive_noise_inversion": ".inversion",
+    "convert": ".prediction",
+    "f_of_timestep": ".inversion",
+    "signal_and_noise": ".prediction",
+    "timestep_of_f": ".inversion",
+    "to_epsilon": ".prediction",
+    "to_v": ".prediction",
+    "to_x0": ".prediction",
 }
 
 __all__ = [
@@ -52,8 +53,4 @@ if TYPE_CHECKING:
     from mien.diffusion.inversion import SD_F_MAX, adaptive_noise_inversion, f_of_timestep, timestep_of_f
     from mien.diffusion.prediction import convert, signal_and_noise, to_epsilon, to_v, to_x0
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'mien.diffusion' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"mien.diffusion.{_EXPORTS[name]}"), name)
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

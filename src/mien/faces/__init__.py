@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mien.core.lazy import lazy_exports
 
 _EXPORTS = {
-    "Face": "types",
-    "FaceReader": "types",
-    "MediaPipeReader": "mediapipe",
-    "NoFace": "types",
-    "OneFace": "types",
-    "Reading": "types",
-    "SeveralFaces": "types",
-    "StudioReader": "studio",
-    "default_reader": "open",
-    "draw_landmarks": "drawing",
+    "Face": ".types",
+    "FaceReader": ".types",
+    "MediaPipeReader": ".mediapipe",
+    "NoFace": ".types",
+    "OneFace": ".types",
+    "Reading": ".types",
+    "SeveralFaces": ".types",
+    "StudioReader": ".studio",
+    "default_reader": ".open",
+    "draw_landmarks": ".drawing",
 }
 
 __all__ = [
@@ -38,12 +39,4 @@ if TYPE_CHECKING:
     from mien.faces.studio import StudioReader
     from mien.faces.types import Face, FaceReader, NoFace, OneFace, Reading, SeveralFaces
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'mien.faces' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"mien.faces.{_EXPORTS[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

@@ -13,7 +13,6 @@ from mien.generation.generate import Progress, draw_pictures
 from mien.generation.reading import PictureReader, batch_rows
 from mien.generation.request import STRENGTH, GenerateRequest
 from mien.pipelines.load import load as load_base
-from mien.pipelines.load import silence_loading
 from mien.pipelines.load_options import Loading
 from mien.provenance.png import CHUNK, picture_format, write_picture
 from mien.provenance.record import Record
@@ -236,7 +235,6 @@ def load(
         offload=offload,
         tiling=tiling,
     )
-    silence_loading()
     pipeline = load_base(str(base), loading)
     pipeline.reader = PictureReader(str(base), reader, loading)
     return pipeline

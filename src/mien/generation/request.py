@@ -8,19 +8,18 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from PIL import Image
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
 from mien.conditions import MAX_POSE, Emotion, Pose
 from mien.core.io import sha256_of
+from mien.core.strict import StrictModel
 from mien.diffusion.caching import STEPS, Speed
-from mien.errors import BadInput, did_you_mean, first_problem
+from mien.errors import BadInput, did_you_mean
 from mien.faces.names import reader_names
 from mien.media.pictures import ENDINGS, as_picture, pixel_hash
 from mien.pipelines.base_names import check_base
@@ -55,7 +54,7 @@ InputPicture = Annotated[Path | Image.Image, BeforeValidator(_path_or_image)]
 """A picture file, or a picture in memory: see `mien.media.pictures.as_picture` for what is taken."""
 
 
-class GenerateRequest(BaseModel):
+class GenerateRequest(StrictModel):
     """One call of ``mien generate``, or one row of `mien.generate`.
 
     Pictures are files or pictures in memory.
@@ -97,7 +96,7 @@ class GenerateRequest(BaseModel):
         output: folder for the PNG files.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     identity: InputPicture | None = None
     identities: tuple[InputPicture, ...] = ()
@@ -109,15 +108,15 @@ class GenerateRequest(BaseModel):
     yaw: Annotated[float, Field(ge=-MAX_POSE[0], le=MAX_POSE[0])] | None = None
     pitch: Annotated[float, Field(ge=-MAX_POSE[1], le=MAX_POSE[1])] | None = None
     roll: Annotated[float, Field(ge=-MAX_POSE[2], le=MAX_POSE[2])] | None = None
-    blendshapes: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    blendshapes: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
     emotion: str | Emotion | None = None
     prompt: str | None = None
     describe: str | None = None
     count: Annotated[int, Field(ge=1, le=1000)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**63 - 1000)] = 0
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
-    scales: dict[Branch, Annotated[float, Field(ge=0, le=10)]] = {}
-    guidance: dict[Dial, Annotated[float, Field(ge=0, le=50)]] = {}
+    scales: dict[Branch, Annotated[float, Field(ge=0, le=10)]] = Field(default_factory=dict)
+    guidance: dict[Dial, Annotated[float, Field(ge=0, le=50)]] = Field(default_factory=dict)
     base: str = "studio"
     loading: Loading = Loading()
     reader: str = "auto"
@@ -227,19 +226,6 @@ class GenerateRequest(BaseModel):
         if self.weights and len(self.weights) != people:
             raise BadInput(f"There are {people} identity pictures and {len(self.weights)} weights; give one for each.")
         return self
-
-    @classmethod
-    def checked(cls, **values: Any) -> GenerateRequest:
-        """Build a request, with pydantic's findings as one sentence.
-
-        Raises:
-            BadInput: for an unknown key or a value out of range.
-        """
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            where, what, given = first_problem(error)
-            raise BadInput(f"{where}: {what.lower()}, not {given!r}.") from error
 
     @property
     def people(self) -> dict[Role, InputPicture]:

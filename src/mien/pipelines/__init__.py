@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mien.core.lazy import lazy_exports
 
 _EXPORTS = {
-    "PortraitPipeline": "portrait",
-    "PortraitPipelineOutput": "output",
-    "PortraitXLPipeline": "portrait_xl",
+    "PortraitPipeline": ".portrait",
+    "PortraitPipelineOutput": ".output",
+    "PortraitXLPipeline": ".portrait_xl",
 }
 
 __all__ = ["PortraitPipeline", "PortraitPipelineOutput", "PortraitXLPipeline"]
@@ -18,8 +19,4 @@ if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
     from mien.pipelines.portrait_xl import PortraitXLPipeline
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'mien.pipelines' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"mien.pipelines.{_EXPORTS[name]}"), name)
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

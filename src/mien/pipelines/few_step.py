@@ -6,7 +6,6 @@ The file's tensors have the names of diffusers' LoRA files (``unet.LAYER.lora_A.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from torch import Tensor, nn
 
+from mien.core.strict import StrictModel
 from mien.core.weights import read_metadata, read_weights, write_weights
 from mien.diffusion.few_step import few_step_scheduler
 from mien.diffusion.guidance import Guidance
-from mien.errors import BadInput, ConfigError, MissingAsset, first_problem
+from mien.errors import BadInput, ConfigError, MissingAsset
 
 FILE = "few_step.safetensors"
 FORMAT = "mien-few-step"
@@ -28,15 +28,13 @@ VERSION = "1"
 _PREFIX = "unet."
 
 
-class FewStep(BaseModel):
+class FewStep(StrictModel):
     """What a LoRA was distilled for.
 
     Attributes:
         steps: number of steps; it draws well with this one only.
         guidance: condition or ``text`` -> guidance weight that is inside.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     steps: int = Field(ge=1)
     guidance: dict[str, float]
@@ -167,12 +165,8 @@ def read_few_step(path: Path | None) -> FewStepLora:
     if (metadata.get("format"), metadata.get("version")) != (FORMAT, VERSION):
         raise ConfigError(f"{path} holds no few-step weights that this mien reads; update mien, or fetch it again.")
     _check_pairs(path, tensors)
-    try:
-        settings = FewStep.model_validate(json.loads(metadata["config"]))
-    except (KeyError, ValueError, RecursionError) as error:
-        reason = first_problem(error).what if isinstance(error, ValidationError) else str(error)
-        raise ConfigError(f"{path} carries no readable settings ({reason}); fetch it again.") from error
-    return FewStepLora(tensors, settings)
+    unreadable = f"{path} carries no readable settings, fetch it again"
+    return FewStepLora(tensors, FewStep.parsed(metadata.get("config", ""), unreadable))
 
 
 def _check_pairs(path: Path, tensors: Mapping[str, Tensor]) -> None:

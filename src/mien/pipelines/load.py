@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +45,11 @@ def load(base: str, loading: Loading) -> PortraitPipeline:
     precision = loading.precision
     if precision == "auto":
         precision = "fp16" if full and device != "cpu" else "fp32"
-    pipeline = open_base(base, _DTYPES[precision])
-    add_adapters(pipeline, loading.adapters)
-    add_image_encoder(pipeline, loading.image_encoder)
-    add_loras(pipeline, loading.loras)
+    with without_bars():
+        pipeline = open_base(base, _DTYPES[precision])
+        add_adapters(pipeline, loading.adapters)
+        add_image_encoder(pipeline, loading.image_encoder)
+        add_loras(pipeline, loading.loras)
     if loading.tiling:
         if not hasattr(pipeline.vae, "enable_tiling"):
             raise BadInput("The autoencoder of this base works in one piece: leave tiling out.")
@@ -111,19 +114,33 @@ def load_pipeline(base: str, loading: Loading | None = None) -> Any:
     Raises:
         MienError: if it cannot be loaded.
     """
-    silence_loading()
     pipeline = load(base, loading or Loading())
     pipeline.set_progress_bar_config(disable=True)  # one bar for the whole request, not one a picture
     return pipeline
 
 
-def silence_loading() -> None:
-    """No bars for the loading of weights that takes a second."""
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """No progress bars of diffusers, transformers and their hub inside: loading takes a second.
+
+    Afterwards all are as they were, since what else the program loads is no matter of ours.
+    """
     import diffusers.utils.logging
+    import huggingface_hub.utils as hub
     import transformers.utils.logging
 
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
+    libraries = (diffusers.utils.logging, transformers.utils.logging)
+    shown = [library for library in libraries if library.is_progress_bar_enabled()]
+    hub_shown = not hub.are_progress_bars_disabled()
+    for library in shown:
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library in shown:
+            library.enable_progress_bar()
+        if not hub_shown:  # transformers switches the hub's with its own
+            hub.disable_progress_bars()
 
 
 def picture_size(pipeline: Any) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from mien.errors import BadInput, first_problem
+from mien.core.strict import StrictModel
+from mien.errors import BadInput
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -17,16 +18,14 @@ _RECORDED = frozenset({"precision", "tiling"})
 """What of the loading a record keeps besides the weights of LoRA files."""
 
 
-class Lora(BaseModel):
+class Lora(StrictModel):
     """A LoRA file and its weight."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: Path
     weight: float = Field(default=1.0, ge=-10, le=10)
 
 
-class Loading(BaseModel):
+class Loading(StrictModel):
     """How a base is loaded.
 
     Attributes:
@@ -41,8 +40,6 @@ class Loading(BaseModel):
         tiling: encode and decode pictures in tiles, one at a time.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     adapters: tuple[str, ...] = ()
     image_encoder: Path | None = None
     loras: tuple[Lora, ...] = ()
@@ -50,19 +47,6 @@ class Loading(BaseModel):
     device: Device = "auto"
     offload: bool = False
     tiling: bool = False
-
-    @classmethod
-    def checked(cls, **values: Any) -> Loading:
-        """Build it, with pydantic's findings as one sentence.
-
-        Raises:
-            BadInput: for an unknown key or value.
-        """
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            where, what, given = first_problem(error)
-            raise BadInput(f"{where}: {what.lower()}, not {given!r}.") from error
 
     def settings(self) -> dict[str, Any]:
         """What a record keeps of it: what may change bits, without paths, which often name people."""

@@ -9,12 +9,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from mien.conditions import NullPrompt
 from mien.core.io import read_json
+from mien.core.strict import StrictModel
 from mien.diffusion.caching import Speed
-from mien.errors import ConfigError, MissingAsset, first_problem
+from mien.errors import ConfigError, MissingAsset
 from mien.pipelines.runs import runs_folder
 
 _FOLDERS = ("unet", "scheduler", "lora", "controlnet", "text_encoder", "expression_encoder", "image_encoder")
@@ -25,7 +26,7 @@ _FILES = {"few_step": "few_step.safetensors"}
 """Those that name a file, as a run exports it."""
 
 
-class ModelSpec(BaseModel):
+class ModelSpec(StrictModel):
     """One model.
 
     Attributes:
@@ -58,10 +59,8 @@ class ModelSpec(BaseModel):
         note: for people, such as the row of a paper's table.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     base: str = "studio"
-    adapters: dict[str, str | None] = {}
+    adapters: dict[str, str | None] = Field(default_factory=dict)
     unet: str | None = None
     scheduler: str | None = None
     lora: str | None = None
@@ -73,8 +72,8 @@ class ModelSpec(BaseModel):
     image_encoder: str | None = None
     identity_mode: Literal["prompt", "branch"] | None = None
     conditions: tuple[str, ...] | None = None
-    scales: dict[str, float] = {}
-    guidance: dict[str, float] = {}
+    scales: dict[str, float] = Field(default_factory=dict)
+    guidance: dict[str, float] = Field(default_factory=dict)
     steps: int | None = Field(default=None, ge=1)
     speed: Speed = "exact"
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
@@ -234,11 +233,7 @@ def load_spec(place: str) -> ModelSpec:
     shipped = shipped_specs()
     if place not in shipped and not Path(place).is_file():
         raise ConfigError(f"There is no spec {place}; give a JSON file, or one of: {', '.join(shipped)}.")
-    try:
-        return ModelSpec.model_validate(shipped[place] if place in shipped else read_json(place))
-    except ValidationError as error:
-        where, what, _ = first_problem(error)
-        raise ConfigError(f"{place}: {where}: {what}.") from error
+    return ModelSpec.parsed(shipped[place] if place in shipped else read_json(place), place)
 
 
 def shipped_specs() -> Mapping[str, Any]:

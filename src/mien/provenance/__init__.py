@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mien.core.lazy import lazy_exports
 
 _EXPORTS = {
-    "RefusalList": "refusals",
-    "Verdict": "verdict",
-    "Watermark": "watermark",
-    "Record": "record",
-    "detect_watermark": "watermark",
-    "embed_watermark": "watermark",
-    "read_record": "png",
-    "refuse_identities": "refusals",
-    "verify": "verdict",
-    "write_picture": "png",
+    "RefusalList": ".refusals",
+    "Verdict": ".verdict",
+    "Watermark": ".watermark",
+    "Record": ".record",
+    "detect_watermark": ".watermark",
+    "embed_watermark": ".watermark",
+    "read_record": ".png",
+    "refuse_identities": ".refusals",
+    "verify": ".verdict",
+    "write_picture": ".png",
 }
 
 __all__ = [
@@ -30,12 +31,4 @@ if TYPE_CHECKING:
     from mien.provenance.verdict import Verdict, verify
     from mien.provenance.watermark import Watermark, detect_watermark, embed_watermark
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'mien.provenance' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"mien.provenance.{_EXPORTS[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

@@ -10,8 +10,9 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from mien.core.strict import StrictModel
 from mien.errors import BadInput
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -23,7 +24,7 @@ MOST_SEED = 2**64
 """Seeds of every release lie below it."""
 
 
-class Record(BaseModel):
+class Record(StrictModel):
     """What stands in the ``mien`` text chunk of a picture, or in the comment of a video.
 
     Attributes:
@@ -36,8 +37,6 @@ class Record(BaseModel):
             number of a file that was added, such as ``adapter:1`` -> sha256.
         environment: what the bits depend on besides: library versions, threads, device.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1] = FORMAT
     mien: str

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mien.core.lazy import lazy_exports
 
 _EXPORTS = {
     "ExpressionState": "mien.faces.linear.state",
-    "FaceKit": "mien.studio.kit",
-    "Person": "mien.studio.person",
-    "Scene": "mien.studio.scene",
-    "Render": "mien.studio.renderer",
-    "Renderer": "mien.studio.renderer",
+    "FaceKit": ".kit",
+    "Person": ".person",
+    "Scene": ".scene",
+    "Render": ".renderer",
+    "Renderer": ".renderer",
     "preset_expression": "mien.faces.linear.expressions",
-    "sample_expression": "mien.studio.expression_sampling",
-    "sample_person": "mien.studio.person",
-    "sample_scene": "mien.studio.scene",
+    "sample_expression": ".expression_sampling",
+    "sample_person": ".person",
+    "sample_scene": ".scene",
 }
 
 __all__ = [
@@ -40,8 +41,4 @@ if TYPE_CHECKING:
     from mien.studio.renderer import Render, Renderer
     from mien.studio.scene import Scene, sample_scene
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'mien.studio' has no attribute {name!r}")
-    return getattr(importlib.import_module(_EXPORTS[name]), name)
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

@@ -131,23 +131,21 @@ def steering(person: Person, number: int, picture: Scene, identity: Any = None) 
 def entry(person: Person, number: int, picture: Scene, words: str, image: Image.Image, face: Face) -> Entry:
     """A drawn picture with what the reader saw in it; its attributes are those that were asked for."""
     valence, arousal, *probabilities = np.zeros(10) if face.emotion is None else face.emotion
-    sample = Sample.from_dict(
-        {
-            "person": person.seed,
-            "picture": number,
-            "caption": words,
-            "coefficients": _listed(face.coefficients, 0.0),
-            "gaze": (0.0, 0.0),
-            "flush": 0.0,
-            "pose": face.pose or picture.pose,
-            "landmarks": _listed(face.landmarks),
-            "emotion": {
-                "probabilities": _listed(probabilities, 0.0),
-                "valence": float(np.clip(valence, -1, 1)),
-                "arousal": float(np.clip(arousal, -1, 1)),
-            },
-            "attributes": attributes(person, picture),
-        }
+    sample = Sample.checked(
+        person=person.seed,
+        picture=number,
+        caption=words,
+        coefficients=_listed(face.coefficients, 0.0),
+        gaze=(0.0, 0.0),
+        flush=0.0,
+        pose=face.pose or picture.pose,
+        landmarks=_listed(face.landmarks),
+        emotion={
+            "probabilities": _listed(probabilities, 0.0),
+            "valence": float(np.clip(valence, -1, 1)),
+            "arousal": float(np.clip(arousal, -1, 1)),
+        },
+        attributes=attributes(person, picture),
     )
     return Entry(np.asarray(image.convert("RGB")), face.mask, sample)
 

@@ -32,7 +32,7 @@ def resolve(name: str, overrides: dict[str, Any]) -> TrainConfig:
         changed = TrainConfig.renamed(overrides)
     except ValueError as error:
         raise ConfigError(f"The settings of {name} are wrong: {error}.") from error
-    return TrainConfig.checked(preset(name).model_dump(exclude_unset=True) | changed, name)
+    return TrainConfig.parsed(preset(name).model_dump(exclude_unset=True) | changed, name)
 
 
 def train(
@@ -148,7 +148,7 @@ def options_of(config: TrainConfig) -> ObjectiveConfig:
     Raises:
         ConfigError: if there is an unknown one, or one has a value that does not fit.
     """
-    return objective_type(config).config_type.checked(config.options, f"the options of {config.name}")
+    return objective_type(config).config_type.parsed(config.options, f"The options of {config.name}")
 
 
 def stage_needs(config: TrainConfig) -> tuple[str, ...]:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import model_validator
 
-from mien.errors import ConfigError, first_problem
+from mien.core.strict import StrictModel
 
 
-class Settings(BaseModel):
+class Settings(StrictModel):
     """Settings of a run or of its objective.
 
     Attributes:
         former_names: name in 0.1.0 -> name now; accepted for one release in files, presets and ``--set``.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     former_names: ClassVar[Mapping[str, str]] = {}
 
@@ -40,26 +38,6 @@ class Settings(BaseModel):
                 raise ValueError(f"{current} is given twice, also as {_other(name, current, values)}")
             found[current] = value
         return found
-
-    @classmethod
-    def checked(cls, values: Mapping[str, Any], of: str) -> Self:
-        """The settings in a mapping.
-
-        Args:
-            values: setting -> value.
-            of: what they belong to, for the message.
-
-        Raises:
-            ConfigError: for an unknown setting, or a value that does not fit.
-        """
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            where, what, _ = first_problem(error)
-            what = what.removeprefix("Value error, ")
-            if where == "the whole":
-                raise ConfigError(f"The settings of {of} do not fit together: {what}.") from error
-            raise ConfigError(f"Setting '{where}' of {of} is wrong: {what}.") from error
 
 
 def _other(name: str, current: str, values: Mapping[str, Any]) -> str:

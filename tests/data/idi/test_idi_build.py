@@ -108,9 +108,9 @@ def test_killed_at_any_moment_it_ends_the_same(data: Path, built: Path, tmp_path
 def test_another_request_is_refused(data: Path, built: Path) -> None:
     with pytest.raises(ConfigError, match=r"other pairs \(seed 3 instead of 4\)"):
         builder(data, seed=4).build(built)
-    with pytest.raises(ConfigError, match=r"thresholds\.lms"):
+    with pytest.raises(BadInput, match=r"thresholds\.lms"):
         builder(data, thresholds={"lms": -1})
-    with pytest.raises(ConfigError, match="colour"):
+    with pytest.raises(BadInput, match="colour"):
         builder(data, colour=1)
 
 

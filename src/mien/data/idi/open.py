@@ -13,7 +13,7 @@ from mien.core.progress import Bar, silent
 from mien.data.idi.build import Builder, is_finished, report_of
 from mien.data.idi.filters import Read, calibrated
 from mien.data.idi.makers import Iterated, Oracle
-from mien.data.idi.request import SETTINGS_FILE, PairsRequest, checked_request, claim_pairs
+from mien.data.idi.request import SETTINGS_FILE, PairsRequest, claim_pairs
 from mien.data.idi.source import Portraits
 from mien.data.idi.swappers import OnnxSwapper, Redraw
 from mien.errors import BadInput, MienError
@@ -94,7 +94,7 @@ class Order:
         models |= {name: sha256_of(file) for name, file in tools.files.items()}
         if kind == "onnx":
             models["swapper"] = sha256_of(maker)
-        request = checked_request(
+        request = PairsRequest.checked(
             **settings, data=portraits.sha256, models=dict(sorted(models.items())), maker=kind,
             kit=sha256_of(kit_file(facekit)) if kind == "oracle" else None,
             targets=min(targets or len(portraits), len(portraits)), scales=spec.scales, guidance=spec.guidance,

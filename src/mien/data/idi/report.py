@@ -5,24 +5,18 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mien.core.io import write_json, write_text
+from mien.core.pages import page
 from mien.data.idi.request import PairsRequest
 from mien.data.shards import Entry, encode_png
 
-_STYLE = """
-body { margin: 2rem auto; max-width: 62rem; padding: 0 1rem; background: #faf8f4; color: #211e1b; }
-body { font: 16px/1.5 Georgia, serif; } h1, h2 { font-weight: normal; } table { border-collapse: collapse; }
-td, th { border-bottom: 1px solid #d9d3c8; padding: 4px 12px; text-align: left; } td + td { text-align: right; }
-figure { display: inline-block; margin: 6px; } figure img { width: 96px; } figcaption { font-size: 13px; }
-svg { background: #fff; margin-right: 12px; }
-"""
-_BINS = 30
+_BINS, _WIDTH, _HEIGHT = 30, 300, 110
+"""Bars of a histogram, and its size in px."""
 
 
 def summary(request: PairsRequest, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -59,46 +53,34 @@ def write_report(
     figures = summary(request, rows)
     write_json(folder / "report.json", figures)
     limits = request.thresholds
-    lines = [
-        f"<h1>{figures['pairs']} pairs from {figures['attempts']} attempts</h1>",
-        f"<p>Made by {escape(request.maker)}, {request.steps} steps, {request.targets} targets.</p>",
-        "<table><tr><th>outcome</th><th>attempts</th></tr>",
-        *(f"<tr><td>{escape(name)}</td><td>{count}</td></tr>" for name, count in figures["reasons"].items()),
-        "</table><h2>What the filters saw</h2>",
-        *(_histogram(name, [row[name] for row in rows if row[name] is not None], limit)
-          for name, limit in (("exp", limits.exp), ("lms", limits.lms), ("identity", limits.identity))),
-        "<h2>The first pairs: the template, and the picture it is to lead to</h2>",
-        *(_figure(entry) for entry in shown),
-    ]  # fmt: skip
-    page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Pairs</title><style>{_STYLE}</style>'
-    write_text(folder / "report.html", page + "\n".join(lines) + "</html>\n")
-
-
-def _figure(entry: Entry) -> str:
-    assert entry.template is not None
-    pictures = "".join(
-        f'<img alt="" src="data:image/png;base64,{base64.b64encode(encode_png(pixels)).decode()}">'
-        for pixels in (entry.template, entry.image)
+    seen = {name: [row[name] for row in rows if row[name] is not None] for name in ("exp", "lms", "identity")}
+    text = page(
+        "mien.data.idi",
+        "report.html.j2",
+        figures=figures,
+        request=request,
+        histograms=[_histogram(name, values, getattr(limits, name)) for name, values in seen.items() if values],
+        pairs=[{"key": entry.sample.key, "pngs": [_base64(entry.template), _base64(entry.image)]} for entry in shown],
     )
-    return f"<figure>{pictures}<figcaption>{escape(entry.sample.key)}</figcaption></figure>"
+    write_text(folder / "report.html", text)
 
 
-def _histogram(name: str, values: Sequence[float], limit: float) -> str:
-    """An SVG with a line at the threshold."""
-    if not values:
-        return ""
+def _base64(pixels: np.ndarray | None) -> str:
+    assert pixels is not None
+    return base64.b64encode(encode_png(pixels)).decode()
+
+
+def _histogram(name: str, values: Sequence[float], limit: float) -> dict[str, Any]:
+    """Bars (left end, height) in px and the place of the threshold, for the template."""
     low, high = min(*values, limit, 0.0), max(*values, limit, 1e-6) * 1.02
     counts, _ = np.histogram(values, bins=_BINS, range=(low, high))
-    width, height = 300, 110
-    step, tall = width / _BINS, height / max(int(counts.max()), 1)
-    bars = "".join(
-        f'<rect x="{i * step:.1f}" y="{height - count * tall:.1f}" width="{step - 1:.1f}" height="{count * tall:.1f}"/>'
-        for i, count in enumerate(counts)
-    )
-    line = (limit - low) / (high - low) * width
-    return (
-        f'<svg width="{width}" height="{height + 22}" fill="#7a8f9c"><title>{name}</title>{bars}'
-        f'<line x1="{line:.1f}" x2="{line:.1f}" y1="0" y2="{height}" stroke="#b3402a" stroke-width="2"/>'
-        f'<text x="4" y="{height + 16}" font-size="13" fill="#211e1b">{name}: median {np.median(values):.3f}, '
-        f"threshold {limit:.3f}</text></svg>"
-    )
+    step, tall = _WIDTH / _BINS, _HEIGHT / max(int(counts.max()), 1)
+    return {
+        "name": name,
+        "width": _WIDTH,
+        "height": _HEIGHT,
+        "step": step - 1,
+        "bars": [(round(i * step, 1), round(count * tall, 1)) for i, count in enumerate(counts)],
+        "limit": round((limit - low) / (high - low) * _WIDTH, 1),
+        "caption": f"{name}: median {np.median(values):.3f}, threshold {limit:.3f}",
+    }

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from mien.core.io import claim
+from mien.core.strict import StrictModel
 from mien.data.idi import defaults
-from mien.errors import ConfigError, first_problem
 
 SETTINGS_FILE = "pairs.json"
 
 
-class Thresholds(BaseModel):
+class Thresholds(StrictModel):
     """What a template must pass. S is the template, E the target picture.
 
     Attributes:
@@ -26,8 +26,6 @@ class Thresholds(BaseModel):
             ("excluding the data with Exp <= 0.05 and LMS <= 0.18"), which keeps the rest (DESIGN section 2: reversed).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     exp: float = Field(default=defaults.EXP, gt=0)
     lms: float = Field(default=defaults.LMS, gt=0)
     identity: float = Field(default=defaults.IDENTITY, ge=-1, le=1)
@@ -35,7 +33,7 @@ class Thresholds(BaseModel):
     direction: Literal["keep", "exclude"] = defaults.DIRECTION
 
 
-class PairsRequest(BaseModel):
+class PairsRequest(StrictModel):
     """Everything the bytes of a set of pairs depend on.
 
     Attributes:
@@ -57,8 +55,6 @@ class PairsRequest(BaseModel):
         seed: of people and noise.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     data: str
     models: dict[str, str]
     maker: Literal["redraw", "onnx", "oracle"] = "redraw"
@@ -70,8 +66,8 @@ class PairsRequest(BaseModel):
     attempts: int = Field(default=defaults.ATTEMPTS, ge=1, le=100)
     targets: int = Field(ge=1)
     steps: int = Field(default=defaults.STEPS, ge=1)
-    scales: dict[str, float] = {}
-    guidance: dict[str, float] = {}
+    scales: dict[str, float] = Field(default_factory=dict)
+    guidance: dict[str, float] = Field(default_factory=dict)
     batch: int = Field(default=defaults.BATCH, ge=1)
     per_shard: int = Field(default=defaults.PER_SHARD, ge=1)
     seed: int = Field(default=defaults.SEED, ge=0)
@@ -84,19 +80,6 @@ class PairsRequest(BaseModel):
     def rows(self, batch: int) -> range:
         """Targets of a batch: a matter of the request alone."""
         return range(batch * self.batch, min((batch + 1) * self.batch, self.targets))
-
-
-def checked_request(**values: Any) -> PairsRequest:
-    """A request from plain values.
-
-    Raises:
-        ConfigError: for an unknown key or a wrong value.
-    """
-    try:
-        return PairsRequest.model_validate(values)
-    except ValidationError as error:
-        where, what, _ = first_problem(error)
-        raise ConfigError(f"Setting '{where}' of the pairs: {what}.") from error
 
 
 def claim_pairs(folder: Path, request: PairsRequest) -> None:

@@ -52,7 +52,7 @@ class Portraits:
     def sample(self, row: int) -> Sample:
         """The record alone of a row."""
         path, place = self._place(row)
-        return Sample.from_json(_read(path, {"json": place.files["json"]})["json"])
+        return Sample.parsed(_read(path, {"json": place.files["json"]})["json"], path)
 
     def _place(self, row: int) -> tuple[Path, _Place]:
         number = bisect_right(self._ends, row)

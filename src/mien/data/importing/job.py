@@ -26,7 +26,7 @@ from mien.core.progress import Bar, silent
 from mien.data.importing.layouts import Item, list_items
 from mien.data.importing.people import tell_apart
 from mien.data.importing.reading import Frame, ImportTools, Portrait, left_out, read_portraits
-from mien.data.importing.request import UNIT, ImportRequest, checked_request, claim_import
+from mien.data.importing.request import UNIT, ImportRequest, claim_import
 from mien.data.schema import Sample
 from mien.data.shards import ShardWriter, read_packed, shard_name, shard_paths
 from mien.errors import BadInput, MienError
@@ -71,7 +71,7 @@ class ImportJob:
         items = list_items(settings["layout"], source)
         listing = [[item.file, (source / item.file).stat().st_size] for item in items]
         models = {name: sha256_of(path) for name, path in sorted(tools.files.items())}
-        request = checked_request(**settings, files=_digest(listing), models=models)
+        request = ImportRequest.checked(**settings, files=_digest(listing), models=models)
         claim_import(folder, request)
         return cls(source, items, folder, request, tools)
 

@@ -124,7 +124,7 @@ class Portrait:
 
     def sample(self, person: int, picture: int) -> Sample:
         """Its record."""
-        return Sample.from_dict({**self.fields, "person": person, "picture": picture})
+        return Sample.checked(**self.fields, person=person, picture=picture)
 
 
 def left_out(frame: Frame, reason: str, faces: int = 0, **more: Any) -> Portrait:

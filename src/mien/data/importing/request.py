@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from mien.core.io import claim
-from mien.errors import BadInput, ConfigError, first_problem
+from mien.core.strict import StrictModel
+from mien.errors import BadInput
 
 SETTINGS_FILE = "import.json"
 UNIT = 64
@@ -17,7 +18,7 @@ UNIT = 64
 _UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "min": 60.0}
 
 
-class ImportRequest(BaseModel):
+class ImportRequest(StrictModel):
     """Everything the bytes of an imported dataset depend on.
 
     Attributes:
@@ -34,8 +35,6 @@ class ImportRequest(BaseModel):
         per_shard: pictures in a shard.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     layout: Literal["folder", "ffhq", "mead", "celeba", "agedb", "video"]
     files: str
     every: float = Field(default=1.0, gt=0)
@@ -47,19 +46,6 @@ class ImportRequest(BaseModel):
     models: dict[str, str]
     same: float = Field(default=0.4, ge=-1, le=1)
     per_shard: int = Field(default=512, ge=1)
-
-
-def checked_request(**values: Any) -> ImportRequest:
-    """A request from plain values.
-
-    Raises:
-        ConfigError: for an unknown key or a wrong value.
-    """
-    try:
-        return ImportRequest.model_validate(values)
-    except ValidationError as error:
-        where, what, given = first_problem(error)
-        raise ConfigError(f"Setting '{where}' of the import: {what.lower()}, not {given!r}.") from error
 
 
 def claim_import(folder: Path, request: ImportRequest) -> None:

@@ -82,24 +82,22 @@ def make_sample(person: Person, number: int, picture: Scene, render: Render, rea
     """The record of a render; ``number`` is the picture's among the person's."""
     emotion = emotion_of(picture.expression)
     rng = np.random.default_rng([number, _CAPTION_SALT, person.seed])
-    return Sample.from_dict(
-        {
-            "person": person.seed,
-            "picture": number,
-            "caption": caption(person, picture, rng),
-            "coefficients": list(picture.expression.coefficients),
-            "gaze": picture.expression.gaze,
-            "flush": picture.expression.flush,
-            "pose": _rounded(picture.pose, 3),
-            "landmarks": _rounded(render.landmarks, 2),
-            **_reading(reader, render.image),
-            "emotion": {
-                "probabilities": list(emotion.probabilities),
-                "valence": emotion.valence,
-                "arousal": emotion.arousal,
-            },
-            "attributes": attributes(person, picture),
-        }
+    return Sample.checked(
+        person=person.seed,
+        picture=number,
+        caption=caption(person, picture, rng),
+        coefficients=list(picture.expression.coefficients),
+        gaze=picture.expression.gaze,
+        flush=picture.expression.flush,
+        pose=_rounded(picture.pose, 3),
+        landmarks=_rounded(render.landmarks, 2),
+        **_reading(reader, render.image),
+        emotion={
+            "probabilities": list(emotion.probabilities),
+            "valence": emotion.valence,
+            "arousal": emotion.arousal,
+        },
+        attributes=attributes(person, picture),
     )
 
 

@@ -10,14 +10,12 @@ import json
 from functools import cache
 from importlib.resources import files
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from mien.core.strict import StrictModel
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Claim(_Frozen):
+class Claim(StrictModel):
     """A claim of a paper.
 
     Attributes:
@@ -41,7 +39,7 @@ class Claim(_Frozen):
     margin: float = Field(default=0.0, ge=0)
 
 
-class TrainedBounds(_Frozen):
+class TrainedBounds(StrictModel):
     """The least an arm must have done for a claim about it to be tested; all *inferred*.
 
     Attributes:
@@ -55,7 +53,7 @@ class TrainedBounds(_Frozen):
     gap: float
 
 
-class Catalogue(_Frozen):
+class Catalogue(StrictModel):
     """The data file.
 
     Attributes:

@@ -1,6 +1,6 @@
 """The page of a report: its tables, the trade of identity against control, and the pictures behind the numbers.
 
-``templates/report.html.j2`` is the page; ``templates/style.css`` its stylesheet.
+``templates/report.html.j2`` is the page; see `mien.core.pages`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader
 from PIL import Image
 
 from mien.core.io import write_json, write_text
+from mien.core.pages import page
 from mien.evaluation.report.cases import Case, Cases
 from mien.evaluation.report.tables import comparison, number
 
@@ -40,13 +40,15 @@ def write_report(folder: Path, report: Mapping[str, Any], cases: Mapping[str, Ca
                for heading, rows in headings.items()}
         for name, headings in cases.items()
     }  # fmt: skip
-    templates = Environment(
-        loader=PackageLoader("mien.evaluation.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    text = page(
+        "mien.evaluation.report",
+        "report.html.j2",
+        protocol=report["protocol"],
+        blocks=_blocks(comparison(report)),
+        sweeps=_sweeps(report),
+        models=models,
     )
-    page = templates.get_template("report.html.j2").render(
-        protocol=report["protocol"], blocks=_blocks(comparison(report)), sweeps=_sweeps(report), models=models
-    )
-    write_text(folder / "index.html", page)
+    write_text(folder / "index.html", text)
 
 
 def drawn_record(report: Mapping[str, Any], model: str) -> Record:

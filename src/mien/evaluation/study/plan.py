@@ -12,18 +12,19 @@ import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from mien.core.io import read_json, write_json
 from mien.core.log import only_process
-from mien.errors import BadInput, ConfigError, first_problem
+from mien.core.strict import StrictModel
+from mien.errors import BadInput
 
 FILE, LOCK = "study.json", "study.lock"
 SETS, DRAWN = 30, 5
 """Sets of pictures prepared for a question, and how many of them a participant is shown (FaceCrafter sec. 4.2)."""
 
 
-class PictureSet(BaseModel):
+class PictureSet(StrictModel):
     """One thing to decide.
 
     Attributes:
@@ -32,9 +33,8 @@ class PictureSet(BaseModel):
         options: method -> its pictures (several where diversity is asked about).
     """
 
-    model_config = ConfigDict(extra="forbid")
     name: str
-    shown: list[str] = []
+    shown: list[str] = Field(default_factory=list)
     options: dict[str, list[str]]
 
     @property
@@ -43,10 +43,9 @@ class PictureSet(BaseModel):
         return [*self.shown, *(name for names in self.options.values() for name in names)]
 
 
-class Question(BaseModel):
+class Question(StrictModel):
     """One question over a number of sets; every set has the same methods."""
 
-    model_config = ConfigDict(extra="forbid")
     text: str
     sets: list[PictureSet] = Field(min_length=1)
 
@@ -62,17 +61,16 @@ class Question(BaseModel):
         return list(self.sets[0].options)
 
 
-class Study(BaseModel):
+class Study(StrictModel):
     """A whole study."""
 
-    model_config = ConfigDict(extra="forbid")
     title: str = "Which picture?"
     seed: int = 0
     drawn: int = Field(default=DRAWN, ge=1)
-    questions: list[Question] = []
+    questions: list[Question] = Field(default_factory=list)
 
 
-class Task(BaseModel):
+class Task(StrictModel):
     """One choice a participant makes.
 
     Attributes:
@@ -94,11 +92,7 @@ def load_study(folder: Path) -> Study:
     """
     if not (folder / FILE).is_file():
         raise BadInput(f"There is no study in {folder}; make one with: mien study add {folder} --question ...")
-    try:
-        study = Study.model_validate(read_json(folder / FILE))
-    except ValidationError as error:
-        where, what, _ = first_problem(error)
-        raise ConfigError(f"{folder / FILE}: {where}: {what}.") from error
+    study = Study.parsed(read_json(folder / FILE), folder / FILE)
     for name in {name for question in study.questions for one in question.sets for name in one.pictures}:
         picture_of(folder, name)
     return study

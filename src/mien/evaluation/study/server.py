@@ -145,7 +145,7 @@ class StudyHandler(BaseHTTPRequestHandler):
         except (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError):
             return self._fail(400, "This is no vote.")
         try:
-            is_new = self.server.votes.add(Vote(token, task.question, task.set, choice))
+            is_new = self.server.votes.add(Vote(participant=token, question=task.question, set=task.set, choice=choice))
         except MienError:
             return self._fail(507, "The choice could not be kept, since the disk is full. Please choose again later.")
         if not is_new:

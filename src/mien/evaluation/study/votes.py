@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict
 from pathlib import Path
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
-
 from mien.core.log import append_line, read_lines
+from mien.core.strict import StrictModel
 from mien.errors import BadInput
 
 FILE = "votes.jsonl"
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class Vote:
+class Vote(StrictModel):
     """One choice.
 
     Attributes:
@@ -46,12 +42,8 @@ class Votes:
         self._path = folder / FILE
         self._lock = threading.Lock()
         self._votes: dict[tuple[str, int, int], Vote] = {}
-        check = TypeAdapter(Vote)
         for number, line in enumerate(read_lines(self._path), 1):
-            try:
-                vote = check.validate_python(line)
-            except ValidationError as error:
-                raise BadInput(f"{self._path}, line {number} is no vote; mend or remove the line.") from error
+            vote = Vote.parsed(line, f"{self._path}, line {number} is no vote, mend or remove the line", BadInput)
             self._votes[vote.participant, vote.question, vote.set] = vote
 
     def add(self, vote: Vote) -> bool:
@@ -64,7 +56,7 @@ class Votes:
         with self._lock:
             if key in self._votes:
                 return False
-            append_line(self._path, asdict(vote))
+            append_line(self._path, vote.model_dump())
             self._votes[key] = vote
             return True
 

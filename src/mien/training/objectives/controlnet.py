@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from mien.adapters import preset_branch
 from mien.models.controlnet import blank_picture, build_controlnet
-from mien.training.branch_set import BranchSet, CompaniedConfig
-from mien.training.frozen_base import FrozenBase, Selection
-from mien.training.objective import Logs, Objective
+from mien.training.branch_set import CompaniedConfig
+from mien.training.objectives.condition import ConditionObjective
 from mien.training.sources import Sources
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from mien.data.corpus import Corpus
 
 
 class ControlNetConfig(CompaniedConfig):
@@ -37,7 +30,7 @@ class ControlNetConfig(CompaniedConfig):
         return ControlNetObjective(sources, self)
 
 
-class ControlNetObjective(Objective):
+class ControlNetObjective(ConditionObjective):
     """The diffusion loss with diffusers' ControlNet beside the base; only it (and companions) is trained.
 
     Args:
@@ -48,33 +41,12 @@ class ControlNetObjective(Objective):
     config_type = ControlNetConfig
 
     def __init__(self, sources: Sources, config: ControlNetConfig) -> None:
-        super().__init__()
-        self.config, self.kind = config, config.kind
-        self.base = FrozenBase(sources, config, (config.kind,))
-        self.branch_set = BranchSet(self.base, config.kind)
-        self.branch_set.add_companions(config.companions, train=config.train_companions)
-        self.unet, self.branches = self.base.unet, self.branch_set.modules
+        super().__init__(sources, config, config.kind)
         self.injection = self.branch_set.inject()
         if config.kind == "expression":
             self.branches[config.kind] = preset_branch(self.unet, self.base.sizes, config.kind, "controlnet")
         controlnet: Any = build_controlnet(self.unet, explicit=self.base.attention == "explicit")
         self.controlnet = controlnet.to(memory_format=torch.channels_last)
-
-    def prepare(self, corpus: Corpus, folder: Path) -> None:
-        """See the base class."""
-        self.base.prepare(corpus)
-
-    def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
-        """See :meth:`FrozenBase.select`."""
-        return self.gather(self.base.select(corpus, rng, size, self.config.prompts, self.config.drop))
-
-    def gather(self, selection: Selection) -> dict[str, Tensor]:
-        """The batch of a selection."""
-        return self.base.gather(selection, self.kind) | self.branch_set.companion_rows(selection)
-
-    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
-        """See the class."""
-        return self.base.loss(batch, self.predict, generator), {}
 
     def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
         """The UNet's output with the ControlNet's residuals."""
@@ -93,15 +65,6 @@ class ControlNetObjective(Objective):
             cross_attention_kwargs=self.injection.condition(tokens, present=present), **kwargs,
         ).sample  # fmt: skip
 
-    def gaps(self, corpus: Corpus) -> Logs:
-        """See :meth:`FrozenBase.gaps`."""
-        return self.base.gaps(corpus, self.config.prompts, self.gather, self.predict)
-
     def parts(self) -> dict[str, nn.Module]:
         """See the base class."""
         return {"controlnet": self.controlnet}
-
-    def export(self, folder: Path) -> None:
-        """``controlnet/``, and the branches that are trained; see :meth:`BranchSet.export`."""
-        super().export(folder)
-        self.branch_set.export(folder, self.config.file or self.kind)

@@ -71,15 +71,25 @@ class JudgeIdentityObjective(IdentityObjective):
         return judge_identity_matrix(landmarks, size)
 
 
+class JudgeConfig(ObjectiveConfig):
+    """Options of every judge of labels.
+
+    Attributes:
+        augment: strength of the augmentation.
+    """
+
+    augment: float = 0.5
+
+
 class _JudgeObjective(Objective):
-    """What the two judges of labels share."""
+    """What the judges of labels share."""
 
     part: str
     net: JudgeFace | JudgeGaze | JudgeAttributes
 
-    def __init__(self, augment: float) -> None:
+    def __init__(self, config: JudgeConfig) -> None:
         super().__init__()
-        self.augment = augment
+        self.augment = config.augment
         self.classes = attribute_classes()
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
@@ -122,15 +132,13 @@ def _pictures(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-class JudgeFaceConfig(ObjectiveConfig):
+class JudgeFaceConfig(JudgeConfig):
     """Options of :class:`JudgeFaceObjective`.
 
     Attributes:
-        augment: strength of the augmentation.
         size: side of the crops in pixels.
     """
 
-    augment: float = 0.5
     size: int = 128
 
     def build(self, sources: Sources) -> JudgeFaceObjective:
@@ -156,7 +164,7 @@ class JudgeFaceObjective(_JudgeObjective):
 
     def __init__(self, config: JudgeFaceConfig | None = None) -> None:
         config = config or JudgeFaceConfig()
-        super().__init__(config.augment)
+        super().__init__(config)
         self.net = JudgeFace(widths=(48, 96, 192), depths=(2, 3, 3), size=config.size, pool=4).to(
             memory_format=torch.channels_last  # type: ignore[call-overload]
         )
@@ -229,14 +237,8 @@ def determination(read: Tensor, truth: Tensor) -> tuple[float, Tensor]:
     return 1 - (rest.sum() / spread.sum()).item(), 1 - rest / spread.clamp_min(1e-9)
 
 
-class JudgeGazeConfig(ObjectiveConfig):
-    """Options of :class:`JudgeGazeObjective`.
-
-    Attributes:
-        augment: strength of the augmentation.
-    """
-
-    augment: float = 0.5
+class JudgeGazeConfig(JudgeConfig):
+    """Options of :class:`JudgeGazeObjective`."""
 
     def build(self, sources: Sources) -> JudgeGazeObjective:
         """See the base class."""
@@ -256,7 +258,7 @@ class JudgeGazeObjective(_JudgeObjective):
     config_type = JudgeGazeConfig
 
     def __init__(self, config: JudgeGazeConfig | None = None) -> None:
-        super().__init__((config or JudgeGazeConfig()).augment)
+        super().__init__(config or JudgeGazeConfig())
         self.net = JudgeGaze().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.classes = {}
 
@@ -302,12 +304,8 @@ class JudgeGazeObjective(_JudgeObjective):
         return {"r2": determination(read_open, truth_open)[0], "yaw": away[0].item(), "pitch": away[1].item()}
 
 
-class JudgeAttributesConfig(ObjectiveConfig):
-    """Options of :class:`JudgeAttributesObjective`.
-
-    Attributes:
-        augment: strength of the augmentation.
-    """
+class JudgeAttributesConfig(JudgeConfig):
+    """Options of :class:`JudgeAttributesObjective`."""
 
     augment: float = 0.4
 
@@ -325,7 +323,7 @@ class JudgeAttributesObjective(_JudgeObjective):
     config_type = JudgeAttributesConfig
 
     def __init__(self, config: JudgeAttributesConfig | None = None) -> None:
-        super().__init__((config or JudgeAttributesConfig()).augment)
+        super().__init__(config or JudgeAttributesConfig())
         self.net = JudgeAttributes(classes=self.classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @full_precision
