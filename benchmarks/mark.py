@@ -14,7 +14,7 @@ import argparse
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -36,12 +36,12 @@ from mien.provenance.watermark import detect_watermark, embed_watermark
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "mark.json"
-MARKED = {128: 0.5, 256: 1.0, 512: 0.2}
+MARKED = {256: 1.0, 128: 0.5, 512: 0.2}
 """Side -> how many are marked, in those of the size that ships."""
 UNMARKED = {64: 0.7, 128: 0.25, 256: 0.05}
 """Side -> its share of the pictures without a mark: chance does not depend on it, and small ones are read sooner."""
 KEYS = 1000
-CHUNK = 500
+CHUNK = 250
 """Pictures without a mark that one process reads at a time."""
 RENDERS = 400
 """Of a data set, at most."""
@@ -257,15 +257,24 @@ def main() -> None:
     ]
     with ProcessPoolExecutor(asked.workers, initializer=_open, initargs=(carriers,)) as pool:
         drawn = [pool.submit(_measured, kind, side, round(asked.marked * MARKED[side])) for kind, side in kinds]
-        tallies = list(pool.map(_false_positives, *zip(*chunks, strict=True)))
+        chances = {pool.submit(_false_positives, *chunk): chunk for chunk in chunks}
         rows = [row.result() for row in drawn]
-    tally, unmarked = Tally(*map(sum, zip(*tallies, strict=True))), sum(counts.values())
+        tally, done = Tally(0, 0, 0), dict.fromkeys(UNMARKED, 0)
+        for chance in as_completed(chances):
+            side, _, count = chances[chance]
+            done[side] += count
+            tally = Tally(*map(sum, zip(tally, chance.result(), strict=True)))
+            _write(carriers, rows, done, tally)  # what there is by now, should this be stopped
+
+
+def _write(carriers: Carriers, rows: list[dict[str, Any]], done: dict[int, int], tally: Tally) -> None:
+    unmarked = sum(done.values())
     result = {
         "renders": len(carriers.renders),
         "photographs": {name: len(some) for name, some in carriers.photographs.items()},
         "rows": rows,
         "unmarked": unmarked,
-        "unmarked_by_side": counts,
+        "unmarked_by_side": done,
         "false_positives": tally.seen,
         # rule of three: with no event in n trials, 95 % confidence that the rate is below 3 / n
         "false_positive_rate_at_most": 3 / unmarked if tally.seen == 0 else None,

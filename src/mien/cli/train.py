@@ -49,8 +49,10 @@ def train(
 ) -> None:
     """Train one of the presets. The same command continues where it stopped."""
     from mien.cli.progress import bar
+    from mien.core.io import check_writable
     from mien.core.progress import silent
     from mien.errors import BadInput
+    from mien.pipelines.runs import runs_folder
     from mien.training.presets import SHIPPED
     from mien.training.run import options_of, resolve, train_all
     from mien.training.run import train as run
@@ -69,6 +71,7 @@ def train(
         raise BadInput(
             "Training needs a rendered set: make one with  mien studio render -o FOLDER  and give --data FOLDER."
         )
+    check_writable([(runs or runs_folder()) / "any" / "any"])  # before the data are read
     shown = silent if quiet else bar
     if preset == "all":
         if init or base != "studio":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.conditions import EMOTIONS, SYNONYMS
-from mien.core.io import check_apart, check_writable
+from mien.core.io import check_apart, check_writable, make_folder
 from mien.errors import BadInput, MienError
 from mien.generation.request import GenerateRequest
 
@@ -136,7 +136,7 @@ def sweep(
     requests = [GenerateRequest.checked(**{**request.model_dump(exclude={"count"}), **stop.changes}) for stop in stops]
     tools = tools or FaceTools.load(request.base, request.reader)
     drawn_by: PortraitPipeline = load_pipeline(request.base, request.loading) if pipeline is None else pipeline
-    request.output.mkdir(parents=True, exist_ok=True)
+    make_folder(request.output)
     models, files = hashes(drawn_by, tools), []
     for place, one in zip(places, requests, strict=True):
         if _is_this(place, one, models, tools.reader_name):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.core.io import claim, read_json, sha256_of, write_json
+from mien.core.io import check_writable, claim, read_json, sha256_of, write_json
 from mien.core.progress import Bar, silent
 from mien.data.idi.build import Builder, is_finished, report_of
 from mien.data.idi.filters import Read, calibrated
@@ -161,6 +161,7 @@ def build_pairs(order: Order, folder: Path, calibrate: bool = False, bar: Bar = 
         claim_pairs(folder, request)
         if is_finished(folder):
             return report_of(folder)
+    check_writable([folder / SETTINGS_FILE])  # before what draws is loaded
     builder = order.open()
     if request is None:
         limits = calibrated(list(_good_pairs(builder, order.facekit)), order.request.thresholds)

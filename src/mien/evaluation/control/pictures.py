@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mien.core.io import write_json
+from mien.core.io import make_folder, write_json
 from mien.core.progress import Advance
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.settings import ControlSettings
@@ -29,7 +29,7 @@ def open_folder(root: Path, made_with: dict[str, Any]) -> Path:
     """
     digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / digest
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_json(folder / SETTINGS_FILE, made_with)
     return folder
 

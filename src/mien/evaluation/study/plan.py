@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from mien.core.io import read_json, write_json
+from mien.core.io import make_folder, read_json, write_json
 from mien.core.log import only_process
 from mien.core.strict import StrictModel
 from mien.errors import BadInput
@@ -136,7 +136,7 @@ def add_question(
     """
     if len(options) < 2:
         raise BadInput("A choice needs two methods or more; give --option NAME=FOLDER at least twice.")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with only_process(folder / LOCK, f"the study in {folder}"):
         return _add_question(folder, text, options, shown, limit)
 
