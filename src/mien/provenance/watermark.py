@@ -136,8 +136,8 @@ def _towards(symbols: list[int], spectrum: NDArray[np.complex64]) -> NDArray[np.
 def detect_watermark(image: Image.Image) -> Watermark | None:
     """Look for a mark, also for one of mien 0.1.0; ``None`` if there is none.
 
-    For 20 places and scales 64 readings are tried. One counts if it fits the picture better than chance does, which one
-    unmarked picture in some hundred does, and if a checksum of 24 bits fits: odds of less than one in a million
+    For 20 places and scales 64 readings are tried. One counts if it fits the picture better than chance does, which few
+    readings of unmarked pictures do, and if a checksum of 24 bits fits: odds of less than one in a million
     (``benchmarks/results/mark.json`` holds what was measured).
     """
     if min(image.size) < SMALLEST_SIDE // 2:
