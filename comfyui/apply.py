@@ -146,7 +146,7 @@ def apply_branches(
         below = there.get(place[:3]) or there.get(place[:2]) or attention
         own = tuple(one for one in applied if key in one.keys)
         put = patched.set_model_attn1_replace if place.attention == "attn1" else patched.set_model_attn2_replace
-        put(BlockAttention(key, below, own), place.part, place.number, place.index)
+        put(BlockAttention(key, below, own), place.part, place.number, place.transformer)
     return patched
 
 

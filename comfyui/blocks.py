@@ -25,7 +25,7 @@ class Place(NamedTuple):
     Attributes:
         part: side of the UNet.
         number: of the block there.
-        index: of the transformer block in it.
+        transformer: of the transformer block in it.
         attention: ``attn1`` (itself) or ``attn2`` (the text).
         path: of the layer inside the diffusion model, e.g. ``input_blocks.4.1.transformer_blocks.0.attn2``.
         spec: its widths.
@@ -33,7 +33,7 @@ class Place(NamedTuple):
 
     part: Part
     number: int
-    index: int
+    transformer: int
     attention: str
     path: str
     spec: BlockSpec

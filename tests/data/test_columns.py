@@ -122,12 +122,11 @@ def test_damaged_columns_are_made_again(tmp_path: Path, harm: str) -> None:
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:-5])
-    for _ in range(2):
-        corpus = Corpus.load(folder)
+    for corpus in (Corpus.load(folder), again := Corpus.load(folder)):
         assert corpus.arrays.keys() == before.keys()
         for name, values in before.items():
             np.testing.assert_array_equal(corpus[name], values)
-    assert len(corpus.captions) == 6 and (folder / "prepared" / "images.safetensors").exists()
+    assert len(again.captions) == 6 and (folder / "prepared" / "images.safetensors").exists()
 
 
 def test_damaged_derived_columns_are_computed_again(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def everybody(seed: int) -> Person:
 class FakeRenderer:
     """Draws such pictures of planned people."""
 
-    size = SIZE
+    size, kit = SIZE, None
 
     def render(self, person: Person, picture_: Scene) -> Any:
         colour = np.random.default_rng(person.seed).uniform(0.2, 1, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from tests.fakes import FakePipeline, fake_tools
 class FakeReader(PictureReader):
     """A reader with fake networks."""
 
-    @property
+    @cached_property
     def tools(self) -> Any:
         return fake_tools()
 

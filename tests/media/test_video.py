@@ -47,7 +47,7 @@ FILMS = ["film.mp4", "film.gif", "film.webp"]
 @pytest.mark.parametrize("name", FILMS)
 def test_a_film_holds_its_frames_rate_and_record(tmp_path: Path, name: str) -> None:
     if name.endswith("mp4"):
-        av = pytest.importorskip("av", reason="av is not installed: pip install 'mien[video]'")
+        pytest.importorskip("av", reason="av is not installed: pip install 'mien[video]'")
     files = pictures(tmp_path / "frames")
     film = tmp_path / name
     write_video(film, files, 10.0, RECORD)
@@ -55,6 +55,8 @@ def test_a_film_holds_its_frames_rate_and_record(tmp_path: Path, name: str) -> N
     assert math.isclose(found.rate, 10.0, rel_tol=0.01)
     np.testing.assert_allclose(shades(film), [40.0 * number for number in range(6)], atol=4)
     if name.endswith("mp4"):
+        import av
+
         with av.open(str(film)) as opened:
             assert opened.metadata["comment"] == RECORD.text()
     else:

@@ -76,7 +76,8 @@ def test_every_trained_weight_gets_a_gradient_and_the_step_repeats(name: str, tm
     objective: Objective = kind()
     corpus = _corpus()
     objective.prepare(corpus, tmp_path)
-    losses = []
+    losses: list[float] = []
+    loss, logs = torch.zeros(()), {}
     for _ in range(2):
         if isinstance(objective, IdentityObjective):
             objective.accuracy.zero_()  # the margin follows it
@@ -97,6 +98,7 @@ def test_every_trained_weight_gets_a_gradient_and_the_step_repeats(name: str, tm
 def test_a_continued_run_has_the_margin_it_had(tmp_path: Path) -> None:
     torch.manual_seed(0)
     corpus, margins = _corpus(), []
+    batch: dict[str, torch.Tensor] = {}
     for number in range(2):
         objective = IdentityObjective()
         objective.prepare(corpus, tmp_path)

@@ -39,8 +39,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("studio-identity", "studio-expression-encoder"):  # a ledger reads logs, and these two were not trained
         (runs / name / "log.jsonl").write_text('{"seen": 0, "seconds": 0}\n')
         (runs / name / "config.json").write_text("{}")
+    config = {"pictures": 4, "batch": 2, "log_every": 1}
     for name in ("studio-autoencoder", "studio-text", "studio-base", *BRANCHES, "studio-controlnet"):
-        config = {"pictures": 4, "batch": 2, "log_every": 1}
         train(name, data=data, held_out=held_out, runs=runs, overrides=config)
     pairs = write_corpus(folder / "pairs", people=4, per_person=3, templates=True)
     train("studio-e-adapter-exact", data=pairs, held_out=held_out, runs=runs, overrides=config)

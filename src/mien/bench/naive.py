@@ -38,7 +38,9 @@ class NaivePipeline(PortraitPipeline):
         controlled: Any,
         redraw: Any,
         timetable: Any,
-        *_: Any,
+        caching: Any,
+        generator: Any,
+        callback: Any,
     ) -> Tensor:
         if controlled is not None or redraw is not None or added:
             raise BadInput("The naive sampler draws from noise, on bases of SD1.5's shape, without a ControlNet.")

@@ -65,9 +65,9 @@ def import_(
     )  # fmt: skip
     if not finish:
         done = job.run(share, bar)
-    if part is not None and not finish:
-        typer.echo(f"part {part}: {done} units imported; once all parts are, run the command with --finish")
-        return
+        if part is not None:
+            typer.echo(f"part {part}: {done} units imported; once all parts are, run the command with --finish")
+            return
     _show(job.finish(), as_json, output)
 
 

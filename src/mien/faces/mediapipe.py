@@ -101,10 +101,11 @@ def tracked_reading(
     """
     mediapipe: Any = require("mediapipe", extra="faces")
     picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(pixels))
+    result: Any = None
     with _quiet_native_stderr(), _landmarker(model, "VIDEO") as landmarker:
         for frame in range(frames):
             result = landmarker.detect_for_video(picture, frame * 33)
-    if not result.face_landmarks:
+    if result is None or not result.face_landmarks:
         return None
     shapes = np.array([shape.score for shape in result.face_blendshapes[0]], np.float32)
     return _in_pixels(result.face_landmarks[0], pixels), shapes

@@ -93,7 +93,7 @@ def embed_watermark(image: Image.Image, watermark_id: str) -> Image.Image:
     pixels = np.asarray(image.convert("RGB"), np.float32)
     symbols = _symbols(watermark_id)
     code, strength = _code(symbols), np.minimum(CALM + BUSY * _deviation(pixels @ _LUMA), STRONGEST)
-    small = min(image.size) < SMALL
+    small, marked = min(image.size) < SMALL, pixels
     for _ in range(ROUNDS):
         marked = _marked(pixels, code, strength, SMALL_PSNR if small else PSNR)
         change = _towards(symbols, _spectrum(marked[:MOST, :MOST] @ _LUMA))

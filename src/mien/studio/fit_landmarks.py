@@ -68,7 +68,7 @@ def _barycentric(corners: Array, target: Array) -> tuple[Array, float]:
     edge or a corner, which are tried in turn.
     """
     best, best_error = np.array([1.0, 0.0, 0.0]), np.inf
-    importance = np.ones(len(target))
+    importance, distance = np.ones(len(target)), np.zeros(len(target))
     for _ in range(3):
         best_error = np.inf
         for free in ((0, 1, 2), (0, 1), (1, 2), (0, 2), (0,), (1,), (2,)):

@@ -105,7 +105,7 @@ class StudyServer(ThreadingHTTPServer):
 class StudyHandler(BaseHTTPRequestHandler):
     """``/`` the page, ``/next`` the next task, ``/vote`` a choice, ``/picture/...`` a picture of a task."""
 
-    server: StudyServer
+    server: StudyServer  # type: ignore[assignment]  # the class that starts it passes itself
     protocol_version = "HTTP/1.1"
     timeout = IDLE
 

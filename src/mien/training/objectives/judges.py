@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -40,6 +40,9 @@ from mien.training.objectives.identity import IdentityConfig, IdentityObjective
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
     from mien.training.sources import Sources
+
+
+Judge = TypeVar("Judge", JudgeFace, JudgeGaze, JudgeAttributes)
 
 
 class JudgeIdentityConfig(IdentityConfig):
@@ -81,11 +84,11 @@ class JudgeConfig(ObjectiveConfig):
     augment: float = 0.5
 
 
-class _JudgeObjective(Objective):
+class _JudgeObjective(Objective, Generic[Judge]):
     """What the judges of labels share."""
 
     part: str
-    net: JudgeFace | JudgeGaze | JudgeAttributes
+    net: Judge
 
     def __init__(self, config: JudgeConfig) -> None:
         super().__init__()
@@ -146,7 +149,7 @@ class JudgeFaceConfig(JudgeConfig):
         return JudgeFaceObjective(self)
 
 
-class JudgeFaceObjective(_JudgeObjective):
+class JudgeFaceObjective(_JudgeObjective[JudgeFace]):
     """Driven coefficients, pose, gaze and emotion of the renderer.
 
     Coefficients: the squared error as a share of what answering with the mean would cost, over all coefficients
@@ -158,7 +161,6 @@ class JudgeFaceObjective(_JudgeObjective):
     """
 
     part = "judges/face"
-    net: JudgeFace
 
     config_type = JudgeFaceConfig
 
@@ -245,7 +247,7 @@ class JudgeGazeConfig(JudgeConfig):
         return JudgeGazeObjective(self)
 
 
-class JudgeGazeObjective(_JudgeObjective):
+class JudgeGazeObjective(_JudgeObjective[JudgeGaze]):
     """Where the eyes look, in degrees against the head, as the renderer turned them.
 
     Args:
@@ -253,7 +255,6 @@ class JudgeGazeObjective(_JudgeObjective):
     """
 
     part = "judges/gaze"
-    net: JudgeGaze
 
     config_type = JudgeGazeConfig
 
@@ -314,11 +315,10 @@ class JudgeAttributesConfig(JudgeConfig):
         return JudgeAttributesObjective(self)
 
 
-class JudgeAttributesObjective(_JudgeObjective):
+class JudgeAttributesObjective(_JudgeObjective[JudgeAttributes]):
     """Hair, beard, glasses, skin tone, age and gender from the whole picture."""
 
     part = "judges/attributes"
-    net: JudgeAttributes
 
     config_type = JudgeAttributesConfig
 
