@@ -39,8 +39,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "app.json"
 SETTLED = 4.0
 """Least mean difference, of 255, between two users' pictures; an answer that is half of it away from its user's own
-picture is another's. (A batch is summed in another order than one picture alone: 1 of 255, or 6 where the watermark rounds
-the other way, at single pixels.)"""
+picture is another's. (A batch is summed in another order than one picture alone: single pixels differ by 1 of 255, or
+by 6 where the watermark rounds the other way.)"""
 FURTHER = 20
 
 

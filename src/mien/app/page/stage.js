@@ -26,6 +26,10 @@ export function touched({ at_once = false } = {}) {
 }
 
 async function automatic() {
+  if (running && !running.automatic) { // what a hand has asked for goes first
+    timer = setTimeout(automatic, SOON);
+    return;
+  }
   const one = state();
   const first = one.speed === "auto" ? "few" : one.speed;
   const drawn = await picture(one, first, true);
@@ -69,7 +73,8 @@ async function picture(one, speed, is_automatic) {
 
 // Draw a body; `show` takes each finished picture. True when all came.
 export async function job(body, { automatic = false, quiet = false, show: take }) {
-  running?.abort();
+  if (automatic) running?.abort();
+  else cancel(); // also what would begin in a moment
   const control = new AbortController();
   const own = (running = { abort: () => control.abort(), automatic });
   clearProblems();
