@@ -210,7 +210,7 @@ def test_gallery_variations_compare_and_use(opened: Page) -> None:
     opened.click("#variations")
     opened.until("document.querySelectorAll('#gallery > li').length >= 5")
     opened.click("#compare")
-    opened.click("#gallery li:last-child .open")
+    opened.click("#gallery li:first-child .open")
     opened.until("!document.getElementById('portrait-b').hidden")
     opened.picture("compare")
     opened.next_picture(lambda: opened.click("#as-expression"))
