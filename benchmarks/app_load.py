@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.bench.stamp import stamp
-from mien.core.io import write_json
+from mien.core.io import read_json, write_json
 from mien.demo.examples import Examples
 from mien.evaluation.report.tables import table
 
@@ -134,15 +134,19 @@ def started(command: list[str]) -> tuple[subprocess.Popen[str], str, float]:
 
 def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
     """Page -> what is said to write the table, table."""
-    alone, load, machine = report["alone"], report["load"], report["machine"]
+    alone, load, where = report["alone"], report["load"], report["machine"]
     minutes, users = load["minutes"], load["users"]
     asked = sum(load["answers"].values())
     refused = sum(count for name, count in load["answers"].items() if name.endswith(" 429"))
     memory = load["rss_mb"]
     rows = [
         ["from the command to the first picture", "15 s", f"{alone['first_picture_s']:.1f} s"],
+        ["the same, seconds of the processor", "-", f"{alone['first_picture_processor_s']:.1f} s"],
         ["a further picture, `few`, median", "under 1 s", f"{alone['few_s']['median']:.2f} s"],
+        ["the same, seconds of the processor", "-", f"{alone['few_processor_s']:.2f} s"],
         ["refined, `exact`", "-", f"{alone['exact_s']['median']:.1f} s"],
+        ["load of the machine meanwhile", "idle",
+         f"{alone['machine']['load']:.1f} on {alone['machine']['cores']} cores"],
         [f"{users} users, minutes", "10", f"{minutes:g}"],
         ["requests; of them refused for a full queue", "-", f"{asked}; {refused}"],
         ["lost, crossed, still waiting afterwards", "0", f"{load['lost']}, {load['crossed']}, {load['still_waiting']}"],
@@ -152,9 +156,84 @@ def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
         ),
         ["memory in the first and the second half, most", "flat",
          f"{memory['first_half']:.0f}, {memory['second_half']:.0f}, {memory['most']:.0f} MB"],
-        ["cores; load of the machine at the end", "2; idle", f"{machine['cores']}; {machine['load']:.1f}"],
+        ["load of the machine meanwhile", "idle", f"{where['load']:.1f} on {where['cores']} cores"],
     ]  # fmt: skip
     return {ROOT / "docs" / "app.md": ("benchmarks/app_load.py", table(["", "asked", "measured"], rows))}
+
+
+def machine() -> dict[str, Any]:
+    """What the seconds depend on besides the program."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"cores": cores, "threads": os.environ.get("OMP_NUM_THREADS", "all"), "load": os.getloadavg()[0]}
+
+
+def measured_alone(client: httpx.Client, server: psutil.Process, begun: float, photos: list[str]) -> dict[str, Any]:
+    """One user: the start, further pictures, refined ones; seconds of the clock and of the processor."""
+
+    def spent() -> float:
+        times = server.cpu_times()
+        return times.user + times.system
+
+    def draw(**more: Any) -> float:
+        then = time.monotonic()
+        client.post("/api/generate", json=body_of(0, photos) | more).raise_for_status()
+        return time.monotonic() - then
+
+    while not client.get("/api/health").json()["ready"]:
+        time.sleep(0.05)
+    ready = time.monotonic() - begun
+    draw()
+    first, first_spent = time.monotonic() - begun, spent()
+    further = [draw(seed=100 + number) for number in range(FURTHER)]
+    further_spent = (spent() - first_spent) / FURTHER
+    refined = [draw(seed=number, speed="exact") for number in range(3)]
+    return {
+        "ready_s": round(ready, 2),
+        "first_picture_s": round(first, 2),
+        "first_picture_processor_s": round(first_spent, 2),
+        "few_s": quantiles(further),
+        "few_processor_s": round(further_spent, 3),
+        "exact_s": quantiles(refined),
+        "machine": machine(),
+    }
+
+
+def measured_load(
+    client: httpx.Client, server: psutil.Process, address: str, photos: list[str], users: int, minutes: float
+) -> dict[str, Any]:
+    """Many users for some minutes."""
+    bodies = [body_of(number, photos) for number in range(users)]
+    known = [pixels(client.post("/api/generate", json=one).json()["pictures"][0]["image"]) for one in bodies]
+    apart = min(np.abs(a - b).mean() for i, a in enumerate(known) for b in known[:i])
+    assert apart > SETTLED, apart
+    tally, memory = Tally(), []
+    end = time.monotonic() + minutes * 60
+    threads = [
+        threading.Thread(target=user, args=(number, address, bodies[number], known[number], end, tally))
+        for number in range(users)
+    ]
+    for one in threads:
+        one.start()
+    while time.monotonic() < end:
+        memory.append(server.memory_info().rss / 1e6)
+        time.sleep(min(2.0, max(0.0, end - time.monotonic())))
+    for one in threads:
+        one.join()
+    half = len(memory) // 2
+    return {
+        "users": users,
+        "minutes": minutes,
+        "answers": dict(sorted(tally.statuses.items())),
+        "seconds": {kind: quantiles(values) for kind, values in sorted(tally.seconds.items())},
+        "lost": tally.lost,
+        "crossed": tally.crossed,
+        "still_waiting": client.get("/api/health").json()["waiting"],
+        "rss_mb": {
+            "first_half": round(float(np.mean(memory[:half])), 1),
+            "second_half": round(float(np.mean(memory[half:])), 1),
+            "most": round(max(memory), 1),
+        },
+    }
 
 
 def main() -> None:
@@ -163,79 +242,29 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=32)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--reader", default="studio")
+    parser.add_argument("--alone", action="store_true", help="Measure one user anew, and keep the rest of the report.")
     parser.add_argument("-o", "--output", type=Path, default=RESULT)
     options = parser.parse_args()
     command = [sys.executable, "-m", "mien", "app", "--port", "0", "--reader", options.reader, "--limit", "rate=100000"]
     photos = [base64.b64encode(one.path.read_bytes()).decode() for one in Examples.load().people]
+    made_by = stamp("python benchmarks/app_load.py " + " ".join(sys.argv[1:]))
     process, address, begun = started(command)
     try:
-        with httpx.Client(base_url=address, timeout=300) as client:
-            while not client.get("/api/health").json()["ready"]:
-                time.sleep(0.05)
-            ready = time.monotonic() - begun
-            client.post("/api/generate", json=body_of(0, photos)).raise_for_status()
-            first = time.monotonic() - begun
-            further, refined = [], []
-            for number in range(FURTHER):
-                then = time.monotonic()
-                client.post("/api/generate", json=body_of(0, photos) | {"seed": 100 + number}).raise_for_status()
-                further.append(time.monotonic() - then)
-            for number in range(3):
-                then = time.monotonic()
-                client.post("/api/generate", json=body_of(0, photos) | {"seed": number, "speed": "exact"})
-                refined.append(time.monotonic() - then)
-            bodies = [body_of(number, photos) for number in range(options.users)]
-            known = [pixels(client.post("/api/generate", json=one).json()["pictures"][0]["image"]) for one in bodies]
-        apart = min(np.abs(a - b).mean() for i, a in enumerate(known) for b in known[:i])
-        assert apart > SETTLED, apart
-        tally, memory = Tally(), []
-        end = time.monotonic() + options.minutes * 60
-        users = [
-            threading.Thread(target=user, args=(number, address, bodies[number], known[number], end, tally))
-            for number in range(options.users)
-        ]
-        for one in users:
-            one.start()
         server = psutil.Process(process.pid)
-        while time.monotonic() < end:
-            memory.append(server.memory_info().rss / 1e6)
-            time.sleep(min(2.0, max(0.0, end - time.monotonic())))
-        for one in users:
-            one.join()
-        waiting = httpx.get(f"{address}/api/health").json()["waiting"]
+        with httpx.Client(base_url=address, timeout=300) as client:
+            alone = measured_alone(client, server, begun, photos) | {"made_by": made_by}
+            if options.alone:
+                report = read_json(options.output) | {"alone": alone}
+            else:
+                load = measured_load(client, server, address, photos, options.users, options.minutes)
+                report = {"made_by": made_by, "machine": machine(), "alone": alone, "load": load}
     finally:
         process.terminate()
         process.wait(60)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    half = len(memory) // 2
-    report = {
-        "made_by": stamp("python benchmarks/app_load.py " + " ".join(sys.argv[1:])),
-        "machine": {"cores": cores, "threads": os.environ.get("OMP_NUM_THREADS", "all"), "load": os.getloadavg()[0]},
-        "alone": {
-            "ready_s": round(ready, 2),
-            "first_picture_s": round(first, 2),
-            "few_s": quantiles(further),
-            "exact_s": quantiles(refined),
-        },
-        "load": {
-            "users": options.users,
-            "minutes": options.minutes,
-            "answers": dict(sorted(tally.statuses.items())),
-            "seconds": {kind: quantiles(values) for kind, values in sorted(tally.seconds.items())},
-            "lost": tally.lost,
-            "crossed": tally.crossed,
-            "still_waiting": waiting,
-            "rss_mb": {
-                "first_half": round(float(np.mean(memory[:half])), 1),
-                "second_half": round(float(np.mean(memory[half:])), 1),
-                "most": round(max(memory), 1),
-            },
-        },
-    }
     write_json(options.output, report)
     if options.output == RESULT:
         write_tables(tables(report))
-    print(json.dumps(report["alone"] | report["load"], indent=2))  # noqa: T201
+    print(json.dumps({part: report[part] for part in ("alone", "load")}, indent=2))  # noqa: T201
 
 
 if __name__ == "__main__":

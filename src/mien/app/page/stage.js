@@ -77,7 +77,7 @@ export async function job(body, { automatic = false, quiet = false, show: take }
   else cancel(); // also what would begin in a moment
   const control = new AbortController();
   const own = (running = { abort: () => control.abort(), automatic });
-  clearProblems();
+  if (!automatic) clearProblems(); // what follows by itself says nothing of a photo that was refused meanwhile
   busy(true);
   let count = 0;
   const total = body.rows?.length || body.count || 1;
