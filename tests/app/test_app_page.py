@@ -210,7 +210,7 @@ def test_gallery_variations_compare_and_use(opened: Page) -> None:
     opened.click("#variations")
     opened.until("document.querySelectorAll('#gallery > li').length >= 5")
     opened.click("#compare")
-    opened.click("#gallery li:last-child .open")
+    opened.click("#gallery li:first-child .open")
     opened.until("!document.getElementById('portrait-b').hidden")
     opened.picture("compare")
     opened.next_picture(lambda: opened.click("#as-expression"))
@@ -261,6 +261,30 @@ def test_what_cannot_be_used_is_said_beside_its_field(opened: Page, tmp_path: Pa
     opened.set("#prompt", "a woman")
     opened.set("#describe", "grey hair")
     until(lambda: "not both" in opened.problem("describe"))
+
+
+@pytest.mark.slow
+def test_a_video_drives_the_person(opened: Page, tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="needs the extra 'video'")
+    from PIL import Image
+
+    with av.open(tmp_path / "friend.webm", "w") as container:
+        stream = container.add_stream("libvpx", rate=4)
+        stream.width = stream.height = 256
+        stream.pix_fmt = "yuv420p"
+        for template in Examples.load().templates[:4]:
+            frame = av.VideoFrame.from_image(Image.open(template.path).convert("RGB"))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    opened.click("#video-open")
+    opened.driver.find_element("id", "video-file").send_keys(str(tmp_path / "friend.webm"))
+    opened.set("#video-rate", "4")
+    opened.click("#video-go")
+    opened.until("document.getElementById('video-words').textContent.endsWith('showed a face.')")
+    opened.until("!document.getElementById('video-canvas').hidden")
+    frames = opened.value("[...document.querySelectorAll('#gallery .strip img')].map((one) => one.src)")
+    assert len(frames) >= 3 and len(set(frames)) == len(frames)
+    opened.picture("video")
 
 
 @pytest.mark.slow

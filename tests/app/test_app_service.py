@@ -24,8 +24,9 @@ from mien.faces.linear import fit
 from mien.generation.request import GenerateRequest
 from tests.app.conftest import FEW, decoded, encoded
 
-ROUNDING = 2
-"""Of 255: the rows of a batch are summed in another order than one alone."""
+ROUNDING = 8
+"""Of 255, at single pixels: the rows of a batch are summed in another order than one alone, which moves a pixel by 1,
+and the watermark, up to 6 strong, may then round the other way."""
 
 
 def job(client: str = "a", count: int = 1, told: list[Event] | None = None, **values: Any) -> Job:
@@ -102,6 +103,7 @@ def test_a_batch_gives_the_pictures_that_each_gives_alone(client: TestClient) ->
         together = [np.asarray(decoded(one["pictures"][0]["image"]), int) for one in pool.map(ask, bodies)]
     for one, other in zip(alone, together, strict=True):
         assert np.abs(one - other).max() <= ROUNDING
+        assert np.abs(one - other).mean() < 0.05
     apart = [np.abs(one - other).mean() for one, other in itertools.pairwise(alone)]
     assert min(apart) > 5  # four people, so that a crossed answer would be seen
 

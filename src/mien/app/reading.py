@@ -34,11 +34,11 @@ def read_picture(text: str, service: PortraitService) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that there are several is in the answer
         outcome = read(image, service.reader).outcome
-    try:
-        outcome.face()
-    except MienError as error:
-        sentence = str(error)
-        raise FieldProblem("picture", sentence[0].upper() + sentence[1:] + ".") from error
+        try:
+            outcome.face()
+        except MienError as error:
+            sentence = str(error)
+            raise FieldProblem("picture", sentence[0].upper() + sentence[1:] + ".") from error
     faces = []
     for face in outcome.faces:
         mask = None if face.mask is None else encode_mask(face.mask)

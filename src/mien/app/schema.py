@@ -45,8 +45,11 @@ def _setting(name: str, description: str) -> tuple[Any, Any]:
     annotation = Annotated[str | None, Field(max_length=200)] if name == "emotion" else own.rebuild_annotation()
     if name in ("prompt", "describe"):
         annotation = Annotated[str | None, Field(max_length=2000)]
-    default = "fast" if name == "speed" else own.default
-    return annotation, Field(default=default, description=description)
+    if name == "speed":
+        return annotation, Field(default="fast", description=description)
+    if own.default_factory is not None:
+        return annotation, Field(default_factory=own.default_factory, description=description)  # type: ignore[arg-type]
+    return annotation, Field(default=own.default, description=description)
 
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import { $, clearProblems, showProblems, status } from "./dom.js";
 import { addPicture, setActions } from "./gallery.js";
 import { buildDials, showDials } from "./dials.js";
 import { setFacts } from "./overlay.js";
-import { addBlob, addStudio, buildPickers, buildStudio, showPhotos } from "./people.js";
+import { addDrawn, addStudio, buildPickers, buildStudio, showPhotos } from "./people.js";
 import { buildRows, downloadRow } from "./rows.js";
 import { cancel, compare, drawNow, job, preview, setOptions, show, shownPicture, touched } from "./stage.js";
 import { canRedo, canUndo, change, endMerge, onChange, picturesOf, redo, restore, settingsOf, startOver, state, undo } from "./state.js";
@@ -57,10 +57,7 @@ function open(picture) {
   compare(a, picture);
 }
 
-async function use(role, picture) {
-  const blob = await (await fetch(picture.url)).blob();
-  await addBlob(role, blob, `portrait ${picture.seed}`);
-}
+const use = (role, picture) => addDrawn(role, picture.url, `portrait ${picture.seed}`);
 
 function bind() {
   $("undo").addEventListener("click", undo);

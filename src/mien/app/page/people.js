@@ -36,6 +36,11 @@ export async function addBlob(role, blob, name) {
   await add(role, { name, source, url: source });
 }
 
+export async function addDrawn(role, url, name) {
+  clearProblems();
+  await add(role, { name, source: url, url });
+}
+
 export async function addStudio(role, name) {
   clearProblems();
   await add(role, { name, source: `studio:${name}`, url: await getPicture(`/api/studio/${name}.png`) }, true);

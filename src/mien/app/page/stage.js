@@ -26,6 +26,10 @@ export function touched({ at_once = false } = {}) {
 }
 
 async function automatic() {
+  if (running && !running.automatic) { // what a hand has asked for goes first
+    timer = setTimeout(automatic, SOON);
+    return;
+  }
   const one = state();
   const first = one.speed === "auto" ? "few" : one.speed;
   const drawn = await picture(one, first, true);
@@ -69,10 +73,11 @@ async function picture(one, speed, is_automatic) {
 
 // Draw a body; `show` takes each finished picture. True when all came.
 export async function job(body, { automatic = false, quiet = false, show: take }) {
-  running?.abort();
+  if (automatic) running?.abort();
+  else cancel(); // also what would begin in a moment
   const control = new AbortController();
   const own = (running = { abort: () => control.abort(), automatic });
-  clearProblems();
+  if (!automatic) clearProblems(); // what follows by itself says nothing of a photo that was refused meanwhile
   busy(true);
   let count = 0;
   const total = body.rows?.length || body.count || 1;

@@ -1,0 +1,74 @@
+"""The lines that the page offers to copy ask for what the page asked for."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import mien.cli.main
+import mien.generation.api as api
+from mien.app.lines import command_line, python_call
+from mien.generation.request import GenerateRequest
+
+FACE = Image.new("RGB", (64, 64))
+CASES: list[dict[str, Any]] = [
+    {"identity": FACE},
+    {"identity": FACE, "speed": "few", "seed": 7},
+    {"identity": FACE, "speed": "fast", "expression": FACE, "pose": FACE, "yaw": -12.5, "roll": 3.0},
+    {"identity": FACE, "identities": (FACE, FACE), "weights": (1.0, 0.5, 0.25), "count": 3},
+    {"prompt": "a woman's portrait; $HOME", "steps": 12, "scheduler": "ddim", "guidance": {"text": 3.0}},
+    {"identity": FACE, "describe": "grey hair", "blendshapes": {"jawOpen": 0.6, "mouthSmileLeft": 0.2}},
+    {"edit": FACE, "emotion": "at:0.5/-0.2", "strength": 0.6, "scales": {"landmarks": 0.5}},
+    {"identity": FACE, "expression": FACE, "retarget": False, "guidance_rescale": 0.3},
+]
+PICTURES = {"identity", "identities", "expression", "pose", "edit"}
+
+
+def settings_of(request: GenerateRequest) -> dict[str, Any]:
+    """Everything but where pictures are and go."""
+    given = {name: bool(getattr(request, name)) for name in PICTURES} | {"people": len(request.people)}
+    return request.model_dump(exclude={*PICTURES, "output", "reader"}) | given
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files that the lines name."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("me", "me-2", "me-3", "expression", "pose", "portrait"):
+        FACE.save(tmp_path / f"{name}.jpg")
+
+
+@pytest.mark.parametrize("values", CASES)
+def test_the_command_asks_for_the_same(values: dict[str, Any], files: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = GenerateRequest.checked(**values)
+    drawn: list[GenerateRequest] = []
+    monkeypatch.setattr("mien.generation.generate.generate", lambda one, **_: drawn.append(one) or [])
+    program, *words = shlex.split(command_line(request))
+    assert program == "mien" and mien.cli.main.main(words) == 0
+    assert settings_of(drawn[0]) == settings_of(request)
+
+
+@pytest.mark.parametrize("values", CASES)
+def test_the_call_asks_for_the_same(values: dict[str, Any], files: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = GenerateRequest.checked(**values)
+    drawn: list[GenerateRequest] = []
+
+    def draw(one: GenerateRequest, **_: Any) -> list[Any]:
+        drawn.append(one)
+        return []
+
+    class Reader(api.PictureReader):
+        tools: Any = None
+
+    class Pipeline:
+        reader = Reader("studio")
+
+    monkeypatch.setattr(api, "draw_pictures", draw)
+    monkeypatch.setattr(api, "_last_used", lambda *_: Pipeline())
+    call = python_call(request).rpartition("\n")[0]  # without the line that saves
+    exec(call, {})
+    assert settings_of(drawn[0]) == settings_of(request)
