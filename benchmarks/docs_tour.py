@@ -108,7 +108,7 @@ def controls() -> list[Row]:
 
 def words() -> list[Row]:
     """The same person, described otherwise."""
-    said = ("red hair", "a grey beard", "no glasses", "an orange background")
+    said = ("red hair", "a grey beard", "no glasses", "orange background")
     return [("", [(one, draw(describe=one)) for one in said])]
 
 

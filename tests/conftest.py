@@ -10,6 +10,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("LP_NUM_THREADS", "1")
+os.environ.setdefault("MIEN_CONSENT", "known")  # commands say it once to a user, and write down that they did
 os.environ.setdefault("MIEN_OFFLINE", "1")  # no test fetches anything unasked
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,6 +7,7 @@ in `tests/test_readme.py`.
 from __future__ import annotations
 
 import doctest
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,11 @@ def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def _named(name: str) -> Any:
+    module, _, own = name.rpartition(".")
+    return getattr(importlib.import_module(module), own)
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
 def test_the_snippets_of_a_page_run(page: Path, user_folder: Path) -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
@@ -48,16 +54,21 @@ def test_the_snippets_of_a_page_run(page: Path, user_folder: Path) -> None:
         exec(compile("\n" * line + code, str(page), "exec"), names)
 
 
-@pytest.mark.parametrize("name", [name for name in mien.__all__ if name != "__version__"])
+PUBLIC = [f"mien.{name}" for name in mien.__all__ if name != "__version__"]
+FURTHER = ["mien.provenance.verify", "mien.provenance.refuse_identities"]
+"""Names outside the package's own surface whose examples a site's owner copies."""
+
+
+@pytest.mark.parametrize("name", [*PUBLIC, *FURTHER], ids=lambda name: name.removeprefix("mien."))
 def test_every_public_name_has_an_example_that_runs(name: str, user_folder: Path) -> None:
     # numbers and libraries' notes differ between machines: an example shows what does not
     runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE)
     tests = [
         test
-        for test in doctest.DocTestFinder(recurse=True).find(getattr(mien, name), f"mien.{name}", globs={})
+        for test in doctest.DocTestFinder(recurse=True).find(_named(name), name, globs={})
         if test.examples
     ]
-    assert tests, f"mien.{name} has no example in its docstring"
+    assert tests, f"{name} has no example in its docstring"
     said: list[str] = []
     for test in tests:
         runner.run(test, out=said.append)

@@ -81,7 +81,7 @@ def test_what_is_saved_is_what_the_command_line_writes(tmp_path: Path, photo: Pa
     found = examine(mien.save(plain, tmp_path / "plain.png"))
     assert (found.record, found.mark) == (None, None)
     with pytest.raises(BadInput, match=r"must end with \.png"):
-        mien.save(plain, tmp_path / "plain.jpg")
+        mien.save(plain, tmp_path / "plain.bmp")
 
 
 def test_a_picture_in_memory_is_recorded_by_its_pixels_and_repeats(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 from mien.core.io import atomic_path, cache_folder
 from mien.errors import MienError
 
+VARIABLE = "MIEN_CONSENT"
+"""Environment variable that, when it is set, says that the note is known, for programs that call commands."""
 NOTE = (
     "A note, once: draw a real person only with their consent, and nothing that lets people believe what did not "
     "happen. Each picture says that it is synthetic. docs/provenance-and-responsible-use.md"
@@ -17,7 +20,7 @@ NOTE = (
 def remind_once(say: Callable[[str], Any]) -> None:
     """Say the note if this user has not been told; where that cannot be kept, it is said again the next time."""
     marker = cache_folder() / "consent-note"
-    if marker.is_file():
+    if os.environ.get(VARIABLE) or marker.is_file():
         return
     say(NOTE)
     try:
