@@ -59,15 +59,20 @@ def column_writer(path: Path, key: str) -> Iterator[Callable[[np.ndarray], None]
             yield append
         if not count:
             raise BadInput(f"There are no rows for {path}: give a data set with pictures.")
-        size = temporary.stat().st_size - HEADER
-        name = next(name for name, one in _TYPES.items() if one == kind)
-        values = np.memmap(temporary, np.uint8, "r", HEADER) if size else np.empty(0, np.uint8)
-        header = {
-            "__metadata__": {"key": key, "fingerprint": _fingerprint(values)},
-            "value": {"dtype": name, "shape": [count, *shape], "data_offsets": [0, size]},
-        }
-        with temporary.open("r+b") as stream:
-            stream.write((HEADER - 8).to_bytes(8, "little") + json.dumps(header).encode().ljust(HEADER - 8))
+        write_header(temporary, key, (count, *shape), kind)
+
+
+def write_header(path: Path, key: str, shape: tuple[int, ...], kind: np.dtype) -> None:
+    """Fill in what comes before the values of a column, which are there."""
+    size = path.stat().st_size - HEADER
+    name = next(name for name, one in _TYPES.items() if one == kind)
+    values = np.memmap(path, np.uint8, "r", HEADER) if size else np.empty(0, np.uint8)
+    header = {
+        "__metadata__": {"key": key, "fingerprint": _fingerprint(values)},
+        "value": {"dtype": name, "shape": list(shape), "data_offsets": [0, size]},
+    }
+    with path.open("r+b") as stream:
+        stream.write((HEADER - 8).to_bytes(8, "little") + json.dumps(header).encode().ljust(HEADER - 8))
 
 
 def read_column(path: Path, key: str) -> np.ndarray | None:
