@@ -8,9 +8,11 @@ that a run would have other last bits where it made a column than where it found
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
+import mmap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,7 +95,7 @@ def read_column(path: Path, key: str) -> np.ndarray | None:
         if metadata.get("key") != key:
             return None
         size = path.stat().st_size - 8 - length
-        values = np.memmap(path, np.uint8, "c", 8 + length) if size else np.empty(0, np.uint8)
+        values = _mapped(path, 8 + length) if size else np.empty(0, np.uint8)
         whole = entry["data_offsets"] == [0, size]
         # a column of 0.1.0 has no fingerprint
         if not whole or metadata.get("fingerprint", _fingerprint(values)) != _fingerprint(values):
@@ -104,6 +106,19 @@ def read_column(path: Path, key: str) -> np.ndarray | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s is damaged (%s) and is made again", path, error)
         return None
+
+
+def _mapped(path: Path, offset: int) -> np.ndarray:
+    """A file's bytes from an offset on, uint8 [n]; what is written to them is this process's own."""
+    try:
+        return np.memmap(path, np.uint8, "c", offset)
+    except OSError as error:
+        if error.errno != errno.ENOMEM or not hasattr(mmap, "MAP_NORESERVE"):
+            raise
+    # Larger than memory: Linux would set aside as much for what might be written, which next to nobody does.
+    with path.open("rb") as stream:
+        kind, rights = mmap.MAP_PRIVATE | mmap.MAP_NORESERVE, mmap.PROT_READ | mmap.PROT_WRITE
+        return np.frombuffer(mmap.mmap(stream.fileno(), 0, flags=kind, prot=rights), np.uint8, offset=offset)
 
 
 def _fingerprint(values: np.ndarray) -> str:
