@@ -73,8 +73,8 @@ def show(
         _print_json(_summary(found) | {"config": found.config, "curves": str(place)})
         return
     for name, value in _summary(found).items():
-        typer.echo(f"{name:<16}{value}")
-    typer.echo(f"{'curves':<16}{place}")
+        typer.echo(f"{name:<20}{value}")
+    typer.echo(f"{'curves':<20}{place}")
 
 
 @app.command()

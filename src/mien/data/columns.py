@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import mmap
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ HEADER = 4096
 """Bytes before the values: those of the shape, which is known last, are filled in at the end."""
 BLOCK, BLOCKS = 2**20, 64
 """What a fingerprint looks at: so many evenly spaced parts of so many bytes, or everything where there is less."""
+_NORESERVE = 0x4000
+"""Linux's MAP_NORESERVE, which Python names from 3.13 on."""
 _TYPES = {"U8": np.uint8, "I64": np.int64, "F16": np.float16, "F32": np.float32, "F64": np.float64, "BOOL": np.bool_}
 """As safetensors names them."""
 
@@ -113,11 +116,11 @@ def _mapped(path: Path, offset: int) -> np.ndarray:
     try:
         return np.memmap(path, np.uint8, "c", offset)
     except OSError as error:
-        if error.errno != errno.ENOMEM or not hasattr(mmap, "MAP_NORESERVE"):
+        if error.errno != errno.ENOMEM or sys.platform != "linux":
             raise
     # Larger than memory: Linux would set aside as much for what might be written, which next to nobody does.
     with path.open("rb") as stream:
-        kind, rights = mmap.MAP_PRIVATE | mmap.MAP_NORESERVE, mmap.PROT_READ | mmap.PROT_WRITE
+        kind, rights = mmap.MAP_PRIVATE | _NORESERVE, mmap.PROT_READ | mmap.PROT_WRITE
         return np.frombuffer(mmap.mmap(stream.fileno(), 0, flags=kind, prot=rights), np.uint8, offset=offset)
 
 
