@@ -44,7 +44,7 @@ def built(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    written = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    written = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != ".lock"]
     return {path.name: path.read_bytes() for path in written}
 
 
