@@ -65,7 +65,7 @@ def test_as_many_checkpoints_are_kept_as_asked_for(tmp_path: Path) -> None:
 class Judged(Line):
     """Whose validation error is lowest in the middle."""
 
-    errors = iter(())
+    errors: Any = iter(())
 
     def gaps(self, corpus: Any) -> Logs:
         return {"right_900": next(self.errors), "gap": 0.5}
