@@ -26,7 +26,8 @@ def arm(run: Path) -> dict[str, Any]:
     return {
         "objective": config["objective"].partition(":")[0],
         "kind": config["options"].get("kind", "landmarks"),
-        **{name: config[name] for name in ("pictures", "batch", "lr", "seed")},
+        **{name: config[name] for name in ("pictures", "lr", "seed")},
+        "batch": config.get("global_batch", config.get("batch")),  # as 0.1.0 called it
         "run": run.name,
         "seen": records[-1]["seen"],
         "curve": [[one[name] for name in ("seen", *CURVES) if name in one] for one in records if "loss" in one],

@@ -53,6 +53,8 @@ RENDERED = {
 }
 """Folder -> command of ``mien studio``, people, pictures of each, first seed."""
 DATA = Path(tempfile.gettempdir()) / "mien-golden"
+MEASURED = ("seconds", "images_per_second", "memory_mb")
+"""What a log says of the machine."""
 LIMIT = 1800
 """Seconds a command may take."""
 
@@ -228,7 +230,7 @@ def run_digests(run: Path) -> dict[str, Any]:
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     checkpoint, export = run / "checkpoint.safetensors", run / "export"
     found = {
-        "log": [{key: value for key, value in line.items() if key != "seconds"} for line in lines],
+        "log": [{key: value for key, value in line.items() if key not in MEASURED} for line in lines],
         "checkpoint": tensors_digest(checkpoint),
         "export": {
             path.relative_to(export).as_posix(): tensors_digest(path)

@@ -41,7 +41,7 @@ def training(run: str, arms: dict[str, Any], runs: Path) -> ArmTraining | None:
     except MienError:
         return None
     one = arms[run]
-    config |= {"pictures": one["pictures"], "batch": one["batch"]}
+    config |= {"pictures": one["pictures"], "global_batch": one["batch"]}
     return ArmTraining(run, one["seen"], full_rate_steps(config, one["seen"]), None, gap_of(one["validation"]))
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,11 @@ def builder(data: Path, pause: float = 0.0, **settings: Any) -> Builder:
     values = {"targets": len(portraits), "attempts": 2, "batch": 4, "per_shard": 10, "seed": 3} | settings
     request = PairsRequest.checked(**values, data=portraits.sha256, models={"fake": "0" * 64})
     return Builder(request, portraits, Recolour(pause), TOOLS)
+
+
+def reopened(data: Path) -> Any:
+    """What another process opens: an order whose builder is that of before."""
+    return SimpleNamespace(open=lambda: builder(data))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from mien.data import columns
-from mien.data.columns import HEADER, column_writer, read_column
+from mien.data.columns import HEADER, column_writer, read_column, write_header
 from mien.data.corpus import Corpus
 from mien.data.shards import ShardWriter, read_shard
 from mien.errors import BadInput
@@ -54,6 +55,20 @@ def test_rows_lie_in_memory_alike_when_they_are_made_and_when_they_are_read_agai
     read = Corpus.load(tmp_path).cached("latents", "a", lambda: pytest.fail("made twice"))
     assert made.flags.c_contiguous and made.strides == read.strides
     np.testing.assert_array_equal(made, latents)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sparse files and what Linux sets aside for copies")
+def test_a_column_larger_than_memory_is_mapped_too(tmp_path: Path) -> None:
+    """A sparse file of a terabyte; as a copy that may be written to, it would be refused."""
+    path = tmp_path / "huge.safetensors"
+    with path.open("wb") as stream:
+        stream.truncate(HEADER + 2**40)
+    write_header(path, "key", (2**20, 2**20), np.dtype(np.uint8))
+    found = read_column(path, "key")
+    assert found is not None and found.shape == (2**20, 2**20) and found[2**19, 5] == 0
+    found[3, 4] = 7
+    again = read_column(path, "key")
+    assert found[3, 4] == 7 and again is not None and again[3, 4] == 0
 
 
 def test_a_column_of_something_else_is_not_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -137,7 +152,7 @@ def test_damaged_derived_columns_are_computed_again(tmp_path: Path) -> None:
         return np.arange(4.0)
 
     corpus.cached("thing", "a", compute)
-    path = tmp_path / "derived" / "thing.safetensors"
+    (path,) = (tmp_path / "derived").glob("thing-*.safetensors")
     path.write_bytes(path.read_bytes()[:-1])
     np.testing.assert_array_equal(corpus.cached("thing", "a", compute), np.arange(4.0))
     assert len(calls) == 2

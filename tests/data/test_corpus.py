@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from mien.data.columns import column_writer
 from mien.data.corpus import Corpus
 from mien.data.shards import ShardWriter, read_shard
 from mien.errors import BadInput, MienError
@@ -63,7 +65,7 @@ def test_damaged_caches_are_made_anew(tmp_path: Path, damage: str) -> None:
     corpus = Corpus.load(tmp_path)
     corpus.cached("thing", "a", lambda: np.arange(2000.0).reshape(4, 500))
     first = {name: values.copy() for name, values in corpus.arrays.items()}  # columns are maps of the files
-    for path in (tmp_path / "prepared" / "images.safetensors", tmp_path / "derived" / "thing.safetensors"):
+    for path in (tmp_path / "prepared" / "images.safetensors", *(tmp_path / "derived").glob("thing-*.safetensors")):
         content = path.read_bytes()
         if damage == "zeroed tail":
             path.write_bytes(content[:-1000] + bytes(1000))
@@ -102,6 +104,24 @@ def test_a_copied_folder_keeps_what_was_derived(folder: Path, tmp_path: Path) ->
     copied = Corpus.load(tmp_path / "copy")
     assert copied.digest == Corpus.load(folder).digest != ""
     copied.cached("copied", "a", lambda: pytest.fail("computed again"))
+
+
+def test_columns_of_two_models_lie_side_by_side_and_those_of_before_are_read(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    corpus = Corpus.load(tmp_path / "copy")
+
+    def rows(factor: float) -> Callable[[slice], np.ndarray]:
+        return lambda rows: np.arange(rows.start, rows.stop) * factor
+
+    for model, factor in (("one", 1.0), ("two", 2.0)):
+        corpus.computed("latents", model, rows(factor))
+    for model, factor in (("one", 1.0), ("two", 2.0)):
+        found = corpus.computed("latents", model, lambda rows: pytest.fail("computed again"))
+        np.testing.assert_array_equal(found, np.arange(len(corpus)) * factor)
+    with column_writer(tmp_path / "copy" / "derived" / "older.safetensors", f"{corpus.digest}-one") as append:
+        append(np.arange(float(len(corpus))))  # as 0.1.0 called it
+    np.testing.assert_array_equal(corpus.computed("older", "one", lambda rows: pytest.fail("made")), corpus["older"])
+    assert corpus.computed("older", "two", rows(3.0))[1] == 3.0
 
 
 def test_pictures_that_are_not_square_are_refused(tmp_path: Path) -> None:

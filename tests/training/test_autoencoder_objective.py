@@ -113,12 +113,12 @@ def test_a_transformed_step_is_held_against_the_transformed_picture(data: Path) 
     flat = torch.nn.functional.interpolate(torch.rand(2, 3, 16, 16) * 2 - 1, scale_factor=8)
     batch = {"pictures": flat, "weights": torch.ones(2, 1, 128, 128)}
     for turns in range(4):
-        loss, _ = objective(batch | {"transform": torch.tensor([1.0, turns])}, torch.Generator())
+        loss, _ = objective(batch | {"transform": torch.tensor([[1.0, turns]])}, torch.Generator())
         assert loss.item() == pytest.approx(0, abs=1e-6)
     corpus = Corpus.load(data)
     often = AutoencoderObjective(AutoencoderConfig(equivariance=1.0))
     often.prepare(corpus, data)
-    drawn = [often.batch(corpus, np.random.default_rng(seed), 2)["transform"].tolist() for seed in range(40)]
+    drawn = [often.batch(corpus, np.random.default_rng(seed), 2)["transform"][0].tolist() for seed in range(40)]
     assert {scale for scale, _ in drawn} == {0.5, 0.75, 1.0} and {turn for _, turn in drawn} == {0.0, 1.0, 2.0, 3.0}
 
 

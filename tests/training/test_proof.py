@@ -53,7 +53,7 @@ class Follower(Objective):
         folder.mkdir(parents=True, exist_ok=True)
 
 
-HELD_OUT: Any = SimpleNamespace(held_out=SimpleNamespace())
+HELD_OUT: Any = SimpleNamespace(held_out=SimpleNamespace(), digest="", on_device=True)
 
 
 def config(**changes: Any) -> TrainConfig:
@@ -124,7 +124,7 @@ def test_measuring_changes_nothing_of_the_training(tmp_path: Path) -> None:
     torch.manual_seed(4)
     fit(config(validations=8), watched, HELD_OUT, tmp_path / "watched")
     torch.manual_seed(4)
-    fit(config(), alone, SimpleNamespace(held_out=None), tmp_path / "alone")  # type: ignore[arg-type]
+    fit(config(), alone, SimpleNamespace(held_out=None, digest="", on_device=True), tmp_path / "alone")  # type: ignore[arg-type]
     assert len(watched.measured) == 9 and len(alone.measured) == 1
     for one, other in zip(watched.parameters(), alone.parameters(), strict=True):
         assert torch.equal(one, other)

@@ -263,7 +263,7 @@ def joint(trained: Path) -> Any:
     return objective
 
 
-def joint_batch(joint: Any, trained: Path, size: int = 12) -> Any:
+def joint_batch(joint: Any, trained: Path, size: int = 2) -> Any:
     import numpy as np
 
     from mien.data.corpus import Corpus
@@ -322,12 +322,12 @@ def test_the_control_arm_trains_the_text_encoder_alone(trained: Path) -> None:
     assert {name.split(".")[0] for name in arm.trained()} == {"text_encoder"}
     slow = preset("studio-joint-slow-text")
     assert build_objective(slow, trained).learning_rates() == {"text_encoder": 0.1} != arm.learning_rates()
-    batch, calls = joint_batch(arm, trained, 16), []
+    batch, calls = joint_batch(arm, trained, 4), []
     arm.unet.register_forward_pre_hook(lambda module, inputs: calls.append(len(inputs[0])))
     loss, _ = arm(batch, torch.Generator().manual_seed(0))
     loss.backward()
     assert calls == [4] and any(parameter.grad is not None for parameter in arm.text_encoder.parameters())
-    run = {"pictures": 8, "batch": 8, "log_every": 1}
+    run = {"pictures": 2, "batch": 2, "log_every": 1}
     train("studio-joint-text-only", data=trained.parent / "data", held_out=trained.parent / "held-out", runs=trained,
           overrides=run)  # fmt: skip
     assert {path.name for path in (trained / "studio-joint-text-only" / "export").iterdir()} == {"text_encoder"}
@@ -367,7 +367,7 @@ def test_the_empty_prompt_is_of_one_encoder(joint: Any, trained: Path, null_prom
 def test_the_joint_stage_is_trained_and_evaluated(trained: Path) -> None:
     from mien.pipelines.spec import ModelSpec
 
-    options = {"pictures": 8, "batch": 8, "log_every": 1}
+    options = {"pictures": 2, "batch": 2, "log_every": 1}
     train("studio-joint", data=trained.parent / "data", held_out=trained.parent / "held-out", runs=trained,
           overrides=options)  # fmt: skip
     export = trained / "studio-joint" / "export"
@@ -444,7 +444,7 @@ def test_all_presets_run_in_order_and_finished_ones_are_left(
     from mien.training import run
     from mien.training.presets import preset
 
-    small = {"pictures": 40, "batch": 2}
+    small = {"pictures": 40, "global_batch": 2}
     names = ("studio-autoencoder", "studio-detector")
     presets = {name: preset(name).model_copy(update=small) for name in names}
     monkeypatch.setattr(run, "SHIPPED", presets)

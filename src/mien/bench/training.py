@@ -73,8 +73,8 @@ class Side:
 def joint(corpus: Corpus) -> tuple[Side, Side]:
     """The joint step and the same objective's plain step: each row computed by itself, without the AD loss."""
     samples = ROWS // len(SETTINGS)
-    shared = Side("studio-joint", corpus, 16 * samples, replicas=16)
-    plain = Side("studio-joint", corpus, ROWS, replicas=len(SETTINGS), ad=0.0, noise="independent")
+    shared = Side("studio-joint", corpus, samples, replicas=16)
+    plain = Side("studio-joint", corpus, samples, replicas=len(SETTINGS), ad=0.0, noise="independent")
     plain.batch = shared.batch | {"counts": torch.ones_like(shared.batch["counts"])}
     return shared, plain
 

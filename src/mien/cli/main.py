@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "model": ("mien.cli.model", "Facts about the models."),
     "bench": ("mien.cli.bench", "Time ours side by side with others."),
     "train": ("mien.cli.train", "Train one of the presets; the same command continues."),
+    "runs": ("mien.cli.runs", "Runs of train: where they stand, their curves, how they differ."),
     "studio": ("mien.cli.studio", "Render synthetic portraits with exact labels."),
     "data": ("mien.cli.data", "Datasets of photographs and videos: import, check, join."),
     "pairs": ("mien.cli.pairs", "Pairs with one expression and two people, to train on."),

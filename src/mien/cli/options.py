@@ -41,6 +41,14 @@ Reader = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+Executor = Annotated[
+    str, typer.Option(metavar="NAME", help="local: processes here; ray: a cluster (pip install 'mien[ray]').")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes (default: one a core, or all of the cluster).")]
+Part = Annotated[
+    str | None, typer.Option("--part", metavar="I/N", help="Only this part, on one of N machines; then --finish.")
+]
+Finish = Annotated[bool, typer.Option("--finish", help="Do no part; put together what all parts have made.")]
 Raw = Annotated[bool, typer.Option("--raw", hidden=True)]
 """The name that ``--no-retarget`` had in 0.1.0; to be removed after the next release."""
 Speed = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import Facekit, Reader
+from mien.cli.options import Executor, Facekit, Finish, Part, Reader
 from mien.data.idi import defaults
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -52,12 +52,19 @@ def build(
     seed: Annotated[int, typer.Option(help="Of people and noise.")] = defaults.SEED,
     reader: Reader = "auto",
     facekit: Facekit = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; each loads what draws.")] = 1,
+    executor: Executor = "local",
+    part: Part = None,
+    finish: Finish = False,
 ) -> None:
     """Redraw each portrait under another person, swap on a third, and keep the pairs in which the expression survived.
 
     The same command goes on where it was stopped.
     """
+    from functools import partial
+
     from mien.cli.progress import bar
+    from mien.core.stages.execute import parse_part
     from mien.data.idi.open import Order, build_pairs
 
     thresholds = {"exp": exp, "lms": lms, "identity": identity, "sharpness": sharpness, "direction": direction}
@@ -66,7 +73,13 @@ def build(
         "strength": strength, "thresholds": thresholds, "attempts": attempts, "steps": steps, "batch": batch,
         "per_shard": per_shard, "seed": seed,
     }  # fmt: skip
-    order = Order.of(data, model, maker, settings, targets, reader, facekit)
-    report = build_pairs(order, output, calibrate, bar)
+    reopen = partial(Order.of, data, model, maker, settings, targets, reader, facekit)
+    report = build_pairs(
+        reopen(), output, calibrate, bar, reopen=reopen, executor=executor, workers=workers, part=parse_part(part),
+        finish=finish,
+    )  # fmt: skip
+    if report is None:
+        typer.echo(f"Part {part} is done; when all are, the same command with --finish puts them together.")
+        return
     reasons = ", ".join(f"{name} {count}" for name, count in report["reasons"].items())
     typer.echo(f"{report['pairs']} pairs from {report['attempts']} attempts in {output} ({reasons})")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import Facekit
+from mien.cli.options import Executor, Facekit, Finish, Part, Workers
 
 app = typer.Typer(help="Synthetic portraits with exact ground truth.", no_args_is_help=True, add_completion=False)
 
@@ -19,7 +19,6 @@ Read = Annotated[
     bool | None,
     typer.Option("--read/--no-read", help="Let MediaPipe read every picture (default: if its model is at hand)."),
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes (default: one a core).")]
 Size = Annotated[int, typer.Option(min=64, max=1024, help="Side of the pictures in px.")]
 
 
@@ -43,19 +42,30 @@ def render(
     facekit: Facekit = None,
     workers: Workers = None,
     size: Size = 128,
+    executor: Executor = "local",
+    part: Part = None,
+    finish: Finish = False,
 ) -> None:
     """Render people x pictures into shards, with captions, masks, landmarks and labels."""
     from mien.cli.progress import bar
+    from mien.core.stages.execute import parse_part
+    from mien.core.stages.trial import POISONED, poisoned
     from mien.data.rendering.dataset import render_dataset
 
     kind = context.command.name
     try:
         request = render_dataset(
             people, per_person, output, first_seed, workers=workers, read=read, kit=facekit, size=size,
-            templates=kind == "pairs", portraits=kind == "portraits", bar=bar,
+            templates=kind == "pairs", portraits=kind == "portraits", executor=executor, part=parse_part(part),
+            finish=finish, bar=bar,
         )  # fmt: skip
     except KeyboardInterrupt:
         typer.echo(f"Stopped; finished shards stay in {output}. The same command continues.", err=True)
         raise typer.Exit(130) from None
+    if part is not None:
+        typer.echo(f"Part {part} is done; when all are, the same command with --finish checks them.", err=True)
+        return
+    if left_out := poisoned(output):
+        typer.echo(f"{len(left_out)} pictures could not be made and are left out: {output / POISONED}", err=True)
     what = "pictures" if kind == "render" else kind
     typer.echo(f"{request.pictures} {what} of {request.people} people in {request.shards} shards in {output}", err=True)

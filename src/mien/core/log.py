@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from mien.errors import BadInput, MienError
+
+log = logging.getLogger(__name__)
+PAUSE = 0.2
+"""Seconds between two looks at what another process is doing."""
 
 
 def append_line(path: Path, value: Any) -> None:
@@ -84,6 +90,19 @@ def only_process(path: Path, what: str) -> Iterator[None]:
     Raises:
         MienError: if another process holds it, or it cannot be made.
     """
+    with tried_lock(path) as ours:
+        if not ours:
+            raise MienError(f"Another process works on {what}: stop it first.")
+        yield
+
+
+@contextmanager
+def tried_lock(path: Path) -> Iterator[bool]:
+    """Hold a lock file for the time of the block, and say whether it could be had; see :func:`only_process`.
+
+    Raises:
+        MienError: if it cannot be made.
+    """
     try:
         stream = path.open("ab")
     except OSError as error:
@@ -91,11 +110,32 @@ def only_process(path: Path, what: str) -> Iterator[None]:
     with stream:
         try:
             _lock(stream)
-        except (BlockingIOError, PermissionError) as error:
-            raise MienError(f"Another process works on {what}: stop it first.") from error
+            ours = True
+        except (BlockingIOError, PermissionError):
+            ours = False
         except OSError as error:
             raise MienError(f"Cannot lock {path}: {error.strerror}; choose a folder on another disk.") from error
-        yield
+        yield ours
+
+
+@contextmanager
+def awaited_lock(path: Path, what: str) -> Iterator[None]:
+    """Wait for a lock file and hold it for the time of the block.
+
+    Args:
+        path: the lock file; its folder is there.
+        what: that another process is doing, for the log.
+    """
+    said = False
+    while True:
+        with tried_lock(path) as ours:
+            if ours:
+                yield
+                return
+        if not said:
+            log.info("waiting for another process: %s", what)
+            said = True
+        time.sleep(PAUSE)
 
 
 def _lock(stream: IO[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -25,11 +26,17 @@ def in_processes(function: Callable[..., T], *arguments: Sequence[Any]) -> Itera
     Processes are spawned, not forked: a fork of a process with OpenMP threads can hang, and Windows has none.
     """
     import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures import Future, ProcessPoolExecutor
 
     cores = min(available_cores(), len(arguments[0]))
     if cores < 2:
         yield from (function(*row) for row in zip(*arguments, strict=True))
         return
     with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(function, *arguments)
+        waiting: deque[Future[T]] = deque()
+        for row in zip(*arguments, strict=True):  # few ahead: what is made lies in memory until it is taken
+            waiting.append(pool.submit(function, *row))
+            if len(waiting) > 2 * cores:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -8,9 +8,12 @@ that a run would have other last bits where it made a column than where it found
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
+import mmap
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +29,8 @@ HEADER = 4096
 """Bytes before the values: those of the shape, which is known last, are filled in at the end."""
 BLOCK, BLOCKS = 2**20, 64
 """What a fingerprint looks at: so many evenly spaced parts of so many bytes, or everything where there is less."""
+_NORESERVE = 0x4000
+"""Linux's MAP_NORESERVE, which Python names from 3.13 on."""
 _TYPES = {"U8": np.uint8, "I64": np.int64, "F16": np.float16, "F32": np.float32, "F64": np.float64, "BOOL": np.bool_}
 """As safetensors names them."""
 
@@ -59,15 +64,20 @@ def column_writer(path: Path, key: str) -> Iterator[Callable[[np.ndarray], None]
             yield append
         if not count:
             raise BadInput(f"There are no rows for {path}: give a data set with pictures.")
-        size = temporary.stat().st_size - HEADER
-        name = next(name for name, one in _TYPES.items() if one == kind)
-        values = np.memmap(temporary, np.uint8, "r", HEADER) if size else np.empty(0, np.uint8)
-        header = {
-            "__metadata__": {"key": key, "fingerprint": _fingerprint(values)},
-            "value": {"dtype": name, "shape": [count, *shape], "data_offsets": [0, size]},
-        }
-        with temporary.open("r+b") as stream:
-            stream.write((HEADER - 8).to_bytes(8, "little") + json.dumps(header).encode().ljust(HEADER - 8))
+        write_header(temporary, key, (count, *shape), kind)
+
+
+def write_header(path: Path, key: str, shape: tuple[int, ...], kind: np.dtype) -> None:
+    """Fill in what comes before the values of a column, which are there."""
+    size = path.stat().st_size - HEADER
+    name = next(name for name, one in _TYPES.items() if one == kind)
+    values = np.memmap(path, np.uint8, "r", HEADER) if size else np.empty(0, np.uint8)
+    header = {
+        "__metadata__": {"key": key, "fingerprint": _fingerprint(values)},
+        "value": {"dtype": name, "shape": list(shape), "data_offsets": [0, size]},
+    }
+    with path.open("r+b") as stream:
+        stream.write((HEADER - 8).to_bytes(8, "little") + json.dumps(header).encode().ljust(HEADER - 8))
 
 
 def read_column(path: Path, key: str) -> np.ndarray | None:
@@ -88,7 +98,7 @@ def read_column(path: Path, key: str) -> np.ndarray | None:
         if metadata.get("key") != key:
             return None
         size = path.stat().st_size - 8 - length
-        values = np.memmap(path, np.uint8, "c", 8 + length) if size else np.empty(0, np.uint8)
+        values = _mapped(path, 8 + length) if size else np.empty(0, np.uint8)
         whole = entry["data_offsets"] == [0, size]
         # a column of 0.1.0 has no fingerprint
         if not whole or metadata.get("fingerprint", _fingerprint(values)) != _fingerprint(values):
@@ -99,6 +109,19 @@ def read_column(path: Path, key: str) -> np.ndarray | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s is damaged (%s) and is made again", path, error)
         return None
+
+
+def _mapped(path: Path, offset: int) -> np.ndarray:
+    """A file's bytes from an offset on, uint8 [n]; what is written to them is this process's own."""
+    try:
+        return np.memmap(path, np.uint8, "c", offset)
+    except OSError as error:
+        if error.errno != errno.ENOMEM or sys.platform != "linux":
+            raise
+    # Larger than memory: Linux would set aside as much for what might be written, which next to nobody does.
+    with path.open("rb") as stream:
+        kind, rights = mmap.MAP_PRIVATE | _NORESERVE, mmap.PROT_READ | mmap.PROT_WRITE
+        return np.frombuffer(mmap.mmap(stream.fileno(), 0, flags=kind, prot=rights), np.uint8, offset=offset)
 
 
 def _fingerprint(values: np.ndarray) -> str:

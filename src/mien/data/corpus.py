@@ -21,11 +21,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mien.core.io import read_json, sha256_of, write_json
+from mien.core.io import make_folder, read_json, sha256_of, write_json
+from mien.core.log import awaited_lock
 from mien.core.processes import in_processes
 from mien.data.columns import column_writer, read_column
 from mien.data.needs import COLUMNS
 from mien.data.shards import Entry, read_shard, shard_paths
+from mien.data.shared_columns import shared_column
 from mien.errors import BadInput, MienError
 
 log = logging.getLogger(__name__)
@@ -62,6 +64,7 @@ class Corpus:
         extra: arrays added by :meth:`cached`.
         held_out: another corpus of people never trained on, for validation.
         digest: sha256 over the shards' names and contents; empty where there are none.
+        on_device: arrays that batches are drawn from may lie in a GPU's memory.
     """
 
     folder: Path
@@ -71,6 +74,7 @@ class Corpus:
     extra: dict[str, np.ndarray] = field(default_factory=dict)
     held_out: Corpus | None = None
     digest: str = ""
+    on_device: bool = True
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -122,16 +126,20 @@ class Corpus:
             compute: makes it, whole or in parts [n, ...] of its rows in order.
         """
         key = f"{self.digest}-{key}"
-        path = self.folder / "derived" / f"{name}.safetensors"
-        value = read_column(path, key)
-        if value is None or len(value) != len(self):
-            log.info("computing %s for %d pictures", name, len(self))
-            made = compute()
-            with column_writer(path, key) as append:
-                for part in [made] if isinstance(made, np.ndarray) else made:
-                    append(part)
-            value = read_column(path, key)
-            assert value is not None, path
+        path = self._derived(name, key)
+        value = self._kept(name, key)
+        if value is None:
+            make_folder(path.parent)
+            with awaited_lock(path.with_suffix(".lock"), f"computing {name}"):
+                value = self._kept(name, key)  # of another process, while this one waited
+                if value is None:
+                    log.info("computing %s for %d pictures", name, len(self))
+                    made = compute()
+                    with column_writer(path, key) as append:
+                        for part in [made] if isinstance(made, np.ndarray) else made:
+                            append(part)
+                    value = read_column(path, key)
+                    assert value is not None, path
         self.extra[name] = value
         return value
 
@@ -148,6 +156,33 @@ class Corpus:
             if name in self.arrays:
                 lacking &= np.isnan(self[name].reshape(len(self), -1)[:, 0])
         return lacking
+
+    def computed(self, name: str, key: str, of_rows: Callable[[slice], np.ndarray]) -> np.ndarray:
+        """The same, made in parts by all processes that ask for it at the same time, and continued where it stopped.
+
+        Args:
+            name: see :meth:`cached`.
+            key: see there; also what it is computed in, where that changes it.
+            of_rows: makes the rows of a slice, whatever the others are.
+        """
+        key = f"{self.digest}-{key}"
+        value = self._kept(name, key)
+        if value is None:
+            value = shared_column(self._derived(name, key), key, len(self), of_rows)
+        self.extra[name] = value
+        return value
+
+    def _derived(self, name: str, key: str) -> Path:
+        """Where a column lies that was made from what the key says: those of two bases lie side by side."""
+        return self.folder / "derived" / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.safetensors"
+
+    def _kept(self, name: str, key: str) -> np.ndarray | None:
+        """A column that is there; before, there was one of each name."""
+        for path in (self._derived(name, key), self.folder / "derived" / f"{name}.safetensors"):
+            value = read_column(path, key)
+            if value is not None and len(value) == len(self):
+                return value
+        return None
 
     def load_portraits(self) -> Corpus | None:
         """Photographs of the look of some pictures, under these pictures' numbers; None where there are none."""
@@ -185,11 +220,17 @@ class Corpus:
             digest = records["digest"]
         arrays = _columns(prepared, records)
         if arrays is None:
-            records = {**_prepare(shards, prepared, digest), "shards": state}
-            write_json(prepared / RECORDS, records)  # last: a folder with it is complete
-            (folder / _FORMER).unlink(missing_ok=True)
-            arrays = _columns(prepared, records)
-            assert arrays is not None, prepared
+            make_folder(prepared)
+            with awaited_lock(prepared / ".lock", f"decoding {folder}"):
+                records = _records(prepared)
+                done = records.get("digest") == digest and records.get("shards") == state
+                arrays = _columns(prepared, records) if done else None  # of another process, while this one waited
+                if arrays is None:
+                    records = {**_prepare(shards, prepared, digest), "shards": state}
+                    write_json(prepared / RECORDS, records)  # last: a folder with it is complete
+                    (folder / _FORMER).unlink(missing_ok=True)
+                    arrays = _columns(prepared, records)
+                    assert arrays is not None, prepared
         return cls(folder, arrays, records["captions"], records["attributes"], digest=digest)
 
 

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from mien.training.settings import Settings
 
+Tracker = Literal["tensorboard", "wandb", "trackio"]
+"""Where a run's numbers go beside its ``log.jsonl``."""
 WARMUP_SHARE = 0.05
 """Largest share of a run that is warm-up: a longer one leaves too few steps at the full rate to learn anything."""
 USUAL_WARMUP = 4000
@@ -25,7 +27,7 @@ class TrainConfig(Settings):
 
     former_names: ClassVar[Mapping[str, str]] = {
         "needs": "depends_on", "decay": "lr_decay_fraction", "clip": "max_grad_norm", "warmup": "warmup_images",
-        "ema": "ema_gamma",
+        "ema": "ema_gamma", "batch": "global_batch",
     }  # fmt: skip
 
     name: str
@@ -33,7 +35,8 @@ class TrainConfig(Settings):
     options: dict[str, Any] = Field(default_factory=dict)  # of the objective, checked by its own settings
     depends_on: tuple[str, ...] = ()  # presets whose results this one reads, the first that has a part
     pictures: int = Field(gt=0)
-    batch: int = Field(default=40, gt=0)
+    global_batch: int = Field(default=40, gt=0)  # pictures of a step, of all processes together
+    accumulate: int = Field(default=1, gt=0)  # parts in which a process computes its share of a step, one by one
     lr: float = Field(default=4e-4, gt=0)
     warmup_images: int = Field(
         default_factory=lambda data: usual_warmup(data.get("pictures", 0)), ge=0
@@ -44,16 +47,26 @@ class TrainConfig(Settings):
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     ema_gamma: float = 7.0  # power-function EMA: weight (1 - 1/(n+1))^(gamma+1) on the past; 0 turns it off
-    precision: Literal["no", "bf16"] = "bf16"
+    precision: Literal["no", "bf16", "fp16"] = "bf16"
+    frozen: Literal["auto", "full", "compute"] = "auto"  # type of frozen layers; auto: the compute type on a GPU
     seed: int = 0
     checkpoint_minutes: float = 4.0
+    checkpoints: int = Field(default=2, ge=2)  # how many of the last are kept, beside the best
     log_every: int = 50  # steps
     validations: int = Field(default=2, ge=1)  # evenly spaced, the last at the end; one more before the first step
+    validate_every: int | None = Field(default=None, gt=0)  # steps; in the place of evenly spaced ones
+    grid: int = Field(default=4, ge=0)  # held-out pictures that are drawn at every validation
+    trackers: tuple[Tracker, ...] | None = None  # None: TensorBoard where it is installed
+    workers: int = Field(default=0, ge=0)  # processes that make batches ahead; 0: this one, as they are needed
+    loss_spike: float | None = Field(default=20.0, gt=1)  # a step whose loss is so many times the usual is skipped
+    max_skipped: int = Field(default=10, ge=0)  # of the last 100 steps; beyond, the run stops
+    timeout_minutes: float = Field(default=30.0, gt=0)  # how long processes wait for one another
+    may_change: tuple[Literal["data", "global_batch", "seed", "processes"], ...] = ()  # when a run is continued
 
     def warning(self) -> str | None:
         """A sentence on settings with which a run hardly trains; None where there is nothing to say."""
         longest = int(WARMUP_SHARE * self.pictures)
-        if self.warmup_images <= max(longest, self.batch):  # one step of warm-up is none
+        if self.warmup_images <= max(longest, self.global_batch):  # one step of warm-up is none
             return None
         return (
             f"{self.name} warms up over {self.warmup_images} of its {self.pictures} pictures, more than "
@@ -64,7 +77,7 @@ class TrainConfig(Settings):
 
 def learning_rate(config: TrainConfig, seen: int) -> float:
     """Rate after ``seen`` pictures: linear warm-up, constant, linear decay over ``lr_decay_fraction`` of the budget."""
-    warm = min(1.0, (seen + config.batch) / config.warmup_images) if config.warmup_images else 1.0
+    warm = min(1.0, (seen + config.global_batch) / config.warmup_images) if config.warmup_images else 1.0
     start = config.pictures * (1 - config.lr_decay_fraction)
     if seen <= start or not config.lr_decay_fraction:
         return config.lr * warm

@@ -9,6 +9,8 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
+from mien.training.parts import rows_of
+
 PredictionType = Literal["v_prediction", "epsilon", "sample"]
 BetaSchedule = Literal["scaled_linear", "linear", "squaredcos_cap_v2"]
 
@@ -36,14 +38,20 @@ def studio_scheduler(
 def noisy(
     scheduler: Any, latents: Tensor, generator: torch.Generator, sampling: TimestepSampling = "uniform"
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw timesteps and noise: (noisy latents, timesteps [B], noise), all on the latents' device."""
-    count = scheduler.config["num_train_timesteps"]
-    if sampling == "uniform":
-        timesteps = torch.randint(0, count, (len(latents),), generator=generator, device=latents.device)
-    else:
-        normal = torch.randn(len(latents), generator=generator, device=latents.device)
-        timesteps = (normal.sigmoid() * count).long().clamp(max=count - 1)
-    noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+    """Draw timesteps and noise: (noisy latents, timesteps [B], noise), all on the latents' device.
+
+    Of a part of a batch they are those that the whole batch would have in these rows (`mien.training.parts`).
+    """
+    count, size, device = scheduler.config["num_train_timesteps"], latents.shape[1:], latents.device
+
+    def drawn(rows: int, dice: torch.Generator) -> Tensor:
+        if sampling == "uniform":
+            return torch.randint(0, count, (rows,), generator=dice, device=device)
+        normal = torch.randn(rows, generator=dice, device=device)
+        return (normal.sigmoid() * count).long().clamp(max=count - 1)
+
+    timesteps = rows_of(drawn, len(latents), generator)
+    noise = rows_of(lambda rows, dice: torch.randn(rows, *size, generator=dice, device=device), len(latents), generator)
     return scheduler.add_noise(latents, noise, timesteps), timesteps, noise
 
 

@@ -22,6 +22,7 @@ from mien.training.features import (
     portrait_embeddings,
     training_landmarks,
 )
+from mien.training.parts import ROW
 from mien.training.prompts import WORDED, Prompts
 from mien.training.resident import Resident
 
@@ -63,6 +64,8 @@ class Examples:
         device: torch.device | str = "cpu",
     ) -> None:
         self.corpus, self._vae, self._style, self._device = corpus, sources.path("vae"), style, torch.device(device)
+        if not corpus.on_device:  # processes that make batches have no GPU
+            self._device = torch.device("cpu")
         vae = base_autoencoder(self._vae)
         self.size = corpus["images"].shape[1] if side is None else side * vae_scale_factor(vae)
         self.latents = latents(corpus, vae, self._vae, self.size, style)
@@ -111,7 +114,7 @@ class Examples:
         return points * (self.size / self.corpus["images"].shape[1])
 
     def batch(self, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray) -> dict[str, Tensor]:
-        """Latents, face places and prompts of pictures ``rows``, identity embeddings of ``other``; all [B].
+        """Latents, face places, prompts and numbers of ``rows``, identity embeddings of ``other``; all [B].
 
         For SDXL also ``sizes`` [B, 6] in pixels: (height, width) of the stored picture, which says how sharp it is
         however large it is drawn; (top, left) of the crop, none; (height, width) of the drawn one (Podell et al. 2023,
@@ -123,6 +126,7 @@ class Examples:
             "identity": self._faces[other].float(),
             "ids": self.prompts.ids(kinds, rows),
             "places": places[rows].float(),
+            ROW: torch.from_numpy(rows),
         }
         if self.prompts_2 is None:
             return batch

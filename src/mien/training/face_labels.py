@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from mien.faces.linear.arkit import BLENDSHAPE_NAMES, KIT_NAMES
 from mien.faces.mirror import landmark_order, name_order
+from mien.training.parts import ROW
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
@@ -48,7 +49,7 @@ def label_batch(corpus: Corpus, rows: np.ndarray, classes: Classes) -> dict[str,
 
     Returns:
         ``coefficients`` [B, 53], ``pose`` [B, 3] and ``gaze`` [B, 2] degrees, ``emotion`` [B, 10], ``skin_tone``,
-        ``age``, ``gender`` [B], and int64 [B] for each named attribute.
+        ``age``, ``gender`` [B], int64 [B] for each named attribute, and the rows under `ROW`.
     """
     labels = {
         name: torch.from_numpy(np.asarray(corpus[name][rows], np.float32))
@@ -58,6 +59,7 @@ def label_batch(corpus: Corpus, rows: np.ndarray, classes: Classes) -> dict[str,
         number = {value: i for i, value in enumerate(values)}
         words = corpus.attributes[name]
         labels[name] = torch.tensor([number.get(words[row], -1) for row in rows])
+    labels[ROW] = torch.from_numpy(np.asarray(rows))
     return labels
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 _ALL = slice(None)
 _PLAIN = ("face_oval", "nose")  # landmark groups that hardly change with the expression
 ARCFACE_SIZE = 112
+SMALL = 16
+"""Pictures that an autoencoder is given at once: they stay in a processor's cache, and in any GPU's memory."""
 KEPT_SIZE = 128
 """Largest side of landmark pictures that are all kept in memory."""
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")
@@ -39,7 +43,13 @@ def weights_key(folder: Path) -> str:
     files = [folder] if folder.is_file() else [folder / name for name in WEIGHTS if (folder / name).is_file()]
     if not files:
         raise MissingAsset(f"{folder} has no {' or '.join(WEIGHTS)}: give a folder that save_pretrained wrote.")
-    return sha256_of(files[0])[:16]
+    return _digest(files[0], files[0].stat().st_mtime_ns)[:16]
+
+
+@lru_cache(maxsize=64)
+def _digest(file: Path, _changed: int) -> str:
+    """sha256 of a file, once while it is the same."""
+    return sha256_of(file)
 
 
 @torch.no_grad()
@@ -57,7 +67,6 @@ def latents(
         beside: keep them beside those of another size, instead of in their place.
     """
     own, device = corpus["images"].shape[1] == size, _device()
-    count = 16 if device == "cpu" else 256  # small batches stay in a processor's cache
     vae = vae.eval().to(device)
 
     def encoded(rows: slice) -> np.ndarray:
@@ -65,14 +74,15 @@ def latents(
         pictures = pictures_to_tensor(images if style is None else restyle(images, style))
         if not own:
             pictures = torch.nn.functional.interpolate(pictures, size=(size, size), mode="bicubic", antialias=True)
-        return encode_pictures(vae, pictures.to(device)).half().cpu().numpy()
+        with fast():
+            return encode_pictures(vae, pictures.to(device)).half().cpu().numpy()
 
-    def compute() -> Iterator[np.ndarray]:
-        return (encoded(slice(start, start + count)) for start in range(0, len(corpus), count))
+    def of_rows(rows: slice) -> np.ndarray:
+        return np.concatenate([encoded(part) for part in _slices(rows, SMALL)])
 
-    key = weights_key(folder) + ("" if own else f"-{size}")
+    key = weights_key(folder) + ("" if own else f"-{size}") + precision_key()
     name = "latents" if style is None else f"latents_{style}"  # both are kept
-    return corpus.cached(f"{name}_{size}" if beside else name, key, compute)
+    return corpus.computed(f"{name}_{size}" if beside else name, key, of_rows)
 
 
 @torch.no_grad()
@@ -85,14 +95,17 @@ def identity_embeddings(corpus: Corpus, place: Path) -> np.ndarray:
     """
     from mien.faces.alignment import align_batch
 
-    def compute() -> Iterator[np.ndarray]:
-        embedder, side, device = _embedder(place)
-        for rows in _slices(corpus):
-            pictures = pictures_to_tensor(corpus["images"][rows]).to(device)
-            points = torch.from_numpy(training_landmarks(corpus, rows)).float().to(device)
-            yield embedder(align_batch(pictures, points, side)).half().cpu().numpy()
+    opened: list[tuple[Callable[[torch.Tensor], torch.Tensor], int, str]] = []
 
-    return corpus.cached("identity", weights_key(place), compute)
+    def of_rows(rows: slice) -> np.ndarray:
+        if not opened:
+            opened.append(_embedder(place))
+        embedder, side, device = opened[0]
+        pictures = pictures_to_tensor(corpus["images"][rows]).to(device)
+        points = torch.from_numpy(training_landmarks(corpus, rows)).float().to(device)
+        return embedder(align_batch(pictures, points, side)).half().cpu().numpy()
+
+    return corpus.computed("identity", weights_key(place), of_rows)
 
 
 def portrait_embeddings(corpus: Corpus, place: Path) -> np.ndarray:
@@ -115,9 +128,19 @@ def portrait_embeddings(corpus: Corpus, place: Path) -> np.ndarray:
     return found
 
 
-def _slices(corpus: Corpus, count: int = 256) -> list[slice]:
-    """The rows of a corpus in parts that fit into memory."""
-    return [slice(start, start + count) for start in range(0, len(corpus), count)]
+def _slices(rows: slice, count: int = 256) -> list[slice]:
+    """Rows in parts that fit into memory."""
+    return [slice(start, min(start + count, rows.stop)) for start in range(rows.start, rows.stop, count)]
+
+
+def fast() -> AbstractContextManager[Any]:
+    """What frozen networks compute features in: bfloat16 on a GPU, float32 on a processor."""
+    return torch.autocast("cuda", torch.bfloat16) if _device() == "cuda" else nullcontext()
+
+
+def precision_key() -> str:
+    """What a column's key says of :func:`fast`; nothing for float32."""
+    return "-bf16" if _device() == "cuda" else ""
 
 
 def _keys(corpus: Corpus) -> list[tuple[int, int]]:
@@ -161,22 +184,21 @@ def face_places(corpus: Corpus, side: int = 16, *, beside: bool = False) -> np.n
         side: of the latents.
         beside: see :func:`latents`.
     """
+    from mien.faces.connections import POLYLINES
 
-    def compute() -> Iterator[np.ndarray]:
-        from mien.faces.connections import POLYLINES
+    features = sorted({i for name, lines in POLYLINES.items() if name not in _PLAIN for i in sum(lines, ())})
 
-        features = sorted({i for name, lines in POLYLINES.items() if name not in _PLAIN for i in sum(lines, ())})
-        for rows in _slices(corpus):
-            masks = torch.from_numpy(corpus["masks"][rows])[:, None].float() / 255
-            places = torch.nn.functional.adaptive_avg_pool2d(masks, side)[:, 0].numpy()
-            cells = training_landmarks(corpus, rows)[:, features, :2] / corpus["images"].shape[1] * side
-            x, y = np.moveaxis(cells.clip(0, side - 1).astype(np.int64), -1, 0)
-            found = np.zeros_like(places)
-            found[np.arange(len(places))[:, None], y, x] = 1
-            yield (places + found).astype(np.float16)
+    def of_rows(rows: slice) -> np.ndarray:
+        masks = torch.from_numpy(corpus["masks"][rows])[:, None].float() / 255
+        places = torch.nn.functional.adaptive_avg_pool2d(masks, side)[:, 0].numpy()
+        cells = training_landmarks(corpus, rows)[:, features, :2] / corpus["images"].shape[1] * side
+        x, y = np.moveaxis(cells.clip(0, side - 1).astype(np.int64), -1, 0)
+        found = np.zeros_like(places)
+        found[np.arange(len(places))[:, None], y, x] = 1
+        return (places + found).astype(np.float16)
 
     key = f"v1-{len(corpus)}" + ("" if side == 16 else f"-{side}")
-    return corpus.cached(f"face_places_{side}" if beside else "face_places", key, compute)
+    return corpus.computed(f"face_places_{side}" if beside else "face_places", key, of_rows)
 
 
 class LandmarkPictures:
@@ -204,7 +226,7 @@ class LandmarkPictures:
         return training_landmarks(self.corpus, rows) * (self.size / self.corpus["images"].shape[1])
 
     def _all(self) -> Iterator[np.ndarray]:
-        parts = [self._points(rows) for rows in _slices(self.corpus)]
+        parts = [self._points(rows) for rows in _slices(slice(0, len(self.corpus)))]
         return in_processes(_draw, parts, [self.size] * len(parts))
 
 
@@ -231,16 +253,20 @@ def expression_features(corpus: Corpus, folder: Path, templates: bool = False) -
     def points(rows: slice) -> np.ndarray:
         return corpus["template_landmarks"][rows].astype(np.float32) if templates else training_landmarks(corpus, rows)
 
-    def compute() -> Iterator[np.ndarray]:
-        encoder = base_expression_encoder(folder).to(_device())
+    opened: list[Any] = []
+
+    def of_rows(rows: slice) -> np.ndarray:
+        if not opened:
+            opened.append(base_expression_encoder(folder).to(_device()))
+        encoder = opened[0]
         size = getattr(encoder.config, "image_size", None)  # CLIP's own; photographs are filtered on the way there
-        for rows in _slices(corpus):
-            crops = _crops(images[rows], points(rows), size or CROP, filtered=size is not None)
-            for some in crops.split(64):
-                yield encoded(encoder, some.to(encoder.device)).half().cpu().numpy()
+        crops = _crops(images[rows], points(rows), size or CROP, filtered=size is not None)
+        with fast():
+            parts = [encoded(encoder, some.to(encoder.device)).half().cpu().numpy() for some in crops.split(64)]
+        return np.concatenate(parts)
 
     name = "template_features" if templates else "expression_features"
-    return corpus.cached(name, weights_key(folder), compute)
+    return corpus.computed(name, weights_key(folder) + precision_key(), of_rows)
 
 
 def _crops(images: np.ndarray, points: np.ndarray, size: int, *, filtered: bool) -> torch.Tensor:

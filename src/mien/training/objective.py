@@ -112,14 +112,20 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
-        """Draw ``size`` training examples; depends on ``rng`` alone, so that an interrupted run repeats itself."""
+        """Draw ``size`` training examples; depends on ``rng`` alone, so that an interrupted run repeats itself.
+
+        Every entry has a row for each example. `mien.training.parts.ROW` tells which rows of the corpus they show.
+        """
 
     @abstractmethod
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """Loss (a scalar) and what to log."""
 
+    def calibrate(self, corpus: Corpus) -> None:
+        """Fit what belongs to the averaged weights (batch statistics); called once, at the end, before the export."""
+
     def validate(self, corpus: Corpus) -> Logs:
-        """Numbers on held-out people; called once, at the end, with the averaged weights in place."""
+        """Numbers on held-out people; called once, after the export, with the averaged weights in place."""
         return self.gaps(corpus)
 
     def gaps(self, corpus: Corpus) -> Logs:

@@ -25,17 +25,19 @@ _FEW_STEP = {"landmarks": 0.75, "emotion": 0.6, "expression": 0.2, "identity": 0
 """Probabilities of the studio's branches in a trajectory; identity in prompts without the face."""
 
 _SHIPPED = [
-    TrainConfig(name="studio-autoencoder", objective="autoencoder:AutoencoderObjective", pictures=80_000, batch=16,
+    TrainConfig(name="studio-autoencoder", objective="autoencoder:AutoencoderObjective", pictures=80_000,
+                global_batch=16,
                 lr=8e-4, warmup_images=1200, lr_decay_fraction=1.0, final_lr=0.02, weight_decay=0.0,
                 options={"emphasis": 0.5, "square": 24.0}),
-    TrainConfig(name="studio-identity", objective="identity:IdentityObjective", pictures=400_000, batch=128, lr=2e-3,
+    TrainConfig(name="studio-identity", objective="identity:IdentityObjective", pictures=400_000, global_batch=128,
+                lr=2e-3,
                 lr_decay_fraction=0.7),
     TrainConfig(name="studio-text", objective="text:TextObjective", depends_on=_SEEN,
-                pictures=600_000, batch=256, lr=1e-3, warmup_images=10_000),
-    TrainConfig(name="studio-reader", objective="reader:ReaderObjective", pictures=600_000, batch=32, lr=1e-3,
+                pictures=600_000, global_batch=256, lr=1e-3, warmup_images=10_000),
+    TrainConfig(name="studio-reader", objective="reader:ReaderObjective", pictures=600_000, global_batch=32, lr=1e-3,
                 options={"size": 192, "widths": (64, 128, 224, 320), "hidden": 384, "basis": 100}),
     TrainConfig(name="studio-base", objective="base:BaseObjective", depends_on=(*_SEEN, "studio-text", "studio-reader"),
-                pictures=1_500_000, batch=40, lr=7e-4, lr_decay_fraction=0.25,
+                pictures=1_500_000, global_batch=40, lr=7e-4, lr_decay_fraction=0.25,
                 options={"branches": {"landmarks": 0.7, "emotion": 0.4}, "branch_prob_with_caption": 0.5,
                          "caption_readout": 0.3, "perceptual": (0.3, 3.0), "aux_loss_fraction": 0.2,
                          "emphasis": 2.0, "portraits": 0.85, "balance": 1.0,
@@ -50,7 +52,7 @@ _SHIPPED = [
                 lr=8e-4, options={"kind": "identity", "file": "faceid", "drop": 0.05, "prompts": (0.6, 0.0, 0.0, 0.4),
                          "portraits": 0.85}),
     TrainConfig(name="studio-expression-encoder", objective="expression:ExpressionObjective", pictures=300_000,
-                batch=64, lr=1e-3),
+                global_batch=64, lr=1e-3),
     TrainConfig(name="studio-image-prompt", objective="branch:BranchObjective",
                 depends_on=(*BASE_NEEDS, "studio-expression-encoder"), pictures=60_000, lr=1.5e-3,
                 options={"kind": "expression", "file": "image_prompt", "drop": 0.05, "emphasis": 2.0,
@@ -60,22 +62,28 @@ _SHIPPED = [
                 pictures=60_000, lr=1e-3,
                 options={"kind": "expression", "init": "adapters/image_prompt.safetensors", "companions": _FACEID,
                          "drop": 0.05, "emphasis": 2.0, "prompts": (0.2, 0.4, 0.2, 0.2)}),
-    TrainConfig(name="studio-detector", objective="detector:DetectorObjective", pictures=200_000, batch=64, lr=1e-3),
-    TrainConfig(name="studio-judge-identity", objective="judges:JudgeIdentityObjective", pictures=300_000, batch=128,
+    TrainConfig(name="studio-detector", objective="detector:DetectorObjective", pictures=200_000, global_batch=64,
+                lr=1e-3),
+    TrainConfig(name="studio-judge-identity", objective="judges:JudgeIdentityObjective", pictures=300_000,
+                global_batch=128,
                 lr=2e-3, lr_decay_fraction=0.7, seed=7001),
-    TrainConfig(name="studio-judge-face", objective="judges:JudgeFaceObjective", pictures=600_000, batch=64, lr=1e-3,
+    TrainConfig(name="studio-judge-face", objective="judges:JudgeFaceObjective", pictures=600_000, global_batch=64,
+                lr=1e-3,
                 seed=7002),
-    TrainConfig(name="studio-judge-gaze", objective="judges:JudgeGazeObjective", pictures=300_000, batch=64, lr=1e-3,
+    TrainConfig(name="studio-judge-gaze", objective="judges:JudgeGazeObjective", pictures=300_000, global_batch=64,
+                lr=1e-3,
                 seed=7004),
-    TrainConfig(name="studio-judge-attributes", objective="judges:JudgeAttributesObjective", pictures=150_000, batch=64,
+    TrainConfig(name="studio-judge-attributes", objective="judges:JudgeAttributesObjective", pictures=150_000,
+                global_batch=64,
                 lr=1e-3, seed=7003),
 ]  # fmt: skip
 
 
-def _joint(name: str, seed: int = 0, **options: Any) -> TrainConfig:
+def _joint(name: str, seed: int = 0, samples: int = 4, **options: Any) -> TrainConfig:
+    """1,250 steps of so many samples, each replicated."""
     return TrainConfig(
         name=f"{name}-seed{seed}" if seed else name, objective="joint:JointObjective",
-        depends_on=(*_MODULES, *BASE_NEEDS), pictures=80_000, batch=64, lr=2e-4, seed=seed,
+        depends_on=(*_MODULES, *BASE_NEEDS), pictures=1250 * samples, global_batch=samples, lr=2e-4, seed=seed,
         options={"replicas": 16, "emphasis": 2.0} | options,
     )  # fmt: skip
 
@@ -90,7 +98,7 @@ _INVERSIONS = tuple(
 def _refined(name: str, start: str, templates: bool = False, pictures: int = 10_000, lr: float = 5e-4) -> TrainConfig:
     return TrainConfig(
         name=name, objective="branch:BranchObjective", depends_on=(*BASE_NEEDS, "studio-expression-encoder", start),
-        pictures=pictures, batch=16, lr=lr,
+        pictures=pictures, global_batch=16, lr=lr,
         options={"kind": "expression", "init": "adapters/expression.safetensors", "companions": _OWN_IDENTITY,
                  "drop": 0.05, "emphasis": 2.0, "prompts": (0.3, 0.3, 0.2, 0.2), "templates": templates},
     )  # fmt: skip
@@ -108,7 +116,7 @@ def _few_step(
     return TrainConfig(
         name=name, objective="few_step:FewStepObjective",
         depends_on=(*depends_on, *BASE_NEEDS, "studio-expression-encoder"),
-        pictures=200_000, batch=16, lr=1e-4, weight_decay=0.0,
+        pictures=200_000, global_batch=16, lr=1e-4, weight_decay=0.0,
         options={"branches": branches, "probabilities": probabilities, "prompts": prompts, "rank": 32,
                  "trajectories": 20_000},
     )  # fmt: skip
@@ -119,7 +127,7 @@ def _emojidiff(stage: str, objective: str, depends_on: tuple[str, ...], **settin
     return TrainConfig(
         name=f"emojidiff-{stage}", objective=objective,
         depends_on=(*BASE_NEEDS, "studio-expression-encoder", *depends_on),
-        batch=16, lr_decay_fraction=0.0, betas=(0.5, 0.999), weight_decay=0.0, **settings,
+        global_batch=16, lr_decay_fraction=0.0, betas=(0.5, 0.999), weight_decay=0.0, **settings,
     )  # fmt: skip
 
 
@@ -136,8 +144,8 @@ def _autoencoder(arm: str, **options: Any) -> TrainConfig:
     """An arm of the comparison of latents for 256 px (grid of 16 x 16), see benchmarks/latents.py."""
     return TrainConfig(
         name=f"studio-latents-{arm}", objective="autoencoder:AutoencoderObjective", depends_on=("studio-reader",),
-        pictures=80_000, batch=16, lr=8e-4, warmup_images=1200, lr_decay_fraction=0.5, final_lr=0.02, weight_decay=0.0,
-        options=_AUTOENCODER_256 | options,
+        pictures=80_000, global_batch=16, lr=8e-4, warmup_images=1200, lr_decay_fraction=0.5, final_lr=0.02,
+        weight_decay=0.0, options=_AUTOENCODER_256 | options,
     )  # fmt: skip
 
 
@@ -155,12 +163,13 @@ _LATENTS = [
 _COMPARISONS = [
     # Arms of one comparison: one frozen base, one budget. At 5e-4 the ControlNet learnt nothing (docs/facecrafter.md).
     TrainConfig(name="studio-controlnet", objective="controlnet:ControlNetObjective", depends_on=BASE_NEEDS,
-                pictures=30_000, batch=16, lr=1.5e-3, options={"emphasis": 2.0, "prompts": (0.1, 0.5, 0.3, 0.1)}),
+                pictures=30_000, global_batch=16, lr=1.5e-3, options={"emphasis": 2.0, "prompts": (0.1, 0.5, 0.3,
+                0.1)}),
     TrainConfig(name="studio-pretrained-landmarks", objective="branch:BranchObjective", depends_on=BASE_NEEDS,
-                pictures=30_000, batch=16, lr=2e-3,
+                pictures=30_000, global_batch=16, lr=2e-3,
                 options={"kind": "landmarks", "emphasis": 2.0, "prompts": (0.1, 0.5, 0.3, 0.1)}),
     TrainConfig(name="studio-pretrained-emotion", objective="branch:BranchObjective", depends_on=BASE_NEEDS,
-                pictures=30_000, batch=16, lr=2e-3,
+                pictures=30_000, global_batch=16, lr=2e-3,
                 options={"kind": "emotion", "emphasis": 2.0, "prompts": (0.0, 0.7, 0.2, 0.1), "same_pose": True}),
     # EmojiDiff: from the E-Adapter of the same pictures, as much more of it, or of pairs that IDI or the studio made;
     # from the refined one, as much more of that, or its fine-tuning at half the rate.
@@ -169,7 +178,8 @@ _COMPARISONS = [
     _refined("studio-e-adapter-exact", "studio-e-adapter", templates=True),
     _refined("studio-e-adapter-longer", "studio-e-adapter-exact", templates=True, pictures=4_000, lr=2.5e-4),
     # Few-step mode, with the branches that ship.
-    TrainConfig(name="studio-few-step", objective="few_step:FewStepObjective", pictures=18_000, batch=32, lr=2e-3,
+    TrainConfig(name="studio-few-step", objective="few_step:FewStepObjective", pictures=18_000, global_batch=32,
+                lr=2e-3,
                 weight_decay=0.0, depends_on=("studio-landmarks", "studio-emotion", *BASE_NEEDS, "studio-faceid",
                                          "studio-expression-encoder", "studio-e-adapter-exact", "studio-e-adapter"),
                 options={"branches": {name: f"adapters/{_FILES.get(name, name)}.safetensors" for name in _FEW_STEP},
@@ -177,19 +187,22 @@ _COMPARISONS = [
                          "prompts": (0.15, 0.4, 0.35, 0.1),
                          "portraits": 0.85}),
     # The sites of A.2, each from nothing beside the FaceID branch.
-    *(TrainConfig(name=f"studio-site-{site}", objective="branch:BranchObjective", pictures=16_000, batch=16, lr=1.5e-3,
+    *(TrainConfig(name=f"studio-site-{site}", objective="branch:BranchObjective", pictures=16_000, global_batch=16,
+                  lr=1.5e-3,
                   depends_on=(*BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
                   options={"kind": "expression", "companions": _FACEID, "drop": 0.05, "emphasis": 2.0, "site": site,
                            "prompts": (0.3, 0.3, 0.2, 0.2), "templates": True})
       for site in ("parallel", "serial", "self")),
-    TrainConfig(name="studio-site-controlnet", objective="controlnet:ControlNetObjective", pictures=16_000, batch=16,
+    TrainConfig(name="studio-site-controlnet", objective="controlnet:ControlNetObjective", pictures=16_000,
+                global_batch=16,
                 lr=1.5e-3, depends_on=(*BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
                 options={"kind": "expression", "companions": _FACEID, "drop": 0.05, "emphasis": 2.0,
                          "prompts": (0.3, 0.3, 0.2, 0.2), "templates": True}),
     # The base made to predict noise, as Stable Diffusion does: what ANI was made for.
     TrainConfig(name="studio-epsilon", objective="finetune:FineTuneObjective", depends_on=BASE_NEEDS, pictures=16_000,
-                batch=16, lr=3e-4, options={"prediction_type": "epsilon", "prompts": (0.3, 0.3, 0.3, 0.1)}),
-    *(TrainConfig(name=f"studio-alignment{suffix}", objective="alignment:AlignmentObjective", pictures=4_000, batch=16,
+                global_batch=16, lr=3e-4, options={"prediction_type": "epsilon", "prompts": (0.3, 0.3, 0.3, 0.1)}),
+    *(TrainConfig(name=f"studio-alignment{suffix}", objective="alignment:AlignmentObjective", pictures=4_000,
+                  global_batch=16,
                   lr=2.5e-4, seed=seed, betas=(0.5, 0.999),
                   depends_on=(*base, *BASE_NEEDS, "studio-expression-encoder", "studio-e-adapter-exact",
                               "studio-reader"),
@@ -197,17 +210,18 @@ _COMPARISONS = [
       for suffix, seed, inversion, base in _INVERSIONS),
     # Other bases for the adapter as it is: one fine-tuned on restyled pictures, one with a LoRA of another style.
     TrainConfig(name="studio-restyled", objective="finetune:FineTuneObjective", depends_on=BASE_NEEDS, pictures=8_000,
-                batch=16, lr=3e-4, options={"style": "cartoon", "prompts": (0.3, 0.3, 0.3, 0.1)}),
+                global_batch=16, lr=3e-4, options={"style": "cartoon", "prompts": (0.3, 0.3, 0.3, 0.1)}),
     TrainConfig(name="studio-lora", objective="finetune:FineTuneObjective", depends_on=BASE_NEEDS, pictures=8_000,
-                batch=16, lr=2e-3, options={"style": "engraving", "rank": 16, "prompts": (0.3, 0.3, 0.3, 0.1)}),
+                global_batch=16, lr=2e-3, options={"style": "engraving", "rank": 16, "prompts": (0.3, 0.3, 0.3, 0.1)}),
     # The paper's settings (sec. 4.1), for --base arc2face and photographs; the rates are inferred.
-    TrainConfig(name="facecrafter-landmarks", objective="branch:BranchObjective", depends_on=BASE_NEEDS, batch=16,
+    TrainConfig(name="facecrafter-landmarks", objective="branch:BranchObjective", depends_on=BASE_NEEDS,
+                global_batch=16,
                 pictures=1_600_000, lr=1e-4, lr_decay_fraction=0.0, betas=(0.9, 0.999),
                 options={"kind": "landmarks", "prompts": (0.0, 0.9, 0.0, 0.1)}),
-    TrainConfig(name="facecrafter-emotion", objective="branch:BranchObjective", depends_on=BASE_NEEDS, batch=16,
+    TrainConfig(name="facecrafter-emotion", objective="branch:BranchObjective", depends_on=BASE_NEEDS, global_batch=16,
                 pictures=1_600_000, lr=1e-4, lr_decay_fraction=0.0, betas=(0.9, 0.999),
                 options={"kind": "emotion", "prompts": (0.0, 0.9, 0.0, 0.1), "same_pose": True}),
-    TrainConfig(name="facecrafter-joint", objective="joint:JointObjective", batch=16, pictures=800_000, lr=1e-5,
+    TrainConfig(name="facecrafter-joint", objective="joint:JointObjective", global_batch=16, pictures=800_000, lr=1e-5,
                 depends_on=("facecrafter-landmarks", "facecrafter-emotion", *BASE_NEEDS), lr_decay_fraction=0.0,
                 betas=(0.9, 0.999), options={"replicas": 16, "ad": 5e-4}),
     # EmojiDiff's settings, for --base sd15 or sdxl and photographs. The two branches of the first stage start from
@@ -225,7 +239,7 @@ _COMPARISONS = [
     _joint("studio-joint-per-branch", reading="per_branch"),
     _joint("studio-joint-slow-text", text_rate=0.1),
     _joint("studio-joint-trained-null", null_prompt="trained"),
-    _joint("studio-joint-text-only", ad=0.0, replicas=4, probabilities=(1.0, 0.0, 0.0, 0.0)),
+    _joint("studio-joint-text-only", samples=16, ad=0.0, replicas=4, probabilities=(1.0, 0.0, 0.0, 0.0)),
     # Few-step mode for other bases, from their branches; budgets are inferred. Write --set trajectories=... for more.
     _few_step("facecrafter-few-step", ("facecrafter-joint",), {"landmarks": 0.75, "emotion": 0.6},
               prompts=(0.0, 0.9, 0.0, 0.1), files={}),

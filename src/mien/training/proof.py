@@ -92,6 +92,8 @@ def gaps_of(logs: Logs) -> dict[str, float]:
 def is_due(config: TrainConfig, seen: int, measured: list[dict[str, Any]]) -> bool:
     """Whether gaps are to be measured after ``seen`` pictures, when ``measured`` were before; the last is the end's."""
     every = config.pictures / config.validations
+    if config.validate_every is not None:
+        every = config.validate_every * config.global_batch
     return not measured or seen // every > measured[-1]["seen"] // every
 
 

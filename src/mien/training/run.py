@@ -109,7 +109,7 @@ def train_all(
     started, results = time.monotonic(), {}
     runs = runs or runs_folder()
     for name, config in SHIPPED.items():
-        pictures = max(config.batch, round(config.pictures * share))
+        pictures = max(config.global_batch, round(config.pictures * share))
         warmup = min(config.warmup_images, int(WARMUP_SHARE * pictures))
         if is_finished(runs / name, pictures):
             continue

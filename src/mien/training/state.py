@@ -10,6 +10,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 FILE = "checkpoint.safetensors"
 PREVIOUS = "checkpoint.previous.safetensors"
 """The one before, which a run goes on from where the newest is damaged."""
+BEST = "checkpoint.best.safetensors"
+"""The one with the lowest validation error; it stays when later ones take the place of those beside it."""
 _EXTRA = "extra_state/"
 EXPORTED = "exported.json"
 """Of how many pictures a run's ``export/`` was made; written after it, and away while the run goes on."""
@@ -72,6 +75,7 @@ def save_state(
     optimizer: torch.optim.Optimizer,
     counters: dict[str, Any],
     extra_state: Mapping[str, Tensor] = MappingProxyType({}),
+    keep: int = 2,
 ) -> None:
     """Write the whole state of a run atomically.
 
@@ -82,6 +86,7 @@ def save_state(
         optimizer: AdamW.
         counters: written as JSON.
         extra_state: what the run does not train and nothing else has.
+        keep: how many of the last checkpoints there are afterwards.
     """
     tensors: dict[str, Tensor] = {f"model/{name}": p.detach().contiguous() for name, p in parameters.items()}
     tensors |= {f"{_EXTRA}{name}": value.detach().contiguous() for name, value in extra_state.items()}
@@ -95,21 +100,40 @@ def save_state(
     digest = content_digest(_arrays(tensors), about)
     with weights_path(folder / FILE) as temporary:
         save_file(tensors, temporary, metadata=about | {DIGEST: digest})
-        _keep_previous(folder)
+        _keep_previous(folder, keep)
 
 
-def _keep_previous(folder: Path) -> None:
+def previous_name(number: int) -> str:
+    """What the checkpoint is called that so many others were written after, at least 1."""
+    return PREVIOUS if number == 1 else PREVIOUS.replace(".safetensors", f"-{number}.safetensors")
+
+
+def _keep_previous(folder: Path, keep: int) -> None:
     """The newest checkpoint becomes the one before; there is one under its own name at every moment."""
-    newest, previous = folder / FILE, folder / PREVIOUS
-    if not newest.exists():  # moved away, to begin anew
-        previous.unlink(missing_ok=True)
+    earlier = [folder / previous_name(number) for number in range(1, keep)]
+    if not (folder / FILE).exists():  # moved away, to begin anew
+        for path in (*earlier, folder / BEST):
+            path.unlink(missing_ok=True)
         return
-    with atomic_path(previous) as temporary:
+    for newer, older in reversed([*pairwise(earlier)]):
+        if newer.exists():
+            newer.replace(older)
+    _link(folder / FILE, earlier[0])
+
+
+def keep_best(folder: Path) -> None:
+    """The newest checkpoint is the best one so far."""
+    _link(folder / FILE, folder / BEST)
+
+
+def _link(file: Path, name: Path) -> None:
+    """Give a file another name, in the place of what has it."""
+    with atomic_path(name) as temporary:
         temporary.unlink()
         try:
-            temporary.hardlink_to(newest)
+            temporary.hardlink_to(file)
         except OSError:  # a disk without links
-            shutil.copyfile(newest, temporary)
+            shutil.copyfile(file, temporary)
 
 
 def counters_of(folder: Path) -> dict[str, Any] | None:

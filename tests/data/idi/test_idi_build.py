@@ -8,17 +8,23 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from mien.core.stages.execute import execute
+from mien.core.stages.trial import poisoned
 from mien.data.corpus import Corpus
+from mien.data.idi.build import PairsStage, report_of
 from mien.data.idi.manifest import MANIFEST, read_manifest
+from mien.data.idi.request import claim_pairs
 from mien.data.idi.source import Portraits
 from mien.data.shards import read_shard, shard_paths
 from mien.errors import BadInput, ConfigError
-from tests.data.idi_fakes import builder
+from tests.data.idi_fakes import builder, reopened
 from tests.synthetic import write_corpus
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'mien[pairs]'")
@@ -38,7 +44,7 @@ def built(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    written = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    written = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != ".lock"]
     return {path.name: path.read_bytes() for path in written}
 
 
@@ -86,6 +92,32 @@ def test_going_on_makes_the_same_bytes_and_nothing_twice(data: Path, built: Path
     idle = builder(data)
     idle.build(tmp_path)
     assert idle.maker.made == 0, "a finished set is left alone"  # type: ignore[attr-defined]
+
+
+def test_any_number_of_workers_makes_the_same_bytes(data: Path, built: Path, tmp_path: Path) -> None:
+    request = builder(data).request
+    claim_pairs(tmp_path, request)
+    assert execute(PairsStage(tmp_path, request, None, partial(reopened, data)), workers=2)
+    report_of(tmp_path)
+    assert contents(tmp_path) == contents(built)
+
+
+def test_a_batch_that_cannot_be_drawn_is_left_out_and_told(data: Path, tmp_path: Path) -> None:
+    made = builder(data)
+    plain, maker = made.maker.make, made.maker
+
+    def make(jobs: Any) -> Any:
+        if jobs[0].sample.key == made.portraits[4].sample.key:
+            raise ValueError("no face came out")
+        return plain(jobs)
+
+    maker.make = make  # type: ignore[method-assign]
+    made.build(tmp_path)
+    told = poisoned(tmp_path)
+    assert [line["sample"] for line in told] == ["batch 1, attempt 0", "batch 1, attempt 1"]
+    assert {line["reason"] for line in told} == {"ValueError: no face came out"}
+    keys = {entry.sample.key for path in shard_paths(tmp_path) for entry in read_shard(path)}
+    assert keys and not keys & {made.portraits[row].sample.key for row in made.request.rows(1)}
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])

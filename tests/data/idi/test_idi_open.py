@@ -56,7 +56,9 @@ class Loads:
     def pairs(self, data: Path, folder: Path, calibrate: bool = True, **settings: Any) -> dict[str, Any]:
         settings = {"batch": 4, "seed": 3} | settings
         self.order = Order.of(data, "expression", "oracle", settings, facekit=data / "kit.npz")
-        return build_pairs(self.order, folder, calibrate)
+        found = build_pairs(self.order, folder, calibrate)
+        assert found is not None
+        return found
 
 
 def test_a_finished_set_loads_nothing_and_keeps_its_calibration(

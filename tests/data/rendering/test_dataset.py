@@ -3,7 +3,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,12 @@ import pytest
 
 from mien.core.io import sha256_of, write_json
 from mien.core.progress import Step
+from mien.core.stages.local import run_local
+from mien.core.stages.trial import poisoned
 from mien.data.rendering import dataset
 from mien.data.rendering import request as dataset_request
-from mien.data.rendering.dataset import RenderTools, render_dataset
+from mien.data.rendering.dataset import RenderStage, RenderTools, render_dataset
 from mien.data.rendering.request import DatasetRequest, claim_folder
-from mien.data.rendering.workers import run_workers
 from mien.data.shards import read_shard, shard_name, shard_paths
 from mien.errors import BadInput, ConfigError, MienError
 from mien.evaluation.control.settings import FIRST_PERSON, FIRST_REFERENCE, FIRST_TARGET
@@ -114,6 +114,28 @@ def test_render_is_complete_and_resumes(renderer: FakeRenderer, kit_path: Path, 
     assert len(renderer.rendered) == 18, "the finished shard is not rendered again"
     for a, b in zip(shard_paths(tmp_path / "a"), shard_paths(tmp_path / "b"), strict=True):
         assert a.read_bytes() == b.read_bytes()
+
+
+def test_a_picture_that_cannot_be_rendered_is_left_out_and_told(
+    renderer: FakeRenderer, kit_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, tries = FakeRenderer.render, []
+
+    def render(self: FakeRenderer, person: Any, picture: Any) -> FakeRender:
+        if person.seed == 41 and picture.seed == bad:
+            tries.append(1)
+            raise ValueError("no hair")
+        return plain(self, person, picture)
+
+    bad = plan_scene(sample_person(41), 3).seed
+    monkeypatch.setattr(FakeRenderer, "render", render)
+    arguments: dict[str, Any] = {"people": 4, "per_person": 6, "first_seed": 40, "read": False, "kit": kit_path}
+    for part in (1, 2):
+        render_dataset(out=tmp_path, workers=1, part=(part, 2), **arguments)
+    render_dataset(out=tmp_path, finish=True, **arguments)
+    keys = [entry.sample.key for path in shard_paths(tmp_path) for entry in read_shard(path)]
+    assert len(keys) == 23 and "0000041-003" not in keys and len(tries) == 3
+    assert [(line["sample"], line["reason"]) for line in poisoned(tmp_path)] == [("0000041-003", "ValueError: no hair")]
 
 
 def test_pairs_show_the_expression_on_another_person(
@@ -229,7 +251,7 @@ def test_worker_errors_come_back_as_one_sentence(
         render_dataset(200, 4, tmp_path / "out", workers=2, read=True, kit=kit_path)
     request = DatasetRequest(200, 4, 0, 128, True, "kit")
     with pytest.raises(MienError, match="MediaPipe's model is not"):
-        run_workers(partial(dataset._shard_renderer, request, tmp_path / "out", kit_path), [0, 1], 2, lambda done: None)
+        run_local(RenderStage(tmp_path / "out", request, kit_path), [0, 1], 2, lambda done: None)
     assert shard_paths(tmp_path / "out") == []
 
 

@@ -7,11 +7,12 @@ name at once; at the end they become shards, ``manifest.parquet`` and the report
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from numpy.typing import NDArray
 from mien.core.io import read_json, write_json
 from mien.core.log import only_process
 from mien.core.progress import Bar, silent
+from mien.core.stages.execute import execute
+from mien.core.stages.stage import Process, Stage
+from mien.core.stages.trial import Trial
 from mien.data.idi.filters import Read, Verdict, judge_template
 from mien.data.idi.makers import Job, TemplateMaker
 from mien.data.idi.manifest import MANIFEST, write_manifest
@@ -73,21 +77,17 @@ class Builder:
         claim_pairs(folder, self.request)
         with only_process(folder / LOCK, f"the pairs in {folder}"):
             if not is_finished(folder):
-                self._build(folder, folder / PARTS, bar)
+                execute(PairsStage(folder, self.request, self), workers=1, bar=bar)
             return report_of(folder)
 
-    def _build(self, folder: Path, parts: Path, bar: Bar) -> None:
-        with bar(self.request.targets, "pairs") as advance:
-            for number in range(self.request.batches):
-                if not _rows_file(parts, number).exists():
-                    self._batch(parts, number)
-                advance(len(self.request.rows(number)))
-        self._finish(folder, parts)
-
-    def _batch(self, parts: Path, number: int) -> None:
+    def _batch(self, parts: Path, number: int, trial: Trial | None = None) -> None:
         rows: list[dict[str, Any]] = []
         kept: dict[int, Entry] = {}
-        targets = {row: self.read(row) for row in self.request.rows(number)}
+        targets: dict[int, Read] = {}
+        for row in self.request.rows(number):
+            with _sample(trial, f"target {row}") as wanted:
+                if wanted:
+                    targets[row] = self.read(row)
         for row, target in targets.items():
             if target.face is None:
                 nobody = Verdict(None, None, None, None, "no face in the target")
@@ -95,7 +95,11 @@ class Builder:
         left = [row for row, target in targets.items() if target.face is not None]
         for attempt in range(self.request.attempts):
             jobs = {row: self.job(row, attempt, targets[row]) for row in left}
-            made = self.maker.make([job for job, _ in jobs.values()]) if jobs else []
+            made: Sequence[Any] = []
+            with _sample(trial, f"batch {number}, attempt {attempt}") as wanted:  # drawn together, lost together
+                if wanted and jobs:
+                    made = self.maker.make([job for job, _ in jobs.values()])
+            jobs = jobs if made else {}
             for (row, (job, keys)), picture in zip(jobs.items(), made, strict=True):
                 template = self.look(picture)
                 verdict = judge_template(template, job.target, self.request.thresholds)
@@ -108,6 +112,8 @@ class Builder:
             for row in sorted(kept):
                 writer.write(kept[row])
         write_json(_rows_file(parts, number), sorted(rows, key=lambda one: (one["row"], one["attempt"])))
+        if trial:
+            trial.advance(len(self.request.rows(number)))
 
     @cached_property
     def read(self) -> Callable[[int], Read]:
@@ -185,12 +191,67 @@ class Builder:
         columns |= {"second": keys[0], "third": keys[1]} | verdict.columns()
         return columns | {"identity_third": alike, "maker": self.maker.name}
 
-    def _finish(self, folder: Path, parts: Path) -> None:
-        rows = [row for number in range(self.request.batches) for row in read_json(_rows_file(parts, number))]
-        pairs = (entry for number in range(self.request.batches) for entry in read_shard(parts / f"{number:06d}.tar"))
-        shown = write_shards(folder, pairs, self.request.per_shard)
-        write_report(folder, self.request, rows, shown)
-        write_manifest(folder / MANIFEST, rows, self.request.models)
+
+@dataclass
+class PairsStage(Stage):
+    """The batches of a set of pairs.
+
+    Attributes:
+        folder: of the pairs.
+        request: what is asked for.
+        builder: of this process; other processes open their own.
+        reopen: gives them the order that they open; picklable.
+    """
+
+    name: ClassVar[str] = "pairs"
+
+    folder: Path
+    request: PairsRequest
+    builder: Builder | None = None
+    reopen: Callable[[], Any] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what no other process can have."""
+        return vars(self) | {"builder": None}
+
+    @property
+    def count(self) -> int:
+        """Of batches."""
+        return self.request.batches
+
+    def inputs(self) -> Sequence[Path]:
+        """The data set."""
+        return () if self.builder is None else self.builder.portraits.paths
+
+    def outputs(self, task: int) -> Sequence[Path]:
+        """The pairs of a batch, and the record of its attempts, which is written last."""
+        parts = self.folder / PARTS
+        return parts / f"{task:06d}.tar", _rows_file(parts, task)
+
+    def size(self, task: int) -> int:
+        """Targets of a batch."""
+        return len(self.request.rows(task))
+
+    def setup(self) -> Process:
+        """Load what draws."""
+        builder = self.builder
+        if builder is None:
+            assert self.reopen is not None
+            builder = replace(self.reopen().open(), request=self.request)
+        return lambda task, trial: builder._batch(self.folder / PARTS, task, trial)
+
+    def finish(self) -> None:
+        """Shards, manifest and report from the batches."""
+        parts, batches = self.folder / PARTS, range(self.request.batches)
+        rows = [row for number in batches for row in read_json(_rows_file(parts, number))]
+        pairs = (entry for number in batches for entry in read_shard(parts / f"{number:06d}.tar"))
+        shown = write_shards(self.folder, pairs, self.request.per_shard)
+        write_report(self.folder, self.request, rows, shown)
+        write_manifest(self.folder / MANIFEST, rows, self.request.models)
+
+
+def _sample(trial: Trial | None, key: str) -> AbstractContextManager[bool]:
+    return nullcontext(True) if trial is None else trial.sample(key)
 
 
 def is_finished(folder: Path) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.core.io import check_writable, claim, read_json, sha256_of, write_json
+from mien.core.log import only_process
 from mien.core.progress import Bar, silent
-from mien.data.idi.build import Builder, is_finished, report_of
+from mien.core.stages.execute import execute
+from mien.data.idi.build import LOCK, Builder, PairsStage, is_finished, report_of
 from mien.data.idi.filters import Read, calibrated
 from mien.data.idi.makers import Iterated, Oracle
 from mien.data.idi.request import SETTINGS_FILE, PairsRequest, claim_pairs
@@ -139,7 +142,18 @@ class Order:
             )
 
 
-def build_pairs(order: Order, folder: Path, calibrate: bool = False, bar: Bar = silent) -> dict[str, Any]:
+def build_pairs(
+    order: Order,
+    folder: Path,
+    calibrate: bool = False,
+    bar: Bar = silent,
+    *,
+    reopen: Callable[[], Order] | None = None,
+    executor: str = "local",
+    workers: int = 1,
+    part: tuple[int, int] | None = None,
+    finish: bool = False,
+) -> dict[str, Any] | None:
     """Make all pairs of an order, or those that are missing; what draws is loaded only if some are.
 
     Args:
@@ -148,9 +162,14 @@ def build_pairs(order: Order, folder: Path, calibrate: bool = False, bar: Bar = 
         calibrate: take the thresholds of Exp and LMS from pairs that are good by construction: exact renders where
             the data set is the studio's and the face kit is there, else each picture and its own reconstruction.
         bar: makes progress bars.
+        reopen: gives the same order in another process; picklable. Needed for several workers and for Ray.
+        executor: see `mien.core.stages.execute.execute`, as are the next three.
+        workers: processes; each loads what draws.
+        part: (i, n): only these batches.
+        finish: make no pairs; put together what the parts have made.
 
     Returns:
-        The numbers of the report.
+        The numbers of the report; None after a part.
 
     Raises:
         ConfigError: if the folder holds other pairs.
@@ -162,14 +181,24 @@ def build_pairs(order: Order, folder: Path, calibrate: bool = False, bar: Bar = 
         if is_finished(folder):
             return report_of(folder)
     check_writable([folder / SETTINGS_FILE])  # before what draws is loaded
-    builder = order.open()
+    ours = executor == "local" and workers == 1 and not finish
+    builder = order.open() if ours or request is None else None
     if request is None:
+        assert builder is not None
         limits = calibrated(list(_good_pairs(builder, order.facekit)), order.request.thresholds)
         request = order.request.model_copy(update={"thresholds": limits})
         claim_pairs(folder, request)
         stored = {"request": order.request.model_dump(mode="json"), "exp": limits.exp, "lms": limits.lms}
         write_json(folder / CALIBRATION_FILE, stored)
-    return replace(builder, request=request).build(folder, bar)
+    claim_pairs(folder, request)
+    own = replace(builder, request=request) if ours and builder is not None else None
+    stage = PairsStage(folder, request, own, reopen)
+    alone = nullcontext() if part else only_process(folder / LOCK, f"the pairs in {folder}")
+    with alone:
+        if is_finished(folder):  # by another process, while this one opened its models
+            return report_of(folder)
+        done = execute(stage, executor=executor, workers=workers, part=part, finish_only=finish, bar=bar)
+    return report_of(folder) if done else None
 
 
 def _calibrated_before(request: PairsRequest, folder: Path) -> PairsRequest | None:

@@ -1,22 +1,23 @@
-"""Rendering a data set: people x pictures into shards, one process a core, resumable by the same command."""
+"""Rendering a data set: people x pictures into shards, by any number of processes, resumable by the same command."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from mien.core.io import sha256_of
-from mien.core.processes import available_cores
 from mien.core.progress import Bar, silent
+from mien.core.stages.execute import execute
+from mien.core.stages.stage import Process, Stage
+from mien.core.stages.trial import Trial
 from mien.data.rendering.request import DatasetRequest, claim_folder
-from mien.data.rendering.workers import RenderShard, run_workers
-from mien.data.schema import Sample, Template
+from mien.data.schema import Sample, Template, sample_key
 from mien.data.shards import Entry, ShardWriter, shard_name
 from mien.faces.linear.emotions import emotion_of
 from mien.studio.captions import caption
@@ -112,33 +113,70 @@ def render_template(person: Person, number: int, picture: Scene, tools: RenderTo
     return render.image, Template(source="oracle", person=other.seed, landmarks=landmarks)
 
 
+def render_picture(request: DatasetRequest, person: Person, number: int, tools: RenderTools) -> Entry:
+    """A picture of a person with its record."""
+    picture = (plan_portrait if request.portraits else plan_scene)(person, number)
+    render = tools.renderer.render(person, picture)
+    sample, shown = make_sample(person, number, picture, render, tools.reader), None
+    if request.templates:
+        shown, template = render_template(person, number, picture, tools)
+        sample = sample.model_copy(update={"template": template})
+    return Entry(render.image, render.mask, sample, shown, render.matte)
+
+
 def render_shard(
-    request: DatasetRequest,
-    shard: int,
-    folder: Path,
-    tools: RenderTools,
-    on_picture: Callable[[int], None] = lambda _: None,
+    request: DatasetRequest, shard: int, folder: Path, tools: RenderTools, trial: Trial | None = None
 ) -> None:
-    """Render one shard to its final name; `on_picture(n)` is told of every n pictures done (one person's)."""
-    plan = plan_portrait if request.portraits else plan_scene
+    """Render one shard to its final name, without the pictures that the trial says have failed too often."""
     with ShardWriter(folder / shard_name(shard)) as writer:
         for seed in request.seeds(shard):
             person = sample_person(seed)
             for number in request.numbers:
-                picture = plan(person, number)
-                render = tools.renderer.render(person, picture)
-                sample, shown = make_sample(person, number, picture, render, tools.reader), None
-                if request.templates:
-                    shown, template = render_template(person, number, picture, tools)
-                    sample = sample.model_copy(update={"template": template})
-                writer.write(Entry(render.image, render.mask, sample, shown, render.matte))
-            on_picture(len(request.numbers))
+                with trial.sample(sample_key(seed, number)) if trial else nullcontext(True) as wanted:
+                    entry = render_picture(request, person, number, tools) if wanted else None
+                if entry is not None:
+                    writer.write(entry)
+            if trial:
+                trial.advance(len(request.numbers))
 
 
-def _shard_renderer(request: DatasetRequest, folder: Path, kit: Path | None) -> RenderShard:
-    """What renders shards in this process."""
-    tools = open_tools(request, kit)
-    return lambda shard, on_picture: render_shard(request, shard, folder, tools, on_picture)
+@dataclass
+class RenderStage(Stage):
+    """The shards of a data set.
+
+    Attributes:
+        folder: of the data set.
+        request: what it consists of.
+        kit: the face kit's file; None takes `MIEN_FACEKIT`.
+    """
+
+    name: ClassVar[str] = "rendering"
+
+    folder: Path
+    request: DatasetRequest
+    kit: Path | None
+
+    @property
+    def count(self) -> int:
+        """Of shards."""
+        return self.request.shards
+
+    def inputs(self) -> Sequence[Path]:
+        """The face kit."""
+        return () if self.kit is None else (self.kit,)
+
+    def outputs(self, task: int) -> Sequence[Path]:
+        """The shard."""
+        return (self.folder / shard_name(task),)
+
+    def size(self, task: int) -> int:
+        """Pictures of a shard."""
+        return len(self.request.seeds(task)) * len(self.request.numbers)
+
+    def setup(self) -> Process:
+        """Open what renders shards in this process."""
+        tools = open_tools(self.request, self.kit)
+        return lambda task, trial: render_shard(self.request, task, self.folder, tools, trial)
 
 
 def can_read() -> bool:
@@ -166,6 +204,9 @@ def render_dataset(
     size: int = 128,
     templates: bool = False,
     portraits: bool = False,
+    executor: str = "local",
+    part: tuple[int, int] | None = None,
+    finish: bool = False,
     bar: Bar = silent,
 ) -> DatasetRequest:
     """Render a data set into a folder; the same command continues an interrupted one.
@@ -185,6 +226,9 @@ def render_dataset(
         templates: with each picture its expression and pose on another person: exact pairs (EmojiDiff's CIEP100k).
         portraits: instead of the pictures a portrait of each, see `plan_portrait`; training looks for those of a data
             set in its folder ``portraits``.
+        executor: see `mien.core.stages.execute.execute`, as are the next two.
+        part: (i, n): only these shards.
+        finish: render nothing; check that all shards are there.
         bar: makes progress bars; finished shards count at once.
 
     Raises:
@@ -201,16 +245,7 @@ def render_dataset(
     request = DatasetRequest(people, per_person, first_seed, size, reads, digest, templates, portraits, reader)
     folder = Path(out)
     claim_folder(folder, request)
-    todo = [i for i in range(request.shards) if not (folder / shard_name(i)).exists()]
-    done = request.pictures - sum(len(request.seeds(i)) for i in todo) * len(request.numbers)
-    count = min(len(todo), workers or available_cores())
-    with bar(request.pictures, "rendering") as advance:
-        advance(done)
-        if count == 1:
-            tools = open_tools(request, path)
-            for shard in todo:
-                render_shard(request, shard, folder, tools, advance)
-        elif count > 1:
-            run_workers(partial(_shard_renderer, request, folder, path), todo, count, advance)
+    stage = RenderStage(folder, request, path)
+    execute(stage, executor=executor, workers=workers, part=part, finish_only=finish, bar=bar)
     log.info("%d pictures in %d shards in %s", request.pictures, request.shards, folder)
     return request

@@ -72,10 +72,10 @@ def full_rate_steps(config: Mapping[str, Any], seen: int) -> float:
     `mien.training.config.learning_rate`.
 
     Args:
-        config: of the run: ``pictures``, ``batch``, and the warm-up, decay and final rate.
+        config: of the run: ``pictures``, ``global_batch`` (``batch`` in 0.1.0), and the warm-up, decay and final rate.
         seen: pictures that the run has seen.
     """
-    batch, pictures = int(config["batch"]), int(config["pictures"])
+    batch, pictures = int(config.get("global_batch", config.get("batch"))), int(config["pictures"])
     warm_up = config.get("warmup_images", config.get("warmup", 0))
     decay = config.get("lr_decay_fraction", config.get("decay", 0.0))
     final = config.get("final_lr", 0.0)

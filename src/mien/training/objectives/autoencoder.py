@@ -18,6 +18,7 @@ from mien.training.batches import pictures_to_tensor, spread_rows
 from mien.training.features import face_places
 from mien.training.latent_terms import SCALES, feature_alignment, kl_to_normal, transformed
 from mien.training.objective import Logs, Objective, ObjectiveConfig
+from mien.training.parts import ROW
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
@@ -133,8 +134,8 @@ class AutoencoderObjective(Objective):
             area = (..., slice(top, top + self.config.crop), slice(left, left + self.config.crop))
             found = {name: values[area] for name, values in found.items()}
         if self.config.equivariance and rng.random() < self.config.equivariance:
-            found["transform"] = torch.tensor([rng.choice(SCALES), rng.integers(4)])
-        return found
+            found["transform"] = torch.tensor([rng.choice(SCALES), rng.integers(4)]).repeat(size, 1)  # one of all rows
+        return found | {ROW: torch.from_numpy(rows)}
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
@@ -143,7 +144,7 @@ class AutoencoderObjective(Objective):
         latents, log_variance = self.vae.raw_moments(pictures)
         given, wanted, weights = self._noised(latents, log_variance, generator), pictures, batch["weights"]
         if "transform" in batch:
-            scale, turns = batch["transform"].tolist()
+            scale, turns = batch["transform"][0].tolist()
             given, wanted = transformed(given, wanted, scale, int(turns))
             _, weights = transformed(given, weights, 1.0, int(turns))
             weights = nn.functional.interpolate(weights, size=wanted.shape[-2:])
@@ -204,10 +205,13 @@ class AutoencoderObjective(Objective):
         ]
         return torch.stack([term.mean() for term in terms]).sum()
 
-    def validate(self, corpus: Corpus) -> Logs:
-        """PSNR (dB) and power by octave on pictures of held-out people; fits the normalisation on training pictures."""
+    def calibrate(self, corpus: Corpus) -> None:
+        """The normalisation of the latents, on training pictures."""
         if not self.config.decoder_only:
             self.vae.fit_normalisation(self._latents(corpus, spread_rows(len(corpus), 1024)))
+
+    def validate(self, corpus: Corpus) -> Logs:
+        """PSNR (dB) and power by octave on pictures of held-out people."""
         held_out = corpus.held_out or corpus
         images = held_out["images"][spread_rows(len(held_out), 512)]
         parts = pictures_to_tensor(images).split(64)

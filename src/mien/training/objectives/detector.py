@@ -17,6 +17,7 @@ from mien.training.batches import spread_rows
 from mien.training.features import training_landmarks
 from mien.training.normalisation import recalibrate
 from mien.training.objective import Logs, Objective, ObjectiveConfig
+from mien.training.parts import ROW
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
@@ -59,7 +60,8 @@ class DetectorObjective(Objective):
         if self._places[0] != id(corpus):
             self._places = id(corpus), face_place(torch.from_numpy(training_landmarks(corpus))).numpy()
         rows = rng.integers(0, len(corpus), size)
-        return {"images": torch.from_numpy(corpus["images"][rows]), "place": torch.from_numpy(self._places[1][rows])}
+        return {"images": torch.from_numpy(corpus["images"][rows]), "place": torch.from_numpy(self._places[1][rows]),
+                ROW: torch.from_numpy(rows)}  # fmt: skip
 
     @full_precision
     def collage(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -133,11 +135,14 @@ class DetectorObjective(Objective):
         place = ((moved + sized) * seen).sum() / number
         return focal + place, {"focal": focal.detach(), "place": place.detach()}  # type: ignore[dict-item]
 
+    def calibrate(self, corpus: Corpus) -> None:
+        """The batch normalisations; see the base class."""
+        recalibrate(self, self.net, corpus)
+
     def validate(self, corpus: Corpus) -> Logs:
         """On collages of held-out people: share of faces found, share of detections that are faces, place and size."""
         device = self.net.device
 
-        recalibrate(self, self.net, corpus)
         held_out = corpus.held_out or corpus
         found = wanted = right = claimed = 0
         errors: list[float] = []

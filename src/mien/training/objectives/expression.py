@@ -192,11 +192,14 @@ class ExpressionObjective(Objective):
         cells = self.net.config["size"] // CELL
         return self.decoder(tokens.transpose(1, 2).unflatten(2, (cells, cells))).float()
 
+    def calibrate(self, corpus: Corpus) -> None:
+        """The batch normalisations; see the base class."""
+        recalibrate(self, self, corpus)
+
     def validate(self, corpus: Corpus) -> Logs:
         """Reconstruction error on held-out people, and what linear probes find in the tokens."""
         from mien.training.probes import probe_expression, probe_identity
 
-        recalibrate(self, self, corpus)
         held_out = corpus.held_out or corpus
         rows, known = np.arange(min(len(held_out), 2000)), spread_rows(len(corpus), PROBED)
         (tokens, error), (others, _) = self._encode(held_out, rows), self._encode(corpus, known)

@@ -19,6 +19,7 @@ from mien.training.batches import pictures_to_tensor
 from mien.training.features import training_landmarks
 from mien.training.normalisation import recalibrate
 from mien.training.objective import Logs, Objective, ObjectiveConfig
+from mien.training.parts import ROW
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
@@ -121,6 +122,7 @@ class IdentityObjective(Objective):
             "images": torch.from_numpy(corpus["images"][rows]),
             "landmarks": torch.from_numpy(training_landmarks(corpus, rows)),
             "person": torch.from_numpy(corpus.person_index[rows]),
+            ROW: torch.from_numpy(rows),
         }
 
     @full_precision
@@ -144,9 +146,12 @@ class IdentityObjective(Objective):
         logits = arcface_logits(cosines, batch["person"], margin, self.config.scale)
         return F.cross_entropy(logits, batch["person"]), {"accuracy": hits, "margin": margin}  # type: ignore[dict-item]
 
+    def calibrate(self, corpus: Corpus) -> None:
+        """The batch normalisations; see the base class."""
+        recalibrate(self, self.net, corpus)
+
     def validate(self, corpus: Corpus) -> Logs:
         """Top-1 among held-out people: one picture of each in the gallery, the others are looked up."""
-        recalibrate(self, self.net, corpus)
         held_out = corpus.held_out or corpus
         rows = np.flatnonzero(held_out.person_index < self.config.people)
         embeddings = self.embed(held_out, rows)

@@ -19,6 +19,7 @@ from mien.training.disentanglement import SETTINGS, Reading, ad_loss, row_pairs
 from mien.training.export import save_branch
 from mien.training.frozen_base import FrozenBase, FrozenBaseConfig, Selection
 from mien.training.objective import Logs, Objective, load_branch
+from mien.training.parts import apart
 from mien.training.prompts import Kind
 from mien.training.sources import Sources
 from mien.training.validation import held_out_rows, right_and_shuffled
@@ -35,7 +36,7 @@ class JointConfig(FrozenBaseConfig):
     """Options of :class:`JointObjective`.
 
     Attributes:
-        replicas: B, copies of each sample; a batch of the run holds ``batch / replicas`` samples.
+        replicas: B, copies of each sample; the run's batch and budget count samples, whatever B is.
         ad: lambda_AD of Eq. 5; 0 leaves the loss out.
         reading: see :func:`ad_loss`.
         ad_mean: see ``mean`` of :func:`ad_loss`.
@@ -111,11 +112,9 @@ class JointObjective(Objective):
         self.text_encoder.set_attn_implementation("eager")
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
-        """Samples, ``size / replicas`` of them, and for each how many of its replicas have each setting."""
-        samples = max(1, size // self.config.replicas)
-        batch = self.gather(self.base.select(corpus, rng, samples, self.prompts))
-        replicas = max(1, size // samples)
-        counts = rng.multinomial(replicas, np.asarray(self.config.probabilities), samples)
+        """Samples, and for each how many of its replicas have each setting."""
+        batch = self.gather(self.base.select(corpus, rng, size, self.prompts))
+        counts = rng.multinomial(self.config.replicas, np.asarray(self.config.probabilities), size)
         return batch | {"counts": torch.from_numpy(counts)}
 
     def gather(self, selection: Selection) -> dict[str, Tensor]:
@@ -167,7 +166,7 @@ class JointObjective(Objective):
         """Noised latents, timesteps and noise of the rows; one draw a sample, or one a row."""
         if self.shared:
             return tuple(part[samples] for part in noisy(self.base.scheduler, latents, generator))  # type: ignore[return-value]
-        return noisy(self.base.scheduler, latents[samples], generator)
+        return noisy(self.base.scheduler, latents[samples], apart(generator))
 
     def _replicas(
         self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor, samples: Tensor, settings: Tensor

@@ -106,9 +106,12 @@ class _JudgeObjective(Objective, Generic[Judge]):
             "landmarks": torch.from_numpy(corpus["landmarks"][rows].astype(np.float32)),
         }
 
+    def calibrate(self, corpus: Corpus) -> None:
+        """The batch normalisations; see the base class."""
+        recalibrate(self, self.net, corpus)
+
     def validate(self, corpus: Corpus) -> Logs:
         """Errors on held-out people, pictures as they are."""
-        recalibrate(self, self.net, corpus)
         held_out = corpus.held_out or corpus
         read, truth = [], []
         rows = spread_rows(len(held_out), 2048)

@@ -208,11 +208,14 @@ class ReaderObjective(Objective):
         """Squared error [B] of values [B, K] that are known, as a share of their variance in the corpus."""
         return ((read - truth).square() * known).sum(1) / self.variances[name]
 
+    def calibrate(self, corpus: Corpus) -> None:
+        """The batch normalisations; see the base class."""
+        recalibrate(self, self.net, corpus)
+
     def validate(self, corpus: Corpus) -> Logs:
         """Errors on held-out people, pictures as they are: pixels, Exp and LMS against the labels, degrees; shares."""
         device = self.net.device
 
-        recalibrate(self, self.net, corpus)
         held_out = corpus.held_out or corpus
         logs: dict[str, list[float]] = {}
         rows = spread_rows(len(held_out), 1024)

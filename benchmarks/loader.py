@@ -1,0 +1,210 @@
+"""What a rank needs of a large data set: memory, time to its first batch, and how many pictures a second it is given.
+
+    python benchmarks/loader.py -o benchmarks/results/loader.json
+
+The data set is made up: a prepared folder of 200,000 records with pictures of 512 px. Columns of pictures and of
+features, which have the keys that the stage asks for, are sparse files that take no disk; landmarks, poses and captions
+are real ones. What runs is the stage's own code: the columns are mapped, its examples are prepared, and its loader
+makes batches. What is sparse is read from memory, so the rate says what the processor costs, not the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+from mien.core.io import write_json
+from mien.core.processes import available_cores
+from mien.data.columns import HEADER, write_header
+from mien.data.corpus import CATEGORIES, PREPARED, RECORDS, Corpus
+from mien.data.shards import shard_name
+from mien.models import StudioAutoencoder
+from mien.models.unet import build_unet
+from mien.training.config import TrainConfig
+from mien.training.features import weights_key
+from mien.training.loader import Loader
+from mien.training.objectives.branch import BranchConfig
+from mien.training.sources import Sources
+
+PER_PERSON = 8
+BATCH = 16
+SIZE = 512
+SMALL: dict[str, Any] = {"block_out_channels": (32, 32, 32), "attention_head_dim": 1, "cross_attention_dim": 32}
+
+
+def sparse_column(path: Path, key: str, shape: tuple[int, ...], kind: str) -> None:
+    """A column of zeros that takes no room on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as stream:
+        stream.truncate(HEADER + int(np.prod(shape)) * np.dtype(kind).itemsize)
+    write_header(path, key, shape, np.dtype(kind))
+
+
+def filled_column(path: Path, key: str, values: np.ndarray) -> None:
+    """A column with values."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as stream:
+        stream.write(bytes(HEADER))
+        values.tofile(stream)
+    write_header(path, key, values.shape, values.dtype)
+
+
+def landmark_column(path: Path, key: str, count: int) -> None:
+    """A face, a little elsewhere in each picture."""
+    from mien.faces.linear.face import LinearFace
+
+    points = LinearFace.load().landmarks(np.zeros(53), size=SIZE).astype(np.float32)
+    rng = np.random.default_rng(1)
+    with path.open("wb") as stream:
+        stream.write(bytes(HEADER))
+        for start in range(0, count, 1000):
+            moved = rng.normal(0, 10, (min(1000, count - start), 1, 3)).astype(np.float32)
+            (points + moved).tofile(stream)
+    write_header(path, key, (count, *points.shape), points.dtype)
+
+
+def write_base(folder: Path) -> None:
+    """Small untrained networks; the rank's memory is told beyond them."""
+    from mien.faces.networks import IdentityEmbedder
+    from tests.tiny import tiny_text
+
+    torch.manual_seed(0)
+    build_unet(**SMALL, sample_size=SIZE // 8).save_pretrained(folder / "unet")
+    StudioAutoencoder().save_pretrained(folder / "vae")
+    IdentityEmbedder().save_pretrained(folder / "identity")
+    tokenizer, text_encoder = tiny_text()
+    tokenizer.save_pretrained(folder / "tokenizer")
+    text_encoder.save_pretrained(folder / "text_encoder")
+
+
+def write_data(folder: Path, base: Path, count: int) -> None:
+    """A prepared data set, with the features of the landmark stage."""
+    rng, digest, prepared = np.random.default_rng(0), "made-up", folder / PREPARED
+    shard = folder / shard_name(0)
+    shard.parent.mkdir(parents=True, exist_ok=True)
+    shard.write_bytes(b"made up")
+    columns: dict[str, np.ndarray | tuple[tuple[int, ...], str]] = {
+        "images": ((count, SIZE, SIZE, 3), "uint8"),
+        "masks": ((count, 64, 64), "uint8"),
+        "person": np.arange(count) // PER_PERSON,
+        "picture": np.arange(count) % PER_PERSON,
+        "coefficients": rng.random((count, 53), np.float32),
+        "pose": rng.normal(0, 15, (count, 3)).astype(np.float32),
+        "landmarks": ((count, 478, 3), "float32"),
+        "emotion": ((count, 10), "float32"),
+        "age": np.full(count, 30, np.float32),
+        "skin_tone": np.full(count, 0.5, np.float32),
+    }
+    for name, values in columns.items():
+        path = prepared / f"{name}.safetensors"
+        if isinstance(values, tuple):
+            sparse_column(path, digest, *values)
+        else:
+            filled_column(path, digest, values)
+    landmark_column(prepared / "landmarks_mediapipe.safetensors", digest, count)
+    words = ["a woman", "a man", "with long hair", "with a beard", "smiling", "looking left", "in a garden", "at night"]
+    captions = [", ".join(rng.choice(words, 4)) + f", number {row}" for row in range(count)]
+    stat = shard.stat()
+    records = {
+        "digest": digest, "columns": [*columns, "landmarks_mediapipe"], "captions": captions,
+        "attributes": {name: ["none"] * count for name in CATEGORIES},
+        "shards": [[shard.name, stat.st_size, stat.st_mtime_ns]],
+    }  # fmt: skip
+    write_json(prepared / RECORDS, records)
+    corpus = Corpus.load(folder)
+    vae = StudioAutoencoder.from_pretrained(base / "vae")
+    channels, side = vae.config["latent_channels"], SIZE // 8
+    derived = {
+        "latents": (weights_key(base / "vae"), (count, channels, side, side)),
+        "identity": (weights_key(base / "identity"), (count, 512)),
+        "face_places": (f"v1-{count}-{side}", (count, side, side)),
+    }
+    for name, (key, shape) in derived.items():
+        key = f"{digest}-{key}"
+        sparse_column(corpus._derived(name, key), key, shape, "float16")
+
+
+def resident_mb(pids: list[int] | None = None) -> float:
+    """Memory of processes that is theirs alone or shared among them; pages of mapped files, which the system may drop
+    at any time, are not counted."""
+    total = 0
+    for pid in pids or [os.getpid()]:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(("RssAnon:", "RssShmem:")):
+                total += int(line.split()[1])
+    return total / 1024
+
+
+def children() -> list[int]:
+    """Processes that this one has started."""
+    found = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    return [int(pid) for pid in found]
+
+
+def measure(base: Path, data: Path, workers: int, steps: int) -> dict[str, Any]:
+    """One rank: prepares the landmark stage and takes batches."""
+    start = time.monotonic()
+    config = TrainConfig(
+        name="loader", objective="branch:BranchObjective", pictures=BATCH * steps, global_batch=BATCH, workers=workers
+    )
+    objective = BranchConfig(kind="landmarks", prompts=(0.2, 0.5, 0.2, 0.1)).build(Sources((base,)))
+    model = resident_mb()
+    corpus = Corpus.load(data)
+    loader = Loader(config, objective, corpus, 0, 1, torch.device("cpu"))
+    objective.prepare(corpus, data / "run")
+    prepared, begun = time.monotonic(), time.monotonic()
+    first, most, seen = 0.0, 0.0, 0
+    for number, batch in enumerate(loader.batches(0, config.pictures)):
+        assert batch.rows is not None and len(batch.rows) == BATCH
+        if number == 0:
+            first, begun = time.monotonic() - start, time.monotonic()
+        else:
+            seen += BATCH
+        if number % 10 == 0:
+            most = max(most, resident_mb() + sum(resident_mb([pid]) for pid in children()))
+    return {
+        "workers": workers, "pictures": len(corpus), "model_mb": round(model),
+        "most_mb_beyond_the_model": round(most - model), "seconds_to_prepare": round(prepared - start, 1),
+        "seconds_to_the_first_batch": round(first, 1),
+        "pictures_a_second": round(seen / (time.monotonic() - begun)), "of_batch": BATCH,
+    }  # fmt: skip
+
+
+def main(
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The report, a JSON file.")] = None,
+    count: Annotated[int, typer.Option(help="Pictures of the made-up data set.")] = 200_000,
+    steps: Annotated[int, typer.Option(help="Batches taken.")] = 200,
+    one: Annotated[str | None, typer.Option(hidden=True, help="BASE:DATA:WORKERS, in a process of its own.")] = None,
+) -> None:
+    """Measure ranks with and without processes that load ahead."""
+    if one is not None:
+        base, data, workers = one.split(":")
+        sys.stdout.write(json.dumps(measure(Path(base), Path(data), int(workers), steps)) + "\n")
+        return
+    with tempfile.TemporaryDirectory(prefix="loader-") as folder:
+        base, data = Path(folder) / "base", Path(folder) / "data"
+        write_base(base)
+        write_data(data, base, count)
+        found = []
+        for workers in (0, 2):
+            command = [sys.executable, __file__, "--one", f"{base}:{data}:{workers}", "--steps", str(steps)]
+            told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            found.append(json.loads(told.splitlines()[-1]))
+            typer.echo(found[-1])
+    report = {"cores": available_cores(), "load_before": os.getloadavg()[0], "ranks": found}
+    if output is not None:
+        write_json(output, report)
+
+
+if __name__ == "__main__":
+    typer.run(main)

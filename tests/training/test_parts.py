@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing as multiprocessing
+
+from mien.core.io import read_json
+from mien.errors import ConfigError
+from mien.training.parts import Part, apart, parts_of, rows_of, step_generators
+from tests.golden import assert_golden
+from tests.training.parted_runs import add_base, losses, process
+
+CPU = torch.device("cpu")
+
+
+def normal(count: int, generator: torch.Generator) -> torch.Tensor:
+    return torch.randn(count, 3, generator=generator)
+
+
+def test_parts_draw_the_rows_of_the_whole_batch() -> None:
+    _, whole = step_generators(5, 7, Part(0, 1), CPU)
+    expected = [rows_of(normal, 6, whole) for _ in range(2)]
+    for draws in range(2):
+        found = []
+        for index in range(3):
+            _, part = step_generators(5, 7, Part(index, 3), CPU)
+            found.append([rows_of(normal, 2, part) for _ in range(2)][draws])
+        assert torch.equal(torch.cat(found), expected[draws])
+
+
+def test_all_parts_choose_the_same_rows_and_a_single_part_those_of_before() -> None:
+    before = np.random.default_rng([5, 7, 0])
+    seed = int(before.integers(2**62))
+    expected = before.integers(0, 100, 8)
+    rng, generator = step_generators(5, 7, Part(0, 1), CPU)
+    assert (rng.integers(0, 100, 8) == expected).all() and generator.initial_seed() == seed
+    for index in range(4):
+        assert (step_generators(5, 7, Part(index, 4), CPU)[0].integers(0, 100, 8) == expected).all()
+
+
+def test_what_is_a_parts_own_differs_from_part_to_part() -> None:
+    drawn = [torch.randn(4, generator=apart(step_generators(5, 7, Part(index, 2), CPU)[1])) for index in range(2)]
+    assert not torch.equal(*drawn)
+    alone = step_generators(5, 7, Part(0, 1), CPU)[1]
+    assert apart(alone) is alone
+
+
+def test_a_part_has_its_rows_of_every_entry() -> None:
+    batch = {"a": torch.arange(6), "twice": torch.arange(12)}
+    assert Part(1, 3).rows(batch)["a"].tolist() == [2, 3]
+    assert Part(2, 3).rows(batch)["twice"].tolist() == [8, 9, 10, 11]
+    assert Part(0, 1).rows(batch)["a"] is batch["a"]
+
+
+def test_a_batch_that_does_not_divide_is_refused() -> None:
+    assert parts_of(16, 4, 2) == 8
+    with pytest.raises(ConfigError, match="A batch of 16 does not divide among 3 processes and 1 part in each: set "
+                       "global_batch to 15"):  # fmt: skip
+        parts_of(16, 3, 1)
+    with pytest.raises(ConfigError, match="set global_batch to 8"):
+        parts_of(2, 8, 1)
+
+
+def test_losses_are_the_same_in_however_many_parts_and_processes(small_base: Path, tmp_path: Path) -> None:
+    """One process against two, each with and without accumulation; the second process sees another disk.
+
+    Float32 sums in another order: 1e-5 of a loss.
+    """
+    add_base(small_base)
+    alone = {kind: losses(small_base, tmp_path / "alone", kind, 1) for kind in ("branch", "joint")}
+    (tmp_path / "runs").mkdir()
+    multiprocessing.spawn(process, (str(small_base), str(tmp_path / "runs")), nprocs=2)
+    several = read_json(tmp_path / "runs" / "found.json")
+    several |= {f"{kind} alone": losses(small_base, tmp_path / "alone", kind, 4) for kind in alone}
+    assert len(several) == 6 and alone["joint"].keys() == {"loss", "diffusion", "ad"}
+    for name, found in several.items():
+        assert found == pytest.approx(alone[name.split()[0]], rel=1e-5), name
+    # three steps of AdamW, between the kernels of `test_golden.py`; the joint stage's move from run to run by 4e-5
+    assert_golden("runs in parts", [alone["branch"]["loss"]], 1e-4)
