@@ -1,7 +1,7 @@
 """Landmark and emotion branches in stock diffusers: a community pipeline in one file.
 
-``mien model assemble`` writes this file as ``stock_pipeline.py`` with the two encoders in the place of their imports, so
-that it runs where mien is not installed:
+``mien model assemble`` writes this file as ``stock_pipeline.py`` with the two encoders in the place of their imports,
+so that it runs where mien is not installed:
 
     from diffusers import DiffusionPipeline
 
@@ -116,7 +116,8 @@ class LandmarkEmotionPipeline(StableDiffusionPipeline):
                 with safe_open(str(path), "pt") as file:
                     ((name, settings),) = json.loads(file.metadata()["config"]).items()
                     branch = StockBranch(settings)
-                    branch.load_state_dict({key.removeprefix(f"{name}."): file.get_tensor(key) for key in file.keys()})
+                    names = list(file.keys())
+                    branch.load_state_dict({key.removeprefix(f"{name}."): file.get_tensor(key) for key in names})
                 self.branches[kind] = branch.to(device, dtype).eval()
         null = Path(folder) / "null_text.safetensors"
         if null.is_file():
