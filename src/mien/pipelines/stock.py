@@ -153,7 +153,8 @@ class LandmarkEmotionPipeline(StableDiffusionPipeline):
             generator: of the noise.
             output_type: as in diffusers.
         """
-        device, dtype = self.unet.device, self.unet.dtype
+        unet: Any = self.unet
+        device, dtype = unet.device, unet.dtype
         given = {} if landmarks is None else {"landmarks": landmarks}
         given |= {} if emotion is None else {"emotion": torch.as_tensor(emotion, dtype=torch.float32).reshape(1, 10)}
         weights = {**GUIDANCE, **(guidance or {})}
@@ -165,20 +166,20 @@ class LandmarkEmotionPipeline(StableDiffusionPipeline):
         person = self._text(ID_PROMPT, torch.as_tensor(identity).reshape(1, -1))
         text = torch.cat([null, *[person] * (1 + len(given))])
         self.scheduler.set_timesteps(num_inference_steps, device=device)
-        side = self.unet.config.sample_size
-        shape = (1, self.unet.config.in_channels, side, side)
+        shape = (1, unet.config.in_channels, unet.config.sample_size, unet.config.sample_size)
         latents = randn_tensor(shape, generator=generator, device=device, dtype=dtype)
         latents = latents * self.scheduler.init_noise_sigma
-        for step in self.progress_bar(self.scheduler.timesteps):
+        steps: Any = self.progress_bar(self.scheduler.timesteps)
+        for step in steps:
             rows = self.scheduler.scale_model_input(latents, step).expand(len(text), -1, -1, -1)
-            nothing, plain, *more = self.unet(rows, step, encoder_hidden_states=text).sample
+            nothing, plain, *more = unet(rows, step, encoder_hidden_states=text).sample
             found = nothing + weights["identity"] * (plain - nothing)
             for kind, one in zip(given, more, strict=True):
                 found = found + weights[kind] * (one - plain)
             latents = self.scheduler.step(found[None], step, latents).prev_sample
         self._tokens.clear()
         pictures = self.vae.decode(latents / self.vae.config.scaling_factor).sample
-        images = self.image_processor.postprocess(pictures, output_type=output_type)
+        images: Any = self.image_processor.postprocess(pictures, output_type=output_type)
         return StableDiffusionPipelineOutput(images=images, nsfw_content_detected=None)
 
     def _text(self, prompt: str, identity: Tensor | None = None) -> Tensor:
