@@ -169,8 +169,8 @@ class LandmarkEmotionPipeline(StableDiffusionPipeline):
         shape = (1, unet.config.in_channels, unet.config.sample_size, unet.config.sample_size)
         latents = randn_tensor(shape, generator=generator, device=device, dtype=dtype)
         latents = latents * self.scheduler.init_noise_sigma
-        steps: Any = self.progress_bar(self.scheduler.timesteps)
-        for step in steps:
+        bar: Any = self.progress_bar
+        for step in bar(self.scheduler.timesteps):
             rows = self.scheduler.scale_model_input(latents, step).expand(len(text), -1, -1, -1)
             nothing, plain, *more = unet(rows, step, encoder_hidden_states=text).sample
             found = nothing + weights["identity"] * (plain - nothing)
