@@ -38,6 +38,12 @@ COMMANDS = (
     "studio render",
     "studio pairs",
     "studio portraits",
+    "data",
+    "data import",
+    "data check",
+    "data join",
+    "data protocol",
+    "model assemble",
     "facekit",
 )
 SNAPSHOTS = Path(__file__).parent / "help"

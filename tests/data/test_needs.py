@@ -50,6 +50,12 @@ def test_stages_say_in_a_sentence_what_they_lack(tmp_path: Path) -> None:
         check_needs(corpus, stage_needs(PRESETS["studio-reader"]), "studio-reader")
 
 
+def test_a_reader_without_blendshapes_is_said_before_pairs_are_looked_for(tmp_path: Path) -> None:
+    corpus = Corpus.load(photographs(tmp_path, 2, 2, blendshapes_mediapipe=None))
+    with pytest.raises(BadInput, match=r"needs blendshapes or coefficients .* 4 of 4 .*--reader mediapipe-torch"):
+        check_needs(corpus, stage_needs(PRESETS["emojidiff-base"]), "emojidiff-base")
+
+
 def test_every_preset_says_what_it_needs() -> None:
     for name, config in PRESETS.items():
         assert set(stage_needs(config)) <= {

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +67,31 @@ def draw(pipeline: Any, spec: ModelSpec | None = None) -> np.ndarray:
     ).images[0]  # fmt: skip
 
 
+_STOCK = """
+import sys
+sys.modules["mien"] = None  # whoever imports it fails
+import numpy as np, torch
+from diffusers import DiffusionPipeline
+folder, out = sys.argv[1:]
+pipe = DiffusionPipeline.from_pretrained(folder, custom_pipeline=folder + "/stock_pipeline.py", trust_remote_code=True)
+pipe.load_branches(folder)
+torch.manual_seed(4)
+identity = torch.nn.functional.normalize(torch.randn(1, 512))
+picture, emotion = torch.rand(1, 3, 32, 32) * 2 - 1, torch.rand(1, 10)
+noise = torch.Generator().manual_seed(1)
+np.save(out, pipe(identity, picture, emotion, num_inference_steps=3, generator=noise, output_type="np").images[0])
+"""
+
+
+def without_mien(folder: Path, place: Path) -> np.ndarray:
+    """The same picture by the folder's own file in stock diffusers, in a process without mien."""
+    environment = os.environ | {"HF_MODULES_CACHE": str(place / "modules"), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", _STOCK, str(folder), str(place / "picture.npy")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return np.load(place / "picture.npy")
+
+
 def test_the_folder_draws_what_its_parts_draw(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, spec = tmp_path / "facecrafter", load_spec("facecrafter-arc2face")
     assert main(["model", "assemble", "-o", str(folder)]) == 0, capsys.readouterr().err
@@ -78,6 +106,7 @@ def test_the_folder_draws_what_its_parts_draw(place: Path, tmp_path: Path, capsy
     assert not np.array_equal(draw(ours), whole), "e(0) is that of the text encoder before it was trained"
     assert (arcface_file(folder)).parent == folder and ours.config["guidance"]["identity"] == 2.5
     assert json.loads((folder / "assembled.json").read_text())["base"] == "arc2face"
+    np.testing.assert_allclose(without_mien(folder, tmp_path), whole, atol=2e-4, err_msg="another order of sums")
     plain: Any = StableDiffusionPipeline.from_pretrained(str(folder), safety_checker=None)
     for name, value in plain.text_encoder.state_dict().items():
         assert torch.equal(value, trained[name]), "components are where stock diffusers looks for them"

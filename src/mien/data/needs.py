@@ -33,6 +33,8 @@ _SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
 }
 """What may be needed -> its name in a sentence, and the command whose data have it."""
 
+_PAIRED = ("landmarks", "pose", "expression")
+"""Of stages on a frozen base, which pair pictures of a person by pose and expression (`mien.data.pairs`)."""
 _RENDERED = ("landmarks", "pose", "coefficients", "gaze", "emotion", "attributes")
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "AutoencoderObjective": ("landmarks",),
@@ -46,12 +48,12 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "JudgeFaceObjective": _RENDERED,
     "JudgeGazeObjective": _RENDERED,
     "JudgeAttributesObjective": _RENDERED,
-    "FineTuneObjective": ("landmarks",),
-    "BranchObjective": ("landmarks",),
-    "ControlNetObjective": ("landmarks",),
-    "AlignmentObjective": ("landmarks",),
-    "JointObjective": ("landmarks", "emotion"),
-    "FewStepObjective": ("landmarks",),
+    "FineTuneObjective": _PAIRED,
+    "BranchObjective": _PAIRED,
+    "ControlNetObjective": _PAIRED,
+    "AlignmentObjective": _PAIRED,
+    "JointObjective": (*_PAIRED, "emotion"),
+    "FewStepObjective": _PAIRED,
 }
 """Class of an objective -> what it needs whatever its options."""
 

@@ -2,11 +2,13 @@
 
 The folder holds a base with what was trained in its place: components in diffusers' layout, ``adapters/``, where the
 text encoder was trained also the states of e(0) from before, the face recognition network, and ``pipeline.py`` for
-``DiffusionPipeline.from_pretrained(FOLDER, custom_pipeline=FOLDER, trust_remote_code=True)``.
+``DiffusionPipeline.from_pretrained(FOLDER, custom_pipeline=FOLDER, trust_remote_code=True)``. Where mien is not
+installed, ``stock_pipeline.py`` runs landmark and emotion branches (`mien.pipelines.stock`).
 """
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -14,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mien.core.io import check_writable, write_json
+from mien.core.io import check_writable, write_json, write_text
 from mien.core.weights import write_weights
 from mien.errors import BadInput, MissingAsset
 from mien.pipelines.base_facts import base_hashes
@@ -24,6 +26,7 @@ from mien.pipelines.spec import ModelSpec
 
 PIPELINE = "pipeline.py"
 ABOUT = "assembled.json"
+STOCK = "stock_pipeline.py"
 ARCFACE = "arcface.onnx"
 
 
@@ -70,9 +73,26 @@ def assemble(spec: ModelSpec, folder: Path, half: bool = False) -> Mapping[str, 
             with suppress(MissingAsset):
                 shutil.copyfile(arcface_file(spec.base), temporary / ARCFACE)
         shutil.copyfile(Path(__file__).with_name("custom_pipeline.py"), temporary / PIPELINE)
+        write_text(temporary / STOCK, stock_pipeline())
         write_json(temporary / ABOUT, about)
         temporary.chmod(0o755)
         temporary.replace(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return about
+
+
+def stock_pipeline() -> str:
+    """The source of `mien.pipelines.stock` with the encoders in the place of their imports: one file without mien."""
+    import mien.pipelines.stock as stock
+    from mien.adapters.encoders import base, emotion, landmarks
+
+    parts = (
+        base.ConditionEncoder, base.start_from_input, landmarks.Residual, landmarks.sinusoid_positions,
+        landmarks.LandmarkEncoder, emotion.EmotionEncoder,
+    )  # fmt: skip
+    lines = inspect.getsource(stock).splitlines()
+    own = [number for number, line in enumerate(lines) if line.startswith("from mien.")]
+    imports = ["import math", "from typing import cast", "", f"CONDITION_DIM = {emotion.CONDITION_DIM}"]
+    sources = "\n\n\n".join(["\n".join(imports), *[inspect.getsource(one).rstrip() for one in parts]])
+    return "\n".join([*lines[: own[0]], sources, "", *lines[own[-1] + 1 :]]) + "\n"
