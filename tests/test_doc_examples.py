@@ -63,11 +63,7 @@ FURTHER = ["mien.provenance.verify", "mien.provenance.refuse_identities"]
 def test_every_public_name_has_an_example_that_runs(name: str, user_folder: Path) -> None:
     # numbers and libraries' notes differ between machines: an example shows what does not
     runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE)
-    tests = [
-        test
-        for test in doctest.DocTestFinder(recurse=True).find(_named(name), name, globs={})
-        if test.examples
-    ]
+    tests = [test for test in doctest.DocTestFinder(recurse=True).find(_named(name), name, globs={}) if test.examples]
     assert tests, f"{name} has no example in its docstring"
     said: list[str] = []
     for test in tests:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import Json, Reader
+from mien.cli.options import Executor, Finish, Json, Part, Reader
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -38,37 +38,39 @@ def import_(
     min_face: Annotated[int, typer.Option(help="Least side of a face in the source, px.")] = 48,
     same: Annotated[float, typer.Option(help="Layout video: least cosine of one person's faces.")] = 0.4,
     per_shard: Annotated[int, typer.Option(help="Pictures in a shard.")] = 512,
-    part: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Do this share only; then, once for all parts, --finish.")
-    ] = None,
-    finish: Annotated[bool, typer.Option("--finish", help="Make one dataset of all parts.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; each loads what reads.")] = 1,
+    executor: Executor = "local",
+    part: Part = None,
+    finish: Finish = False,
     as_json: Json = False,
 ) -> None:
     """Make a dataset: faces found, squared and read, one row a picture with why it was left out.
 
     Example: mien data import CelebA --layout celeba -o celeba --part 1/8
     """
+    from functools import partial
+
     from mien.cli.progress import bar
-    from mien.core.parts import parse_part
+    from mien.core.stages.execute import parse_part
     from mien.data.importing.job import ImportJob
     from mien.data.importing.reading import ImportTools
     from mien.data.importing.request import seconds
     from mien.pipelines.base_facts import base_picture_size
 
-    share = (1, 1) if part is None else parse_part(part)
-    interval = seconds(every)
+    share, interval = parse_part(part), seconds(every)
     side = base_picture_size(base) if size is None else size
     tools = ImportTools.load(reader, base)
     job = ImportJob.open(
         source, output, tools, layout=layout, every=interval, size=side, framing=framing, ending=picture_format,
         min_face=min_face, reader=reader, same=same, per_shard=per_shard,
     )  # fmt: skip
-    if not finish:
-        done = job.run(share, bar)
-        if part is not None:
-            typer.echo(f"part {part}: {done} units imported; once all parts are, run the command with --finish")
-            return
-    _show(job.finish(), as_json, output)
+    whole = job.run(
+        partial(ImportTools.load, reader, base), bar, executor=executor, workers=workers, part=share, finish_only=finish
+    )
+    if not whole:
+        typer.echo(f"Part {part} is done; when all are, the same command with --finish puts them together.")
+        return
+    _show(job.summary(), as_json, output)
 
 
 def _show(report: dict[str, object], as_json: bool, folder: Path) -> None:

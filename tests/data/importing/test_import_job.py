@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import mien.data.importing.job as job_module
-from mien.core.parts import parse_part
+from mien.core.stages.execute import parse_part
 from mien.data.check import check, read_contents
 from mien.data.corpus import Corpus
 from mien.data.importing.job import ImportJob
@@ -37,8 +37,8 @@ def test_records_pictures_and_rows(celeba: Path, tmp_path: Path) -> None:
     (celeba / "img_celeba" / "000001.jpg").write_bytes(b"cut off")
     Image.new("RGB", (280, 280)).save(celeba / "img_celeba" / "000002.jpg")
     made = job(celeba, tmp_path, "celeba")
-    assert made.run() == 1
-    report = made.finish()
+    assert made.run()
+    report = made.summary()
     assert (report["pictures"], report["people"], report["shards"]) == (10, 4, 3)
     assert report["reasons"] == {"no face": 1, "unreadable": 1}
     rows = [json.loads(line) for line in (tmp_path / "report.jsonl").read_text().splitlines()]
@@ -53,7 +53,7 @@ def test_records_pictures_and_rows(celeba: Path, tmp_path: Path) -> None:
         numbers = [entry.sample.picture for entry in entries if entry.sample.person == person]
         assert numbers == list(range(len(numbers))) and numbers
     assert not (tmp_path / ".parts").exists()
-    assert made.run() == 0 and made.finish() == report, "a finished import is left alone"
+    assert made.run() and made.summary() == report, "a finished import is left alone"
     corpus = Corpus.load(tmp_path)
     assert len(corpus) == 10 and not corpus.missing("emotion").any()
 
@@ -65,12 +65,11 @@ def test_any_number_of_parts_makes_the_same_bytes(
     monkeypatch.setattr(job_module, "UNIT", 2)
     whole = job(celeba, tmp_path / "whole", "celeba")
     whole.run()
-    whole.finish()
     for part in range(parts, 0, -1):
-        with pytest.raises(MienError, match="are not done: run the command of every part"):
-            job(celeba, tmp_path / "parts", "celeba").finish()
-        assert job(celeba, tmp_path / "parts", "celeba").run((part, parts)) == 6 // parts
-    job(celeba, tmp_path / "parts", "celeba").finish()
+        with pytest.raises(MienError, match="are not done: run the parts first"):
+            job(celeba, tmp_path / "parts", "celeba").run(finish_only=True)
+        assert not job(celeba, tmp_path / "parts", "celeba").run(part=(part, parts))
+    assert job(celeba, tmp_path / "parts", "celeba").run(finish_only=True)
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
 
 
@@ -78,17 +77,40 @@ def test_a_killed_import_goes_on(celeba: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(job_module, "UNIT", 2)
     whole = job(celeba, tmp_path / "whole", "celeba")
     whole.run()
-    whole.finish()
     killed = job(celeba, tmp_path / "killed", "celeba")
     for unit in (0, 3):
         killed.do(unit)
-    killed._rows_file(3).unlink()  # killed between its two files
-    assert job(celeba, tmp_path / "killed", "celeba").run() == 5
+    killed.rows_file(3).unlink()  # killed between its two files
     (tmp_path / "killed" / "shard-00099.tar").write_bytes(b"of a finishing that was killed")
-    job(celeba, tmp_path / "killed", "celeba").finish()
+    assert job(celeba, tmp_path / "killed", "celeba").run()
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
     with pytest.raises(ConfigError, match=r"another dataset \(size 64 instead of 32\)"):
         job(celeba, tmp_path / "killed", "celeba", size=32)
+
+
+def test_two_processes_make_the_same_bytes(celeba: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_module, "UNIT", 64)
+    job(celeba, tmp_path / "one", "celeba").run()
+    videos = write_ffhq(tmp_path / "raw", colour_faces, people=130, side=48)
+    for name, workers in (("alone", 1), ("both", 2)):
+        made = job(videos, tmp_path / name, "ffhq", framing="keep")
+        assert len(made.units) == 3 and made.run(fake_tools, workers=workers)
+    assert contents(tmp_path / "alone") == contents(tmp_path / "both")
+
+
+def test_pictures_on_which_readers_fail_are_left_out(celeba: Path, tmp_path: Path) -> None:
+    made = job(celeba, tmp_path, "celeba")
+    reader = made.tools.reader  # type: ignore[union-attr]
+    calls = []
+
+    def fail(images: Any) -> Any:
+        calls.append(1)
+        raise ZeroDivisionError
+
+    reader.read_batch = fail  # type: ignore[method-assign]
+    with pytest.raises(MienError, match=r"No picture .* was kept: failed three times"):
+        made.run()
+    assert len(calls) == 3
 
 
 @pytest.mark.parametrize("ending", ["jpg", "webp"])
@@ -97,7 +119,6 @@ def test_other_formats(tmp_path: Path, ending: str) -> None:
     for name in (ending, "png"):
         made = job(tmp_path / "raw", tmp_path / name, "ffhq", ending=name, framing="keep")
         made.run()
-        made.finish()
     small, exact = (list(read_shard(tmp_path / name / "shard-00000.tar")) for name in (ending, "png"))
     assert [packed.ending for packed in read_packed(tmp_path / ending / "shard-00000.tar")] == [ending] * 3
     for a, b in zip(small, exact, strict=True):
@@ -110,7 +131,7 @@ def test_videos_at_intervals_with_the_datasets_labels(tmp_path: Path) -> None:
     made = job(tmp_path / "raw", tmp_path / "out", "mead")
     assert len(made.units) == 2
     made.run()
-    assert made.finish()["pictures"] == 6
+    assert made.summary()["pictures"] == 6
     samples = [packed.sample for packed in read_packed(tmp_path / "out" / "shard-00000.tar")]
     assert [one.origin.time for one in samples if one.origin] == [0.0, 1.0, 2.0, 0.0]
     assert samples[0].origin is not None and samples[0].origin.labels["level"] == "1"
@@ -129,7 +150,7 @@ def test_people_of_a_video_are_told_apart(tmp_path: Path) -> None:
     write_video(tmp_path / "raw" / "clip.mp4", pictures)
     made = job(tmp_path / "raw", tmp_path / "out", "video", min_face=10)
     made.run()
-    assert made.finish()["people"] == 2
+    assert made.summary()["people"] == 2
     rows = [json.loads(line) for line in (tmp_path / "out" / "report.jsonl").read_text().splitlines()]
     assert sorted(row["who"] for row in rows) == ["clip.mp4#0"] * 4 + ["clip.mp4#1"] * 2
 
@@ -151,7 +172,7 @@ def test_intervals_and_parts() -> None:
         with pytest.raises(BadInput, match="Write an interval"):
             seconds(text)
     for text in ("0/2", "3/2", "1", "a/b"):
-        with pytest.raises(BadInput, match="Write a part"):
+        with pytest.raises(BadInput, match="is no part"):
             parse_part(text)
 
 
@@ -166,7 +187,6 @@ def test_check_finds_doubles_people_and_damage(tmp_path: Path) -> None:
         write_ffhq(tmp_path / f"raw-{name}", noisy, people=4, side=96, first=first)
         made = job(tmp_path / f"raw-{name}", tmp_path / name, "ffhq", framing="keep", per_shard=2)
         made.run()
-        made.finish()
     train, test = read_contents(tmp_path / "train"), read_contents(tmp_path / "test")
     report = check(train, test)
     assert report["pictures"] == 4 and report["people"] == 4
@@ -188,7 +208,6 @@ def test_join_keeps_people_apart(celeba: Path, tmp_path: Path) -> None:
     for layout, source, name in (("ffhq", tmp_path / "raw", "a"), ("celeba", celeba, "b")):
         made = job(source, tmp_path / name, layout)
         made.run()
-        made.finish()
     pictures, people = join([tmp_path / "a", tmp_path / "b"], tmp_path / "both")
     assert people == 7 and pictures == len(Corpus.load(tmp_path / "both"))
     assert Corpus.load(tmp_path / "both").people == 7

@@ -12,17 +12,20 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from mien.core.io import sha256_of, write_text
 from mien.core.progress import Bar, silent
+from mien.core.stages.execute import execute
+from mien.core.stages.stage import Process, Stage
+from mien.core.stages.trial import Trial, sample_of
 from mien.data.importing.layouts import Item, list_items
 from mien.data.importing.people import tell_apart
 from mien.data.importing.reading import Frame, ImportTools, Portrait, left_out, read_portraits
@@ -33,6 +36,8 @@ from mien.errors import BadInput, MienError
 
 PARTS = ".parts"
 REPORT = "report.jsonl"
+POISONED = "failed three times"
+"""Reason of pictures on which the readers failed."""
 BATCH = 16
 """Pictures that a reader is given at once."""
 
@@ -46,14 +51,14 @@ class ImportJob:
         items: its files.
         folder: of the dataset.
         request: everything else its bytes depend on.
-        tools: what reads.
+        tools: what reads; None in a job that was sent to another process.
     """
 
     source: Path
     items: Sequence[Item]
     folder: Path
     request: ImportRequest
-    tools: ImportTools
+    tools: ImportTools | None
 
     @classmethod
     def open(cls, source: Path, folder: Path, tools: ImportTools, **settings: Any) -> ImportJob:
@@ -83,40 +88,45 @@ class ImportJob:
             found += _batched(items, 1 if is_video else UNIT)
         return found
 
-    def is_done(self, unit: int) -> bool:
-        """Whether a unit's rows are there."""
-        return self._rows_file(unit).exists()
-
     @property
     def is_finished(self) -> bool:
         """Whether the shards are there."""
         return (self.folder / REPORT).exists()
 
-    def run(self, part: tuple[int, int] = (1, 1), bar: Bar = silent) -> int:
-        """Do one machine's share of the units that are not done.
+    def run(
+        self,
+        open_tools: Callable[[], ImportTools] | None = None,
+        bar: Bar = silent,
+        **how: Any,
+    ) -> bool:
+        """Do the units that are not done, and finish where all are.
 
         Args:
-            part: (number from 1, how many there are).
+            open_tools: opens what reads in other processes; picklable. Without it all is done in this one.
             bar: makes progress bars.
+            how: ``executor``, ``workers``, ``part`` and ``finish_only``, see `mien.core.stages.execute.execute`.
 
         Returns:
-            How many units were done.
-        """
-        own = range(0) if self.is_finished else range(part[0] - 1, len(self.units), part[1])
-        todo = [unit for unit in own if not self.is_done(unit)]
-        with bar(len(todo), "importing") as advance:
-            for unit in todo:
-                self.do(unit)
-                advance(1)
-        return len(todo)
+            Whether the dataset is finished.
 
-    def do(self, unit: int) -> None:
-        """Read the files of a unit and write its part."""
+        Raises:
+            MienError: if units are not done that should be, or no picture was kept.
+        """
+        if self.is_finished:
+            return True
+        how = how if open_tools is not None else how | {"workers": 1}
+        return execute(ImportStage(self.folder, self, open_tools), bar=bar, **how)
+
+    def do(self, unit: int, trial: Trial | None = None) -> None:
+        """Read the files of a unit and write its part, without pictures that the trial says have failed too often."""
         portraits: list[Portrait] = []
         numbers: list[int] = []  # of their frames
         with ShardWriter(self.folder / PARTS / f"{unit:06d}.tar") as writer:
             for some in _batched(enumerate(self._frames(unit)), BATCH):
-                for (number, _), found in zip(some, self._read([frame for _, frame in some]), strict=True):
+                with sample_of(trial, f"unit {unit}, pictures {some[0][0]} to {some[-1][0]}") as wanted:
+                    frames = [frame for _, frame in some]
+                    readings = list(self._read(frames)) if wanted else [[left_out(one, POISONED)] for one in frames]
+                for (number, _), found in zip(some, readings, strict=True):
                     for portrait in found:
                         if not portrait.row["reason"]:
                             writer.write_files(portrait.sample(unit, len(portraits)), portrait.files)
@@ -124,7 +134,9 @@ class ImportJob:
                         numbers.append(number)
         if (lone := self.units[unit][0]).who is None:
             self._tell_apart(lone, numbers, portraits)
-        _write_lines(self._rows_file(unit), [one.row for one in portraits])
+        _write_lines(self.rows_file(unit), [one.row for one in portraits])
+        if trial:
+            trial.advance(len(self.units[unit]))
 
     def _frames(self, unit: int) -> Iterator[Frame]:
         """The pictures of a unit; a file that cannot be read, or no further, ends with a frame that says why."""
@@ -143,6 +155,7 @@ class ImportJob:
 
     def _read(self, frames: Sequence[Frame]) -> Iterator[list[Portrait]]:
         """What is found in each frame."""
+        assert self.tools is not None
         found = iter(read_portraits(self.tools, self.request, [one for one in frames if one.image is not None]))
         for frame in frames:
             yield next(found) if frame.image is not None else [left_out(frame, frame.error)]
@@ -156,34 +169,24 @@ class ImportJob:
         for (_, one), person in zip(there, people, strict=True):
             one.row["who"] = f"{item.file}#{person}"
 
-    def finish(self) -> dict[str, Any]:
-        """Make shards and the report of all parts, if they are not made.
-
-        Returns:
-            Numbers: ``pictures``, ``people``, ``shards``, ``left_out`` and ``reasons``.
-
-        Raises:
-            MienError: if a unit is not done, or no picture was kept.
-        """
-        if not self.is_finished:
-            missing = [unit for unit in range(len(self.units)) if not self.is_done(unit)]
-            if missing:
-                raise MienError(
-                    f"{len(missing)} of {len(self.units)} units of the import are not done: run the command of every "
-                    "part again, then this one."
-                )
-            self._write_shards()
+    def summary(self) -> dict[str, Any]:
+        """The numbers of the finished dataset, see `summary`; what was in progress is removed."""
         shutil.rmtree(self.folder / PARTS, ignore_errors=True)
         return summary(self.folder)
 
-    def _write_shards(self) -> None:
-        rows = [row for unit in range(len(self.units)) for row in _read_lines(self._rows_file(unit))]
+    def write_shards(self) -> None:
+        """Make shards and the report of all units.
+
+        Raises:
+            MienError: if no picture was kept.
+        """
+        rows = [row for unit in range(len(self.units)) for row in _read_lines(self.rows_file(unit))]
         people = {who: number for number, who in enumerate(dict.fromkeys(r["who"] for r in rows if not r["reason"]))}
         if not people:
             raise MienError(f"No picture of {self.source} was kept: {_reasons(rows)}.")
         for path in shard_paths(self.folder):
             path.unlink()  # of a finishing that was killed
-        portraits = (one for unit in range(len(self.units)) for one in read_packed(self._part(unit)))
+        portraits = (one for unit in range(len(self.units)) for one in read_packed(self.part_file(unit)))
         counts: Counter[str] = Counter()
         kept = iter([row for row in rows if not row["reason"]])
         for number, some in enumerate(_batched(portraits, self.request.per_shard)):
@@ -196,11 +199,63 @@ class ImportJob:
                     row["key"] = sample.key
         _write_lines(self.folder / REPORT, rows)  # last: a folder with it is finished
 
-    def _part(self, unit: int) -> Path:
+    def part_file(self, unit: int) -> Path:
+        """The portraits of a unit."""
         return self.folder / PARTS / f"{unit:06d}.tar"
 
-    def _rows_file(self, unit: int) -> Path:
+    def rows_file(self, unit: int) -> Path:
+        """The rows of a unit."""
         return self.folder / PARTS / f"{unit:06d}.jsonl"
+
+
+@dataclass
+class ImportStage(Stage):
+    """The units of an import.
+
+    Attributes:
+        folder: of the dataset.
+        job: what is imported.
+        open_tools: opens what reads, in other processes.
+    """
+
+    name: ClassVar[str] = "importing"
+
+    folder: Path
+    job: ImportJob
+    open_tools: Callable[[], ImportTools] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the readers, which no other process can have."""
+        return vars(self) | {"job": replace(self.job, tools=None)}
+
+    @property
+    def count(self) -> int:
+        """Of units."""
+        return len(self.job.units)
+
+    def inputs(self) -> Sequence[Path]:
+        """The raw data."""
+        return (self.job.source,)
+
+    def outputs(self, task: int) -> Sequence[Path]:
+        """Portraits and rows of a unit; the rows are written last."""
+        return self.job.part_file(task), self.job.rows_file(task)
+
+    def size(self, task: int) -> int:
+        """Files of a unit."""
+        return len(self.job.units[task])
+
+    def setup(self) -> Process:
+        """Open what reads."""
+        job = self.job
+        if job.tools is None:
+            assert self.open_tools is not None
+            job = replace(job, tools=self.open_tools())
+        return job.do
+
+    def finish(self) -> None:
+        """Shards and report."""
+        self.job.write_shards()
 
 
 def summary(folder: Path) -> dict[str, Any]:
