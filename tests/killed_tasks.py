@@ -62,7 +62,7 @@ class Emotion(Objective):
 def train(folder: Path) -> None:
     """Six steps, with a checkpoint after each."""
     config = TrainConfig(
-        name="emotion", objective="none:none", pictures=12, batch=2, lr=0.01, warmup_images=4, precision="no",
+        name="emotion", objective="none:none", pictures=12, global_batch=2, lr=0.01, warmup_images=4, precision="no",
         log_every=1, checkpoint_minutes=0.0,
     )  # fmt: skip
     torch.manual_seed(0)

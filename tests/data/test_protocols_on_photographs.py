@@ -27,7 +27,6 @@ def imported(source: Path, folder: Path, layout: str) -> Path:
         source, folder, fake_tools(), layout=layout, size=64, min_face=20, reader="colours", per_shard=5
     )
     job.run()
-    job.finish()
     return folder
 
 

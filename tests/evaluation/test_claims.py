@@ -64,9 +64,9 @@ def test_the_reason_says_that_a_dummy_is_better_on_the_metric() -> None:
 
 
 def test_steps_at_full_rate_follow_the_training_schedule() -> None:
-    config = TrainConfig(name="a", objective="b:C", pictures=8000, batch=16)
+    config = TrainConfig(name="a", objective="b:C", pictures=8000, global_batch=16)
     for seen in (1600, 8000):
-        rates = [learning_rate(config, before) / config.lr for before in range(0, seen, config.batch)]
+        rates = [learning_rate(config, before) / config.lr for before in range(0, seen, config.global_batch)]
         assert full_rate_steps(config.model_dump(), seen) == pytest.approx(sum(rates))
     # the alignment arms: 1,600 pictures of a budget of 1,600 under a warm-up of 4,000
     short = config.model_copy(update={"pictures": 1600, "warmup_images": 4000})

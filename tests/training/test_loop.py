@@ -48,8 +48,8 @@ class Line(Objective):
 
 def config(pictures: int = 400) -> TrainConfig:
     return TrainConfig(
-        name="line", objective="none:none", pictures=pictures, batch=10, lr=0.1, warmup_images=50, weight_decay=0.0,
-        precision="no", log_every=1,
+        name="line", objective="none:none", pictures=pictures, global_batch=10, lr=0.1, warmup_images=50,
+        weight_decay=0.0, precision="no", log_every=1,
     )  # fmt: skip
 
 

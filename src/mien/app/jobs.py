@@ -72,13 +72,13 @@ class Row(NamedTuple):
     Attributes:
         job: whose.
         number: of the request in the job.
-        index: of the picture in the request.
+        picture: its number in the request.
         place: of the picture in the job.
     """
 
     job: Job
     number: int
-    index: int
+    picture: int
     place: int
 
     @property
@@ -89,7 +89,7 @@ class Row(NamedTuple):
     @property
     def seed(self) -> int:
         """Of its noise."""
-        return self.request.seed + self.index
+        return self.request.seed + self.picture
 
 
 def batch_key(request: GenerateRequest) -> Any:

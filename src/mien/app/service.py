@@ -217,7 +217,7 @@ class PortraitService:
             job = row.job
             if job.cancelled.is_set():
                 continue
-            drawn = job.prepared[row.number].finish(image, row.index)
+            drawn = job.prepared[row.number].finish(image, row.picture)
             content = encode_base64(encode_picture(drawn.image, drawn.record))
             job.tell(Event("picture", {"picture": row.place, "seed": row.seed, "image": content}))
             job.left -= 1

@@ -25,18 +25,18 @@ class Part(NamedTuple):
     """One of the parts of a batch.
 
     Attributes:
-        index: which one, from 0.
+        number: which one, from 0.
         of: how many there are.
     """
 
-    index: int
+    number: int
     of: int
 
     def rows(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The part of a whole batch; every entry has as many rows as the batch, or a multiple."""
         if self.of == 1:
             return dict(batch)
-        return {name: values.chunk(self.of)[self.index] for name, values in batch.items()}
+        return {name: values.chunk(self.of)[self.number] for name, values in batch.items()}
 
 
 class PartGenerator(torch.Generator):
@@ -69,7 +69,7 @@ def step_generators(
     if part.of == 1:
         own.manual_seed(shared)
         return rng, own
-    own.manual_seed(int(np.random.default_rng([seed, step, 1, part.index, part.of]).integers(2**62)))
+    own.manual_seed(int(np.random.default_rng([seed, step, 1, part.number, part.of]).integers(2**62)))
     own.whole = torch.Generator(device).manual_seed(shared)
     return rng, own
 

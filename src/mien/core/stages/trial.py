@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,11 @@ class Trial:
         """The task is done."""
         self._at.unlink(missing_ok=True)
         self._tries.unlink(missing_ok=True)
+
+
+def sample_of(trial: Trial | None, key: str) -> AbstractContextManager[bool]:
+    """`Trial.sample`, or where there is no trial a block that always wants its sample."""
+    return nullcontext(True) if trial is None else trial.sample(key)
 
 
 def run_task(stage: Stage, process: Process, task: int, advance: Callable[[int], Any] = lambda _: None) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -22,7 +21,7 @@ from mien.core.log import only_process
 from mien.core.progress import Bar, silent
 from mien.core.stages.execute import execute
 from mien.core.stages.stage import Process, Stage
-from mien.core.stages.trial import Trial
+from mien.core.stages.trial import Trial, sample_of
 from mien.data.idi.filters import Read, Verdict, judge_template
 from mien.data.idi.makers import Job, TemplateMaker
 from mien.data.idi.manifest import MANIFEST, write_manifest
@@ -85,7 +84,7 @@ class Builder:
         kept: dict[int, Entry] = {}
         targets: dict[int, Read] = {}
         for row in self.request.rows(number):
-            with _sample(trial, f"target {row}") as wanted:
+            with sample_of(trial, f"target {row}") as wanted:
                 if wanted:
                     targets[row] = self.read(row)
         for row, target in targets.items():
@@ -96,7 +95,7 @@ class Builder:
         for attempt in range(self.request.attempts):
             jobs = {row: self.job(row, attempt, targets[row]) for row in left}
             made: Sequence[Any] = []
-            with _sample(trial, f"batch {number}, attempt {attempt}") as wanted:  # drawn together, lost together
+            with sample_of(trial, f"batch {number}, attempt {attempt}") as wanted:  # drawn together, lost together
                 if wanted and jobs:
                     made = self.maker.make([job for job, _ in jobs.values()])
             jobs = jobs if made else {}
@@ -248,10 +247,6 @@ class PairsStage(Stage):
         shown = write_shards(self.folder, pairs, self.request.per_shard)
         write_report(self.folder, self.request, rows, shown)
         write_manifest(self.folder / MANIFEST, rows, self.request.models)
-
-
-def _sample(trial: Trial | None, key: str) -> AbstractContextManager[bool]:
-    return nullcontext(True) if trial is None else trial.sample(key)
 
 
 def is_finished(folder: Path) -> bool:
