@@ -23,7 +23,7 @@ import numpy as np
 import torch
 import typer
 
-from mien.core.io import write_json
+from mien.core.io import write_json, write_text
 from mien.core.processes import available_cores
 from mien.data.columns import HEADER, write_header
 from mien.data.corpus import CATEGORIES, PREPARED, RECORDS, Corpus
@@ -92,7 +92,7 @@ def write_data(folder: Path, base: Path, count: int) -> None:
     rng, digest, prepared = np.random.default_rng(0), "made-up", folder / PREPARED
     shard = folder / shard_name(0)
     shard.parent.mkdir(parents=True, exist_ok=True)
-    shard.write_bytes(b"made up")
+    write_text(shard, "made up")
     columns: dict[str, np.ndarray | tuple[tuple[int, ...], str]] = {
         "images": ((count, SIZE, SIZE, 3), "uint8"),
         "masks": ((count, 64, 64), "uint8"),

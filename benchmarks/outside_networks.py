@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.core.io import cache_folder, sha256_of
+from mien.core.io import cache_folder, sha256_of, write_json
 from mien.errors import BadInput, MissingDependency
 from mien.evaluation.outside import PARTS, Floats
 
@@ -43,13 +43,13 @@ def installed(folder: Path | None = None) -> Path:
     if shutil.which("npm") is None or shutil.which("node") is None:
         raise MissingDependency("The networks from outside need Node.js 18 or newer, with npm: install it.")
     place.mkdir(parents=True, exist_ok=True)
-    (place / "package.json").write_text(json.dumps(wanted))
+    write_json(place / "package.json", wanted)
     done = subprocess.run(
         ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=place, capture_output=True, text=True
     )
     if done.returncode:
         raise MissingDependency(f"npm could not install {', '.join(PACKAGES)}: {done.stderr.strip()[-300:]}")
-    (place / "installed.json").write_text(json.dumps(wanted))
+    write_json(place / "installed.json", wanted)
     return place
 
 
@@ -86,7 +86,8 @@ class FaceApi:
             for row, picture in enumerate(pictures):
                 pixels = np.ascontiguousarray(np.asarray(picture, np.uint8))
                 file = Path(place) / "picture.rgb"
-                file.write_bytes(pixels.tobytes())
+                with file.open("wb") as stream:
+                    stream.write(pixels.tobytes())
                 height, width, _ = pixels.shape
                 answer = self._ask({"file": str(file), "width": width, "height": height})
                 found["found"][row] = answer["score"]

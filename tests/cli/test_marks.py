@@ -36,7 +36,7 @@ ELSEWHERE = ("app", "sign", "study")
 NOTHING = ("pairs", "studio", "data")
 """Training data: `test_training_data_carries_nothing`."""
 NO_PICTURES = (
-    "show", "verify", "refuse", "read", "score", "model", "bench", "train", "assets", "facekit",
+    "show", "verify", "refuse", "read", "score", "model", "bench", "train", "runs", "assets", "facekit",
 )  # fmt: skip
 
 

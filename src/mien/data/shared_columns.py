@@ -123,7 +123,7 @@ def _finish(parts: Path, path: Path, key: str, count: int, number: int) -> None:
                 for one in range(number):
                     _mark(parts, one).unlink(missing_ok=True)
             return
-        said = {_mark(parts, one).read_text() for one in range(number)}
+        said = {_mark(parts, one).read_text(encoding="utf-8") for one in range(number)}
         if len(said) > 1:
             raise BadInput(
                 f"Not all pictures are alike: the parts of {path.stem} have {len(said)} shapes or types; keep them in "
