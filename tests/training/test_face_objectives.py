@@ -8,6 +8,8 @@ import torch
 
 from mien.data.corpus import Corpus
 from mien.faces.alignment import judge_gaze_matrices, transform_points
+from mien.faces.linear.arkit import KIT_NAMES
+from mien.faces.networks import JudgeFace
 from mien.training.face_labels import attribute_classes, mirror_labels
 from mien.training.objective import Objective
 from mien.training.objectives import reader
@@ -250,6 +252,18 @@ def test_the_reader_sees_people_before_other_backgrounds_at_any_size(tmp_path: P
     assert not torch.equal(changed["crops"], same["crops"])
     loss, _ = objective(batch, torch.Generator().manual_seed(1))
     assert torch.isfinite(loss)
+
+
+def test_the_exported_face_judge_knows_what_it_reads(tmp_path: Path) -> None:
+    objective, corpus = JudgeFaceObjective(), _corpus(2, 3)
+    objective.prepare(corpus, tmp_path)
+    with torch.no_grad():
+        objective.eval().calibrate(corpus)
+        objective.export(tmp_path)
+        read = objective.validate(corpus)
+    stored = JudgeFace.from_pretrained(tmp_path / "judges" / "face")
+    found = stored.config["determination"]
+    assert list(found) == list(KIT_NAMES) and len(stored.seen) == 53 - read["unseen"]
 
 
 @pytest.mark.parametrize("name", ["reader", "judge_face", "judge_gaze"])

@@ -112,6 +112,10 @@ class _JudgeObjective(Objective, Generic[Judge]):
 
     def validate(self, corpus: Corpus) -> Logs:
         """Errors on held-out people, pictures as they are."""
+        return self.errors(*self.readings(corpus))
+
+    def readings(self, corpus: Corpus) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """What the judge reads in N held-out pictures as they are, and their labels."""
         held_out = corpus.held_out or corpus
         read, truth = [], []
         rows = spread_rows(len(held_out), 2048)
@@ -119,7 +123,8 @@ class _JudgeObjective(Objective, Generic[Judge]):
             batch = {name: value.to(self.net.device) for name, value in self.rows(held_out, part).items()}
             read.append(self.read(batch))
             truth.append({name: batch[name] for name in batch if name != "images"})
-        return self.errors(*({name: torch.cat([one[name] for one in of]) for name in of[0]} for of in (read, truth)))
+        whole = [{name: torch.cat([one[name] for one in of]) for name in of[0]} for of in (read, truth)]
+        return whole[0], whole[1]
 
     def read(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """What the judge reads in pictures as they are, in the labels' units."""
@@ -213,11 +218,17 @@ class JudgeFaceObjective(_JudgeObjective[JudgeFace]):
         size = self.net.config["size"]
         return self.net.predict(warp(_pictures(batch["images"]), judge_face_matrix(batch["landmarks"], size), size))
 
+    def calibrate(self, corpus: Corpus) -> None:
+        """Also how well each coefficient is read on held-out people, which scores heed; see the base class."""
+        super().calibrate(corpus)
+        read, truth = self.readings(corpus)
+        _, each = determination(read["coefficients"], truth["coefficients"])
+        by_name = {name: round(value, 3) for name, value in zip(KIT_NAMES, each.tolist(), strict=True)}
+        self.net.register_to_config(determination=by_name)
+
     def errors(self, read: dict[str, Tensor], truth: dict[str, Tensor]) -> Logs:
         """R2 of the coefficients together and how many have one below 0.2; mean absolute errors; right emotions."""
         pooled, each = determination(read["coefficients"], truth["coefficients"])
-        by_name = {name: round(value, 3) for name, value in zip(KIT_NAMES, each.tolist(), strict=True)}
-        self.net.register_to_config(determination=by_name)
         pose = (read["pose"] - truth["pose"]).abs().mean(0)
         hits = read["emotion"][:, 2:].argmax(1) == truth["emotion"][:, 2:].argmax(1)
         return {
