@@ -42,7 +42,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_quickstart_in_the_shell(photos: Path) -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("mien ")]
-    assert len(lines) == 2
+    assert len(lines) == 3 and lines.pop() == "mien app --open"  # a server: its walk is tests/app/test_app_page.py
     for line in lines:
         words = line.replace("-n 4", "-n 1 --steps 3").split()[1:]
         done = subprocess.run([sys.executable, "-m", "mien", *words], capture_output=True, text=True, timeout=120)
