@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +79,13 @@ def test_pairs_of_photographs_are_told_by_blendshapes(tmp_path: Path, caplog: py
     rows = np.arange(len(mixed))
     assert (pairs.partners(rows, rng)[:8] == rows[:8]).all(), "who has one picture is their own partner"
     assert (pairs.partners(rows, rng)[8:] != rows[8:]).all()
+
+
+def test_a_picture_in_which_mediapipe_found_no_face_stops_no_stage(tmp_path: Path) -> None:
+    corpus = Corpus.load(write_corpus(tmp_path / "data", people=2, per_person=3))
+    for lacking, refused in ((0, False), (2, False), (3, True)):
+        blendshapes = np.zeros((6, 52), np.float32)
+        blendshapes[:lacking] = np.nan
+        corpus.arrays["blendshapes_mediapipe"] = blendshapes
+        with pytest.raises(BadInput, match="MediaPipe's blendshapes") if refused else nullcontext():
+            check_needs(corpus, ["blendshapes"], "studio-reader")
