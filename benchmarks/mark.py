@@ -31,6 +31,7 @@ from mien.data.shards import read_shard
 from mien.demo.examples import FOLDER
 from mien.evaluation.report.tables import table
 from mien.media.pictures import open_picture
+from mien.metrics.reconstruction import decibels, squared_error
 from mien.provenance import watermark
 from mien.provenance.watermark import detect_watermark, embed_watermark
 
@@ -148,8 +149,7 @@ def measured(carriers: Carriers, kind: str, side: int, count: int) -> dict[str, 
     for image in islice(carriers.squares(kind, side, generator), count):
         watermark_id = f"{generator.integers(1 << 32):08x}"
         carrier = embed_watermark(image, watermark_id)
-        error = np.mean((np.asarray(image, np.float64) - np.asarray(carrier, np.float64)) ** 2)
-        quality.append(10 * np.log10(255**2 / error))
+        quality.append(float(decibels(squared_error(np.asarray(image), np.asarray(carrier)))))
         for name, change in CHANGES.items():
             found = detect_watermark(change(carrier))
             survived[name] += found is not None and found.id == watermark_id

@@ -16,17 +16,17 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from exit_codes import exit_codes
 from outside_networks import PACKAGES, FaceApi
 from result_files import write_result
 
 from mien.cli.progress import bar
 from mien.core.progress import Bar, silent
-from mien.errors import BadInput, MienError
+from mien.errors import BadInput
 from mien.evaluation.outside import WORDS, OutsideNetworks
-from mien.media.pictures import open_picture
+from mien.media.pictures import files_below, open_picture
 
 RESULT = Path(__file__).resolve().parent / "results" / "outside.json"
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
@@ -43,7 +43,7 @@ def pictures_in(folder: Path) -> list[Path]:
     Raises:
         BadInput: if there is none.
     """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.name[0] != ".")
+    found = files_below(folder)
     if not found:
         raise BadInput(f"There is no picture in {folder}.")
     return found
@@ -99,7 +99,7 @@ def main(
     limit: Annotated[int | None, typer.Option(help="At most so many of each folder, evenly spread.")] = None,
 ) -> None:
     """Read the folders, write the result, print the table."""
-    try:
+    with exit_codes():
         folders = dict(named(text) for text in pictures)
         with FaceApi() as networks:
             sets = {}
@@ -109,9 +109,6 @@ def main(
                 sets[name] = look_at(files[::step][:limit], networks, bar)
             write_result(output, {"sets": sets, "packages": PACKAGES}, networks.files)
         typer.echo(table_of(sets))
-    except MienError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from mien.cli.main import main
 from mien.data.corpus import Corpus
 from mien.errors import MissingAsset
-from mien.evaluation.embedders import ArcFaceEmbedder
+from mien.faces.arcface_embedder import ArcFaceEmbedder
 from mien.pipelines.base_facts import base_hashes, base_identity_mode, base_picture_size
 from mien.pipelines.runs import runs_folder
 from mien.pipelines.spec import ModelSpec

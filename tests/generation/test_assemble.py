@@ -16,6 +16,7 @@ from diffusers import DiffusionPipeline, StableDiffusionPipeline
 
 from mien.adapters import save_adapter
 from mien.cli.main import main
+from mien.generation.tools import FULL_SIZE_PROMPT, plain_prompt
 from mien.models.text import ID_PROMPT
 from mien.pipelines.bases import arcface_file
 from mien.pipelines.load import load_pipeline
@@ -106,6 +107,8 @@ def test_the_folder_draws_what_its_parts_draw(place: Path, tmp_path: Path, capsy
     assert not np.array_equal(draw(ours), whole), "e(0) is that of the text encoder before it was trained"
     assert (arcface_file(folder)).parent == folder and ours.config["guidance"]["identity"] == 2.5
     assert json.loads((folder / "assembled.json").read_text())["base"] == "arc2face"
+    assert plain_prompt("arc2face") is None and plain_prompt(str(folder)) is None, "the words hold the face alone"
+    assert plain_prompt("sd15") == FULL_SIZE_PROMPT
     np.testing.assert_allclose(without_mien(folder, tmp_path), whole, atol=2e-4, err_msg="another order of sums")
     plain: Any = StableDiffusionPipeline.from_pretrained(str(folder), safety_checker=None)
     for name, value in plain.text_encoder.state_dict().items():

@@ -7,13 +7,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from mien.core.strict import StrictModel
 
 ADDRESSES = 10_000
 """Addresses whose rate is remembered; the one that was silent longest is forgotten first."""
 
 
-class Limits(BaseModel):
+class Limits(StrictModel):
     """Limits of the server. All of them stand in ``GET /api/options``.
 
     Attributes:
@@ -29,8 +31,6 @@ class Limits(BaseModel):
         body_seconds: time in which a request's body has to arrive.
         scored: pictures on each side of a comparison.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     request_bytes: int = Field(default=24_000_000, ge=1000)
     picture_pixels: int = Field(default=24_000_000, ge=1024)

@@ -265,10 +265,10 @@ def generate(
 
 def _draw_many(requests: Path, output: Path, asked: dict[str, Any], part: str | None) -> None:
     from mien.cli.progress import bar
-    from mien.core.parts import parse_part
+    from mien.core.stages.execute import parse_part
     from mien.generation.many import MANIFEST, generate_many
 
-    counts = generate_many(requests, output, asked, part=parse_part(part) if part else (1, 1), bar=bar)
+    counts = generate_many(requests, output, asked, part=parse_part(part) or (1, 1), bar=bar)
     rest = f"see {output / MANIFEST}" if counts.whole else "other parts are not done yet"
     typer.echo(f"{counts.drawn} pictures drawn of {counts.requests} requests, {counts.failed} failed; {rest}")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader
 from PIL import Image
 
 from mien.core.io import write_json, write_text
+from mien.core.pages import page
 from mien.data.shards import encode_picture, read_packed, shard_paths
 from mien.errors import MienError
 
@@ -29,11 +29,8 @@ def write_page(folder: Path, dataset: Path, report: Mapping[str, Any]) -> None:
         report: see `mien.data.check.check`.
     """
     write_json(folder / "check.json", report)
-    templates = Environment(loader=PackageLoader("mien.data"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page = templates.get_template("check.html.j2").render(
-        report=report, dataset=dataset.name, pictures=_pictures(dataset)
-    )
-    write_text(folder / "index.html", page)
+    shown = page("mien.data", "check.html.j2", report=report, dataset=dataset.name, pictures=_pictures(dataset))
+    write_text(folder / "index.html", shown)
 
 
 def _pictures(dataset: Path) -> list[dict[str, str]]:

@@ -199,7 +199,7 @@ def with_model(tools: EvaluationContext, pipeline: Any, spec: ModelSpec) -> Eval
 def _of_full_size(tools: EvaluationContext, base: str) -> tuple[EvaluationContext, str]:
     """With the ArcFace of a base and the prompt that it is told; and the network's sha256."""
     from mien.core.io import sha256_of
-    from mien.evaluation.embedders import ArcFaceEmbedder
+    from mien.faces.arcface_embedder import ArcFaceEmbedder
     from mien.generation.tools import plain_prompt
     from mien.pipelines.bases import arcface_file
 

@@ -81,21 +81,17 @@ def score_folders(reference: Path, generated: Path, networks: Sequence[str] = ()
     from mien.evaluation.judges import judge_in, picture_features
     from mien.evaluation.networks import SET_NETWORKS, load_networks
     from mien.evaluation.score import score_sets
-    from mien.media.pictures import ENDINGS
+    from mien.media.pictures import files_below
 
     for folder in (reference, generated):
         if not folder.is_dir():
             raise BadInput(f"There is no folder {folder}; check the path.")
-    first, second = (
-        sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
-        for folder in (reference, generated)
-    )
     if wrong := [name for name in networks if name not in SET_NETWORKS]:
         raise BadInput(f"{wrong[0]} does not compare sets of pictures: choose of {', '.join(SET_NETWORKS)}.")
     features = dict(load_networks(tuple(networks)).sets)
     if not features:
         features["studio"] = partial(picture_features, judge_in(embedded("studio"), "attributes"))
-    return score_sets(first, second, features, bar)
+    return score_sets(files_below(reference), files_below(generated), features, bar)
 
 
 def _paired(reference: PictureSet, generated: PictureSet) -> Pairs:

@@ -64,9 +64,10 @@ def describe_arc2face(attributes: dict[str, Any]) -> str:
 
 
 def plain_prompt(base: str) -> str | None:
-    """The words for a base of full size where nobody gives any; None for Arc2Face, which knows the face alone."""
-    is_arc2face = base == "arc2face" or (Path(base) / "arc2face").is_dir()
-    return None if is_arc2face else FULL_SIZE_PROMPT
+    """The words for a base of full size where nobody gives any; None where they hold the face, as Arc2Face's."""
+    from mien.pipelines.base_facts import base_identity_mode
+
+    return None if base_identity_mode(base) == "prompt" else FULL_SIZE_PROMPT
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import importlib
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
@@ -53,6 +53,20 @@ def files_in(folder: Path) -> list[Path]:
     """
     found = (path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith("."))
     return sorted(found, key=natural_key)
+
+
+def files_below(folder: Path, endings: Sequence[str] = ENDINGS) -> list[Path]:
+    """Files in a folder and the folders in it, in natural order of folders and names; hidden ones are left out.
+
+    Args:
+        folder: where to look.
+        endings: of the names, in lower case.
+    """
+    found = [
+        path for path in folder.rglob("*")
+        if path.suffix.lower() in endings and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]  # fmt: skip
+    return sorted(found, key=lambda path: [natural_key(Path(part)) for part in path.relative_to(folder).parts])
 
 
 def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:

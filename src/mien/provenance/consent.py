@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from mien.core.io import atomic_path, cache_folder
+from mien.core.io import cache_folder, write_text
 from mien.errors import MienError
 
 VARIABLE = "MIEN_CONSENT"
@@ -23,9 +24,5 @@ def remind_once(say: Callable[[str], Any]) -> None:
     if os.environ.get(VARIABLE) or marker.is_file():
         return
     say(NOTE)
-    try:
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(marker) as temporary:
-            temporary.write_text(NOTE, encoding="utf-8")
-    except (OSError, MienError):
-        pass
+    with suppress(OSError, MienError):
+        write_text(marker, NOTE)

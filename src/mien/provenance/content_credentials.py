@@ -16,10 +16,9 @@ from mien.core.io import atomic_path
 from mien.core.optional import require
 from mien.errors import BadInput
 from mien.provenance.declaration import DIGITAL_SOURCE_TYPE, EDITED_SOURCE_TYPE
+from mien.provenance.png import FORMATS, read_record
 from mien.provenance.record import Record
 
-MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
-"""Endings of files that are signed."""
 RECORD_LABEL = "org.mien.record"
 """Assertion with the sha256 of the record's text."""
 State = Literal["trusted", "valid", "invalid"]
@@ -66,8 +65,6 @@ def sign(
     """
     from io import BytesIO
 
-    from mien.provenance.png import read_record
-
     c2pa = require("c2pa", extra="c2pa")
     form = _media_type(source)
     if _media_type(destination) != form:
@@ -104,7 +101,7 @@ def read_signature(path: Path, anchors: Path | None = None) -> Signature | None:
         MissingDependency: without ``c2pa-python``.
     """
     c2pa = require("c2pa", extra="c2pa")
-    if path.suffix.lower() not in MEDIA_TYPES:
+    if path.suffix.lower() not in FORMATS:
         return None
     settings: dict[str, Any] = {"verify": {"remote_manifest_fetch": False, "verify_trust": anchors is not None}}
     if anchors is not None:
@@ -163,10 +160,10 @@ def _source_type(manifest: dict[str, Any]) -> str | None:
 
 
 def _media_type(path: Path) -> str:
-    form = MEDIA_TYPES.get(path.suffix.lower())
+    form = FORMATS.get(path.suffix.lower())
     if form is None:
         raise BadInput(f"{path} must be a .png, .jpg or .webp file: other formats are not signed.")
-    return form
+    return f"image/{form.lower()}"
 
 
 def _plain(error: Exception) -> str:

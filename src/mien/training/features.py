@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _ALL = slice(None)
 _PLAIN = ("face_oval", "nose")  # landmark groups that hardly change with the expression
-ARCFACE_SIZE = 112
 SMALL = 16
 """Pictures that an autoencoder is given at once: they stay in a processor's cache, and in any GPU's memory."""
 KEPT_SIZE = 128
@@ -78,7 +77,7 @@ def latents(
             return encode_pictures(vae, pictures.to(device)).half().cpu().numpy()
 
     def of_rows(rows: slice) -> np.ndarray:
-        return np.concatenate([encoded(part) for part in _slices(rows, SMALL)])
+        return np.concatenate([encoded(part) for part in slices(rows, SMALL)])
 
     key = weights_key(folder) + ("" if own else f"-{size}") + precision_key()
     name = "latents" if style is None else f"latents_{style}"  # both are kept
@@ -95,12 +94,12 @@ def identity_embeddings(corpus: Corpus, place: Path) -> np.ndarray:
     """
     from mien.faces.alignment import align_batch
 
-    opened: list[tuple[Callable[[torch.Tensor], torch.Tensor], int, str]] = []
+    @cache
+    def opened() -> tuple[Callable[[torch.Tensor], torch.Tensor], int, str]:
+        return _embedder(place)
 
     def of_rows(rows: slice) -> np.ndarray:
-        if not opened:
-            opened.append(_embedder(place))
-        embedder, side, device = opened[0]
+        embedder, side, device = opened()
         pictures = pictures_to_tensor(corpus["images"][rows]).to(device)
         points = torch.from_numpy(training_landmarks(corpus, rows)).float().to(device)
         return embedder(align_batch(pictures, points, side)).half().cpu().numpy()
@@ -128,7 +127,7 @@ def portrait_embeddings(corpus: Corpus, place: Path) -> np.ndarray:
     return found
 
 
-def _slices(rows: slice, count: int = 256) -> list[slice]:
+def slices(rows: slice, count: int = 256) -> list[slice]:
     """Rows in parts that fit into memory."""
     return [slice(start, min(start + count, rows.stop)) for start in range(rows.start, rows.stop, count)]
 
@@ -159,15 +158,9 @@ def _embedder(place: Path) -> tuple[Callable[[torch.Tensor], torch.Tensor], int,
 
         embedder: Any = IdentityEmbedder.from_pretrained(place).float().eval()
         return embedder.to(_device()), CROP, _device()
-    from mien.faces.onnx import OnnxModel
+    from mien.faces.arcface_embedder import ARCFACE_SIDE, ArcFaceEmbedder
 
-    network = OnnxModel(place)
-
-    def embed(crops: torch.Tensor) -> torch.Tensor:
-        (values,) = network(crops.numpy()).values()
-        return torch.nn.functional.normalize(torch.from_numpy(values), dim=-1)
-
-    return embed, ARCFACE_SIZE, "cpu"
+    return ArcFaceEmbedder(place), ARCFACE_SIDE, "cpu"
 
 
 def training_landmarks(corpus: Corpus, rows: np.ndarray | slice = _ALL) -> np.ndarray:
@@ -226,7 +219,7 @@ class LandmarkPictures:
         return training_landmarks(self.corpus, rows) * (self.size / self.corpus["images"].shape[1])
 
     def _all(self) -> Iterator[np.ndarray]:
-        parts = [self._points(rows) for rows in _slices(slice(0, len(self.corpus)))]
+        parts = [self._points(rows) for rows in slices(slice(0, len(self.corpus)))]
         return in_processes(_draw, parts, [self.size] * len(parts))
 
 
@@ -253,12 +246,12 @@ def expression_features(corpus: Corpus, folder: Path, templates: bool = False) -
     def points(rows: slice) -> np.ndarray:
         return corpus["template_landmarks"][rows].astype(np.float32) if templates else training_landmarks(corpus, rows)
 
-    opened: list[Any] = []
+    @cache
+    def opened() -> Any:
+        return base_expression_encoder(folder).to(_device())
 
     def of_rows(rows: slice) -> np.ndarray:
-        if not opened:
-            opened.append(base_expression_encoder(folder).to(_device()))
-        encoder = opened[0]
+        encoder = opened()
         size = getattr(encoder.config, "image_size", None)  # CLIP's own; photographs are filtered on the way there
         crops = _crops(images[rows], points(rows), size or CROP, filtered=size is not None)
         with fast():

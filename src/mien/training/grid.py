@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from mien.core.pixels import tensor_to_pictures
+from mien.training.bases import base_autoencoder
 from mien.training.frozen_base import FrozenBase, Selection
 from mien.training.prompts import Kind
 from mien.training.validation import held_out_rows
@@ -43,10 +44,10 @@ def picture_grid(objective: Objective, corpus: Corpus, count: int) -> Picture | 
     rows, other, _ = held_out_rows(held_out, count)
     kinds = np.full(len(rows), Kind.IDENTITY)
     batch = base.here(stage.gather(Selection(base.examples_of(held_out), rows, other, kinds, kinds >= 0)))
-    shown = _decoded(base, batch["latents"])
-    right = _decoded(base, _drawn(stage, batch))
-    wrong = _decoded(base, _drawn(stage, {name: values.roll(1, 0) for name, values in batch.items()}))
-    return np.concatenate([np.concatenate(list(line), 1) for line in (shown, right, wrong)], 0)
+    others = {name: values.roll(1, 0) for name, values in batch.items()}
+    vae = base_autoencoder(base.sources.path("vae")).to(batch["latents"].device)
+    lines = [_decoded(vae, latents) for latents in (batch["latents"], _drawn(stage, batch), _drawn(stage, others))]
+    return np.concatenate([np.concatenate(line, 1) for line in lines], 0)
 
 
 def _drawn(stage: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -62,9 +63,7 @@ def _drawn(stage: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     return noise
 
 
-def _decoded(base: FrozenBase, latents: torch.Tensor) -> list[Picture]:
+def _decoded(vae: Any, latents: torch.Tensor) -> list[Picture]:
     from mien.pipelines.autoencoders import decode_latents
-    from mien.training.bases import base_autoencoder
 
-    vae = base_autoencoder(base.sources.path("vae")).to(latents.device)
     return [np.asarray(picture) for one in latents.split(4) for picture in tensor_to_pictures(decode_latents(vae, one))]

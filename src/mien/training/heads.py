@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.faces.alignment import CROP, arcface_matrix, warp_filtered
+from mien.faces.arcface_embedder import ARCFACE_SIDE
 from mien.faces.graph import Graph
-from mien.training.features import ARCFACE_SIZE
 
 
 class OneOutput(nn.Module):
@@ -82,7 +82,7 @@ def identity_head(place: Path) -> tuple[nn.Module, int]:
         return _frozen(IdentityEmbedder.from_pretrained(place)), CROP
     from mien.faces.torch_onnx import onnx_graph, picture_side
 
-    return _frozen(OneOutput(onnx_graph(place))), picture_side(place, ARCFACE_SIZE)
+    return _frozen(OneOutput(onnx_graph(place))), picture_side(place, ARCFACE_SIDE)
 
 
 def expression_head(place: Path) -> nn.Module:

@@ -26,12 +26,10 @@ _FEW_STEP = {"landmarks": 0.75, "emotion": 0.6, "expression": 0.2, "identity": 0
 
 _SHIPPED = [
     TrainConfig(name="studio-autoencoder", objective="autoencoder:AutoencoderObjective", pictures=80_000,
-                global_batch=16,
-                lr=8e-4, warmup_images=1200, lr_decay_fraction=1.0, final_lr=0.02, weight_decay=0.0,
+                global_batch=16, lr=8e-4, warmup_images=1200, lr_decay_fraction=1.0, final_lr=0.02, weight_decay=0.0,
                 options={"emphasis": 0.5, "square": 24.0}),
     TrainConfig(name="studio-identity", objective="identity:IdentityObjective", pictures=400_000, global_batch=128,
-                lr=2e-3,
-                lr_decay_fraction=0.7),
+                lr=2e-3, lr_decay_fraction=0.7),
     TrainConfig(name="studio-text", objective="text:TextObjective", depends_on=_SEEN,
                 pictures=600_000, global_batch=256, lr=1e-3, warmup_images=10_000),
     TrainConfig(name="studio-reader", objective="reader:ReaderObjective", pictures=600_000, global_batch=32, lr=1e-3,
@@ -65,17 +63,13 @@ _SHIPPED = [
     TrainConfig(name="studio-detector", objective="detector:DetectorObjective", pictures=200_000, global_batch=64,
                 lr=1e-3),
     TrainConfig(name="studio-judge-identity", objective="judges:JudgeIdentityObjective", pictures=300_000,
-                global_batch=128,
-                lr=2e-3, lr_decay_fraction=0.7, seed=7001),
+                global_batch=128, lr=2e-3, lr_decay_fraction=0.7, seed=7001),
     TrainConfig(name="studio-judge-face", objective="judges:JudgeFaceObjective", pictures=600_000, global_batch=64,
-                lr=1e-3,
-                seed=7002),
+                lr=1e-3, seed=7002),
     TrainConfig(name="studio-judge-gaze", objective="judges:JudgeGazeObjective", pictures=300_000, global_batch=64,
-                lr=1e-3,
-                seed=7004),
+                lr=1e-3, seed=7004),
     TrainConfig(name="studio-judge-attributes", objective="judges:JudgeAttributesObjective", pictures=150_000,
-                global_batch=64,
-                lr=1e-3, seed=7003),
+                global_batch=64, lr=1e-3, seed=7003),
 ]  # fmt: skip
 
 
@@ -141,7 +135,7 @@ _AUTOENCODER_256: dict[str, Any] = {
 
 
 def _autoencoder(arm: str, **options: Any) -> TrainConfig:
-    """An arm of the comparison of latents for 256 px (grid of 16 x 16), see benchmarks/latents.py."""
+    """An arm of the comparison of latents for 256 px, on a grid of 16 x 16."""
     return TrainConfig(
         name=f"studio-latents-{arm}", objective="autoencoder:AutoencoderObjective", depends_on=("studio-reader",),
         pictures=80_000, global_batch=16, lr=8e-4, warmup_images=1200, lr_decay_fraction=0.5, final_lr=0.02,
@@ -188,22 +182,19 @@ _COMPARISONS = [
                          "portraits": 0.85}),
     # The sites of A.2, each from nothing beside the FaceID branch.
     *(TrainConfig(name=f"studio-site-{site}", objective="branch:BranchObjective", pictures=16_000, global_batch=16,
-                  lr=1.5e-3,
-                  depends_on=(*BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
+                  lr=1.5e-3, depends_on=(*BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
                   options={"kind": "expression", "companions": _FACEID, "drop": 0.05, "emphasis": 2.0, "site": site,
                            "prompts": (0.3, 0.3, 0.2, 0.2), "templates": True})
       for site in ("parallel", "serial", "self")),
     TrainConfig(name="studio-site-controlnet", objective="controlnet:ControlNetObjective", pictures=16_000,
-                global_batch=16,
-                lr=1.5e-3, depends_on=(*BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
+                global_batch=16, lr=1.5e-3, depends_on=(*BASE_NEEDS, "studio-expression-encoder", "studio-faceid"),
                 options={"kind": "expression", "companions": _FACEID, "drop": 0.05, "emphasis": 2.0,
                          "prompts": (0.3, 0.3, 0.2, 0.2), "templates": True}),
     # The base made to predict noise, as Stable Diffusion does: what ANI was made for.
     TrainConfig(name="studio-epsilon", objective="finetune:FineTuneObjective", depends_on=BASE_NEEDS, pictures=16_000,
                 global_batch=16, lr=3e-4, options={"prediction_type": "epsilon", "prompts": (0.3, 0.3, 0.3, 0.1)}),
     *(TrainConfig(name=f"studio-alignment{suffix}", objective="alignment:AlignmentObjective", pictures=4_000,
-                  global_batch=16,
-                  lr=2.5e-4, seed=seed, betas=(0.5, 0.999),
+                  global_batch=16, lr=2.5e-4, seed=seed, betas=(0.5, 0.999),
                   depends_on=(*base, *BASE_NEEDS, "studio-expression-encoder", "studio-e-adapter-exact",
                               "studio-reader"),
                   options={"emphasis": 2.0, "templates": True, "inversion": inversion})
@@ -215,8 +206,7 @@ _COMPARISONS = [
                 global_batch=16, lr=2e-3, options={"style": "engraving", "rank": 16, "prompts": (0.3, 0.3, 0.3, 0.1)}),
     # The paper's settings (sec. 4.1), for --base arc2face and photographs; the rates are inferred.
     TrainConfig(name="facecrafter-landmarks", objective="branch:BranchObjective", depends_on=BASE_NEEDS,
-                global_batch=16,
-                pictures=1_600_000, lr=1e-4, lr_decay_fraction=0.0, betas=(0.9, 0.999),
+                global_batch=16, pictures=1_600_000, lr=1e-4, lr_decay_fraction=0.0, betas=(0.9, 0.999),
                 options={"kind": "landmarks", "prompts": (0.0, 0.9, 0.0, 0.1)}),
     TrainConfig(name="facecrafter-emotion", objective="branch:BranchObjective", depends_on=BASE_NEEDS, global_batch=16,
                 pictures=1_600_000, lr=1e-4, lr_decay_fraction=0.0, betas=(0.9, 0.999),

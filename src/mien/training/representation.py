@@ -6,7 +6,7 @@ own face reader, and the layer the first with attention (*inferred*).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.core.pixels import pictures_to_tensor
-from mien.training.features import weights_key
+from mien.training.features import SMALL, slices, weights_key
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
@@ -36,14 +36,19 @@ def reader_features(corpus: Corpus, place: Path, device: torch.device | str = "c
     """
     from mien.faces.networks import StudioFaceNet
 
-    def compute() -> Iterator[np.ndarray]:
+    @cache
+    def opened() -> Any:
         reader: Any = StudioFaceNet.from_pretrained(place)
-        reader = reader.float().eval().to(device)
-        for start in range(0, len(corpus), 16):
-            pictures = pictures_to_tensor(corpus["images"][start : start + 16]).to(device)
-            yield F.adaptive_avg_pool2d(reader.maps(pictures)[1], GRID).half().cpu().numpy()
+        return reader.float().eval().to(device)
 
-    return corpus.cached("reader_features", weights_key(place), compute)
+    def features(rows: slice) -> np.ndarray:
+        pictures = pictures_to_tensor(corpus["images"][rows]).to(device)
+        return F.adaptive_avg_pool2d(opened().maps(pictures)[1], GRID).half().cpu().numpy()
+
+    def of_rows(rows: slice) -> np.ndarray:
+        return np.concatenate([features(part) for part in slices(rows, SMALL)])
+
+    return corpus.computed("reader_features", weights_key(place), of_rows)
 
 
 class RepresentationAlignment(nn.Module):

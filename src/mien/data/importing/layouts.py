@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mien.errors import BadInput
-from mien.media.pictures import ENDINGS, natural_key
+from mien.media.pictures import ENDINGS, files_below
 from mien.media.video import VIDEOS
 
 
@@ -63,22 +63,13 @@ def list_items(layout: str, source: Path) -> list[Item]:
     return found
 
 
-def _files(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    """Files below a folder in natural order of their folders and names; hidden ones are left out."""
-    found = [
-        path for path in folder.rglob("*")
-        if path.suffix.lower() in endings and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]  # fmt: skip
-    return sorted(found, key=lambda path: [natural_key(Path(part)) for part in path.relative_to(folder).parts])
-
-
 def _below(path: Path, source: Path) -> str:
     return path.relative_to(source).as_posix()
 
 
 def _folder(source: Path) -> Iterator[Item]:
     """``PERSON/...``: everything in a folder is one person's; a file that is in none is a person of its own."""
-    for path in _files(source, (*ENDINGS, *VIDEOS)):
+    for path in files_below(source, (*ENDINGS, *VIDEOS)):
         parts = path.relative_to(source).parts
         words = path.with_suffix(".txt")
         caption = words.read_text(encoding="utf-8").strip() if words.is_file() else ""
@@ -88,7 +79,7 @@ def _folder(source: Path) -> Iterator[Item]:
 def _ffhq(source: Path) -> Iterator[Item]:
     """``images1024x1024/00000/00000.png``: every picture is a person of its own."""
     folder = source / "images1024x1024"
-    for path in _files(folder if folder.is_dir() else source, ENDINGS):
+    for path in files_below(folder if folder.is_dir() else source, ENDINGS):
         part = {}
         if path.stem.isdigit():
             part = {"split": "train" if int(path.stem) < _FFHQ_TRAIN else "validation"}
@@ -97,7 +88,7 @@ def _ffhq(source: Path) -> Iterator[Item]:
 
 def _mead(source: Path) -> Iterator[Item]:
     """``M003/video/front/happy/level_1/001.mp4``."""
-    for path in _files(source, VIDEOS):
+    for path in files_below(source, VIDEOS):
         parts = path.relative_to(source).parts
         at = parts.index("video") if "video" in parts else 0
         if at < 1 or len(parts) < at + 5:
@@ -119,7 +110,7 @@ def _celeba(source: Path) -> Iterator[Item]:
             f"{source} is not CelebA as published: it lacks img_celeba/ or img_align_celeba/, or identity_CelebA.txt."
         )
     splits = _table(source, "list_eval_partition.txt") or {}
-    named = [(identities[path.name], path) for path in _files(pictures, ENDINGS) if path.name in identities]
+    named = [(identities[path.name], path) for path in files_below(pictures, ENDINGS) if path.name in identities]
     for who, path in sorted(named, key=lambda one: (int(one[0]), one[1].name)):
         split = _CELEBA_SPLITS.get(splits.get(path.name, ""))
         yield Item(_below(path, source), who, {"split": split} if split else {})
@@ -147,7 +138,7 @@ def _table(source: Path, name: str) -> dict[str, str] | None:
 def _agedb(source: Path) -> Iterator[Item]:
     """``0_MariaCallas_35_f.jpg``: number, name, age and gender; pictures of a name are one person's."""
     found = []
-    for path in _files(source, ENDINGS):
+    for path in files_below(source, ENDINGS):
         parts = path.stem.split("_")
         if len(parts) == 4 and parts[0].isdigit() and parts[2].isdigit():
             found.append((parts[1], int(parts[0]), path, {"age": parts[2], "gender": parts[3]}))
@@ -157,7 +148,7 @@ def _agedb(source: Path) -> Iterator[Item]:
 
 def _video(source: Path) -> Iterator[Item]:
     """Any videos: the faces of each are told apart, and nobody is looked for in two of them."""
-    for path in _files(source, VIDEOS):
+    for path in files_below(source, VIDEOS):
         yield Item(_below(path, source), None)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,7 +14,7 @@ from mien.core.io import sha256_of
 from mien.core.progress import Bar, silent
 from mien.core.stages.execute import execute
 from mien.core.stages.stage import Process, Stage
-from mien.core.stages.trial import Trial
+from mien.core.stages.trial import Trial, sample_of
 from mien.data.rendering.request import DatasetRequest, claim_folder
 from mien.data.schema import Sample, Template, sample_key
 from mien.data.shards import Entry, ShardWriter, shard_name
@@ -132,7 +131,7 @@ def render_shard(
         for seed in request.seeds(shard):
             person = sample_person(seed)
             for number in request.numbers:
-                with trial.sample(sample_key(seed, number)) if trial else nullcontext(True) as wanted:
+                with sample_of(trial, sample_key(seed, number)) as wanted:
                     entry = render_picture(request, person, number, tools) if wanted else None
                 if entry is not None:
                     writer.write(entry)

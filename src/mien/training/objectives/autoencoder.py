@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mien.errors import ConfigError
 from mien.faces.networks import StudioFaceNet
+from mien.metrics.reconstruction import decibels
 from mien.metrics.spectrum import octave_power
 from mien.models.autoencoder import StudioAutoencoder
 from mien.training.adversarial import PatchDiscriminator, adaptive_weight, adversarial_losses
@@ -146,7 +147,7 @@ class AutoencoderObjective(Objective):
         if "transform" in batch:
             scale, turns = batch["transform"][0].tolist()
             given, wanted = transformed(given, wanted, scale, int(turns))
-            _, weights = transformed(given, weights, 1.0, int(turns))
+            weights = torch.rot90(weights, int(turns), (2, 3))
             weights = nn.functional.interpolate(weights, size=wanted.shape[-2:])
         output = self.vae.raw_decode(given).float()
         difference = output - wanted
@@ -244,5 +245,4 @@ def psnr(drawn: Tensor, images: np.ndarray) -> float:
         drawn: [N, 3, H, W] in [-1, 1].
         images: uint8 [N, H, W, 3], what should have been drawn.
     """
-    error = ((drawn - pictures_to_tensor(images)) / 2).double().square().mean()
-    return -10 * float(error.log10())
+    return float(decibels(((drawn - pictures_to_tensor(images)) / 2).double().square().mean()))

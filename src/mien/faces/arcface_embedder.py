@@ -1,4 +1,4 @@
-"""What embeds identities for a model of full size under evaluation: the ArcFace that its base was made with."""
+"""An ArcFace network as an embedder of aligned crops: what bases of full size know people by."""
 
 from __future__ import annotations
 
