@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from mien.core.io import read_json, write_json
 from mien.data.columns import column_writer
 from mien.data.corpus import Corpus
 from mien.data.shards import ShardWriter, read_shard
@@ -77,6 +78,16 @@ def test_damaged_caches_are_made_anew(tmp_path: Path, damage: str) -> None:
         np.testing.assert_array_equal(values, again[name])
     assert again["thing"][0, 0] == 1
     assert Corpus.load(tmp_path).cached("thing", "a", lambda: pytest.fail("made twice"))[0, 0] == 1
+
+
+def test_records_of_fewer_attributes_are_made_anew(tmp_path: Path) -> None:
+    write_corpus(tmp_path, people=2, per_person=2, size=32)
+    colors = Corpus.load(tmp_path).attributes["glasses_color"]
+    place = tmp_path / "prepared" / "records.json"
+    records = read_json(place)
+    del records["attributes"]["glasses_color"]
+    write_json(place, records)
+    assert Corpus.load(tmp_path).attributes["glasses_color"] == colors
 
 
 def test_other_content_under_the_same_names_is_noticed(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ MASK_SIZE = 64
 UNKNOWN = "unknown"
 """Word of an attribute of a photograph."""
 FLOAT_ATTRIBUTES = ("skin_tone", "age", "gender")
-CATEGORIES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "background", "clothing", "light",
-              "headwear")  # fmt: skip
+CATEGORIES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "glasses_color", "background", "clothing",
+              "light", "headwear", "headwear_color", "eye_color")  # fmt: skip
 
 
 @dataclass
@@ -235,11 +235,12 @@ class Corpus:
 
 
 def _records(prepared: Path) -> dict[str, Any]:
-    """What ``records.json`` holds; nothing where there is none that can be read."""
+    """What ``records.json`` holds; nothing where there is none that can be read, or one of fewer attributes."""
     try:
-        return read_json(prepared / RECORDS)
+        records = read_json(prepared / RECORDS)
     except MienError:
         return {}
+    return records if records.get("attributes", {}).keys() >= set(CATEGORIES) else {}
 
 
 def _columns(prepared: Path, records: dict[str, Any]) -> dict[str, np.ndarray] | None:

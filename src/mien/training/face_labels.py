@@ -23,24 +23,23 @@ Classes = Mapping[str, Sequence[str]]
 EYES = tuple(index for index, name in enumerate(KIT_NAMES) if name.startswith("eye"))
 """Lids and gaze among the coefficients, which count twice: they are small in the picture, and people look at them."""
 
-ATTRIBUTES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "headwear")
-"""Named attributes that the networks read."""
-
 
 def attribute_classes() -> dict[str, tuple[str, ...]]:
     """The classes of each named attribute, as the studio has them."""
-    from mien.faces.palette import HAIR
+    from mien.faces import palette
     from mien.studio.headwear import HEADWEAR
     from mien.studio.person import BEARDS, HAIR_LENGTHS
     from mien.studio.scene import GLASSES
 
     return {
         "hair_style": tuple(HAIR_LENGTHS),
-        "hair_color": tuple(HAIR),
+        "hair_color": tuple(palette.HAIR),
         "hair_length": tuple(dict.fromkeys(HAIR_LENGTHS.values())),
         "beard": tuple(BEARDS),
         "glasses": ("none", *GLASSES),
+        "glasses_color": ("none", *palette.FRAMES),
         "headwear": ("none", *HEADWEAR),
+        "eye_color": tuple(palette.EYES),
     }
 
 
