@@ -18,6 +18,7 @@ from mien.faces.linear.face import LinearFace
 from mien.faces.types import Face, NoFace, OneFace, Reading
 from mien.studio.person import Person, sample_person
 from mien.studio.scene import Scene
+from mien.training.face_labels import attribute_classes
 
 SIZE = 64
 POINTS = LinearFace.load().landmarks(size=SIZE)
@@ -137,6 +138,18 @@ class FakeGazeJudge:
 
     def predict(self, crops: torch.Tensor) -> torch.Tensor:
         return torch.zeros(len(crops), 2)
+
+
+class FakeAttributeJudge:
+    """The mean colour as features; everybody has the last class of everything."""
+
+    classes: ClassVar[dict[str, tuple[str, ...]]] = attribute_classes()
+
+    def features(self, pictures: torch.Tensor) -> torch.Tensor:
+        return pictures.mean((2, 3))
+
+    def predict(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {name: torch.eye(len(values))[[-1] * len(pictures)] for name, values in self.classes.items()}
 
 
 class FakeOutside:

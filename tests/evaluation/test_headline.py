@@ -19,7 +19,7 @@ from mien.evaluation.outside import same_word
 from mien.evaluation.protocols import EvaluationRun, protocol_named
 from mien.evaluation.report.page import write_report
 from mien.evaluation.statistics.scores import mean_score
-from tests.evaluation.fake_control import FakeGazeJudge, FakeModel, FakeOutside, fake_control_tools
+from tests.evaluation.fake_control import FakeAttributeJudge, FakeGazeJudge, FakeModel, FakeOutside, fake_control_tools
 
 SETTINGS = ControlSettings(
     people=5, targets=4, pairs_per_person=None, steps=2, batch=8, look_alikes=0, draws=60, cross_talk_people=0
@@ -35,7 +35,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Pa
         "told": (SETTINGS, fake_control_tools(FakeModel())),
         "deaf": (deaf, fake_control_tools(FakeModel(blank=1))),
     }
-    more = {"judge_gaze": FakeGazeJudge(), "outside": FakeOutside()}
+    more = {
+        "judge_gaze": FakeGazeJudge(), "outside": FakeOutside(), "judge_attributes": FakeAttributeJudge()
+    }  # fmt: skip
     models = {name: (asked, replace(tools, **more)) for name, (asked, tools) in models.items()}
     found = protocol_named("control").run(EvaluationRun(SETTINGS, models, folder / "kept"))
     write_report(folder / "report", found.data, found.cases)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -29,10 +29,15 @@ KEYS = {"value", "low", "high", "n", "n_failed", "floor", "ceiling", "better"}
 
 
 class Judge:
-    """The mean colour as features."""
+    """The mean colour as features; names nothing."""
+
+    classes: ClassVar[dict[str, tuple[str, ...]]] = {}
 
     def features(self, pictures: torch.Tensor) -> torch.Tensor:
         return pictures.mean((2, 3))
+
+    def predict(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {}
 
 
 class Moody(FakeModel):

@@ -53,7 +53,8 @@ class EvaluationContext:
         judge_face: crops -> {"coefficients", "pose", "emotion"}; its method ``predict``, and ``seen``.
         judge_gaze: crops of eyes and face -> degrees; its method ``predict``. None without it.
         judge_identity: crops [B, 3, 96, 96] -> embeddings of L2 norm 1.
-        judge_attributes: whole pictures [B, 3, 96, 96] -> features, its method ``features``; None without it.
+        judge_attributes: whole pictures [B, 3, 96, 96]; its methods ``features`` and ``predict``, and ``classes``. None
+            without it.
         networks: of other groups, for numbers under their names.
         outside: networks that find faces by themselves; None without them.
         models: file -> sha256 of what the pictures depend on.

@@ -40,13 +40,18 @@ def picture_features(judge: Any, image: Any) -> Floats:
         return judge.features(_judged(image)).double().numpy()
 
 
-def picture_attributes(judge: Any, image: Any) -> dict[str, str]:
-    """The likeliest class of each named attribute of a whole picture, PIL or uint8 [H, W, 3]."""
+def picture_classes(judge: Any, image: Any) -> dict[str, int]:
+    """Number of the likeliest class of each named attribute of a whole picture, PIL or uint8 [H, W, 3]."""
     import torch
 
     with torch.no_grad():
         seen = judge.predict(_judged(image))
-    return {name: values[int(seen[name][0].argmax())] for name, values in judge.classes.items()}
+    return {name: int(seen[name][0].argmax()) for name in judge.classes}
+
+
+def picture_attributes(judge: Any, image: Any) -> dict[str, str]:
+    """The same as words."""
+    return {name: judge.classes[name][number] for name, number in picture_classes(judge, image).items()}
 
 
 def _judged(image: Any) -> Any:

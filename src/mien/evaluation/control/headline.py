@@ -8,12 +8,13 @@ neither is the exact render; the papers' own Exp, LMS and likeness stand beside,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.evaluation.control import attributes
 from mien.evaluation.control.baselines import AUTOENCODER, DUMMIES, refused
 from mien.evaluation.control.likeness import first_rows
 from mien.evaluation.control.measures import Among, Distances, Measure, angles, gaze_angles, nearness, rows_among
@@ -39,6 +40,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "same target; a picture without a face is a miss.",
     "leak": "(cosine to another picture of the template's person, less that of the exact render) / (the same of the "
     "template itself): 0 is the exact render, 1 a copy of the template.",
+    **attributes.MEANINGS,
     "outside.found": "Share of pictures in which a detector from outside finds a face.",
     "outside.identity": "As identity.top1, by the embedding of a recognition network from outside.",
     "outside.emotion": "Share of pictures to which an emotion network from outside gives the same word as to the exact "
@@ -51,7 +53,13 @@ MEANINGS: Final[Mapping[str, str]] = {
 
 
 def headline_scores(
-    stage: Benchmark, outputs: Readings, reader: str, shown: NDArray[Any], donors: NDArray[Any], ceiling: Readings
+    stage: Benchmark,
+    outputs: Readings,
+    reader: str,
+    shown: NDArray[Any],
+    donors: NDArray[Any],
+    ceiling: Readings,
+    classes: Mapping[str, Sequence[str]],
 ) -> dict[str, Comparable]:
     """The headline measures of one model, except the papers' own.
 
@@ -62,6 +70,7 @@ def headline_scores(
         shown: identity judge's embeddings [T, D] of the templates' pictures.
         donors: the same [T, D] of another picture of each template's person.
         ceiling: readings of the exact renders through the autoencoder, or of the exact renders without one.
+        classes: of the attribute judge; none without it.
     """
     measured: dict[str, tuple[Measure, Among]] = {
         "nearness.expression": (Measure("", f"{reader}.blendshapes", exp_distance, ""), "person"),
@@ -78,6 +87,7 @@ def headline_scores(
         rows, best = (nearness(measure, one, stage.exact, stage.pairs, among) for one in (outputs, ceiling))
         found[name] = nearness_score(rows, best, stage.weights, measure.squared)
     found["identity.top1"] = _top1(stage, outputs, "identity")
+    found |= attributes.attribute_scores(stage, outputs, classes)
     if "outside.found" in outputs.values:
         found |= _outside(stage, outputs)
     found["leak"] = _leak(stage, outputs["identity"], shown, donors)

@@ -120,12 +120,13 @@ def compare(run: EvaluationRun) -> Comparison:
         report |= claims_report(scores, run.command, run.training, refused(levels))
         ceiling = baselines.get(AUTOENCODER, baselines[EXACT]).outputs
         templates = gallery(first, stage.wanted)
+        classes = {} if first.judge_attributes is None else first.judge_attributes.classes
 
         def summed(
             runs: Mapping[str, ModelRun], metrics: Mapping[str, Mapping[str, Comparable]]
         ) -> dict[str, dict[str, Comparable]]:
             return {
-                name: headline_scores(stage, one.outputs, first.first_reader, templates, donors, ceiling)
+                name: headline_scores(stage, one.outputs, first.first_reader, templates, donors, ceiling, classes)
                 | _papers(metrics[name], first.first_reader)
                 for name, one in runs.items()
             }

@@ -18,6 +18,7 @@ from mien.core.caches import read_arrays, write_arrays
 from mien.core.io import sha256_of
 from mien.core.progress import Advance
 from mien.evaluation.context import EvaluationContext
+from mien.evaluation.judges import picture_classes
 from mien.evaluation.png import read_png
 from mien.evaluation.readings.arrays import READ, Readings, store, whole_rows
 from mien.faces.observed import largest_face
@@ -28,6 +29,8 @@ Floats = NDArray[np.float32]
 _JUDGED = ("coefficients", "pose", "emotion")
 """What is taken of the face judge; ``emotion`` is valence, arousal and eight probabilities. Its gaze is not used."""
 
+_ALSO = ("attributes",)
+"""Parts that readings kept by an earlier release lack."""
 _BATCH = 32
 _PACKAGES = ("mien", "torch", "mediapipe", "onnxruntime")
 """Whose versions the readings depend on."""
@@ -69,7 +72,7 @@ def _read(context: EvaluationContext, pictures: Sequence[Any], advance: Advance)
     }
     values |= {name: np.full((count, *shape), np.nan, np.float32) for name, shape in context.networks.parts().items()}
     identities: list[Floats] = []
-    looks = context.looks()
+    looks, attributes = context.looks(), context.judge_attributes
     whole: dict[str, list[Floats]] = {f"features.{name}": [] for name in looks}
     for start in range(0, count, _BATCH):
         rows = range(start, min(start + _BATCH, count))
@@ -77,6 +80,8 @@ def _read(context: EvaluationContext, pictures: Sequence[Any], advance: Advance)
         for row, image in zip(rows, images, strict=True):
             for name, look in looks.items():
                 whole[f"features.{name}"].append(look(image))
+            for name, number in (picture_classes(attributes, image) if attributes else {}).items():
+                whole.setdefault(f"attributes.{name}", []).append(np.array([[number]], np.float32))
             for name, reader in context.readers.items():
                 store(values, row, largest_face(reader, image), f"{name}.")
         points = values[f"{context.first_reader}.landmarks"][rows.start : rows.stop]
@@ -137,7 +142,7 @@ def _digest(context: EvaluationContext, files: Sequence[Any]) -> str:
             name: {key: sha256_of(file) for key, file in getattr(reader, "files", {}).items()}
             for name, reader in context.readers.items()
         },
-        "parts": sorted([*context.networks.parts(), *context.looks()]),
+        "parts": sorted([*context.networks.parts(), *context.looks(), *_ALSO]),
         "versions": {name: version_of(name) for name in _PACKAGES},
     }
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
