@@ -22,6 +22,7 @@ CASES: list[tuple[type, int, dict[str, Any], float]] = [
     (nets.StudioFaceNet, 128, {"classes": CLASSES}, 1.30),
     (nets.Detector, 128, {}, 0.25),
     (nets.ExpressionEncoder, 96, {}, 0.65),
+    (nets.ExpressionReader, 128, {}, 1.75),
     (nets.JudgeIdentity, 96, {}, 0.85),
     (nets.JudgeFace, 96, {}, 0.70),
     (nets.JudgeAttributes, 96, {"classes": CLASSES}, 0.35),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mien.adapters.presets import preset_branch, unet_config
 from mien.errors import BadInput
 from mien.faces.alignment import CROP
+from mien.faces.networks import expression_input
 from mien.pipelines.load import without_bars
 from mien.pipelines.portrait import PortraitPipeline
 
@@ -110,7 +111,9 @@ def conditions_for(pipeline: PortraitPipeline, pictures: int, names: tuple[str, 
     }
     if "expression" in names:
         features = pipeline.adapters["expression"].encoder.condition_shape
-        crops = (3, CROP, CROP) if pipeline.expression_encoder is not None else features
+        encoder = pipeline.expression_encoder
+        side = CROP if encoder is None else expression_input(encoder.config)["size"]
+        crops = (3, side, side) if encoder is not None else features
         made["expression"] = torch.rand(pictures, *crops, generator=generator) * 2 - 1
     return {name: made[name].to(pipeline.device, pipeline.unet.dtype) for name in names}
 

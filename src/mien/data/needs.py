@@ -42,6 +42,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "AutoencoderObjective": ("landmarks",),
     "BaseObjective": _RENDERED,
     "TextObjective": (),
+    "DistillationObjective": ("landmarks", "pose", "coefficients", "gaze"),
     "ExpressionObjective": (*_RENDERED, "blendshapes"),
     "ReaderObjective": (*_RENDERED, "blendshapes"),
     "DetectorObjective": ("landmarks",),

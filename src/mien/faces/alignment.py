@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -213,10 +213,14 @@ def studio_matrix(landmarks: Tensor, size: int = 128) -> Tensor:
 
     The scale comes from the 3-D spread of the stable landmarks, so that it does not change when the head turns.
     """
-    place = face_place(landmarks)
-    scale = STUDIO_RADIUS * size / place[..., 2].clamp_min(1e-6)
-    centre = torch.tensor(STUDIO_CENTRE, device=landmarks.device) * size
-    return scale_and_shift(scale, centre - scale[..., None] * place[..., :2])
+    return placed_matrix(landmarks, torch.tensor([*STUDIO_CENTRE, STUDIO_RADIUS], device=landmarks.device) * size)
+
+
+def placed_matrix(landmarks: Tensor, place: Tensor) -> Tensor:
+    """Matrices [..., 2, 3] (scale and shift only) that bring faces [..., 478, 3] to places [..., 3] (`face_place`)."""
+    own = face_place(landmarks)
+    scale = place[..., 2] / own[..., 2].clamp_min(1e-6)
+    return scale_and_shift(scale, place[..., :2] - scale[..., None] * own[..., :2])
 
 
 def face_place(landmarks: Tensor) -> Tensor:
@@ -228,6 +232,10 @@ def face_place(landmarks: Tensor) -> Tensor:
     middle = points.mean(-2)
     radius = (points - middle[..., None, :]).square().sum(-1).mean(-1).sqrt()
     return torch.cat([middle[..., :2], radius[..., None]], -1)
+
+
+FRAMINGS: Final = {"box": expression_matrix, "studio": studio_matrix}
+"""How an expression encoder's crop is framed -> the matrices of landmarks and the crop's side."""
 
 
 def scale_and_shift(scale: Tensor, shift: Tensor) -> Tensor:

@@ -58,15 +58,21 @@ def largest_face(reader: Any, picture: Any, source: str = "the picture") -> Face
     return next(iter(reader.read(picture, source).faces), None)
 
 
-def expression_crop(seen: DetectedFace, size: int = 96) -> Any:
-    """The face as the expression encoder wants it: float tensor [1, 3, size, size] in [-1, 1]."""
+def expression_crop(seen: DetectedFace, size: int = 96, framing: str = "box") -> Any:
+    """The face as an expression encoder wants it: float tensor [1, 3, size, size] in [-1, 1].
+
+    Args:
+        seen: the face.
+        size: side of the crop in pixels, as `mien.faces.networks.expression_input` tells it of an encoder.
+        framing: name of its framing, told there too.
+    """
     import torch
 
     from mien.core.pixels import picture_to_tensor
-    from mien.faces.alignment import crop_picture, expression_matrix
+    from mien.faces.alignment import FRAMINGS, crop_picture
 
     points = torch.from_numpy(landmarks_of(seen))
-    return picture_to_tensor(crop_picture(seen.image, expression_matrix(points[None], size)[0], size))
+    return picture_to_tensor(crop_picture(seen.image, FRAMINGS[framing](points[None], size)[0], size))
 
 
 def face_crop(seen: DetectedFace) -> Any:

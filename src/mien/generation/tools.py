@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.core.io import sha256_of
+from mien.core.io import read_json, sha256_of
 from mien.errors import BadInput, MissingAsset
 from mien.faces.observed import CLIP_SIDE, DetectedFace, embed_face, expression_crop, points_of
 from mien.faces.open import open_reader
@@ -70,6 +70,14 @@ def plain_prompt(base: str) -> str | None:
     return None if base_identity_mode(base) == "prompt" else FULL_SIZE_PROMPT
 
 
+def _expression_input(folder: Path) -> dict[str, Any]:
+    """See `mien.faces.networks.expression_input`; of the encoder in a model's folder, if it has one."""
+    from mien.faces.networks import expression_input
+
+    config = folder / "expression_encoder" / "config.json"
+    return expression_input(read_json(config)) if config.is_file() else {}
+
+
 @dataclass(frozen=True, eq=False)
 class FaceTools:
     """Everything that reads faces.
@@ -123,7 +131,7 @@ class FaceTools:
             reader_name=opened.name,
             read=opened.read,
             embed=lambda seen: _checked(embed_face(seen, studio), base),
-            crop=expression_crop,
+            crop=partial(expression_crop, **_expression_input(own or EMBEDDED)),
             describe=describe,
             files=files,
         )

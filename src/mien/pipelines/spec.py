@@ -139,9 +139,9 @@ class ModelSpec(StrictModel):
                 pipeline.encode_null()
             pipeline.register_modules(text_encoder=CLIPTextModel.from_pretrained(text_encoder).float().eval())
         if (encoder := self.folder("expression_encoder")) is not None:
-            from mien.faces.networks import ExpressionEncoder
+            from mien.faces.networks import open_expression_encoder
 
-            pipeline.register_modules(expression_encoder=ExpressionEncoder.from_pretrained(encoder).float().eval())
+            pipeline.register_modules(expression_encoder=open_expression_encoder(encoder))
         add_image_encoder(pipeline, self.folder("image_encoder"))
         return pipeline if self.dtype == "float32" else pipeline.to(dtype=getattr(torch, self.dtype))
 

@@ -143,8 +143,9 @@ def base_expression_encoder(path: Path) -> Any:
     """
     from transformers import CLIPVisionModelWithProjection
 
-    from mien.faces.networks import ExpressionEncoder
+    from mien.faces.networks import expression_encoder_type, open_expression_encoder
 
-    own = read_json(path / "config.json").get("_class_name") == ExpressionEncoder.__name__
-    encoder: Any = (ExpressionEncoder if own else CLIPVisionModelWithProjection).from_pretrained(path)
+    if expression_encoder_type(path) is not None:
+        return open_expression_encoder(path)
+    encoder: Any = CLIPVisionModelWithProjection.from_pretrained(path)
     return encoder.float().eval()

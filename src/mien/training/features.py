@@ -169,6 +169,25 @@ def training_landmarks(corpus: Corpus, rows: np.ndarray | slice = _ALL) -> np.nd
     return np.where(np.isnan(read), corpus["landmarks"][rows], read).astype(np.float32)
 
 
+def mean_face_landmarks(corpus: Corpus) -> np.ndarray:
+    """Landmarks float32 [N, 478, 3] of the mean face with each picture's expression, pose and gaze.
+
+    In pixels of a picture of side 128 in the studio's framing.
+    """
+    from mien.faces.linear.face import LinearFace
+
+    face = LinearFace.load()
+
+    def of_rows(rows: slice) -> np.ndarray:
+        told = (corpus[name][rows].astype(float) for name in ("coefficients", "pose", "gaze"))
+        return np.stack([
+            face.landmarks(coefficients, tuple(pose), tuple(gaze))
+            for coefficients, pose, gaze in zip(*told, strict=True)
+        ])  # fmt: skip
+
+    return corpus.computed("mean_face_landmarks", "v1", of_rows)
+
+
 def face_places(corpus: Corpus, side: int = 16, *, beside: bool = False) -> np.ndarray:
     """How much of each cell of a latent is face, plus 1 where eyes, brows or lips are; float16 [N, side, side].
 
@@ -239,6 +258,7 @@ def expression_features(corpus: Corpus, folder: Path, templates: bool = False) -
         templates: of the templates of a corpus of pairs, not of the pictures themselves.
     """
     from mien.faces.alignment import CROP
+    from mien.faces.networks import expression_input
     from mien.training.bases import base_expression_encoder
 
     images = corpus["templates" if templates else "images"]
@@ -252,8 +272,9 @@ def expression_features(corpus: Corpus, folder: Path, templates: bool = False) -
 
     def of_rows(rows: slice) -> np.ndarray:
         encoder = opened()
-        size = getattr(encoder.config, "image_size", None)  # CLIP's own; photographs are filtered on the way there
-        crops = _crops(images[rows], points(rows), size or CROP, filtered=size is not None)
+        # a crop of 96 px is the first encoder's, whose features were made without a filter
+        given = expression_input(encoder.config)
+        crops = _crops(images[rows], points(rows), **given, filtered=given["size"] > CROP)
         with fast():
             parts = [encoded(encoder, some.to(encoder.device)).half().cpu().numpy() for some in crops.split(64)]
         return np.concatenate(parts)
@@ -262,13 +283,13 @@ def expression_features(corpus: Corpus, folder: Path, templates: bool = False) -
     return corpus.computed(name, weights_key(folder) + precision_key(), of_rows)
 
 
-def _crops(images: np.ndarray, points: np.ndarray, size: int, *, filtered: bool) -> torch.Tensor:
+def _crops(images: np.ndarray, points: np.ndarray, size: int, framing: str, *, filtered: bool) -> torch.Tensor:
     """The faces in pictures uint8 [B, S, S, 3] with landmarks [B, 478, 3], float [B, 3, size, size] in [-1, 1]."""
     from PIL import Image
 
-    from mien.faces.alignment import crop_picture, expression_matrix, warp
+    from mien.faces.alignment import FRAMINGS, crop_picture, warp
 
-    matrices = expression_matrix(torch.from_numpy(points), size)
+    matrices = FRAMINGS[framing](torch.from_numpy(points), size)
     if not filtered:
         return warp(pictures_to_tensor(images), matrices, size)
     faces = [crop_picture(Image.fromarray(one), matrix, size) for one, matrix in zip(images, matrices, strict=True)]

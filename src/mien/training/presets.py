@@ -128,33 +128,11 @@ def _emojidiff(stage: str, objective: str, depends_on: tuple[str, ...], **settin
 _EXPRESSION: dict[str, Any] = {"kind": "expression", "multi_scale": True, "drop": 0.1, "prompts": (0.9, 0.0, 0.0, 0.1)}
 """Shares without the condition and without words as IP-Adapter trains (*inferred*)."""
 
-_AUTOENCODER_256: dict[str, Any] = {
-    "block_out_channels": (64, 112, 192), "output_shuffle": 4, "crop": 128, "emphasis": 0.5, "square": 8.0,
-    "perceptual": 0.3,
-}  # fmt: skip
-
-
-def _autoencoder(arm: str, **options: Any) -> TrainConfig:
-    """An arm of the comparison of latents for 256 px, on a grid of 16 x 16."""
-    return TrainConfig(
-        name=f"studio-latents-{arm}", objective="autoencoder:AutoencoderObjective", depends_on=("studio-reader",),
-        pictures=80_000, global_batch=16, lr=8e-4, warmup_images=1200, lr_decay_fraction=0.5, final_lr=0.02,
-        weight_decay=0.0, options=_AUTOENCODER_256 | options,
-    )  # fmt: skip
-
-
-_LATENTS = [
-    _autoencoder("pca"),
-    _autoencoder("pca-32", latent_channels=32),
-    _autoencoder("kl", linear=False, kl=1e-6),
-    _autoencoder("equivariant", equivariance=0.5),
-    _autoencoder("equivariant-32", equivariance=0.5, latent_channels=32),
-    _autoencoder("kl-equivariant", linear=False, kl=1e-6, equivariance=0.5),
-    _autoencoder("aligned", alignment=0.3),
-    _autoencoder("aligned-equivariant", alignment=0.3, equivariance=0.5),
-]
-
 _COMPARISONS = [
+    # What an expression looks like on the mean face, read from a picture; not shipped yet.
+    TrainConfig(name="studio-expression-reader", objective="distillation:DistillationObjective",
+                depends_on=("studio-reader", "studio-landmarks", "studio-base"), pictures=400_000, global_batch=64,
+                lr=1.5e-3),
     # Arms of one comparison: one frozen base, one budget. At 5e-4 the ControlNet learnt nothing (docs/facecrafter.md).
     TrainConfig(name="studio-controlnet", objective="controlnet:ControlNetObjective", depends_on=BASE_NEEDS,
                 pictures=30_000, global_batch=16, lr=1.5e-3, options={"emphasis": 2.0, "prompts": (0.1, 0.5, 0.3,
@@ -240,7 +218,7 @@ _COMPARISONS = [
 SHIPPED: dict[str, TrainConfig] = {config.name: config for config in _SHIPPED}
 """The stages of the embedded models."""
 
-PRESETS: dict[str, TrainConfig] = SHIPPED | {config.name: config for config in (*_LATENTS, *_COMPARISONS)}
+PRESETS: dict[str, TrainConfig] = SHIPPED | {config.name: config for config in _COMPARISONS}
 """Those, FaceCrafter's joint stage, and what is compared with it."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from mien.core.io import atomic_path, read_json, sha256_of, write_json
 from mien.core.log import read_lines
 from mien.errors import BadInput, MienError
+from mien.faces.networks import expression_encoder_type
 from mien.training.presets import SHIPPED
 from mien.training.proof import TRAINED
 
@@ -22,7 +24,6 @@ _INDEX = {
     "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
     "unet": ["diffusers", "UNet2DConditionModel"],
     "scheduler": ["diffusers", "DPMSolverMultistepScheduler"],
-    "expression_encoder": ["mien.faces.networks.expression", "ExpressionEncoder"],
     # The E-Adapter of the same-picture stage moves little beside the landmarks and costs an evaluation a step.
     "scales": {"expression": 0.0},
     # Over the papers' 2.5 and 2, chosen by benchmarks/guidance.py.
@@ -36,13 +37,16 @@ _REFINED = ("studio-e-adapter-exact", "studio-few-step")
 _NOT_SHIPPED = ("image_prompt.safetensors", "expression_identity.safetensors")
 
 
-def publish(runs: Path, folder: Path, limit: int = LIMIT) -> dict[str, Any]:
+def publish(
+    runs: Path, folder: Path, limit: int = LIMIT, names: Iterable[str] = (*SHIPPED, *_REFINED)
+) -> dict[str, Any]:
     """Copy what the presets' runs exported into ``folder`` (parts of runs that are absent stay as they are).
 
     Args:
         runs: folder of runs.
         folder: the embedded model, ``src/mien/assets/studio``.
         limit: largest size of all files in bytes.
+        names: the presets whose runs are looked for, those that come later last.
 
     Returns:
         The ledger that is written to ``training.json``: for each preset its pictures, seconds, validation and settings.
@@ -51,7 +55,7 @@ def publish(runs: Path, folder: Path, limit: int = LIMIT) -> dict[str, Any]:
         BadInput: if no run of ``runs`` has exported anything.
         MienError: if the result is larger than ``limit``.
     """
-    exports = {name: runs / name / "export" for name in (*SHIPPED, *_REFINED) if (runs / name / "export").is_dir()}
+    exports = {name: runs / name / "export" for name in names if (runs / name / "export").is_dir()}
     if not exports:
         raise BadInput(
             f"There is no finished part of a model in {runs}: make them with mien train, or name their folder with "
@@ -64,8 +68,9 @@ def publish(runs: Path, folder: Path, limit: int = LIMIT) -> dict[str, Any]:
         _merge(export, folder)
         ledger[name] = entry_of(runs / name)
     index = dict(_INDEX)
-    if not (folder / "expression_encoder").is_dir():
-        index["expression_encoder"] = [None, None]  # type: ignore[list-item]
+    encoder = folder / "expression_encoder"
+    kind = expression_encoder_type(encoder) if encoder.is_dir() else None
+    index["expression_encoder"] = [None, None] if kind is None else [kind.__module__, kind.__name__]  # type: ignore[list-item]
     write_json(folder / "model_index.json", index | {"_diffusers_version": version("diffusers")})
     write_json(ledger_path, ledger)
     write_json(folder / "hashes.json", hashes(folder))

@@ -8,7 +8,7 @@ from mien.adapters.encoders.base import ConditionEncoder
 
 
 class ExpressionProjection(ConditionEncoder):
-    """Image features -> Linear -> LayerNorm (IP-Adapter's ``ImageProjModel``: keys proj, norm).
+    """Image features -> Linear -> LayerNorm, if ``norm`` (IP-Adapter's ``ImageProjModel``: keys proj, norm).
 
     Args:
         token_dim: D, width of a token.
@@ -18,10 +18,17 @@ class ExpressionProjection(ConditionEncoder):
         pooled: True for features [B, F] (IP-Adapter), False for features [B, N, F], projected token by token.
         grid: side of the square grid of the picture that the features lie on, for a ``local`` branch (*ours*); the
             crop is taken to fill the picture, which portraits nearly do.
+        norm: False leaves the layer norm out, for features that are tokens of another branch already (*ours*).
     """
 
     def __init__(
-        self, token_dim: int, feature_dim: int = 1024, tokens: int = 4, pooled: bool = True, grid: int | None = None
+        self,
+        token_dim: int,
+        feature_dim: int = 1024,
+        tokens: int = 4,
+        pooled: bool = True,
+        grid: int | None = None,
+        norm: bool = True,
     ) -> None:
         super().__init__()
         self.grid = grid
@@ -29,7 +36,7 @@ class ExpressionProjection(ConditionEncoder):
         self.pooled = pooled
         self.condition_shape = (feature_dim,) if pooled else (tokens or 1, feature_dim)
         self.proj = nn.Linear(feature_dim, token_dim * tokens if pooled else token_dim)
-        self.norm = nn.LayerNorm(token_dim)
+        self.norm = nn.LayerNorm(token_dim) if norm else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
         """Features [B, F] or [B, N, F] -> tokens [B, N, D]."""

@@ -13,7 +13,7 @@ from mien.conditions import EMOTIONS, Emotion
 from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.scene import Subject
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.control.steer import Look, active, crop_of, crop_side, embed, look_at
+from mien.evaluation.control.steer import Look, active, crop_of, embed, look_at
 from mien.faces.drawing import draw_landmarks
 from mien.faces.linear.expressions import preset_expression
 from mien.faces.linear.face import LinearFace
@@ -125,4 +125,4 @@ def _landmarks(tools: EvaluationContext, look: Look, state: ExpressionState, yaw
 def _crop(tools: EvaluationContext, donor: Subject, state: ExpressionState) -> Any:
     """The donor's face, frontal, with an expression."""
     picture = replace(donor.picture, expression=state, pose=(0.0, 0.0, 0.0))
-    return crop_of(look_at(tools, tools.render(Subject(donor.person, picture))), crop_side(tools.pipeline))
+    return crop_of(look_at(tools, tools.render(Subject(donor.person, picture))), tools.pipeline)

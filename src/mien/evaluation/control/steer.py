@@ -181,7 +181,7 @@ def gather_inputs(
         landmark_images=[
             draw_landmarks(framed(look.seen, tools.size), tools.size) if by_landmarks else None for look in targets
         ],
-        crops=[crop_of(look, crop_side(tools.pipeline)) if "expression" in used else None for look in targets],
+        crops=[crop_of(look, tools.pipeline) if "expression" in used else None for look in targets],
         emotions=[emotion if "emotion" in used else None for emotion in emotions],
         face_shapes=(people, targets) if by_landmarks and settings.retarget else None,
         size=tools.size,
@@ -205,16 +205,10 @@ def in_words(target: Subject) -> str:
     return describe_face(target.picture.expression, target.picture.pose)
 
 
-def crop_side(pipeline: Any) -> int:
-    """Side of the crops that a pipeline's expression encoder reads: CLIP's own, or the studio's."""
-    from mien.faces.alignment import CROP
-
-    encoder = getattr(pipeline, "expression_encoder", None)
-    return int(getattr(getattr(encoder, "config", None), "image_size", CROP))
-
-
-def crop_of(look: Look, side: int) -> Any:
-    """The expression encoder's input, [1, 3, S, S]."""
+def crop_of(look: Look, pipeline: Any) -> Any:
+    """The input of a pipeline's expression encoder, [1, 3, S, S]."""
+    from mien.faces.networks import expression_input
     from mien.faces.observed import expression_crop
 
-    return expression_crop(look.seen, side)
+    config = getattr(getattr(pipeline, "expression_encoder", None), "config", None)
+    return expression_crop(look.seen, **({} if config is None else expression_input(config)))

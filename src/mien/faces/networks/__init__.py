@@ -1,18 +1,61 @@
 """The networks behind the studio's face reader, and the judges."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mien.core.io import read_json
+from mien.errors import BadInput
 from mien.faces.networks.detector import Detector
 from mien.faces.networks.embedder import IdentityEmbedder
 from mien.faces.networks.expression import ExpressionEncoder
+from mien.faces.networks.expression_reader import ExpressionReader
 from mien.faces.networks.judges import JudgeAttributes, JudgeFace, JudgeGaze, JudgeIdentity
 from mien.faces.networks.reader_net import StudioFaceNet
+
+_EXPRESSION = {kind.__name__: kind for kind in (ExpressionEncoder, ExpressionReader)}
+
+
+def expression_encoder_type(folder: Path) -> type[Any] | None:
+    """Class of the expression encoder in a folder; None if it is none of ours, such as CLIP."""
+    return _EXPRESSION.get(read_json(folder / "config.json").get("_class_name"))
+
+
+def open_expression_encoder(folder: Path) -> Any:
+    """The expression encoder in a folder, float32, in evaluation mode.
+
+    Raises:
+        BadInput: if it is none of ours.
+    """
+    kind = expression_encoder_type(folder)
+    if kind is None:
+        raise BadInput(f"{folder} holds no {' or '.join(_EXPRESSION)}: give the folder of an expression encoder.")
+    return kind.from_pretrained(folder).float().eval()
+
+
+def expression_input(config: Any) -> dict[str, Any]:
+    """The crop that an expression encoder reads, from its configuration: ``size`` in pixels and ``framing``.
+
+    Args:
+        config: ours, as diffusers or a file has it, or transformers' of a CLIP vision model.
+    """
+    told = config if isinstance(config, Mapping) else config.to_dict()
+    return {"size": int(told.get("image_size", 96)), "framing": told.get("framing", "box")}
+
 
 __all__ = [
     "Detector",
     "ExpressionEncoder",
+    "ExpressionReader",
     "IdentityEmbedder",
     "JudgeAttributes",
     "JudgeFace",
     "JudgeGaze",
     "JudgeIdentity",
     "StudioFaceNet",
+    "expression_encoder_type",
+    "expression_input",
+    "open_expression_encoder",
 ]

@@ -33,6 +33,20 @@ NUMBERS: dict[str, int] = {
 """Outputs and their lengths, besides landmarks, mask and the attributes with named classes."""
 
 
+def face_trunk(
+    size: int, widths: tuple[int, int, int, int], hidden: int
+) -> tuple[nn.Sequential, nn.Sequential, nn.Sequential, nn.Sequential]:
+    """Layers of :class:`StudioFaceNet`: picture -> maps at 1/8 -> at 1/16 -> places at 1/32, and -> a vector."""
+    a, b, c, d = widths
+    places = (size // 32) ** 2
+    return (
+        nn.Sequential(Stem(a), ConvNorm(a, b, 3, 2), Residual(b), Mixer(b)),
+        nn.Sequential(ConvNorm(b, c, 3, 2), Mixer(c), Mixer(c)),
+        nn.Sequential(ConvNorm(c, d, 2, 2), Mixer(d), ConvNorm(d, 64, 1)),
+        nn.Sequential(nn.Linear(64 * places, hidden), nn.SiLU()),
+    )
+
+
 class StudioFaceNet(ModelMixin, ConfigMixin):
     """A face in the studio's frame -> landmarks, coefficients, pose, gaze, emotion, mask, attributes.
 
@@ -56,12 +70,8 @@ class StudioFaceNet(ModelMixin, ConfigMixin):
         classes: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         super().__init__()
-        a, b, c, d = widths
-        self.low = nn.Sequential(Stem(a), ConvNorm(a, b, 3, 2), Residual(b), Mixer(b))
-        self.middle = nn.Sequential(ConvNorm(b, c, 3, 2), Mixer(c), Mixer(c))
-        self.high = nn.Sequential(ConvNorm(c, d, 2, 2), Mixer(d), ConvNorm(d, 64, 1))
-        places = (size // 32) ** 2
-        self.gather = nn.Sequential(nn.Linear(64 * places, hidden), nn.SiLU())
+        _, b, c, _ = widths
+        self.low, self.middle, self.high, self.gather = face_trunk(size, widths, hidden)
         self.shape = nn.Linear(hidden, basis)
         self.points = nn.Linear(basis, 478 * 3)
         self.mask_low = nn.Conv2d(b, 16, 1)
