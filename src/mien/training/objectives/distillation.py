@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from mien.adapters import Branch, load_adapter, save_adapter
+from mien.adapters.encoders import LandmarkEncoder
+from mien.errors import ConfigError
 from mien.faces.alignment import (
     FRAMINGS,
     compose,
@@ -69,6 +71,9 @@ class DistillationObjective(Objective):
     Args:
         sources: where the face reader is, whose trunk the network starts from, and the landmark branch.
         config: the options.
+
+    Raises:
+        ConfigError: if the file holds another branch.
     """
 
     part = "expression_encoder"
@@ -78,10 +83,14 @@ class DistillationObjective(Objective):
         super().__init__()
         self.config = config
         self.branch = load_adapter(sources.named(config.landmarks))["landmarks"].float().eval().requires_grad_(False)
+        encoder = self.branch.encoder
+        if not isinstance(encoder, LandmarkEncoder) or encoder.grid is None:
+            raise ConfigError(f"{config.landmarks} is no branch that reads pictures of landmarks: give one.")
+        self.drawing, grid = encoder.size, encoder.grid
         reader: Any = StudioFaceNet.from_pretrained(sources.path("reader/face"))
         net = ExpressionReader(
             image_size=reader.config["size"], widths=tuple(reader.config["widths"]), hidden=reader.config["hidden"],
-            features=self.branch.config["token_dim"], grid=self.branch.encoder.grid, channels=config.channels,
+            features=self.branch.config["token_dim"], grid=grid, channels=config.channels,
             depth=config.depth,
         )  # fmt: skip
         net.start_from_reader(reader)
@@ -108,7 +117,7 @@ class DistillationObjective(Objective):
     @torch.no_grad()
     def tokens(self, points: Tensor) -> Tensor:
         """The branch's tokens [B, N, D] of landmarks [B, 478, 3] in pixels of a picture of side 128."""
-        drawn = np.stack([draw_landmarks(one, 128, self.branch.encoder.size) for one in points.cpu().numpy()])
+        drawn = np.stack([draw_landmarks(one, 128, self.drawing) for one in points.cpu().numpy()])
         return self.branch.encode(pictures_to_tensor(drawn).to(self.net.device)).float()
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
