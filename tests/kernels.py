@@ -1,6 +1,6 @@
 """The tests that compute, once for each set of kernels and number of threads: bits differ by both, verdicts must not.
 
-python -m tests.kernels [--only avx2-1 ...] [--busy] [PYTEST OPTIONS]
+    python -m tests.kernels [--only avx2-1 ...] [--rooms pipelines ...] [--busy] [PYTEST OPTIONS]
 
 A set of kernels is what PyTorch and oneDNN would choose on a processor without the later instructions. `--busy` keeps
 every core busy with something else meanwhile, so that threads are late and their sums come in another order.
@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -26,10 +26,10 @@ from tests.conftest import ROOT
 KERNELS = {"default": "SSE41", "avx2": "AVX2", "avx512": "AVX512_CORE"}
 """ATEN_CPU_CAPABILITY -> ONEDNN_MAX_CPU_ISA, from the oldest processors to the newest."""
 THREADS = (1, 2)
-COMPUTING = ("adapters", "diffusion", "evaluation", "faces", "generation", "metrics", "models", "pipelines", "training")
-"""The rooms of mien whose results are floats that PyTorch computes."""
-ELSEWHERE = ("test_real_comfyui.py",)
-"""Tests that start a program of others, which chooses its own kernels."""
+ROOMS = ("adapters", "core", "diffusion", "faces", "generation", "metrics", "models", "pipelines", "training")
+"""Folders of the tests of what computes with torch; those of what starts commands compute nothing else."""
+HELPERS = ("tests.golden", "tests.tiny", "tests.tolerance")
+"""What tests import that compute without naming torch."""
 
 
 def variants() -> dict[str, dict[str, str]]:
@@ -48,24 +48,20 @@ def variants() -> dict[str, dict[str, str]]:
 
 
 def computes(file: Path) -> bool:
-    """Whether a test file imports torch, or a room whose results are floats."""
+    """Whether a test file imports torch or one of `HELPERS`."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{name.name}" for name in node.names}
-    parts = [name.split(".") for name in names]
-    return any(part[0] == "torch" or part == ["tests", "tiny"] or part[:2] in ROOMS for part in parts)
+    return any(name.split(".")[0] == "torch" or name in HELPERS for name in names)
 
 
-ROOMS = [["mien", room] for room in COMPUTING]
-
-
-def computing_tests() -> list[Path]:
-    """The files, in order."""
-    files = sorted((ROOT / "tests").rglob("test_*.py"))
-    return [file for file in files if file.name not in ELSEWHERE and computes(file)]
+def computing_tests(rooms: tuple[str, ...] = ROOMS) -> list[Path]:
+    """The files of some rooms, in order, and the golden pictures."""
+    files = [file for room in rooms for file in sorted((ROOT / "tests" / room).rglob("test_*.py"))]
+    return [file for file in [*files, ROOT / "tests" / "test_golden.py"] if computes(file)]
 
 
 def spin() -> None:
@@ -87,30 +83,25 @@ def busy_cores() -> Iterator[None]:
             other.terminate()
 
 
-def run(environment: dict[str, str], options: list[str]) -> int:
-    """pytest's exit code."""
-    command = [sys.executable, "-m", "pytest", "-n", "2", *options, *map(str, computing_tests())]
-    return subprocess.run(command, cwd=ROOT, env=os.environ | environment, check=False).returncode
-
-
 def main() -> int:
     """Every variant; the exit code is 1 where a test failed in one."""
     possible = variants()
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", action="append", choices=possible, help="a set of kernels and a number of threads")
+    parser.add_argument("--only", nargs="+", choices=possible, help="sets of kernels and numbers of threads")
+    parser.add_argument("--rooms", nargs="+", choices=ROOMS, default=ROOMS, help="folders of tests")
     parser.add_argument("--busy", action="store_true", help="with all cores kept busy")
     asked, options = parser.parse_known_args()
-    codes: dict[str, int] = {}
+    command = [sys.executable, "-m", "pytest", *options, *map(str, computing_tests(tuple(asked.rooms)))]
+    failed = []
     for name in asked.only or possible:
-        print(f"== {name}", flush=True)
-        if asked.busy:
-            with busy_cores():
-                codes[name] = run(possible[name], options)
-        else:
-            codes[name] = run(possible[name], options)
-    for name, code in codes.items():
-        print(f"{name:12} {'passed' if code == 0 else f'FAILED ({code})'}")
-    return int(any(codes.values()))
+        sys.stdout.write(f"== {name}\n")
+        sys.stdout.flush()
+        with busy_cores() if asked.busy else nullcontext():
+            done = subprocess.run(command, cwd=ROOT, env=os.environ | possible[name], check=False)
+        if done.returncode:
+            failed.append(name)
+    sys.stdout.write(f"failed: {', '.join(failed) or 'none'}\n")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

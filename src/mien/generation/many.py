@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien.core.io import claim, sha256_of, write_text
+from mien.core.log import write_lines
 from mien.core.progress import Advance, Bar, silent
 from mien.errors import BadInput, MienError
 from mien.generation.generate import draw_pictures
@@ -76,8 +77,7 @@ class _Run:
             self.failed += bool(row["error"])
             rows.append(row)
             self.advance(1)
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        write_text(manifest_of(self.folder, number), text)
+        write_lines(manifest_of(self.folder, number), rows)
 
     def _row(self, number: int, line: Line, *, taken: bool) -> dict[str, Any]:
         row: dict[str, Any] = {"line": line.number, "id": line.name, "files": [], "error": line.error}
