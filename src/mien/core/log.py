@@ -19,7 +19,7 @@ PAUSE = 0.2
 """Seconds between two looks at what another process is doing."""
 
 
-def append_line(path: Path, value: Any) -> None:
+def append_line(path: Path, value: object) -> None:
     """Append one JSON line, written through to the disk; where that fails the file is as it was.
 
     A last line without its end, left by a machine that stopped, is cut off first: nobody was told that it counts.

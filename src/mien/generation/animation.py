@@ -128,7 +128,7 @@ def follow(
     size: int,
     crops: bool,
     rate: float | None,
-    shape: Any,
+    shape: NDArray[np.float64] | None,
     read: Callable[[int], Any] = lambda done: None,
 ) -> Track:
     """Read the driving face in every frame and bring it into a steady frame.

@@ -125,7 +125,7 @@ def pipeline_class(index: Mapping[str, Any], name: str) -> type[PortraitPipeline
 def _open_folder(folder: Path, dtype: torch.dtype) -> PortraitPipeline:
     index = _index_of(folder)
     kind = pipeline_class(index, str(folder))
-    variant = _variant(folder, index)
+    variant = _variant(folder)
     with _whole(folder):
         own = _text_encoders(folder, index, dtype, variant)
         options: dict[str, Any] = {**_manner(index), **({} if variant is None else {"variant": variant})}
@@ -137,7 +137,7 @@ def _open_folder(folder: Path, dtype: torch.dtype) -> PortraitPipeline:
     return pipeline
 
 
-def _variant(folder: Path, index: Mapping[str, Any]) -> str | None:
+def _variant(folder: Path) -> str | None:
     """The variant in which a folder has its weights, where it has them in no other form: ``fp16``, mostly.
 
     Raises:

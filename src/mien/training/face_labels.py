@@ -23,9 +23,6 @@ Classes = Mapping[str, Sequence[str]]
 EYES = tuple(index for index, name in enumerate(KIT_NAMES) if name.startswith("eye"))
 """Lids and gaze among the coefficients, which count twice: they are small in the picture, and people look at them."""
 
-ATTRIBUTES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "headwear")
-"""Named attributes that the networks read."""
-
 
 def attribute_classes() -> dict[str, tuple[str, ...]]:
     """The classes of each named attribute, as the studio has them."""

@@ -302,5 +302,5 @@ def _batched(values: Iterable[T], count: int) -> Iterator[list[T]]:
         yield some
 
 
-def _digest(listing: Any) -> str:
+def _digest(listing: object) -> str:
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()

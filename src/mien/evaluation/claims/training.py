@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien.core.io import read_json
 from mien.core.log import read_lines
 from mien.evaluation.claims.catalogue import TrainedBounds
+
+if TYPE_CHECKING:
+    from mien.pipelines.spec import ModelSpec
 
 
 class ArmTraining(NamedTuple):
@@ -96,7 +99,7 @@ def gap_of(validation: Mapping[str, float]) -> float | None:
     return max(gaps) if gaps else None
 
 
-def runs_of(spec: Any) -> list[str]:
+def runs_of(spec: ModelSpec) -> list[str]:
     """Names of the training runs that a `mien.pipelines.spec.ModelSpec` takes weights from."""
     from mien.pipelines.spec import run_named
 
