@@ -32,6 +32,7 @@ from PIL import Image
 
 from mien.bench.stamp import stamp
 from mien.core.io import read_json, write_json
+from mien.core.processes import available_cores
 from mien.demo.examples import Examples
 from mien.evaluation.report.tables import table
 
@@ -163,8 +164,8 @@ def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
 
 def machine() -> dict[str, Any]:
     """What the seconds depend on besides the program."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cores": cores, "threads": os.environ.get("OMP_NUM_THREADS", "all"), "load": os.getloadavg()[0]}
+    load = psutil.getloadavg()[0]
+    return {"cores": available_cores(), "threads": os.environ.get("OMP_NUM_THREADS", "all"), "load": load}
 
 
 def measured_alone(client: httpx.Client, server: psutil.Process, begun: float, photos: list[str]) -> dict[str, Any]:

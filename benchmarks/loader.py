@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import psutil
 import torch
 import typer
 
@@ -28,6 +29,7 @@ from mien.core.processes import available_cores
 from mien.data.columns import HEADER, write_header
 from mien.data.corpus import CATEGORIES, PREPARED, RECORDS, Corpus
 from mien.data.shards import shard_name
+from mien.errors import MienError
 from mien.models import StudioAutoencoder
 from mien.models.unet import build_unet
 from mien.training.config import TrainConfig
@@ -139,7 +141,10 @@ def resident_mb(pids: list[int] | None = None) -> float:
     at any time, are not counted."""
     total = 0
     for pid in pids or [os.getpid()]:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        status = Path(f"/proc/{pid}/status")
+        if not status.exists():
+            raise MienError("Only Linux tells how much of a process's memory is mapped files.")
+        for line in status.read_text().splitlines():
             if line.startswith(("RssAnon:", "RssShmem:")):
                 total += int(line.split()[1])
     return total / 1024
@@ -147,8 +152,7 @@ def resident_mb(pids: list[int] | None = None) -> float:
 
 def children() -> list[int]:
     """Processes that this one has started."""
-    found = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    return [int(pid) for pid in found]
+    return [child.pid for child in psutil.Process().children()]
 
 
 def measure(base: Path, data: Path, workers: int, steps: int) -> dict[str, Any]:
@@ -201,7 +205,7 @@ def main(
             told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             found.append(json.loads(told.splitlines()[-1]))
             typer.echo(found[-1])
-    report = {"cores": available_cores(), "load_before": os.getloadavg()[0], "ranks": found}
+    report = {"cores": available_cores(), "load_before": psutil.getloadavg()[0], "ranks": found}
     if output is not None:
         write_json(output, report)
 

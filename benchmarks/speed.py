@@ -6,9 +6,9 @@ python benchmarks/speed.py studio reading   # some of it
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +39,7 @@ def main(
     """Run the parts, one after the other."""
     for part in parts or [*COMMANDS, "quality"]:
         if part == "quality":
-            report = Path(os.environ.get("TMPDIR", "/tmp")) / "mien-speed-quality"
+            report = Path(tempfile.gettempdir()) / "mien-speed-quality"
             _mien("evaluate", "control", *QUALITY, "-o", str(report))
             write_json(RESULTS / "speed_quality.json", read_json(report / "report.json"))
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -72,7 +72,7 @@ class Problem(NamedTuple):
 
     where: str
     what: str
-    given: Any
+    given: object
 
 
 def first_problem(error: ValidationError) -> Problem:

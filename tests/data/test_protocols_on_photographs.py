@@ -16,7 +16,8 @@ from mien.data.schema import Sample
 from mien.errors import BadInput
 from mien.evaluation.control.scene import lay_out
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.protocols.real import PRESETS, read_protocol
+from mien.evaluation.protocols.real import PRESETS
+from mien.generation.protocol_folder import read_protocol
 from mien.generation.requests_file import read_lines
 from tests.data.importing_fakes import colour_faces, fake_tools
 from tests.raw_data import write_celeba, write_ffhq

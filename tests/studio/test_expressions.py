@@ -3,7 +3,7 @@ import pytest
 
 from mien.conditions import EMOTIONS
 from mien.faces.linear.arkit import KIT_NAMES
-from mien.faces.linear.expressions import expression_from_blendshapes, preset_expression
+from mien.faces.linear.expressions import preset_expression
 from mien.faces.linear.recipes import mirrored, plausible
 from mien.faces.linear.state import ExpressionError, ExpressionState
 from mien.studio.expression_sampling import KINDS, photo_like_expression, sample_expression
@@ -30,17 +30,6 @@ def test_state_is_checked() -> None:
 def test_lids_follow_the_gaze() -> None:
     left = ExpressionState.build({}, (17.5, -15.0)).named()
     assert left == {"eyeLookOut_L": 0.5, "eyeLookIn_R": 0.5, "eyeLookDown_L": 0.5, "eyeLookDown_R": 0.5}
-
-
-def test_from_blendshapes() -> None:
-    state = expression_from_blendshapes({"_neutral": 0.9, "jawOpen": 0.6, "mouthSmileLeft": 0.5, "cheekPuff": 0.2})
-    assert state.named() == {"jawOpen": 0.6, "mouthSmile_L": 0.5, "cheekPuff_L": 0.2, "cheekPuff_R": 0.2}
-    looking = expression_from_blendshapes({"eyeLookOutLeft": 0.5, "eyeLookInRight": 0.5, "eyeLookUp": 0.5})
-    assert looking.gaze == pytest.approx((17.5, 15.0))
-    with pytest.raises(ExpressionError, match="tongueOut"):
-        expression_from_blendshapes({"tongueOut": 0.5})
-    with pytest.raises(ExpressionError, match="between 0 and 1"):
-        expression_from_blendshapes({"jawOpen": 1.5})
 
 
 @pytest.mark.parametrize("emotion", EMOTIONS)

@@ -104,7 +104,7 @@ def _read_config(path: Path, metadata: Mapping[str, str]) -> dict[str, BranchSet
     return {name: _checked(path, name, settings) for name, settings in config.items()}
 
 
-def _checked(path: Path, name: str, settings: Any) -> BranchSettings:
+def _checked(path: Path, name: str, settings: object) -> BranchSettings:
     unknown = set(settings) - set(BranchSettings.model_fields) if isinstance(settings, dict) else set()
     if unknown:
         raise ConfigError(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+
     from mien.adapters.blocks import Site
     from mien.adapters.branch import Branch
 
@@ -70,7 +72,7 @@ def branch_preset(base: str, kind: str) -> BranchPreset:
     return presets[kind]
 
 
-def preset_branch(unet: Any, base: str, kind: str, site: Site = "parallel") -> Branch:
+def preset_branch(unet: UNet2DConditionModel, base: str, kind: str, site: Site = "parallel") -> Branch:
     """A fresh branch of a kind in the size that belongs to a base model.
 
     Args:

@@ -8,12 +8,16 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 
 from mien.app.limits import Limits
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 
 OPEN = ("/", "/api/health")
 """Paths that need no token: the page asks for it, and says nothing itself. So do its own files."""
@@ -39,17 +43,19 @@ class Guard:
             rebinding) calls it by another. Empty for any.
     """
 
-    def __init__(self, app: Any, limits: Limits, token: str | None = None, hosts: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, app: ASGIApp, limits: Limits, token: str | None = None, hosts: frozenset[str] = frozenset()
+    ) -> None:
         self.app, self.limits, self.token, self.hosts = app, limits, token, hosts
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
 
-        async def answer(message: Any) -> None:
+        async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = {name for name, _ in message["headers"]}
                 extra = [(name, value) for name, value in HEADERS.items() if name not in given]
@@ -62,7 +68,7 @@ class Guard:
             return
         await self.app(scope, _BoundedBody(receive, self.limits), answer)
 
-    def _refusal(self, scope: Any, headers: dict[bytes, str]) -> tuple[int, str] | None:
+    def _refusal(self, scope: Scope, headers: dict[bytes, str]) -> tuple[int, str] | None:
         host = headers.get(b"host", "")
         if self.hosts and _name(host) not in self.hosts:
             return 421, "This server is not known by that name: call it as it was started."
@@ -93,12 +99,12 @@ class _BoundedBody:
     It raises HTTPException, the one error that FastAPI lets through while it reads a body.
     """
 
-    def __init__(self, receive: Any, limits: Limits) -> None:
+    def __init__(self, receive: Receive, limits: Limits) -> None:
         self._receive, self._limits = receive, limits
         self._bytes, self._whole = 0, False
         self._deadline = asyncio.get_running_loop().time() + limits.body_seconds
 
-    async def __call__(self) -> Any:
+    async def __call__(self) -> Message:
         if self._whole:
             return await self._receive()  # from here on it tells only that somebody went away
         left = self._deadline - asyncio.get_running_loop().time()
@@ -119,7 +125,7 @@ def _name(host: str) -> str:
     return (host.rpartition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]).lower()
 
 
-async def _refuse(send: Any, status: int, sentence: str) -> None:
+async def _refuse(send: Send, status: int, sentence: str) -> None:
     body = json.dumps({"errors": [{"field": "", "message": sentence}]}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if status == 401:

@@ -181,7 +181,7 @@ class RowQueue:
         }
         self._waiting = OrderedDict((one, rows) for one, rows in left.items() if rows)
 
-    def _fitting(self, key: Any) -> Row | None:
+    def _fitting(self, key: object) -> Row | None:
         """Take out the next row that can be drawn beside the others, of each user in turn."""
         for client, rows in self._waiting.items():
             for row in rows:

@@ -7,7 +7,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
@@ -25,6 +25,10 @@ from mien.app.service import PortraitService
 from mien.demo.examples import Examples
 from mien.generation.request import GenerateRequest
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
 PREVIEW_COST = 0.05
 """Of a landmark preview, in requests: a hand on a slider asks for some ten a second."""
 POLL = 0.5
@@ -41,12 +45,15 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
+Result = TypeVar("Result")
+
+
 def build_routes(service: PortraitService, meter: RateMeter) -> APIRouter:
     """The API of a service."""
     router = APIRouter(prefix="/api", responses=REFUSALS)
     threads = {name: CapacityLimiter(count) for name, count in (("decode", 2), ("preview", 2), ("read", 1))}
 
-    async def thread(name: str, work: Any) -> Any:
+    async def thread(name: str, work: Callable[[], Result]) -> Result:
         """Blocking work in a thread; who has to wait for one holds none."""
         return await to_thread.run_sync(work, limiter=threads[name])
 

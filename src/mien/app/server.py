@@ -138,16 +138,19 @@ def _answer(status: int, errors: list[dict[str, str]], **headers: str) -> JSONRe
     return JSONResponse({"errors": errors}, status, headers=headers)
 
 
-async def _field_problem(_: Request, error: Any) -> JSONResponse:
+async def _field_problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, FieldProblem)  # as it is registered; so below
     return _answer(422, [{"field": error.field, "message": str(error)}])
 
 
-async def _refused(_: Request, error: Any) -> JSONResponse:
+async def _refused(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Refused)
     return _answer(429, [{"field": WHOLE, "message": str(error)}], **{"retry-after": str(math.ceil(error.seconds))})
 
 
-async def _invalid(_: Request, error: Any) -> JSONResponse:
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
     """Pydantic's findings, the first of each field."""
+    assert isinstance(error, RequestValidationError)
     found: dict[str, str] = {}
     for one in error.errors():
         place = [str(part) for part in one["loc"] if part not in ("body", "[key]")]
@@ -159,16 +162,17 @@ async def _invalid(_: Request, error: Any) -> JSONResponse:
     return _answer(422, [{"field": field, "message": " ".join(text.split())} for field, text in found.items()])
 
 
-async def _http_problem(_: Request, error: Any) -> JSONResponse:
+async def _http_problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
     sentence = {404: "There is nothing at this address.", 405: "This address does not take that method."}
     return _answer(error.status_code, [{"field": WHOLE, "message": sentence.get(error.status_code, str(error.detail))}],
                    **(error.headers or {}))  # fmt: skip
 
 
-async def _other_problem(_: Request, error: Any) -> JSONResponse:
+async def _other_problem(_: Request, error: Exception) -> JSONResponse:
     return _answer(422, [{"field": WHOLE, "message": str(error)}])
 
 
-async def _fault(_: Request, error: Any) -> JSONResponse:
+async def _fault(_: Request, error: Exception) -> JSONResponse:
     log.error("a request failed", exc_info=error)
     return _answer(500, [{"field": WHOLE, "message": FAILED}])

@@ -30,7 +30,9 @@ from mien.provenance.png import encode_picture
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
+    from mien.faces.types import Picture, Reading
     from mien.pipelines.portrait import PortraitPipeline
 
 log = logging.getLogger(__name__)
@@ -175,7 +177,7 @@ class PortraitService:
 
     def _prepare(self, job: Job, warm: Warm) -> None:
         """Read the pictures of a job; those of a row's pictures are read once."""
-        known: dict[int, Any] = {}
+        known: dict[int, tuple[Picture, Reading]] = {}
         notes: dict[str, None] = {}
         for request in job.requests:
             pictures = open_inputs(request)
@@ -190,7 +192,7 @@ class PortraitService:
         """Draw rows of one pattern in one batch, and hand each picture to its job."""
         first: Prepared = rows[0].job.prepared[rows[0].number]
 
-        def on_step(pipeline: Any, step: int, _timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
+        def on_step(pipeline: PortraitPipeline, step: int, _timestep: object, values: dict[str, Any]) -> dict[str, Any]:
             if all(row.job.cancelled.is_set() for row in rows):
                 pipeline._interrupt = True  # diffusers' own way to end a sampling
                 return values
@@ -225,11 +227,13 @@ class PortraitService:
                 job.tell(Event("done", lines_of(job.requests[0])))
 
 
-def _recalling(tools: FaceTools, pictures: Mapping[Role, Image.Image], known: dict[int, Any]) -> FaceTools:
+def _recalling(
+    tools: FaceTools, pictures: Mapping[Role, Image.Image], known: dict[int, tuple[Picture, Reading]]
+) -> FaceTools:
     """Tools that read a picture of a job once, and name the field of one that shows no face."""
     roles = {id(picture): role for role, picture in pictures.items()}
 
-    def read(image: Any, name: str) -> Any:
+    def read(image: Picture, name: str) -> Reading:
         if id(image) not in known:
             reading = tools.read(image, name)
             if not reading.faces:
@@ -254,7 +258,7 @@ def _pattern(inputs: PipelineInputs) -> tuple[bool, ...]:
     return tuple(one is None for one in given)
 
 
-def _estimate(pipeline: Any, latents: Any, number: int) -> Image.Image:
+def _estimate(pipeline: PortraitPipeline, latents: Tensor, number: int) -> Image.Image:
     """What picture ``number`` looks like so far: the sampler's own estimate of it, or the noisy latents themselves."""
     from mien.pipelines.autoencoders import decode_latents
 

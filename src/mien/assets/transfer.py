@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeAlias
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -33,6 +33,9 @@ _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 Report = Callable[[int, int | None], None]
 """Told the number of bytes that are here, and of all bytes where that is known."""
+
+Response: TypeAlias = "http.client.HTTPResponse | HTTPError"
+"""An answer; one of 416 is an error to urllib."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def alone(stream: IO[bytes], part: Path) -> None:
 
 
 @contextmanager
-def _open(url: str, have: int, condition: str | None) -> Iterator[Any]:
+def _open(url: str, have: int, condition: str | None) -> Iterator[Response]:
     """Send the request; errors of the network come out as `Unavailable`."""
     headers = {"User-Agent": f"mien/{__version__}", "Accept-Encoding": "identity"}
     if have:
@@ -150,7 +153,7 @@ def _open(url: str, have: int, condition: str | None) -> Iterator[Any]:
         yield response
 
 
-def _start(response: Any, have: int, note: Note, stream: IO[bytes]) -> int:
+def _start(response: Response, have: int, note: Note, stream: IO[bytes]) -> int:
     """Where the bytes of the answer begin: at 0 unless the server goes on where we stopped, in a file of that length.
 
     After an answer that fits neither, what has come is dropped and the next try begins anew.
@@ -164,7 +167,7 @@ def _start(response: Any, have: int, note: Note, stream: IO[bytes]) -> int:
     raise Unavailable("did not go on where the last try stopped", lasting=False)
 
 
-def _total(response: Any, start: int, known: Expected) -> int | None:
+def _total(response: Response, start: int, known: Expected) -> int | None:
     """Whole length of the file, None if the server frames its answer in chunks."""
     length = response.headers.get("Content-Length", "")
     total = start + int(length) if length.isdigit() else None
@@ -175,13 +178,13 @@ def _total(response: Any, start: int, known: Expected) -> int | None:
     return total
 
 
-def _validator(response: Any) -> str | None:
+def _validator(response: Response) -> str | None:
     """A strong ETag, else the date of the last change; a weak ETag does not promise equal bytes."""
     tag = response.headers.get("ETag")
     return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
 
 
-def _blocks(response: Any) -> Iterator[bytes]:
+def _blocks(response: Response) -> Iterator[bytes]:
     try:
         while block := response.read(BLOCK):
             yield block

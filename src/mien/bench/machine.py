@@ -8,9 +8,12 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien.core.processes import available_cores
+
+if TYPE_CHECKING:
+    import torch
 
 
 def describe(device: str, dtype: str) -> dict[str, Any]:
@@ -46,7 +49,7 @@ def _memory() -> float | None:
     return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
 
 
-def limits(device: str, dtype: Any, wait: Callable[[], Any] = lambda: None) -> dict[str, float]:
+def limits(device: str, dtype: torch.dtype, wait: Callable[[], object] = lambda: None) -> dict[str, float]:
     """The best that was seen of this machine: a large product of matrices, and a copy.
 
     Returns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -12,6 +12,15 @@ from mien.adapters.injection import Injection
 from mien.diffusion.guidance import Guidance
 from mien.errors import BadInput
 from mien.pipelines.portrait import PortraitPipeline
+
+if TYPE_CHECKING:
+    from mien.adapters.plan import BranchPlan
+    from mien.diffusion.caching import Caching
+    from mien.diffusion.schedulers import Scheduler
+    from mien.pipelines.controlnet import ControlledRows
+    from mien.pipelines.redraw import Redraw
+    from mien.pipelines.rows import Generators
+    from mien.pipelines.timetable import Timetable
 
 
 class NaivePipeline(PortraitPipeline):
@@ -33,18 +42,18 @@ class NaivePipeline(PortraitPipeline):
         latents: Tensor,
         text: Tensor,
         added: dict[str, Any],
-        plan: Any,
+        plan: BranchPlan,
         guide: Guidance,
-        controlled: Any,
-        redraw: Any,
-        timetable: Any,
-        caching: Any,
-        generator: Any,
-        callback: Any,
+        controlled: ControlledRows | None,
+        redraw: Redraw | None,
+        timetable: Timetable,
+        caching: Caching,
+        generator: Generators,
+        callback: object,
     ) -> Tensor:
         if controlled is not None or redraw is not None or added:
             raise BadInput("The naive sampler draws from noise, on bases of SD1.5's shape, without a ControlNet.")
-        scheduler: Any = self.scheduler
+        scheduler: Scheduler = self.scheduler
         timetable.apply(scheduler, latents.device)
         latents = latents * scheduler.init_noise_sigma
         branch_tokens, self._branch_tokens = getattr(self, "_branch_tokens", {}), {}

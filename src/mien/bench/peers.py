@@ -9,7 +9,7 @@ compared. Latents are decoded by the same code as ours.
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,10 @@ from mien.adapters.blocks import describe_unet
 from mien.bench.rig import IDENTITY_WIDTH, filled, twin
 from mien.models.text import ID_PROMPT, encode_prompt
 from mien.pipelines.portrait import PortraitPipeline
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+
 
 Peer = Literal["controlnet", "ip-adapters"]
 PEERS: tuple[Peer, ...] = get_args(Peer)
@@ -100,7 +104,7 @@ def random_controlnet(ours: PortraitPipeline) -> Any:
     return filled(controlnet, ours.unet.dtype).to(ours.device)
 
 
-def with_ip_adapters(unet: Any, count: int) -> Any:
+def with_ip_adapters(unet: UNet2DConditionModel, count: int) -> Any:
     """The UNet's twin with stock IP-Adapters of random weights; the UNet itself is left alone."""
     other = twin(unet)
     width = unet.config["cross_attention_dim"]

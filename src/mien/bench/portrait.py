@@ -6,13 +6,17 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien.bench import machine
 from mien.bench.timing import spread, take_turns
 from mien.core.progress import Bar, silent
 from mien.diffusion.caching import SPEEDS
 from mien.diffusion.shortcuts import Detours
+
+if TYPE_CHECKING:
+    from mien.pipelines.portrait import PortraitPipeline
+
 
 PARTS = ("unet", "decoder")
 
@@ -24,7 +28,7 @@ class Stopwatch:
         seconds: part -> so far.
     """
 
-    def __init__(self, pipeline: Any) -> None:
+    def __init__(self, pipeline: PortraitPipeline) -> None:
         self.seconds: dict[str, float] = dict.fromkeys(PARTS, 0.0)
         self._vae = pipeline.vae
         self._detours = Detours()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import diffusers.utils.logging
 import torch
@@ -15,6 +15,10 @@ from mien.faces.alignment import CROP
 from mien.faces.networks import expression_input
 from mien.pipelines.load import without_bars
 from mien.pipelines.portrait import PortraitPipeline
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 SIZES = ("sd15",)
 CONDITIONS = ("identity", "landmarks", "emotion")
@@ -73,7 +77,9 @@ def _random_sd15(dtype: torch.dtype) -> PortraitPipeline:
     from mien.assets import embedded
 
     # the words do not matter, their number does
-    tokenizer: Any = AutoTokenizer.from_pretrained(embedded("studio") / "tokenizer", model_max_length=77)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        embedded("studio") / "tokenizer", model_max_length=77
+    )
     with torch.device("meta"):
         unet: Any = UNet2DConditionModel.from_config(unet_config("sd15"))
         vae = AutoencoderKL(**_VAE_15)

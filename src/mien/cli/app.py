@@ -46,18 +46,12 @@ def serve_app(
     reader_names(reader)
     for package in ("fastapi", "uvicorn"):
         require(package, extra="app")
-    from pydantic import ValidationError
 
     from mien.app.limits import Limits
     from mien.app.server import is_loopback, new_token, serve
     from mien.app.service import PortraitService
-    from mien.errors import first_problem
 
-    try:
-        limits = Limits(**numbers(limit, "--limit"))  # pyright: ignore[reportArgumentType]
-    except ValidationError as error:
-        where, what, _ = first_problem(error)
-        raise BadInput(f"--limit {where}: {what.lower()}; see docs/app.md for the limits.") from error
+    limits = Limits.parsed(numbers(limit, "--limit"), "--limit", BadInput)
     if token is None and not no_token and not is_loopback(host):
         token = new_token()
 

@@ -76,8 +76,9 @@ def evaluate(
     from mien.evaluation.claims.verdicts import merge, rows_in
     from mien.evaluation.models import add_sweeps, load_models, sweep_of
     from mien.evaluation.protocols import EvaluationRun, protocol_named
-    from mien.evaluation.protocols.real import PRESETS, read_protocol
+    from mien.evaluation.protocols.real import PRESETS
     from mien.evaluation.report.page import write_report
+    from mien.generation.protocol_folder import read_protocol
     from mien.pipelines.runs import runs_folder
     from mien.pipelines.spec import load_spec
 

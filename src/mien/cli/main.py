@@ -110,7 +110,7 @@ class _Printable(logging.Formatter):
         return printable(super().formatMessage(record))
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     """Warnings meant for the user, as one line; the others are for developers and stay silent."""
     if category is UserWarning and "mien" in sys.modules:
         typer.echo(f"mien: note: {printable(str(message))}", err=True)

@@ -141,13 +141,13 @@ def _table(title: str, names: list[str], rows: dict[str, list[Any]]) -> None:
     typer.echo("")
 
 
-def _number(value: Any) -> str:
+def _number(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _print_json(value: Any) -> None:
+def _print_json(value: object) -> None:
     import json
 
     typer.echo(json.dumps(value, indent=2))

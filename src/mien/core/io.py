@@ -132,12 +132,12 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path | str, value: Any) -> None:
+def write_json(path: Path | str, value: object) -> None:
     """Write JSON atomically, indented by 2, keys in the order given."""
     write_text(path, _json_text(value))
 
 
-def _json_text(value: Any) -> str:
+def _json_text(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -188,7 +188,7 @@ def claim(
         )
 
 
-def _changed(key: str, old: Any, new: Any) -> str:
+def _changed(key: str, old: object, new: object) -> str:
     """Hashes and tables of settings are named alone: nobody reads them in a sentence."""
     sentence = f"{key} {old} instead of {new}"
     return sentence if len(sentence) <= 60 else key

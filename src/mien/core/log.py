@@ -1,4 +1,4 @@
-"""Append-only files of JSON lines that survive a full disk, a stopped machine and two processes at once."""
+"""Files of JSON lines that survive a full disk, a stopped machine and two processes at once."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from mien.core.io import write_text
 from mien.errors import BadInput, MienError
 
 log = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ PAUSE = 0.2
 """Seconds between two looks at what another process is doing."""
 
 
-def append_line(path: Path, value: Any) -> None:
+def append_line(path: Path, value: object) -> None:
     """Append one JSON line, written through to the disk; where that fails the file is as it was.
 
     A last line without its end, left by a machine that stopped, is cut off first: nobody was told that it counts.
@@ -56,6 +57,15 @@ def _end_of_lines(stream: IO[bytes]) -> int:
 def _write_all(stream: IO[bytes], content: bytes) -> None:
     while content:
         content = content[stream.write(content) :]  # a nearly full disk takes a part
+
+
+def write_lines(path: Path, values: Iterable[Any]) -> None:
+    """Write a whole file of JSON lines at once.
+
+    Raises:
+        MienError: if it cannot be written.
+    """
+    write_text(path, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
 
 
 def read_lines(path: Path) -> list[Any]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
 
-
-def page(package: str, template: str, **values: Any) -> str:
+def page(package: str, template: str, **values: object) -> str:
     """HTML of a template; what is put in is escaped.
 
     Args:

@@ -6,12 +6,15 @@ Convolutions choose their arithmetic by the memory layout, so the strides made h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def pictures_to_tensor(pictures: NDArray[np.uint8] | Tensor | Sequence[Any]) -> Tensor:
@@ -23,7 +26,7 @@ def pictures_to_tensor(pictures: NDArray[np.uint8] | Tensor | Sequence[Any]) -> 
     return pictures.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
-def picture_to_tensor(picture: Any) -> Tensor:
+def picture_to_tensor(picture: Image.Image | NDArray[np.uint8]) -> Tensor:
     """A picture (PIL or uint8 [H, W, 3]) -> float32 [1, 3, H, W] in [-1, 1]; `torch.cat` joins several."""
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float().div_(127.5).sub_(1)
 

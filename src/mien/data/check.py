@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.core.log import read_lines
 from mien.core.progress import Bar, silent
 from mien.data.corpus import Corpus
 from mien.data.importing.job import REPORT
-from mien.data.needs import needs_of
+from mien.data.needs import lacking, needs_of
 from mien.data.pairs import Pairs
 from mien.data.schema import Sample
 from mien.data.shards import read_packed, shard_paths
@@ -207,8 +207,7 @@ def labels(samples: Sequence[Sample]) -> dict[str, dict[str, int]]:
 def _stage(stage: _Stage, contents: Contents) -> dict[str, Any]:
     """Whether a stage can be trained, and what is in the way."""
     corpus = contents.corpus
-    lacking = {need: int(corpus.missing(need).sum()) for need in stage.needs}
-    problems = [f"{count} pictures have no {need}" for need, count in lacking.items() if count]
+    problems = [f"{count} pictures have no {need}" for need, count in lacking(corpus, stage.needs).items()]
     found: dict[str, Any] = {"name": stage.name, "command": stage.presets}
     if corpus.people < stage.people:
         problems.append(f"{stage.people} people are needed and there are {corpus.people}")
@@ -224,10 +223,7 @@ def _stage(stage: _Stage, contents: Contents) -> dict[str, Any]:
 
 def left_out(folder: Path) -> dict[str, int]:
     """Reason -> pictures that an import left out; empty for other datasets."""
-    path = folder / REPORT
-    if not path.is_file():
-        return {}
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = read_lines(folder / REPORT)
     return dict(sorted(Counter(row["reason"].partition(":")[0] for row in rows if row["reason"]).items()))
 
 

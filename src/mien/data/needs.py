@@ -72,22 +72,33 @@ def needs_of(objective: str, conditions: Collection[str] = ()) -> tuple[str, ...
     return (*needs, "emotion") if "emotion" in conditions and "emotion" not in needs else needs
 
 
-def check_needs(corpus: Corpus, needs: Iterable[str], stage: str) -> None:
-    """Refuse a dataset of which some pictures lack what a stage needs; of MediaPipe's blendshapes, half of them.
+def lacking(corpus: Corpus, needs: Iterable[str]) -> dict[str, int]:
+    """What a stage needs and too many pictures lack -> how many; of MediaPipe's blendshapes, half may be lacking.
 
     Args:
         corpus: the dataset.
         needs: keys of `COLUMNS`.
+    """
+    missing = {need: int(corpus.missing(need).sum()) for need in needs}
+    return {
+        need: count for need, count in missing.items() if count and not (need in _PARTLY and count < len(corpus) / 2)
+    }
+
+
+def check_needs(corpus: Corpus, needs: Iterable[str], stage: str) -> None:
+    """Refuse a dataset of which too many pictures lack what a stage needs.
+
+    Args:
+        corpus: see `lacking`.
+        needs: see `lacking`.
         stage: its name.
 
     Raises:
         BadInput: saying what is lacking, of how many pictures, and which data have it.
     """
-    for need in needs:
-        lacking = int(corpus.missing(need).sum())
-        if lacking and not (need in _PARTLY and lacking < len(corpus) / 2):
-            what, command = _SENTENCES[need]
-            raise BadInput(
-                f"{stage} needs {what}, which {lacking} of {len(corpus)} pictures in {corpus.folder} do not have: take "
-                f"data of  {command}."
-            )
+    for need, count in lacking(corpus, needs).items():
+        what, command = _SENTENCES[need]
+        raise BadInput(
+            f"{stage} needs {what}, which {count} of {len(corpus)} pictures in {corpus.folder} do not have: take "
+            f"data of  {command}."
+        )

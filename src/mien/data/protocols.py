@@ -22,9 +22,7 @@ from mien.data.idi.source import Portraits
 from mien.data.schema import Sample
 from mien.data.shards import encode_png
 from mien.errors import BadInput
-
-MANIFEST: Final = "protocol.json"
-REQUESTS: Final = "requests.jsonl"
+from mien.generation.protocol_folder import MANIFEST, REQUESTS
 
 
 @dataclass(frozen=True)

@@ -96,15 +96,13 @@ def _write(parts: Path, number: int, rows: slice, values: np.ndarray) -> None:
     values = np.ascontiguousarray(values)
     place = HEADER + rows.start * (values.nbytes // len(values))
     try:
-        file = os.open(parts / _VALUES, os.O_RDWR | os.O_CREAT)
-        try:
+        (parts / _VALUES).touch()
+        with (parts / _VALUES).open("r+b", buffering=0) as stream:
+            stream.seek(place)
             left = values.data.cast("B") if values.nbytes else memoryview(b"")
             while left:
-                written = os.pwrite(file, left, place)
-                place, left = place + written, left[written:]
-            os.fsync(file)
-        finally:
-            os.close(file)
+                left = left[stream.write(left) :]  # a nearly full disk takes a part
+            os.fsync(stream.fileno())
     except FileNotFoundError:
         raise
     except OSError as error:

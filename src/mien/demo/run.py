@@ -16,10 +16,15 @@ from mien.demo.measure import Metric, Outcome, cell_numbers, table
 from mien.demo.plan import Cell, plan
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
 
+    from mien.faces.observed import DetectedFace
+    from mien.faces.types import Face, Picture, Reading
     from mien.generation.conditioning import PipelineInputs
     from mien.generation.tools import FaceTools
+    from mien.pipelines.portrait import PortraitPipeline
     from mien.provenance.record import Record
 
 BATCH = 14
@@ -35,7 +40,7 @@ def run(
     steps: int | None = None,
     seed: int = 1,
     examples: Path = FOLDER,
-    pipeline: Any = None,
+    pipeline: PortraitPipeline | None = None,
     tools: FaceTools | None = None,
     bar: Bar = silent,
 ) -> Path:
@@ -125,7 +130,7 @@ def batches(cells: Sequence[Cell]) -> list[list[int]]:
 
 
 def _read_all(
-    cells: Sequence[Cell], examples: Examples, pipeline: Any, tools: FaceTools, bar: Bar
+    cells: Sequence[Cell], examples: Examples, pipeline: PortraitPipeline, tools: FaceTools, bar: Bar
 ) -> list[PipelineInputs]:
     """The conditions of every cell; each example is read once."""
     from mien.generation.conditioning import build_inputs, open_inputs
@@ -138,7 +143,10 @@ def _read_all(
 
 
 def _draw_all(
-    cells: Sequence[Cell], steerings: Sequence[PipelineInputs], pipeline: Any, advance: Callable[[int], Any]
+    cells: Sequence[Cell],
+    steerings: Sequence[PipelineInputs],
+    pipeline: PortraitPipeline,
+    advance: Callable[[int], Any],
 ) -> Iterator[Image.Image]:
     """The pictures of all cells, batch by batch."""
     from mien.generation.generate import draw_requested
@@ -165,13 +173,13 @@ def _remembering(tools: FaceTools, advance: Callable[[int], Any]) -> FaceTools:
     readings: dict[str, Any] = {}
     embeddings: dict[int, Any] = {}
 
-    def read(image: Any, source: str) -> Any:
+    def read(image: Picture, source: str) -> Reading:
         if source not in readings:  # the one face that is used: that there are others is said once
             readings[source] = OneFace(tools.read(image, source).face(), source)
             advance(1)
         return readings[source]
 
-    def embed(seen: Any) -> Any:
+    def embed(seen: DetectedFace) -> tuple[NDArray[np.float32], dict[str, Any]]:
         if id(seen.face) not in embeddings:  # the faces stay alive in ``readings``, so an id is not used twice
             embeddings[id(seen.face)] = tools.embed(seen)
         return embeddings[id(seen.face)]
@@ -179,14 +187,14 @@ def _remembering(tools: FaceTools, advance: Callable[[int], Any]) -> FaceTools:
     return replace(tools, read=read, embed=embed)
 
 
-def _look(image: Image.Image, target: Any, tools: FaceTools) -> Outcome:
+def _look(image: Image.Image, target: Face, tools: FaceTools) -> Outcome:
     from mien.faces.observed import DetectedFace, largest_face
 
     face = largest_face(tools, image, "an output")
     return Outcome(face, None if face is None else tools.embed(DetectedFace(image, face))[0], target)
 
 
-def _record(cell: Cell, examples: Examples, pipeline: Any, tools: FaceTools) -> Record:
+def _record(cell: Cell, examples: Examples, pipeline: PortraitPipeline, tools: FaceTools) -> Record:
     """One record for the sheet and every picture on the page: they come from one run."""
     from mien.generation.records import hashes
     from mien.provenance.fingerprint import environment

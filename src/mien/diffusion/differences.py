@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from mien.diffusion.prediction import prediction_type, signal_and_noise
+
+if TYPE_CHECKING:
+    from mien.diffusion.schedulers import Scheduler
 
 
 class Differences:
@@ -43,7 +46,7 @@ class Differences:
         return last / factor
 
 
-def noise_factor(scheduler: Any, timestep: Tensor) -> Tensor:
+def noise_factor(scheduler: Scheduler, timestep: Tensor) -> Tensor:
     """What a difference of UNet outputs is multiplied with to be one of noise; float32 [1, 1, 1, 1].
 
     1 for epsilon, a for v_prediction, -a / s for sample; a is kept off 0, where a picture is all noise.

@@ -6,15 +6,20 @@ DPM-Solver++, at "trailing" timesteps: from pure noise to the clean latent.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from mien.diffusion.prediction import Prediction, convert
 
+if TYPE_CHECKING:
+    from diffusers import DPMSolverMultistepScheduler
 
-def few_step_scheduler(config: Any, order: int = 1) -> Any:
+    pass
+
+
+def few_step_scheduler(config: Any, order: int = 1) -> DPMSolverMultistepScheduler:
     """A diffusers scheduler with the noise schedule and the prediction type of ``config``, at trailing timesteps.
 
     Args:
@@ -30,7 +35,7 @@ def few_step_scheduler(config: Any, order: int = 1) -> Any:
     )  # fmt: skip
 
 
-def levels(scheduler: Any) -> tuple[Tensor, Tensor]:
+def levels(scheduler: DPMSolverMultistepScheduler) -> tuple[Tensor, Tensor]:
     """Signal a and noise s before each step of a scheduler whose timesteps are set, and after the last; each [S + 1].
 
     They are variance-preserving, a^2 + s^2 = 1, and the last noise is 0.

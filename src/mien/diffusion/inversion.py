@@ -9,11 +9,15 @@ timestep means another noise level (6.17 on the linear one), so the bound is kep
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from mien.diffusion.prediction import to_epsilon
+
+if TYPE_CHECKING:
+    from mien.diffusion.schedulers import Scheduler
+
 
 SD_R_TMAX = 600
 """R_tmax of EmojiDiff suppl. A.1, a timestep of SD's schedule (1000 steps, scaled-linear 0.00085 to 0.012)."""
@@ -22,13 +26,13 @@ SD_F_MAX = 2.28465
 """f(R_tmax) on SD's schedule: the bound that carries over to any schedule."""
 
 
-def f_of_timestep(scheduler: Any, timesteps: Tensor) -> Tensor:
+def f_of_timestep(scheduler: Scheduler, timesteps: Tensor) -> Tensor:
     """f(t) = sqrt((1 - alpha_bar_t) / alpha_bar_t), the noise-to-signal ratio; float32, shape of ``timesteps``."""
     alpha_bar = scheduler.alphas_cumprod.to(timesteps.device).float()[timesteps.long()]
     return ((1 - alpha_bar) / alpha_bar).sqrt()
 
 
-def timestep_of_f(scheduler: Any, f_max: float = SD_F_MAX) -> int:
+def timestep_of_f(scheduler: Scheduler, f_max: float = SD_F_MAX) -> int:
     """R_tmax of a schedule: its last timestep with f(t) <= ``f_max`` (600 for SD's schedule); 0 if there is none."""
     alpha_bar = scheduler.alphas_cumprod.double()
     inside = ((1 - alpha_bar) / alpha_bar).sqrt() <= f_max
@@ -41,7 +45,7 @@ def adaptive_noise_inversion(
     output: Tensor,
     noisy: Tensor,
     timesteps: Tensor,
-    scheduler: Any,
+    scheduler: Scheduler,
     f_max: float = SD_F_MAX,
 ) -> Tensor:
     """z0_hat of Eq. 8, before decoding; gradients flow through the UNet's output.

@@ -9,17 +9,21 @@ Everything is computed in float32: at large t the conversions divide by small nu
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from torch import Tensor
 
 from mien.errors import ConfigError
 
+if TYPE_CHECKING:
+    from mien.diffusion.schedulers import Scheduler
+
+
 Prediction = Literal["epsilon", "sample", "v_prediction"]
 PREDICTIONS: tuple[Prediction, ...] = get_args(Prediction)
 
 
-def prediction_type(scheduler: Any) -> Prediction:
+def prediction_type(scheduler: Scheduler) -> Prediction:
     """The scheduler's ``prediction_type``.
 
     Raises:
@@ -31,7 +35,7 @@ def prediction_type(scheduler: Any) -> Prediction:
     return cast(Prediction, kind)
 
 
-def signal_and_noise(scheduler: Any, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+def signal_and_noise(scheduler: Scheduler, timesteps: Tensor) -> tuple[Tensor, Tensor]:
     """A = sqrt(alpha_bar_t) and s = sqrt(1 - alpha_bar_t), each float32 [B, 1, 1, 1].
 
     Args:
@@ -69,12 +73,12 @@ def convert(output: Tensor, noisy: Tensor, a: Tensor, s: Tensor, source: Predict
     return a * noisy - s * output if target == "sample" else a * output + s * noisy
 
 
-def _to(output: Tensor, noisy: Tensor, timesteps: Tensor, scheduler: Any, target: Prediction) -> Tensor:
+def _to(output: Tensor, noisy: Tensor, timesteps: Tensor, scheduler: Scheduler, target: Prediction) -> Tensor:
     a, s = signal_and_noise(scheduler, timesteps.to(output.device))
     return convert(output, noisy, a, s, prediction_type(scheduler), target)
 
 
-def to_epsilon(output: Tensor, noisy: Tensor, timesteps: Tensor, scheduler: Any) -> Tensor:
+def to_epsilon(output: Tensor, noisy: Tensor, timesteps: Tensor, scheduler: Scheduler) -> Tensor:
     """The noise that a UNet output stands for, by ``scheduler.config.prediction_type``; float32.
 
     Args:
@@ -86,11 +90,11 @@ def to_epsilon(output: Tensor, noisy: Tensor, timesteps: Tensor, scheduler: Any)
     return _to(output, noisy, timesteps, scheduler, "epsilon")
 
 
-def to_x0(output: Tensor, noisy: Tensor, timesteps: Tensor, scheduler: Any) -> Tensor:
+def to_x0(output: Tensor, noisy: Tensor, timesteps: Tensor, scheduler: Scheduler) -> Tensor:
     """The clean latent that a UNet output stands for; arguments as :func:`to_epsilon`."""
     return _to(output, noisy, timesteps, scheduler, "sample")
 
 
-def to_v(output: Tensor, noisy: Tensor, timesteps: Tensor, scheduler: Any) -> Tensor:
+def to_v(output: Tensor, noisy: Tensor, timesteps: Tensor, scheduler: Scheduler) -> Tensor:
     """The velocity that a UNet output stands for; arguments as :func:`to_epsilon`."""
     return _to(output, noisy, timesteps, scheduler, "v_prediction")

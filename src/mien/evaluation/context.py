@@ -16,7 +16,10 @@ from mien.evaluation.networks import Networks, load_networks
 from mien.evaluation.outside import OutsideNetworks
 
 if TYPE_CHECKING:
+    from mien.faces.arcface_embedder import ArcFaceEmbedder
+    from mien.faces.networks import IdentityEmbedder, JudgeAttributes, JudgeFace, JudgeGaze, JudgeIdentity
     from mien.faces.types import FaceReader
+    from mien.pipelines.portrait import PortraitPipeline
     from mien.pipelines.spec import ModelSpec
 
 log = logging.getLogger(__name__)
@@ -63,16 +66,16 @@ class EvaluationContext:
         plain_prompt: what a base of full size is told where nothing is said in words.
     """
 
-    pipeline: Any
+    pipeline: PortraitPipeline
     kinds: frozenset[str]
     size: int
     renderer: Draws | None
     readers: Mapping[str, FaceReader]
-    embedder: Any
-    judge_face: Any
-    judge_identity: Any
-    judge_gaze: Any = None
-    judge_attributes: Any = None
+    embedder: IdentityEmbedder | ArcFaceEmbedder
+    judge_face: JudgeFace
+    judge_identity: JudgeIdentity
+    judge_gaze: JudgeGaze | None = None
+    judge_attributes: JudgeAttributes | None = None
     networks: Networks = field(default_factory=Networks)
     outside: OutsideNetworks | None = None
     models: Mapping[str, str] = field(default_factory=dict)
@@ -160,7 +163,7 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
     )
 
 
-def with_model(tools: EvaluationContext, pipeline: Any, spec: ModelSpec) -> EvaluationContext:
+def with_model(tools: EvaluationContext, pipeline: PortraitPipeline, spec: ModelSpec) -> EvaluationContext:
     """The same readers, judges and renderer around another model.
 
     A model of another size has renders of its own size; of full size it embeds identities with the ArcFace that its

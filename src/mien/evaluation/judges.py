@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import MissingAsset
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mien.faces.networks import JudgeAttributes
+    from mien.faces.types import Picture
+
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +39,7 @@ def judge_in(folder: Path, kind: Literal["attributes", "gaze"]) -> Any | None:
     return open_network(f"Judge{kind.title()}", place) if place.is_dir() else None
 
 
-def picture_features(judge: Any, image: Any) -> Floats:
+def picture_features(judge: JudgeAttributes, image: Picture) -> Floats:
     """The attribute judge's features [1, C] of a whole picture, PIL or uint8 [H, W, 3]."""
     import torch
 
@@ -40,7 +47,7 @@ def picture_features(judge: Any, image: Any) -> Floats:
         return judge.features(_judged(image)).double().numpy()
 
 
-def picture_classes(judge: Any, image: Any) -> dict[str, int]:
+def picture_classes(judge: JudgeAttributes, image: Picture) -> dict[str, int]:
     """Number of the likeliest class of each named attribute of a whole picture, PIL or uint8 [H, W, 3]."""
     import torch
 
@@ -49,12 +56,12 @@ def picture_classes(judge: Any, image: Any) -> dict[str, int]:
     return {name: int(seen[name][0].argmax()) for name in judge.classes}
 
 
-def picture_attributes(judge: Any, image: Any) -> dict[str, str]:
+def picture_attributes(judge: JudgeAttributes, image: Picture) -> dict[str, str]:
     """The same as words."""
     return {name: judge.classes[name][number] for name, number in picture_classes(judge, image).items()}
 
 
-def _judged(image: Any) -> Any:
+def _judged(image: Picture) -> Tensor:
     """What the attribute judge reads, [1, 3, 96, 96]."""
     from PIL import Image
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mien.core.progress import Advance
 from mien.evaluation.png import Pixels
 
+if TYPE_CHECKING:
+    from mien.models.autoencoder import Autoencoder
+
+
 _BATCH = 32
 
 
-def reconstructed(vae: Any, pictures: Sequence[Pixels], advance: Advance = lambda _: None) -> list[Pixels]:
+def reconstructed(vae: Autoencoder, pictures: Sequence[Pixels], advance: Advance = lambda _: None) -> list[Pixels]:
     """Pictures uint8 [S, S, 3], encoded and decoded."""
     import torch
 

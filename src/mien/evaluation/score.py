@@ -22,6 +22,9 @@ from mien.metrics.declared import declared
 from mien.metrics.parameters import parameter_distance
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from mien.faces.networks import JudgeAttributes
     from mien.faces.studio import StudioReader
     from mien.faces.types import FaceReader
     from mien.media.pictures import PictureLike
@@ -78,7 +81,7 @@ def score(
     pairs: Pairs,
     reader: FaceReader,
     studio: StudioReader,
-    judge: Any | None = None,
+    judge: JudgeAttributes | None = None,
     networks: Networks | None = None,
     *,
     draws: int = 1000,
@@ -212,7 +215,7 @@ def _pictures_apart(pairs: Pairs, network: Callable[[Any, Any], Any], draws: int
     return _level(own, False, draws) | {"floor": None if floor is None else float(np.mean(floor))}
 
 
-def _same_size(reference: Any, generated: Any) -> tuple[Any, Any]:
+def _same_size(reference: Image.Image, generated: Image.Image) -> tuple[Image.Image, Image.Image]:
     """Two PIL pictures as tensors [1, 3, H, W] in [-1, 1], the second resized to the first."""
     from mien.core.pixels import pictures_to_tensor
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -279,7 +279,7 @@ def studio_crop(image: Image.Image, landmarks: np.ndarray, size: int = 128) -> t
     return crop_picture(image, matrix, size), transform_points(matrix, points).numpy(), matrix
 
 
-def paste(picture: Image.Image, crop: Any, matrix: Any) -> Image.Image:
+def paste(picture: Image.Image, crop: Image.Image, matrix: Tensor) -> Image.Image:
     """A crop [1, 3, S, S] in [0, 1] brought back by ``matrix`` [1, 2, 3] into a picture's frame (edges repeat)."""
     from PIL import Image
 

@@ -29,7 +29,7 @@ class Addition(Protocol):
         """Name -> what it reads with."""
         ...
 
-    def add(self, picture: Any, face: Face) -> Mapping[str, Any]:
+    def add(self, picture: Picture, face: Face) -> Mapping[str, Any]:
         """Fields of `Face` that it tells of this one, for a picture uint8 [H, W, 3]."""
         ...
 

@@ -99,7 +99,7 @@ def tracked_reading(
     Raises:
         MissingDependency: if the package is not installed.
     """
-    mediapipe: Any = require("mediapipe", extra="faces")
+    mediapipe = require("mediapipe", extra="faces")
     picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(pixels))
     result: Any = None
     with _quiet_native_stderr(), _landmarker(model, "VIDEO") as landmarker:

@@ -9,6 +9,7 @@ the landmarks are known (training data hold them), so it is the video's.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -36,30 +37,42 @@ BLENDSHAPE_LANDMARKS = (
 """The 146 landmarks that the blendshape network reads (MediaPipe's face_blendshapes graph)."""
 
 
+DETECTOR, LANDMARKS, BLENDSHAPES, GEOMETRY = (
+    "face_detector.tflite", "face_landmarks_detector.tflite", "face_blendshapes.tflite",
+    "geometry_pipeline_metadata_landmarks.binarypb",
+)  # fmt: skip
+"""Files in the bundle."""
+
+
+def read_bundle(path: Path) -> dict[str, bytes]:
+    """The files in ``face_landmarker.task``.
+
+    Raises:
+        BadInput: if it is not that bundle.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name: archive.read(name) for name in (DETECTOR, LANDMARKS, BLENDSHAPES, GEOMETRY)}
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path} is no MediaPipe Face Landmarker bundle: get it again  (mien assets verify).") from error
+
+
 class TorchFaceLandmarker(nn.Module):
     """478 landmarks and 52 blendshapes of faces whose place is known, differentiable to the pixels; nothing is trained.
 
     Args:
-        bundle: ``face_landmarker.task``.
+        bundle: ``face_landmarker.task``, or what `read_bundle` gave of it.
 
     Raises:
         BadInput: if the file is not that bundle, or its networks are of another kind.
         MissingDependency: without the package ``tflite``.
     """
 
-    def __init__(self, bundle: Path) -> None:
+    def __init__(self, bundle: Path | Mapping[str, bytes]) -> None:
         super().__init__()
-        try:
-            with zipfile.ZipFile(bundle) as archive:
-                parts = {
-                    name: archive.read(f"{name}.tflite") for name in ("face_landmarks_detector", "face_blendshapes")
-                }
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise BadInput(
-                f"{bundle} is no MediaPipe Face Landmarker bundle: get it again  (mien assets verify)."
-            ) from error
-        graphs = {name: tflite_graph(data, f"{name}.tflite in {bundle}") for name, data in parts.items()}
-        self.landmark_net, self.blendshape_net = graphs["face_landmarks_detector"], graphs["face_blendshapes"]
+        files = read_bundle(bundle) if isinstance(bundle, Path) else bundle
+        self.landmark_net = tflite_graph(files[LANDMARKS], f"MediaPipe's {LANDMARKS}")
+        self.blendshape_net = tflite_graph(files[BLENDSHAPES], f"MediaPipe's {BLENDSHAPES}")
 
     def forward(self, pictures: Tensor, points: Tensor) -> Tensor:
         """Blendshapes [B, 52] in [0, 1], MediaPipe's order; see :meth:`landmarks` for the arguments."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mien.errors import BadInput
 
@@ -11,11 +11,23 @@ CLIP_SIDE = 224
 """Side in pixels of the pictures that the published image encoders read."""
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
 
-    from mien.faces.types import Face
+    from mien.faces.studio import StudioReader
+    from mien.faces.types import Face, Picture, Reading
+
+
+class Reads(Protocol):
+    """What is needed of a `mien.faces.FaceReader`."""
+
+    @property
+    def read(self) -> Callable[[Picture, str], Reading]:
+        """Picture and its name for messages -> what was found."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +38,7 @@ class DetectedFace:
     face: Face
 
 
-def embed_face(seen: DetectedFace, studio: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
+def embed_face(seen: DetectedFace, studio: StudioReader) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """Embedding [512] and attributes of a face, independent of the detector.
 
     Args:
@@ -47,7 +59,7 @@ def embed_face(seen: DetectedFace, studio: Any) -> tuple[NDArray[np.float32], di
     return embedding, studio.attributes(seen.image, landmarks_of(seen))
 
 
-def largest_face(reader: Any, picture: Any, source: str = "the picture") -> Face | None:
+def largest_face(reader: Reads, picture: Picture, source: str = "the picture") -> Face | None:
     """The largest face in a picture, or None.
 
     Args:

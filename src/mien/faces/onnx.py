@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ class OnnxModel:
     """
 
     def __init__(self, path: Path) -> None:
-        runtime: Any = require("onnxruntime", extra="eval")
+        runtime = require("onnxruntime", extra="eval")
         providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider")
                      if name in runtime.get_available_providers()]  # fmt: skip
         try:

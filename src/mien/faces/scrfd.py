@@ -82,7 +82,7 @@ def suppress(boxes: NDArray[Any], scores: NDArray[Any], overlap: float) -> list[
     return kept
 
 
-def intersection_over_union(a: Any, b: Any) -> float:
+def intersection_over_union(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     """Of two boxes (x0, y0, x1, y1), in [0, 1]; both ends count as pixels, as in InsightFace."""
     width = min(a[2], b[2]) - max(a[0], b[0]) + 1
     height = min(a[3], b[3]) - max(a[1], b[1]) + 1

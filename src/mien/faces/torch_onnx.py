@@ -31,7 +31,7 @@ def onnx_graph(path: Path) -> Graph:
         BadInput: if it is no ONNX file, or has an operation or an option that is not known here.
         MissingDependency: without the package ``onnx``.
     """
-    onnx: Any = require("onnx", extra="heads")
+    onnx = require("onnx", extra="heads")
     read = require("onnx.numpy_helper", extra="heads").to_array
     try:
         network = onnx.load(str(path), load_external_data=False).graph
@@ -57,7 +57,7 @@ def onnx_graph(path: Path) -> Graph:
 
 def picture_side(path: Path, default: int) -> int:
     """Side of the pictures that a file [B, 3, S, S] takes; ``default`` where it does not say."""
-    onnx: Any = require("onnx", extra="heads")
+    onnx = require("onnx", extra="heads")
     network = onnx.load(str(path), load_external_data=False).graph
     stored = {one.name for one in network.initializer}
     shape = next(one for one in network.input if one.name not in stored).type.tensor_type.shape.dim

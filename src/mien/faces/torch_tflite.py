@@ -27,7 +27,7 @@ def tflite_graph(data: bytes, source: str) -> Graph:
         BadInput: if it is no such file, or has an operation, a type or an option that is not known here.
         MissingDependency: without the package ``tflite``, which knows the format.
     """
-    tflite: Any = require("tflite", extra="faces")
+    tflite = require("tflite", extra="faces")
     if data[4:8] != b"TFL3":
         raise BadInput(f"{source} is no TensorFlow Lite file: get it again  (mien assets verify).")
     model = tflite.Model.GetRootAs(data, 0)

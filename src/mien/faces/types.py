@@ -192,7 +192,7 @@ class FaceReader(Protocol):
         ...
 
 
-def rgb_array(image: Any) -> NDArray[np.uint8]:
+def rgb_array(image: Picture) -> NDArray[np.uint8]:
     """A PIL picture or array as contiguous uint8 [H, W, 3].
 
     Raises:

@@ -53,8 +53,8 @@ class UnifaceReader:
     licence = "InsightFace non-commercial research; CelebAMask-HQ non-commercial research; Apache-2.0"
 
     def __init__(self) -> None:
-        self._package: Any = require("uniface", extra="uniface")
-        constants: Any = require("uniface.constants", extra="uniface")
+        self._package = require("uniface", extra="uniface")
+        constants = require("uniface.constants", extra="uniface")
         self.files: dict[str, Path] = {}
         self._networks = {kind: self._open(kind, constants) for kind in WEIGHTS}
 

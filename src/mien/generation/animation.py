@@ -128,7 +128,7 @@ def follow(
     size: int,
     crops: bool,
     rate: float | None,
-    shape: Any,
+    shape: NDArray[np.float64] | None,
     read: Callable[[int], Any] = lambda done: None,
 ) -> Track:
     """Read the driving face in every frame and bring it into a steady frame.
@@ -213,7 +213,7 @@ def draw_frames(
         row: number of a frame, from 0 -> what the pipeline is given for it.
         count: number of frames.
         records: number of a frame -> its record.
-        folder: ``00001.png`` and so on.
+        folder: that is there, for ``00001.png`` and so on.
         drawn: called with the number of frames done.
 
     Returns:
@@ -228,7 +228,6 @@ def draw_frames(
     from mien.provenance.png import write_picture
 
     kept, made_with = folder / "made-with.json", records(0).model_dump() | {"provenance": request.provenance}
-    make_folder(folder)
     if not kept.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise BadInput(f"{folder} is to hold the frames, but holds something else: move it away.")
     if kept.exists() and read_json(kept) != made_with:

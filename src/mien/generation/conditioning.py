@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
+    from torch import Tensor
 
     from mien.pipelines.portrait import PortraitPipeline
 
@@ -55,8 +56,8 @@ class PipelineInputs:
     identity: NDArray[np.float32] | None = None
     landmarks: NDArray[np.float32] | None = None
     landmark_image: NDArray[np.uint8] | None = None
-    expression: Any = None
-    face: Any = None
+    expression: Tensor | None = None
+    face: Tensor | None = None
     attributes: dict[str, Any] | None = None
     emotion: Emotion | None = None
     seen: dict[Role, DetectedFace] = field(default_factory=dict)
@@ -109,14 +110,14 @@ def open_inputs(request: GenerateRequest) -> dict[Role, Image.Image]:
     """The input pictures, opened and checked; one that is given for several roles is opened once."""
     from mien.media.pictures import as_picture
 
-    opened: dict[Any, Image.Image] = {}
+    opened: dict[Path | int, Image.Image] = {}
     for picture in request.inputs.values():
         if _same(picture) not in opened:
             opened[_same(picture)] = as_picture(picture)
     return {role: opened[_same(picture)] for role, picture in request.inputs.items()}
 
 
-def _same(picture: InputPicture) -> Any:
+def _same(picture: InputPicture) -> Path | int:
     """What two input pictures share if they are one: the path, or the picture in memory itself."""
     return picture if isinstance(picture, Path) else id(picture)
 

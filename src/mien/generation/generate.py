@@ -198,7 +198,7 @@ def draw(
 ) -> Image.Image:
     """One picture for one seed; ``options``: further arguments of the pipeline."""
 
-    def on_step_end(_pipeline: Any, step: int, _timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
+    def on_step_end(_pipeline: object, step: int, _timestep: object, values: dict[str, Any]) -> dict[str, Any]:
         if on_step:
             on_step(step)
         return values

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien.core.io import claim, sha256_of, write_text
+from mien.core.log import write_lines
 from mien.core.progress import Advance, Bar, silent
 from mien.errors import BadInput, MienError
 from mien.generation.generate import draw_pictures
@@ -27,6 +28,7 @@ from mien.provenance.png import write_picture
 
 if TYPE_CHECKING:
     from mien.faces.observed import DetectedFace
+    from mien.faces.types import Picture, Reading
     from mien.pipelines.portrait import PortraitPipeline
 
 PER_PART = 1000
@@ -76,8 +78,7 @@ class _Run:
             self.failed += bool(row["error"])
             rows.append(row)
             self.advance(1)
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        write_text(manifest_of(self.folder, number), text)
+        write_lines(manifest_of(self.folder, number), rows)
 
     def _row(self, number: int, line: Line, *, taken: bool) -> dict[str, Any]:
         row: dict[str, Any] = {"line": line.number, "id": line.name, "files": [], "error": line.error}
@@ -149,7 +150,7 @@ def generate_many(
     counts = Counts(count, 0, 0, whole=False)
     if todo:
         read = _Remembered(tools or FaceTools.load(blank.base, blank.reader)).tools
-        drawn_by: Any = load_pipeline(blank.base, blank.loading) if pipeline is None else pipeline
+        drawn_by: PortraitPipeline = load_pipeline(blank.base, blank.loading) if pipeline is None else pipeline
         with bar(sum(min(per_part, count - n * per_part) for n in todo), "requests") as advance:
             run = _Run(folder, defaults, drawn_by, read, advance)
             lines = read_lines(source)
@@ -184,7 +185,7 @@ class _Remembered:
         self._embedded: OrderedDict[int, Any] = OrderedDict()
         self.tools = replace(tools, read=self._read, embed=self._embed)
 
-    def _read(self, image: Any, source: str) -> Any:
+    def _read(self, image: Picture, source: str) -> Reading:
         if source not in self._readings:
             self._readings[source] = self._tools.read(image, source)
             if len(self._readings) > _REMEMBERED:

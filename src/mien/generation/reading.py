@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from mien.pipelines.load_options import Loading
 
 if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
+    from mien.pipelines.reading import EmotionLike, ExpressionLike, IdentityLike, PoseLike, Prompt
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ class PictureReader:
         self,
         pipeline: PortraitPipeline,
         *,
-        prompt: str | Sequence[str] | None,
-        identity: Any,
-        expression: Any,
-        pose: Any,
-        emotion: Any,
+        prompt: Prompt,
+        identity: IdentityLike | None,
+        expression: ExpressionLike | None,
+        pose: PoseLike | None,
+        emotion: EmotionLike | None,
     ) -> dict[str, Any]:
         """See `mien.pipelines.reading.ConditionReader`."""
         given = {"prompt": prompt, "identity": identity, "expression": expression, "pose": pose, "emotion": emotion}

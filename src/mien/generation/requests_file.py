@@ -96,7 +96,7 @@ def _of_table(row: Mapping[Any, Any]) -> dict[str, Any]:
     return _checked(values)
 
 
-def _emotion(value: Any) -> Any:
+def _emotion(value: object) -> object:
     """A word, ten numbers, or an object with ``valence``, ``arousal`` and ``probabilities``."""
     if isinstance(value, Mapping):
         if set(value) != {"valence", "arousal", "probabilities"} or not isinstance(value["probabilities"], Sequence):

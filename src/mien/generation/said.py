@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mien.captions.said import said_of_face, said_of_person
 from mien.captions.words import caption_words
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from mien.faces.types import Face
     from mien.generation.conditioning import PipelineInputs
     from mien.generation.request import GenerateRequest
@@ -52,7 +54,7 @@ def warn_of_limits(request: GenerateRequest, inputs: PipelineInputs, pipeline: P
         warnings.warn(f"this base {'; it '.join(found)}", stacklevel=2)
 
 
-def unknown_words(tokenizer: Any, text: str) -> list[str]:
+def unknown_words(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
     """Words for which a tokenizer that was trained on captions alone has no token, and that no caption uses."""
     words = dict.fromkeys(re.findall(r"[a-z]{3,}", text.lower()))
     known = _GLUE | caption_words()

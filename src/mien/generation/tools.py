@@ -24,8 +24,10 @@ FULL_SIZE_PROMPT = "portrait photo of a person"
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
-    from mien.faces.types import Reading
+    from mien.faces.published.networks import FaceNetwork
+    from mien.faces.types import FaceReader, Picture, Reading
 
 
 @lru_cache(maxsize=8)
@@ -41,7 +43,9 @@ def identity_network(base: str) -> str:
     return "-".join(["studio", *(sha256_of(file)[:16] for file in weights)])
 
 
-def _checked(found: tuple[NDArray[np.float32], dict[str, Any]], base: str) -> Any:
+def _checked(
+    found: tuple[NDArray[np.float32], dict[str, Any]], base: str
+) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """What was read of a person, who may have said no."""
     check_identity(found[0], lambda: identity_network(base))
     return found
@@ -93,9 +97,9 @@ class FaceTools:
     """
 
     reader_name: str
-    read: Callable[[Any, str], Reading]
+    read: Callable[[Picture, str], Reading]
     embed: Callable[[DetectedFace], tuple[NDArray[np.float32], dict[str, Any]]]
-    crop: Callable[[DetectedFace], Any]
+    crop: Callable[[DetectedFace], Tensor]
     describe: Callable[[dict[str, Any]], str]
     files: Mapping[str, Path] = field(default_factory=dict)
     plain_prompt: str | None = None
@@ -137,7 +141,7 @@ class FaceTools:
         )
 
     @classmethod
-    def of_full_size(cls, base: str, opened: Any, files: Mapping[str, Path]) -> FaceTools:
+    def of_full_size(cls, base: str, opened: FaceReader, files: Mapping[str, Path]) -> FaceTools:
         """What SD1.5, SDXL and Arc2Face are steered with.
 
         Args:
@@ -151,7 +155,7 @@ class FaceTools:
         from mien.faces.published.networks import open_face_network
         from mien.pipelines.bases import arcface_file
 
-        networks: list[Any] = []
+        networks: list[FaceNetwork] = []
 
         def embed(seen: DetectedFace) -> tuple[NDArray[np.float32], dict[str, Any]]:
             if not networks:

@@ -139,7 +139,7 @@ def _of_array(values: Any) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def _described(values: Any, array: NDArray[Any]) -> str:
+def _described(values: object, array: NDArray[Any]) -> str:
     return type(values).__name__ if array.dtype == object else f"{array.dtype} {list(array.shape)}"
 
 

@@ -21,6 +21,8 @@ from mien.errors import BadInput, MienError
 from mien.media.pictures import MAX_PIXELS, files_in, open_picture, opened, to_rgb, upright
 
 if TYPE_CHECKING:
+    from av import VideoFrame, VideoStream
+    from av.container import InputContainer
     from PIL import Image
 
 log = logging.getLogger(__name__)
@@ -117,14 +119,14 @@ def frames_at(path: Path, every: float) -> Iterator[Shown]:
 class _Walk:
     """Frames of a video by their time, forwards only; jumps are made for as long as they help."""
 
-    def __init__(self, video: Any, stream: Any) -> None:
+    def __init__(self, video: InputContainer, stream: VideoStream) -> None:
         self.video, self.stream, self.jumps = video, stream, True
         self.frames = video.decode(stream)
-        self.here: Any = next(self.frames, None)
-        self.following: Any = next(self.frames, None)
+        self.here: VideoFrame | None = next(self.frames, None)
+        self.following: VideoFrame | None = next(self.frames, None)
         self.start = 0.0 if self.here is None else float(self.here.time or 0.0)
 
-    def frame_at(self, time: float, half: float) -> Any:
+    def frame_at(self, time: float, half: float) -> VideoFrame | None:
         """The frame that is seen ``time`` seconds after the first, ``half`` a frame of tolerance; None at the end."""
         if self.here is None:
             return None
@@ -149,7 +151,7 @@ class _Walk:
             self.frames = self.video.decode(self.stream)
             self.here, self.following = next(self.frames, None), next(self.frames, None)
 
-    def _time(self, frame: Any) -> float:
+    def _time(self, frame: VideoFrame) -> float:
         return float(frame.time or 0.0) - self.start
 
 
@@ -222,7 +224,7 @@ def _usual(durations: Sequence[float]) -> float:
 @contextmanager
 def _opened_video(path: Path) -> Iterator[Any]:
     """A video file, with whatever PyAV raises on it as one sentence."""
-    av: Any = require("av", extra="video")
+    av = require("av", extra="video")
     # neither a playlist nor a name with a colon may lead FFmpeg to another file or address
     options = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
     try:
@@ -262,20 +264,20 @@ def _check_frame(path: Path, width: int, height: int) -> None:
         raise BadInput(f"{path} declares frames of {width} x {height} pixels; make them smaller.")
 
 
-def _decoded(video: Any) -> Iterator[Any]:
+def _decoded(video: InputContainer) -> Iterator[VideoFrame]:
     """The frames of a video, with their transparency."""
     stream = video.streams.video[0]
     name = _ALPHA_DECODERS.get(stream.codec_context.name)
     if name is None or stream.metadata.get("alpha_mode") != "1":
         yield from video.decode(stream)
         return
-    av: Any = require("av", extra="video")
+    av = require("av", extra="video")
     decoder = av.CodecContext.create(name, "r")
     for packet in video.demux(stream):
         yield from decoder.decode(packet)
 
 
-def _as_shown(frame: Any, pixel: Fraction) -> Image.Image:
+def _as_shown(frame: VideoFrame, pixel: Fraction) -> Image.Image:
     """A frame as a player shows it.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -21,6 +21,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.errors import BadInput
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, AutoencoderTiny
+
+Autoencoder: TypeAlias = "AutoencoderKL | AutoencoderTiny | StudioAutoencoder"
+"""Whatever a base has."""
 
 
 @dataclass

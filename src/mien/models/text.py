@@ -12,12 +12,16 @@ import re
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from mien.errors import BadInput
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 CLIP_LENGTH = 77
 """Tokens that CLIP's text models read at once, its two marks among them: longer prompts are read in chunks of 75."""
@@ -31,7 +35,11 @@ def identity_tokens(hidden_size: int, identity_size: int = 512) -> int:
 
 
 def encode_prompt(
-    tokenizer: Any, text_encoder: nn.Module, prompts: list[str], identity: Tensor | None = None, chunks: int = 1
+    tokenizer: PreTrainedTokenizerBase,
+    text_encoder: nn.Module,
+    prompts: list[str],
+    identity: Tensor | None = None,
+    chunks: int = 1,
 ) -> Tensor:
     """Encode prompts, with the ``id`` token of each replaced by a face embedding.
 
@@ -52,7 +60,7 @@ def encode_prompt(
 
 
 def prompt_output(
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     text_encoder: nn.Module,
     prompts: list[str],
     identity: Tensor | None = None,
@@ -93,7 +101,7 @@ def _joined(output: Any, rows: int) -> Any:
     return output
 
 
-def tokenize(tokenizer: Any, prompts: Iterable[str], id_count: int) -> Tensor:
+def tokenize(tokenizer: PreTrainedTokenizerBase, prompts: Iterable[str], id_count: int) -> Tensor:
     """Token ids [B, L], padded to ``model_max_length``; the first ``id`` becomes ``id_count`` tokens.
 
     What is longer is cut, with a warning that says what of it.
@@ -112,7 +120,7 @@ def tokenize(tokenizer: Any, prompts: Iterable[str], id_count: int) -> Tensor:
     ).input_ids
 
 
-def chunks_of(tokenizer: Any, prompts: Iterable[str], id_count: int) -> int:
+def chunks_of(tokenizer: PreTrainedTokenizerBase, prompts: Iterable[str], id_count: int) -> int:
     """In how many pieces the longest of the prompts is read; one where the text encoder is not CLIP's.
 
     Others were trained on whole prompts alone, and do not know a second piece.
@@ -123,7 +131,7 @@ def chunks_of(tokenizer: Any, prompts: Iterable[str], id_count: int) -> int:
     return max(1, -(-longest // (CLIP_LENGTH - 2)))
 
 
-def readable(tokenizer: Any, prompt: str, id_count: int, before: str = "") -> str:
+def readable(tokenizer: PreTrainedTokenizerBase, prompt: str, id_count: int, before: str = "") -> str:
     """The words of a prompt, from its first, that are read; all of them where it is read in chunks.
 
     Args:
@@ -142,7 +150,7 @@ def readable(tokenizer: Any, prompt: str, id_count: int, before: str = "") -> st
     return "" if ends else prompt
 
 
-def tokenize_chunks(tokenizer: Any, prompts: Iterable[str], id_count: int, chunks: int) -> Tensor:
+def tokenize_chunks(tokenizer: PreTrainedTokenizerBase, prompts: Iterable[str], id_count: int, chunks: int) -> Tensor:
     """Token ids [B, n, L] of prompts in pieces of L - 2 tokens, each between marks of its own and padded.
 
     As in WebUI (AUTOMATIC1111) and ComfyUI, where prompts of any length act; a prompt of fewer pieces than the others
@@ -165,12 +173,12 @@ def _with_pieces(prompts: Iterable[str], id_count: int) -> list[str]:
     return [re.sub(rf"\b{ID_TOKEN}\b", repeated, prompt, count=1) for prompt in prompts]
 
 
-def _plain_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+def _plain_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
     """Token ids of each text, whole and without marks."""
     return tokenizer(texts, add_special_tokens=False, verbose=False).input_ids if texts else []
 
 
-def _say_what_is_cut(tokenizer: Any, texts: list[str]) -> None:
+def _say_what_is_cut(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> None:
     room = tokenizer.model_max_length - 2
     rests = [ids[room:] for ids in _plain_ids(tokenizer, texts) if len(ids) > room]
     if rests:
@@ -219,15 +227,17 @@ def _replace(embeddings: Tensor, ids: Tensor, identity: Tensor, id_token: int) -
     return torch.where(chosen.unsqueeze(-1), pieces.gather(1, index), embeddings).reshape(shape)
 
 
-def _id_token(tokenizer: Any) -> str:
+def _id_token(tokenizer: PreTrainedTokenizerBase) -> str:
     """CLIP's vocabulary writes a whole word with an end-of-word mark; the studio's does not."""
     marked = f"{ID_TOKEN}</w>"
     return marked if tokenizer.convert_tokens_to_ids(marked) not in (None, tokenizer.unk_token_id) else ID_TOKEN
 
 
-def id_token_of(tokenizer: Any) -> int:
+def id_token_of(tokenizer: PreTrainedTokenizerBase) -> int:
     """The number of the token that a face embedding replaces."""
-    return tokenizer.convert_tokens_to_ids(_id_token(tokenizer))
+    found = tokenizer.convert_tokens_to_ids(_id_token(tokenizer))
+    assert isinstance(found, int)  # a list for several tokens
+    return found
 
 
 def train_tokenizer(captions: Iterable[str], vocabulary: int = 1024, length: int = 48) -> Any:
@@ -264,7 +274,9 @@ def load_or_train_tokenizer(folder: Path, captions: Iterable[str]) -> Any:
     return PreTrainedTokenizerFast.from_pretrained(folder)
 
 
-def build_text_encoder(tokenizer: Any, hidden: int = 256, layers: int = 3, intermediate: int = 512) -> Any:
+def build_text_encoder(
+    tokenizer: PreTrainedTokenizerBase, hidden: int = 256, layers: int = 3, intermediate: int = 512
+) -> Any:
     """A small CLIP text model (about 1.9 M parameters) for the studio."""
     from transformers import CLIPTextConfig, CLIPTextModel
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+
 
 @contextmanager
-def anchored(unet: Any, rows: int) -> Iterator[None]:
+def anchored(unet: UNet2DConditionModel, rows: int) -> Iterator[None]:
     """While it lasts, self-attention reads keys and values of the batch's first picture beside a picture's own.
 
     What a prompt leaves open (background, clothes, the shade of the hair) is then decided once, by the first picture
@@ -22,7 +25,7 @@ def anchored(unet: Any, rows: int) -> Iterator[None]:
     """
 
     def beside(
-        _module: Any, inputs: tuple[Any, ...], options: dict[str, Any]
+        _module: object, inputs: tuple[Any, ...], options: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         own = inputs[0] if inputs else options["hidden_states"]
         first = own.unflatten(0, (-1, rows))[:, :1].expand(-1, rows, -1, -1).flatten(0, 1)

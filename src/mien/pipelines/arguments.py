@@ -92,7 +92,7 @@ def negative_text(
     return prompts, text
 
 
-def check_callback(callback: Any, wanted: Sequence[str], allowed: Sequence[str]) -> None:
+def check_callback(callback: object, wanted: Sequence[str], allowed: Sequence[str]) -> None:
     """Refuse a callback that wants tensors which a call does not have.
 
     Raises:

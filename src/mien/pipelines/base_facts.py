@@ -10,7 +10,7 @@ from mien.assets import embedded, require_asset
 from mien.core.io import read_json
 from mien.errors import BadInput
 from mien.models.autoencoder import StudioAutoencoder, pixels_a_latent
-from mien.pipelines.bases import ARC2FACE, INDEX, arc2face_parts
+from mien.pipelines.bases import INDEX, arc2face_parts, is_arc2face
 from mien.pipelines.files import EMBEDDED
 from mien.pipelines.hub import is_ours
 from mien.provenance.fingerprint import model_hashes
@@ -30,7 +30,7 @@ def base_picture_size(base: str) -> int:
     """
     if base in _SIDES:
         return _SIDES[base]
-    if _is_arc2face(Path(base)):
+    if is_arc2face(base):
         return _SIDES["arc2face"]
     unet, vae = (Path(base) / part / "config.json" for part in ("unet", "vae"))
     if not unet.is_file() or not vae.is_file():
@@ -43,7 +43,7 @@ def base_picture_size(base: str) -> int:
 
 def base_identity_mode(base: str) -> str:
     """Where a base takes identities: ``prompt`` or ``branch``, as `mien.pipelines.bases.open_base` opens it."""
-    if base in EMBEDDED or base == "arc2face" or _is_arc2face(Path(base)):
+    if base in EMBEDDED or is_arc2face(base):
         return "prompt"
     index = _index(Path(base))
     if not is_ours(index):
@@ -61,8 +61,8 @@ def base_hashes(base: str) -> dict[str, str]:
     if base in EMBEDDED:
         return model_hashes(embedded("studio"), {})
     path = Path(base)
-    if base == "arc2face" or _is_arc2face(path):
-        own = arc2face_parts(require_asset(base) if base == "arc2face" else path)
+    if is_arc2face(base):
+        own = arc2face_parts(base)
         rest = {part: require_asset("sd15") / part for part in _SD15_PARTS}
         return model_hashes(None, rest | {part: own[part] for part in ("unet", "text_encoder")})
     if path.is_file():
@@ -75,10 +75,6 @@ def base_hashes(base: str) -> dict[str, str]:
         return model_hashes(folder, {})
     parts = [part for part in index if (folder / part).is_dir() and part not in _NOT_DRAWING]
     return model_hashes(None, {part: folder / part for part in parts})
-
-
-def _is_arc2face(folder: Path) -> bool:
-    return not (folder / INDEX).is_file() and all((folder / part).exists() for part in list(ARC2FACE.values())[:2])
 
 
 def _index(folder: Path) -> Mapping[str, Any]:

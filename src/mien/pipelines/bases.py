@@ -53,13 +53,12 @@ def open_base(base: str | Path, dtype: torch.dtype = torch.float32) -> PortraitP
         return PortraitPipeline.from_pretrained(name, torch_dtype=dtype)
     if name in ("sd15", "sdxl"):
         return _open_folder(require_asset(name), dtype)
-    if name == "arc2face":
-        return _open_arc2face(require_asset(name), dtype)
+    if is_arc2face(name):
+        return _open_arc2face(arc2face_parts(name), dtype)
     if path.is_dir():
-        whole = (path / INDEX).is_file()
-        if not whole and not all((path / part).exists() for part in list(ARC2FACE.values())[:2]):
+        if not (path / INDEX).is_file():
             raise BadInput(f"{path} is no base: it has neither {INDEX} nor Arc2Face's arc2face/ and encoder/.")
-        return _open_folder(path, dtype) if whole else _open_arc2face(path, dtype)
+        return _open_folder(path, dtype)
     if path.is_file():
         return _open_file(path, dtype)
     return _open_hub(name, dtype)
@@ -84,13 +83,23 @@ def arcface_file(base: str | Path) -> Path:
     own = Path(base) / ARC2FACE["identity"]
     if own.is_file():
         return own
-    if str(base) == "arc2face" or (Path(base) / ARC2FACE["text_encoder"]).is_dir():
-        return arc2face_parts(require_asset("arc2face"))["identity"]
-    return require_asset("arcface-r50")
+    return arc2face_parts("arc2face")["identity"] if is_arc2face(base) else require_asset("arcface-r50")
 
 
-def arc2face_parts(folder: Path) -> dict[str, Path]:
-    """Arc2Face's own parts in a folder of its layout: ``unet``, ``text_encoder`` and ``identity`` (its ArcFace)."""
+def is_arc2face(base: str | Path) -> bool:
+    """Whether a base is Arc2Face: by its name, or a folder in the layout in which it is published."""
+    folder = Path(base)
+    own = (folder / ARC2FACE["unet"], folder / ARC2FACE["text_encoder"])
+    return str(base) == "arc2face" or (not (folder / INDEX).is_file() and all(part.exists() for part in own))
+
+
+def arc2face_parts(base: str | Path) -> dict[str, Path]:
+    """Arc2Face's own parts, by its name or in a folder: ``unet``, ``text_encoder`` and ``identity`` (its ArcFace).
+
+    Raises:
+        MissingAsset: if it is not here.
+    """
+    folder = require_asset("arc2face") if str(base) == "arc2face" else Path(base)
     return {part: folder / place for part, place in ARC2FACE.items()}
 
 
@@ -116,7 +125,7 @@ def pipeline_class(index: Mapping[str, Any], name: str) -> type[PortraitPipeline
 def _open_folder(folder: Path, dtype: torch.dtype) -> PortraitPipeline:
     index = _index_of(folder)
     kind = pipeline_class(index, str(folder))
-    variant = _variant(folder, index)
+    variant = _variant(folder)
     with _whole(folder):
         own = _text_encoders(folder, index, dtype, variant)
         options: dict[str, Any] = {**_manner(index), **({} if variant is None else {"variant": variant})}
@@ -128,7 +137,7 @@ def _open_folder(folder: Path, dtype: torch.dtype) -> PortraitPipeline:
     return pipeline
 
 
-def _variant(folder: Path, index: Mapping[str, Any]) -> str | None:
+def _variant(folder: Path) -> str | None:
     """The variant in which a folder has its weights, where it has them in no other form: ``fp16``, mostly.
 
     Raises:
@@ -217,11 +226,10 @@ def _open_hub(name: str, dtype: torch.dtype) -> PortraitPipeline:
     return _open_folder(folder, dtype)
 
 
-def _open_arc2face(folder: Path, dtype: torch.dtype) -> PortraitPipeline:
+def _open_arc2face(parts: Mapping[str, Path], dtype: torch.dtype) -> PortraitPipeline:
     from transformers import CLIPTextModel
 
-    parts = arc2face_parts(folder)
-    rest = require_asset("sd15")
+    folder, rest = parts["unet"].parent, require_asset("sd15")
     with _whole(folder):
         # transformers opens the published .bin with weights_only=True
         text_encoder = CLIPTextModel.from_pretrained(parts["text_encoder"], torch_dtype=dtype).eval()

@@ -18,6 +18,7 @@ from mien.errors import BadInput
 
 if TYPE_CHECKING:
     from mien.diffusion.prediction import Prediction
+    from mien.diffusion.schedulers import Scheduler
 
 _UNET, _VAE = "model.diffusion_model.", "first_stage_"
 _INPUT = f"{_UNET}input_blocks.0.0.weight"
@@ -99,7 +100,7 @@ def _prediction(path: Path, metadata: dict[str, str], marked: bool) -> Predictio
     return _PREDICTIONS[prediction]
 
 
-def heeded(scheduler: Any, checkpoint: Checkpoint) -> Any:
+def heeded(scheduler: Scheduler, checkpoint: Checkpoint) -> Any:
     """A base's scheduler as a checkpoint wants it: itself where it wants nothing else.
 
     Args:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import Field
@@ -21,6 +21,10 @@ from mien.core.weights import read_metadata, read_weights, write_weights
 from mien.diffusion.few_step import few_step_scheduler
 from mien.diffusion.guidance import Guidance
 from mien.errors import BadInput, ConfigError, MissingAsset
+
+if TYPE_CHECKING:
+    from mien.pipelines.portrait import PortraitPipeline
+
 
 FILE = "few_step.safetensors"
 FORMAT = "mien-few-step"
@@ -206,7 +210,7 @@ def truncated(tensors: Mapping[str, Tensor], rank: int) -> dict[str, Tensor]:
 
 
 @contextmanager
-def in_few_steps(pipeline: Any, lora: FewStepLora | None) -> Iterator[None]:
+def in_few_steps(pipeline: PortraitPipeline, lora: FewStepLora | None) -> Iterator[None]:
     """A pipeline with a distilled UNet and its solver for a while; as it is where there is no LoRA.
 
     Args:

@@ -11,6 +11,7 @@ from mien.diffusion.prediction import PREDICTIONS
 from mien.errors import BadInput
 
 if TYPE_CHECKING:
+    from mien.diffusion.schedulers import Scheduler
     from mien.pipelines.portrait import PortraitPipeline
 
 
@@ -53,7 +54,7 @@ def _limit_tokenizers(pipeline: PortraitPipeline) -> None:
             tokenizer.model_max_length = int(min(length, encoder.config.max_position_embeddings))
 
 
-def _check_scheduler(scheduler: Any, base: object) -> None:
+def _check_scheduler(scheduler: Scheduler, base: object) -> None:
     kind = scheduler.config.get("prediction_type")
     # EDM's and flow matching's noise has no alpha_bar
     if kind not in PREDICTIONS or not hasattr(scheduler, "alphas_cumprod"):

@@ -14,6 +14,8 @@ from mien.errors import BadInput
 from mien.pipelines.features import check_width
 
 if TYPE_CHECKING:
+    import torch
+
     from mien.pipelines.portrait import PortraitPipeline
 
 _VIT_H, _VIT_BIGG = "ip-adapter-image-encoder-vit-h", "ip-adapter-image-encoder-vit-bigg"
@@ -64,7 +66,7 @@ def missing_encoder(pipeline: PortraitPipeline) -> str | None:
     return None if name is None else f"reads pictures through {asset(name).title}: {how_to_get(name)}"
 
 
-def _open(folder: Path, dtype: Any) -> Any:
+def _open(folder: Path, dtype: torch.dtype) -> Any:
     from transformers import CLIPVisionModelWithProjection
 
     try:

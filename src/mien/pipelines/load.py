@@ -143,12 +143,12 @@ def without_bars() -> Iterator[None]:
             hub.disable_progress_bars()
 
 
-def picture_size(pipeline: Any) -> int:
+def picture_size(pipeline: PortraitPipeline) -> int:
     """Side of the pictures that a pipeline draws, in pixels."""
     return int(pipeline.unet.config.sample_size * pipeline.vae_scale_factor)
 
 
-def branch_kinds(pipeline: Any) -> frozenset[str]:
+def branch_kinds(pipeline: PortraitPipeline) -> frozenset[str]:
     """Kinds of branches that a pipeline has; "expression" only together with its image encoder.
 
     "face" is among them where the identity branch looks at the face's picture (FaceID Plus).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
@@ -64,6 +64,9 @@ from mien.pipelines.rows import Generators, expand_masks, initial_noise, is_acti
 from mien.pipelines.sampling import GuidedSteps, Rows
 from mien.pipelines.schedulers import check_steps
 from mien.pipelines.timetable import Timetable
+
+if TYPE_CHECKING:
+    from mien.diffusion.schedulers import Scheduler
 
 
 class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderMixin, FromSingleFileMixin):
@@ -333,7 +336,7 @@ class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderM
         callback: StepCallback | PipelineCallback | MultiPipelineCallbacks | None,
     ) -> Tensor:
         """The sampling loop: one UNet call a step; when exact, all evaluations of all pictures in one batch."""
-        scheduler: Any = timetable.apply(self.scheduler, latents.device)
+        scheduler: Scheduler = timetable.apply(self.scheduler, latents.device)
         noise = latents
         timesteps: Any = scheduler.timesteps
         if redraw is None:

@@ -37,10 +37,10 @@ class ConditionReader(Protocol):
         pipeline: PortraitPipeline,
         *,
         prompt: Prompt,
-        identity: Any,
-        expression: Any,
-        pose: Any,
-        emotion: Any,
+        identity: IdentityLike | None,
+        expression: ExpressionLike | None,
+        pose: PoseLike | None,
+        emotion: EmotionLike | None,
     ) -> dict[str, Any]:
         """Arguments of the pipeline's call, tensors with a row each.
 
@@ -55,7 +55,7 @@ class ConditionReader(Protocol):
         ...
 
 
-def is_picture(value: Any, *, tensors: bool) -> bool:
+def is_picture(value: object, *, tensors: bool) -> bool:
     """Whether an argument is a picture, or a list of them, and no embedding.
 
     Args:
@@ -72,7 +72,7 @@ def is_picture(value: Any, *, tensors: bool) -> bool:
     return isinstance(value, str | Path) or hasattr(value, "convert")
 
 
-def identity_rows(identity: Any) -> Tensor | None:
+def identity_rows(identity: IdentityLike | Tensor | Sequence[Tensor] | None) -> Tensor | None:
     """Face embeddings as a tensor, of `Identity`, an array, a tensor, or a list of such."""
     if isinstance(identity, Identity):
         return torch.from_numpy(identity.vector())[None]
@@ -88,7 +88,7 @@ def identity_rows(identity: Any) -> Tensor | None:
     return None if identity is None else torch.as_tensor(identity)
 
 
-def emotion_rows(emotion: Any) -> Tensor | None:
+def emotion_rows(emotion: EmotionLike | None) -> Tensor | None:
     """Condition vectors [B, 10] of names, `Emotion` or a list of such; a tensor stays as it is.
 
     Raises:
@@ -107,7 +107,7 @@ def read_conditions(
     pipeline: PortraitPipeline,
     prompt: Prompt,
     given: dict[str, Any],
-    pose: Any,
+    pose: PoseLike | None,
     identity_picture: Tensor | None,
     embeds: bool,
 ) -> tuple[Prompt, dict[str, Tensor | None], Tensor | None]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from mien.errors import BadInput
 from mien.pipelines.autoencoders import encode_pictures
+
+if TYPE_CHECKING:
+    from mien.diffusion.schedulers import Scheduler
+    from mien.models.autoencoder import Autoencoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +32,7 @@ class Redraw:
     strength: float
 
     @classmethod
-    def of(cls, vae: Any, image: Tensor, region: Tensor | None, strength: float, count: int) -> Redraw:
+    def of(cls, vae: Autoencoder, image: Tensor, region: Tensor | None, strength: float, count: int) -> Redraw:
         """Encode a picture.
 
         Args:
@@ -58,16 +62,16 @@ class Redraw:
             strength,
         )
 
-    def begin(self, scheduler: Any, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def begin(self, scheduler: Scheduler, noise: Tensor) -> tuple[Tensor, Tensor]:
         """The noised picture to start from, and the timesteps that are left, of a scheduler whose steps are set."""
         left = max(1, round(len(scheduler.timesteps) * self.strength))
         skipped = len(scheduler.timesteps) - left
-        if hasattr(scheduler, "set_begin_index"):
-            scheduler.set_begin_index(skipped)
+        if (begin := getattr(scheduler, "set_begin_index", None)) is not None:
+            begin(skipped)
         timesteps = scheduler.timesteps[skipped:]
         return scheduler.add_noise(self.latents, noise, timesteps[:1].repeat(len(noise))), timesteps
 
-    def keep(self, scheduler: Any, latents: Tensor, noise: Tensor, following: Tensor | None) -> Tensor:
+    def keep(self, scheduler: Scheduler, latents: Tensor, noise: Tensor, following: Tensor | None) -> Tensor:
         """Put the picture back outside the region, with the noise of the timestep that follows (None: the end)."""
         own = self.latents
         if following is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,11 @@ from mien.diffusion.guidance import Guidance
 from mien.diffusion.shortcuts import Recalled, SharedRows, each_tensor
 from mien.diffusion.unet_parts import deep_modules, shared_modules
 from mien.pipelines.controlnet import ControlledRows
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+
+    from mien.diffusion.schedulers import Scheduler
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,8 @@ class GuidedSteps:
         count: number of steps.
     """
 
-    unet: Any
-    scheduler: Any
+    unet: UNet2DConditionModel
+    scheduler: Scheduler
     rows: Rows
     text: Tensor
     added: Mapping[str, Any]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from mien.errors import BadInput
+
+if TYPE_CHECKING:
+    from mien.diffusion.schedulers import Scheduler
+    from mien.pipelines.portrait import PortraitPipeline
+
 
 _CLASSES = {
     "dpm++": "DPMSolverMultistepScheduler",
@@ -33,7 +38,7 @@ def check_steps(count: int | None) -> None:
         raise BadInput(f"The number of steps must be a whole number of at least 1, not {count!r}.")
 
 
-def with_steps(scheduler: Any, count: int, device: torch.device | str) -> Any:
+def with_steps(scheduler: Scheduler, count: int, device: torch.device | str) -> Any:
     """A scheduler whose timesteps are set, and cover the schedule that the UNet was trained on.
 
     Some spacings do not at some numbers of steps: they begin far below pure noise, name a timestep beyond the last, or
@@ -62,7 +67,7 @@ def with_steps(scheduler: Any, count: int, device: torch.device | str) -> Any:
     raise BadInput(f"This sampler cannot draw in {count} steps: ask for {most} at most.")
 
 
-def _covers(scheduler: Any, count: int) -> bool:
+def _covers(scheduler: Scheduler, count: int) -> bool:
     """Whether timesteps lie within the training schedule, begin near its end, and differ."""
     total = scheduler.config["num_train_timesteps"]
     first = float(scheduler.timesteps.max())
@@ -74,7 +79,7 @@ def _covers(scheduler: Any, count: int) -> bool:
 
 
 @contextmanager
-def sampling_with(pipeline: Any, name: str | None) -> Iterator[Any]:
+def sampling_with(pipeline: PortraitPipeline, name: str | None) -> Iterator[Any]:
     """The pipeline with another scheduler of the same noise schedule and prediction type, for a while.
 
     Args:

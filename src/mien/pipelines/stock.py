@@ -74,7 +74,7 @@ class BranchProcessor:
         self.block, self.branches, self.tokens = block, branches, tokens
 
     def __call__(
-        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, *_: Any, **__: Any
+        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, *_: object, **__: object
     ) -> Tensor:
         """See diffusers' processors."""
         source = hidden_states if encoder_hidden_states is None else encoder_hidden_states
@@ -188,7 +188,7 @@ class LandmarkEmotionPipeline(StableDiffusionPipeline):
         ids = ids.to(self.text_encoder.device)
         place = ids == self.tokenizer.convert_tokens_to_ids("id</w>")
 
-        def put(_: Any, __: Any, output: Tensor) -> Tensor:
+        def put(_: object, __: object, output: Tensor) -> Tensor:
             assert identity is not None
             face = F.pad(identity, (0, output.shape[-1] - identity.shape[-1])).to(output)
             return torch.where(place[..., None], face[:, None], output)

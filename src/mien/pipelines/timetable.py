@@ -6,13 +6,16 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from mien.errors import BadInput
 from mien.pipelines.rows import Generators, as_list
 from mien.pipelines.schedulers import with_steps
+
+if TYPE_CHECKING:
+    from mien.diffusion.schedulers import Scheduler
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Timetable:
     sigmas: Sequence[float] | None = None
     eta: float = 0.0
 
-    def apply(self, scheduler: Any, device: torch.device) -> Any:
+    def apply(self, scheduler: Scheduler, device: torch.device) -> Any:
         """A scheduler with its steps set: the given one, or one like it where its own spacing would not do.
 
         Raises:
@@ -53,7 +56,7 @@ class Timetable:
             raise BadInput(f"These {name} do not fit {type(scheduler).__name__} ({error}).") from error
         return scheduler
 
-    def step_options(self, scheduler: Any, generator: Generators) -> dict[str, Any]:
+    def step_options(self, scheduler: Scheduler, generator: Generators) -> dict[str, Any]:
         """Further arguments of the scheduler's ``step``.
 
         Raises:

@@ -85,7 +85,7 @@ def _write_animation(path: Path, form: str, files: Sequence[Path], rate: float, 
 
 
 def _write_mp4(path: Path, files: Sequence[Path], rate: float, record: Record | None) -> None:
-    av: Any = require("av", extra="video")
+    av = require("av", extra="video")
     with av.open(str(path), "w", format="mp4") as video:
         if record is not None:
             video.metadata["comment"] = record.text()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from importlib import resources
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mien.core.optional import require
 from mien.errors import MissingDependency
+
+if TYPE_CHECKING:
+    import moderngl
+
 
 _PACKAGES: Final = "libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri"
 
@@ -30,7 +34,7 @@ def create_context() -> Any:
         raise MissingDependency(message) from error
 
 
-def program(context: Any, vertex: str, fragment: str) -> Any:
+def program(context: moderngl.Context, vertex: str, fragment: str) -> Any:
     """Compile ``shaders/<vertex>.vert.glsl`` with ``shaders/<fragment>.frag.glsl``."""
     return context.program(vertex_shader=_source(f"{vertex}.vert"), fragment_shader=_source(f"{fragment}.frag"))
 
@@ -48,7 +52,7 @@ def _read(name: str) -> str:
     return resources.files("mien.studio").joinpath("shaders").joinpath(f"{name}.glsl").read_text(encoding="utf-8")
 
 
-def set_uniforms(shader: Any, **values: Any) -> None:
+def set_uniforms(shader: moderngl.Program, **values: object) -> None:
     """Set uniforms by name; names the shader does not use are passed over, matrices are given row-major."""
     import numpy as np
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from mien.studio.masks import SkinMasks
 from mien.studio.meshes import Mesh
 from mien.studio.strands import Strands, ribbon_triangles, ribbons
 
+if TYPE_CHECKING:
+    import moderngl
+
+
 _RIBBON: Final = "3f 3f 4f 3f"
 _RIBBON_SHADOW: Final = "3f 3f 4f 12x"
 SKIN_PARTS: Final = (("face", "head"), ("mouth_socket",), ("gums_tongue",), ("teeth",))
@@ -23,7 +27,7 @@ SKIN_PARTS: Final = (("face", "head"), ("mouth_socket",), ("gums_tongue",), ("te
 class Programs:
     """The compiled shaders."""
 
-    def __init__(self, context: Any) -> None:
+    def __init__(self, context: moderngl.Context) -> None:
         self.surface = program(context, "surface", "surface")
         self.headwear = program(context, "headwear", "headwear")
         self.eyeball = program(context, "eyeball", "eyeball")
@@ -38,7 +42,9 @@ class Programs:
 class Drawable:
     """A vertex array for the picture, perhaps one for the shadow map, and the buffers behind them."""
 
-    def __init__(self, main: Any, shadow: Any | None, owned: list[Any]) -> None:
+    def __init__(
+        self, main: moderngl.VertexArray, shadow: moderngl.VertexArray | None, owned: list[moderngl.Buffer]
+    ) -> None:
         self.main, self._shadow, self._owned = main, shadow, owned
 
     def cast(self) -> None:
@@ -56,7 +62,15 @@ class Drawable:
 class KitMeshes:
     """The kit's skin, mouth, eyes, lashes and lid shade; only positions, normals and furrows change."""
 
-    def __init__(self, context: Any, programs: Programs, kit: FaceKit, masks: SkinMasks, light: Floats, eye: EyeModel):
+    def __init__(
+        self,
+        context: moderngl.Context,
+        programs: Programs,
+        kit: FaceKit,
+        masks: SkinMasks,
+        light: Floats,
+        eye: EyeModel,
+    ):
         self._context, self._kit = context, kit
         render = kit.vertex_of_render
         self._staging = np.empty((len(render), 7), np.float32)
@@ -121,7 +135,7 @@ def _overlay_alpha(kit: FaceKit) -> Floats:
     return alpha
 
 
-def upload_mesh(context: Any, programs: Programs, mesh: Mesh) -> Drawable:
+def upload_mesh(context: moderngl.Context, programs: Programs, mesh: Mesh) -> Drawable:
     """A plain mesh drawn with the surface shader; it follows the head above the neck."""
     count = len(mesh.points)
     moving = np.zeros((count, 7), np.float32)
@@ -138,7 +152,7 @@ def upload_mesh(context: Any, programs: Programs, mesh: Mesh) -> Drawable:
     return Drawable(main, shadow, [vertices, rest, indices])
 
 
-def upload_cloth(context: Any, programs: Programs, cloth: Cloth, points: Floats) -> Drawable:
+def upload_cloth(context: moderngl.Context, programs: Programs, cloth: Cloth, points: Floats) -> Drawable:
     """Headwear with its vertices at ``points`` [N, 3]; it follows the head above the shoulders and casts a shadow."""
     data = np.concatenate([points, cloth.normals, cloth.weave], 1).astype(np.float32)
     vertices = context.buffer(data.tobytes())
@@ -149,7 +163,7 @@ def upload_cloth(context: Any, programs: Programs, cloth: Cloth, points: Floats)
 
 
 def upload_strands(
-    context: Any, programs: Programs, strands: Strands, taper: float = 0.25, shadow_every: int = 0
+    context: moderngl.Context, programs: Programs, strands: Strands, taper: float = 0.25, shadow_every: int = 0
 ) -> Drawable:
     """Strands as ribbons; every ``shadow_every``-th casts a shadow (0: none)."""
     count, steps, _ = strands.points.shape
@@ -171,7 +185,9 @@ def upload_strands(
     return Drawable(main, shadow, owned)
 
 
-def upload_overlay(context: Any, programs: Programs, points: Floats, triangles: Ints, alpha: Floats) -> Drawable:
+def upload_overlay(
+    context: moderngl.Context, programs: Programs, points: Floats, triangles: Ints, alpha: Floats
+) -> Drawable:
     """A translucent sheet that follows the head."""
     vertices = context.buffer(np.concatenate([points, alpha[:, None]], 1).astype(np.float32).tobytes())
     indices = context.buffer(np.ascontiguousarray(triangles, np.int32).tobytes())

@@ -18,7 +18,7 @@ from mien.core.optional import require
 from mien.errors import MienError, MissingAsset
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -94,7 +94,7 @@ class FaceKit:
             raise MienError(f"{file} cannot be read as a face kit ({error}): {_HOW}.") from error
 
     @classmethod
-    def _from_arrays(cls, arrays: Any, digest: str) -> FaceKit:
+    def _from_arrays(cls, arrays: Mapping[str, NDArray[Any]], digest: str) -> FaceKit:
         step = np.float32(arrays["step"])
 
         def offsets(key: str) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -14,12 +14,16 @@ from mien.studio.context import program, set_uniforms
 from mien.studio.kit import FaceKit, Floats
 from mien.studio.masks import SkinMasks
 
+if TYPE_CHECKING:
+    import moderngl
+
+
 _SIZE: Final = 640
 _DIRECTIONS: Final = 128
 _THIN: Final = ("eyeocc_l", "eyeocc_r", "lash_l", "lash_r")
 
 
-def load_occlusion(kit: FaceKit, masks: SkinMasks, context: Any) -> Floats:
+def load_occlusion(kit: FaceKit, masks: SkinMasks, context: moderngl.Context) -> Floats:
     """Ambient light [V] in [0, 1], from the cache or baked now (a few seconds)."""
     file = cache_folder() / f"occlusion-{kit.sha256[:16]}-1.safetensors"
     kept = read_arrays(file)
@@ -30,7 +34,7 @@ def load_occlusion(kit: FaceKit, masks: SkinMasks, context: Any) -> Floats:
     return light.astype(np.float32) / np.float32(255)
 
 
-def _bake(kit: FaceKit, masks: SkinMasks, context: Any) -> Floats:
+def _bake(kit: FaceKit, masks: SkinMasks, context: moderngl.Context) -> Floats:
     sparse = require("scipy.sparse", extra="studio")
     opened = np.zeros(len(kit.expression_names), np.float32)
     for name, value in (("jawOpen", 0.6), ("mouthSmile_L", 0.4), ("mouthSmile_R", 0.4)):
@@ -49,7 +53,7 @@ def _bake(kit: FaceKit, masks: SkinMasks, context: Any) -> Floats:
     return 0.5 * light + 0.5 * (edges @ light) / (np.asarray(edges.sum(1)).ravel() + 1e-9)
 
 
-def _visible(kit: FaceKit, points: Floats, context: Any) -> Floats:
+def _visible(kit: FaceKit, points: Floats, context: moderngl.Context) -> Floats:
     """Cosine-weighted share of directions from which each vertex is seen (depth maps from all around)."""
     shader = program(context, "depth_only", "empty")
     depth = context.depth_texture((_SIZE, _SIZE))

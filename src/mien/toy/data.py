@@ -28,9 +28,11 @@ from mien.studio.plans import plan_scene
 from mien.studio.scene import Scene, attributes, sample_scene
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL import Image
 
     from mien.faces.types import Face
+    from mien.pipelines.portrait import PortraitPipeline
 
 FIRST_PERSON = 870_000
 """Seed of the first person; nobody else begins there."""
@@ -47,7 +49,7 @@ def draw_dataset(
     folder: Path,
     people: int,
     per_person: int,
-    pipeline: Any,
+    pipeline: PortraitPipeline,
     tools: FaceTools,
     on_pictures: Callable[[int], Any] = lambda count: None,
 ) -> None:
@@ -73,7 +75,7 @@ def draw_dataset(
 
 
 def _draw_people(
-    seeds: Sequence[int], per_person: int, pipeline: Any, tools: FaceTools, advance: Callable[[int], Any]
+    seeds: Sequence[int], per_person: int, pipeline: PortraitPipeline, tools: FaceTools, advance: Callable[[int], Any]
 ) -> list[Entry]:
     """Entries of some people, those without a face left out.
 
@@ -107,14 +109,16 @@ def planned(person: Person, number: int) -> Scene:
 
 
 def _draw(
-    pipeline: Any, rows: Sequence[PipelineInputs], plans: Sequence[tuple[Person, int, Scene]]
+    pipeline: PortraitPipeline, rows: Sequence[PipelineInputs], plans: Sequence[tuple[Person, int, Scene]]
 ) -> list[Image.Image]:
     """Each picture with noise of its own, in few steps."""
     seeds = [person.seed * 1000 + number for person, number, _ in plans]
     return run_pipeline(pipeline, rows, seeds, speed="few") if rows else []
 
 
-def steering(person: Person, number: int, picture: Scene, identity: Any = None) -> PipelineInputs:
+def steering(
+    person: Person, number: int, picture: Scene, identity: NDArray[np.float32] | None = None
+) -> PipelineInputs:
     """What a picture of a studio person is drawn from: words, a landmark picture, and the identity if it is known."""
     rng = np.random.default_rng([person.seed, number])
     face_shape = SHAPE_STD * np.random.default_rng(person.seed).normal(size=LinearFace.load().shapes)

@@ -17,7 +17,11 @@ from mien.generation.tools import FaceTools
 from mien.pipelines.load import branch_kinds, picture_size
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL import Image
+
+    from mien.faces.types import Face
+    from mien.pipelines.portrait import PortraitPipeline
 
 WISHES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("left", {"yaw": 30.0}),
@@ -63,7 +67,7 @@ class Watch:
     """
 
     tools: FaceTools
-    pipeline: Any
+    pipeline: PortraitPipeline
     steps: int | None = None
     requests: list[GenerateRequest] = field(init=False)
     steerings: list[PipelineInputs] = field(init=False)
@@ -105,11 +109,13 @@ class Watch:
         )
 
 
-def _angles(request: GenerateRequest, face: Any) -> Sequence[float]:
+def _angles(request: GenerateRequest, face: Face) -> Sequence[float]:
     """Differences of a face's angles to the wish, [3] degrees."""
+    assert face.pose is not None  # every reader that the toy takes tells it
     wish = (request.yaw or 0.0, request.pitch or 0.0, request.roll or 0.0)
     return [seen - wanted for seen, wanted in zip(face.pose, wish, strict=True)]
 
 
-def _distance(wanted: Any, seen: Any) -> float:
+def _distance(wanted: NDArray[np.float32] | None, seen: NDArray[np.float32] | None) -> float:
+    assert wanted is not None and seen is not None
     return float(np.linalg.norm(wanted[:, :2] - seen[:, :2], axis=1).mean())

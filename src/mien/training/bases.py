@@ -84,7 +84,7 @@ def base_parts(base: str) -> dict[str, Path]:
         folder = require_asset("sdxl" if base == "sdxl" else "sd15")
         parts = {part: folder / part for part in (*PARTS, *(SECOND if base == "sdxl" else ()))}
         if base == "arc2face":
-            return parts | arc2face_parts(require_asset("arc2face"))
+            return parts | arc2face_parts("arc2face")
         return parts | {"identity": require_asset("arcface-r50")}
     folder = Path(base)
     identity = next((folder / name for name in IDENTITY if (folder / name).exists()), None)

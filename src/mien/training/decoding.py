@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,12 @@ from torch.utils.checkpoint import checkpoint
 from mien.core.io import read_json
 from mien.errors import BadInput, MissingAsset
 from mien.pipelines.autoencoders import decode_latents, vae_scale_factor
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderTiny
+
+    from mien.models.autoencoder import Autoencoder
+
 
 Region = Literal["whole", "face"]
 FACE = 1.1
@@ -41,7 +47,11 @@ class Box(NamedTuple):
 
 
 def decode(
-    vae: Any, latents: Tensor, points: Tensor | None = None, region: Region = "whole", checkpointing: bool = False
+    vae: Autoencoder,
+    latents: Tensor,
+    points: Tensor | None = None,
+    region: Region = "whole",
+    checkpointing: bool = False,
 ) -> Tensor:
     """Pictures [B, 3, H, W], about [-1, 1], float32, that gradients pass through.
 
@@ -62,7 +72,7 @@ def decode(
     return torch.cat([again(latent, where) for latent, where in rows])  # type: ignore[misc]
 
 
-def _row(vae: Any, region: Region, latents: Tensor, points: Tensor | None) -> Tensor:
+def _row(vae: Autoencoder, region: Region, latents: Tensor, points: Tensor | None) -> Tensor:
     if region == "whole" or not (latents.requires_grad and torch.is_grad_enabled()):
         return decode_latents(vae, latents)
     assert points is not None, "the place of the face is not known"
@@ -108,7 +118,7 @@ def face_boxes(points: Tensor, height: int, width: int, scale: int) -> list[Box]
     return [Box(min(max(y, 0), height - tall), min(max(x, 0), width - wide), tall, wide) for x, y in first.tolist()]
 
 
-def decode_boxes(vae: Any, latents: Tensor, boxes: list[Box], statistics: Statistics) -> Tensor:
+def decode_boxes(vae: Autoencoder, latents: Tensor, boxes: list[Box], statistics: Statistics) -> Tensor:
     """Parts [B, 3, scale * height, scale * width] of pictures, as they are in the whole but for the parts' borders.
 
     Group normalisation takes the mean and variance of the whole picture, from ``statistics`` (no gradient passes
@@ -129,7 +139,7 @@ def _cut(values: Tensor, boxes: list[Box]) -> Tensor:
     return torch.stack([box.of(row) for row, box in zip(values, boxes, strict=True)])
 
 
-def _norms(vae: Any) -> dict[str, nn.GroupNorm]:
+def _norms(vae: Autoencoder) -> dict[str, nn.GroupNorm]:
     """The decoder's group normalisations, less those that see the whole latent anyway."""
     found = vae.decoder.named_modules()
     return {name: one for name, one in found if isinstance(one, nn.GroupNorm) and not name.startswith("mid_block")}
@@ -139,7 +149,7 @@ def _grouped(x: Tensor, norm: nn.GroupNorm) -> Tensor:
     return x.unflatten(1, (norm.num_groups, -1))
 
 
-def tiny_autoencoder(folder: Path, channels: int, side: int, picture: int) -> Any:
+def tiny_autoencoder(folder: Path, channels: int, side: int, picture: int) -> AutoencoderTiny:
     """A diffusers ``AutoencoderTiny`` that decodes latents [B, channels, side, side] to pictures of ``picture`` px.
 
     Raises:
@@ -151,17 +161,18 @@ def tiny_autoencoder(folder: Path, channels: int, side: int, picture: int) -> An
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
     if config.get("_class_name") != AutoencoderTiny.__name__:
         raise MissingAsset(f"There is no AutoencoderTiny in {folder}: give a folder that its save_pretrained wrote.")
-    vae: Any = AutoencoderTiny.from_pretrained(folder)
-    if vae.config.latent_channels != channels or side * vae_scale_factor(vae) != picture:
+    vae = AutoencoderTiny.from_pretrained(folder)
+    own = vae.config["latent_channels"]
+    if own != channels or side * vae_scale_factor(vae) != picture:
         raise BadInput(
-            f"The decoder in {folder} draws {vae_scale_factor(vae)} pixels from each of {vae.config.latent_channels} "
-            f"channels, but the base has {channels} channels and {picture // side} pixels: take the one made for it."
+            f"The decoder in {folder} draws {vae_scale_factor(vae)} pixels from each of {own} channels, "
+            f"but the base has {channels} channels and {picture // side} pixels: take the one made for it."
         )
     return vae
 
 
 @contextmanager
-def _recorded(vae: Any, statistics: Statistics) -> Iterator[None]:
+def _recorded(vae: Autoencoder, statistics: Statistics) -> Iterator[None]:
     """Note each normalisation's mean and variance, [B, groups, 1, 1, 1]."""
 
     def note(name: str, norm: nn.GroupNorm, inputs: tuple[Tensor]) -> None:
@@ -175,7 +186,7 @@ def _recorded(vae: Any, statistics: Statistics) -> Iterator[None]:
 
 
 @contextmanager
-def _fixed(vae: Any, statistics: Statistics) -> Iterator[None]:
+def _fixed(vae: Autoencoder, statistics: Statistics) -> Iterator[None]:
     """Normalise by these means and variances for a while."""
 
     def normalise(norm: Any, mean: Tensor, variance: Tensor, x: Tensor) -> Tensor:

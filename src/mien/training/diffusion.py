@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from diffusers import DDPMScheduler
@@ -36,7 +36,7 @@ def studio_scheduler(
 
 
 def noisy(
-    scheduler: Any, latents: Tensor, generator: torch.Generator, sampling: TimestepSampling = "uniform"
+    scheduler: DDPMScheduler, latents: Tensor, generator: torch.Generator, sampling: TimestepSampling = "uniform"
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw timesteps and noise: (noisy latents, timesteps [B], noise), all on the latents' device.
 
@@ -55,7 +55,7 @@ def noisy(
     return scheduler.add_noise(latents, noise, timesteps), timesteps, noise
 
 
-def target_of(scheduler: Any, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+def target_of(scheduler: DDPMScheduler, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
     """What the UNet should output, by ``scheduler.config.prediction_type``.
 
     Raises:
@@ -71,7 +71,7 @@ def target_of(scheduler: Any, latents: Tensor, noise: Tensor, timesteps: Tensor)
     raise ValueError(f"prediction_type {kind!r} is not supported; use v_prediction, epsilon or sample.")
 
 
-def loss_weights(scheduler: Any, timesteps: Tensor, gamma: float | None = None) -> Tensor:
+def loss_weights(scheduler: DDPMScheduler, timesteps: Tensor, gamma: float | None = None) -> Tensor:
     """Weights [B] of the squared errors.
 
     Args:
@@ -93,7 +93,7 @@ def loss_weights(scheduler: Any, timesteps: Tensor, gamma: float | None = None) 
 
 
 def diffusion_loss(
-    scheduler: Any,
+    scheduler: DDPMScheduler,
     latents: Tensor,
     predict: Callable[[Tensor, Tensor], Tensor],
     generator: torch.Generator,
@@ -115,7 +115,7 @@ def diffusion_loss(
 
 
 def loss_of(
-    scheduler: Any,
+    scheduler: DDPMScheduler,
     output: Tensor,
     latents: Tensor,
     noise: Tensor,
@@ -143,7 +143,7 @@ def loss_of(
 
 @torch.no_grad()
 def errors_by_timestep(
-    scheduler: Any,
+    scheduler: DDPMScheduler,
     latents: Tensor,
     predict: Callable[[Tensor, Tensor], Tensor],
     timesteps: Sequence[int] = (900, 600, 300),
@@ -171,13 +171,13 @@ def errors_by_timestep(
     return errors
 
 
-def as_noisy(scheduler: Any, step: int) -> int:
+def as_noisy(scheduler: DDPMScheduler, step: int) -> int:
     """The timestep whose share of noise is nearest to that of timestep ``step`` of the studio's schedule."""
     wanted = studio_scheduler().alphas_cumprod[step]
     return int((scheduler.alphas_cumprod.to(wanted.device) - wanted).abs().argmin())
 
 
-def velocity_of(scheduler: Any, output: Tensor, noised: Tensor, step: int) -> Tensor:
+def velocity_of(scheduler: DDPMScheduler, output: Tensor, noised: Tensor, step: int) -> Tensor:
     """The velocity alpha noise - sigma latents (Salimans & Ho 2022) that an output stands for.
 
     Args:

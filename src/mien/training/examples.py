@@ -27,6 +27,8 @@ from mien.training.prompts import WORDED, Prompts
 from mien.training.resident import Resident
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from mien.data.corpus import Corpus
     from mien.training.sources import Sources
 
@@ -53,7 +55,7 @@ class Examples:
         self,
         corpus: Corpus,
         sources: Sources,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         width: int,
         kinds: Iterable[str] = (),
         side: int | None = None,

@@ -6,17 +6,19 @@ import copy
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from mien.core.weights import writes_of_safetensors
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from mien.adapters import Branch
 
 
-def save_half(model: Any, folder: Path) -> None:
+def save_half(model: nn.Module, folder: Path) -> None:
     """``model.save_pretrained`` in fp16 into ``folder``, replacing it as a whole once everything is written."""
     half = torch.nn.Module.to(copy.deepcopy(model), "cpu", torch.float16)  # not ModelMixin.to: it warns about nothing
     half = half.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]

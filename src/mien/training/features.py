@@ -22,6 +22,7 @@ from mien.training.resident import Resident
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
+    from mien.models.autoencoder import Autoencoder
 
 _ALL = slice(None)
 _PLAIN = ("face_oval", "nose")  # landmark groups that hardly change with the expression
@@ -53,7 +54,7 @@ def _digest(file: Path, _changed: int) -> str:
 
 @torch.no_grad()
 def latents(
-    corpus: Corpus, vae: Any, folder: Path, size: int, style: str | None = None, *, beside: bool = False
+    corpus: Corpus, vae: Autoencoder, folder: Path, size: int, style: str | None = None, *, beside: bool = False
 ) -> np.ndarray:
     """Latents of all pictures as the UNet sees them, float16 [N, C, h, w].
 
@@ -66,7 +67,8 @@ def latents(
         beside: keep them beside those of another size, instead of in their place.
     """
     own, device = corpus["images"].shape[1] == size, _device()
-    vae = vae.eval().to(device)
+    network: torch.nn.Module = vae.eval()
+    network.to(device)
 
     def encoded(rows: slice) -> np.ndarray:
         images = corpus["images"][rows]

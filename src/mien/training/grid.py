@@ -15,6 +15,7 @@ from mien.training.validation import held_out_rows
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
+    from mien.models.autoencoder import Autoencoder
     from mien.training.objective import Objective
 
 STEPS = 12
@@ -63,7 +64,7 @@ def _drawn(stage: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     return noise
 
 
-def _decoded(vae: Any, latents: torch.Tensor) -> list[Picture]:
+def _decoded(vae: Autoencoder, latents: torch.Tensor) -> list[Picture]:
     from mien.pipelines.autoencoders import decode_latents
 
     return [np.asarray(picture) for one in latents.split(4) for picture in tensor_to_pictures(decode_latents(vae, one))]

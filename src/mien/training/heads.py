@@ -102,5 +102,5 @@ def expression_head(place: Path) -> nn.Module:
     return _frozen(TorchFaceLandmarker(place))
 
 
-def _frozen(head: Any) -> nn.Module:
+def _frozen(head: nn.Module) -> nn.Module:
     return head.float().eval().requires_grad_(False)

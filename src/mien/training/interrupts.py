@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +20,7 @@ def interruptible() -> Iterator[threading.Event]:
     """
     came = threading.Event()
 
-    def note(number: int, frame: Any) -> None:
+    def note(number: int, frame: object) -> None:
         if came.is_set():
             raise KeyboardInterrupt
         came.set()

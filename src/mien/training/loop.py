@@ -40,6 +40,8 @@ from mien.training.together import from_main, gathered, group_timeout, named_tim
 from mien.training.tracking import RunningMeans, Trackers, chosen_trackers, memory_mb
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from mien.data.corpus import Corpus
     from mien.training.objective import Objective
 
@@ -287,7 +289,7 @@ class TrainingRun:
             self._log(rate, norm, advance)
         return leave
 
-    def _skip(self, reason: str, rows: Any) -> None:
+    def _skip(self, reason: str, rows: Tensor) -> None:
         keys = keys_of(self.corpus, rows)
         if self.is_main:
             log.warning("Step %d is skipped: %s", self.counters["step"], reason)

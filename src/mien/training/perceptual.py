@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,9 @@ from mien.training.bases import base_autoencoder
 from mien.training.decoding import decode
 from mien.training.heads import FaceHeads
 from mien.training.sources import Sources
+
+if TYPE_CHECKING:
+    from diffusers import DDPMScheduler
 
 
 class PerceptualLoss(nn.Module):
@@ -33,7 +36,7 @@ class PerceptualLoss(nn.Module):
         self.heads = FaceHeads(sources.path("identity"), sources.path("reader/face"))
         self.f_max = f_max
 
-    def counted(self, scheduler: Any, timesteps: Tensor) -> Tensor:
+    def counted(self, scheduler: DDPMScheduler, timesteps: Tensor) -> Tensor:
         """Which rows are looked at, bool [B]."""
         return f_of_timestep(scheduler, timesteps) <= self.f_max
 

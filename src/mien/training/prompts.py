@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from torch import Tensor
 
 from mien.models import ID_PROMPT
 from mien.models.text import id_token_of, identity_tokens, tokenize
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class Kind(IntEnum):
@@ -36,7 +39,7 @@ class Prompts:
         captions: one a picture.
     """
 
-    def __init__(self, tokenizer: Any, width: int, captions: Sequence[str]) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, width: int, captions: Sequence[str]) -> None:
         count = identity_tokens(width)
         self.id_token = id_token_of(tokenizer)
         self._ids = {

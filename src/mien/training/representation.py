@@ -19,6 +19,8 @@ from mien.core.pixels import pictures_to_tensor
 from mien.training.features import SMALL, slices, weights_key
 
 if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+
     from mien.data.corpus import Corpus
 
 GRID = 8
@@ -60,7 +62,7 @@ class RepresentationAlignment(nn.Module):
         hidden: width of the projection, three layers at each position.
     """
 
-    def __init__(self, unet: Any, features: int, hidden: int = 512) -> None:
+    def __init__(self, unet: UNet2DConditionModel, features: int, hidden: int = 512) -> None:
         super().__init__()
         kinds = unet.config["down_block_types"]
         index = next(index for index, kind in enumerate(kinds) if kind.startswith("CrossAttn"))
@@ -72,7 +74,7 @@ class RepresentationAlignment(nn.Module):
         self._seen: Tensor | None = None
         unet.down_blocks[index].register_forward_hook(self._listen)
 
-    def _listen(self, block: nn.Module, inputs: Any, outputs: tuple[Tensor, tuple[Tensor, ...]]) -> None:
+    def _listen(self, block: nn.Module, inputs: object, outputs: tuple[Tensor, tuple[Tensor, ...]]) -> None:
         self._seen = outputs[1][0]  # before the block makes it smaller
 
     def forward(self, features: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ from torch import Tensor
 from mien.errors import MissingDependency
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from accelerate import Accelerator
 
@@ -74,7 +76,7 @@ class Trackers:
         for tracker in self._accelerator.trackers:
             self._try(tracker.finish)
 
-    def _try(self, action: Any) -> None:
+    def _try(self, action: Callable[[], object]) -> None:
         if self._failed:
             return
         try:

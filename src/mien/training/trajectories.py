@@ -19,6 +19,7 @@ from mien.core.caches import read_arrays, write_arrays
 from mien.training.prompts import WORDED, Kind
 
 if TYPE_CHECKING:
+    from mien.pipelines.portrait import PortraitPipeline
     from mien.training.examples import Examples
 
 GROUP = 20
@@ -85,7 +86,7 @@ def asked(examples: Examples, setting: Setting, rows: np.ndarray, other: np.ndar
     return found | {"identity_mode": "branch" if setting.by_branch else "prompt"}
 
 
-def draw(pipeline: Any, arguments: Mapping[str, Any], seeds: Sequence[int], steps: int) -> Tensor:
+def draw(pipeline: PortraitPipeline, arguments: Mapping[str, Any], seeds: Sequence[int], steps: int) -> Tensor:
     """Latents [B, S + 1, C, h, w] of one call: the noise, and what each step led to.
 
     Args:
@@ -96,7 +97,7 @@ def draw(pipeline: Any, arguments: Mapping[str, Any], seeds: Sequence[int], step
     """
     kept: list[Tensor] = []
 
-    def keep(_pipeline: Any, _index: int, _timestep: Any, values: dict[str, Tensor]) -> dict[str, Tensor]:
+    def keep(_pipeline: object, _index: int, _timestep: object, values: dict[str, Tensor]) -> dict[str, Tensor]:
         kept.append(values["latents"])
         return values
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from mien.training.batches import spread_rows
 from mien.training.diffusion import errors_by_timestep
 
 if TYPE_CHECKING:
+    from diffusers import DDPMScheduler
+
     from mien.data.corpus import Corpus
     from mien.training.objective import Logs
 
@@ -46,7 +48,7 @@ def held_out_rows(held_out: Corpus, count: int) -> HeldOutRows:
 
 
 def right_and_shuffled(
-    scheduler: Any,
+    scheduler: DDPMScheduler,
     predict: Predict,
     batch: dict[str, Tensor],
     order: np.ndarray,

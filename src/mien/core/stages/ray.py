@@ -41,8 +41,8 @@ def run_ray(stage: Stage, tasks: Sequence[int], workers: int | None, advance: Ca
     """
     if not tasks:
         return
-    ray: Any = require("ray", extra="ray")
-    data: Any = require("ray.data", extra="ray")
+    ray = require("ray", extra="ray")
+    data = require("ray.data", extra="ray")
     ours = not ray.is_initialized()
     if ours:
         ray.init(log_to_driver=False, include_dashboard=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,12 @@ from mien.generation.conditioning import PipelineInputs, framed, run_pipeline
 from mien.generation.tools import FaceTools
 from mien.pipelines.load import picture_size
 
+if TYPE_CHECKING:
+    from mien.pipelines.portrait import PortraitPipeline
+
 
 def drawn(
-    pipeline: Any,
+    pipeline: PortraitPipeline,
     tools: FaceTools,
     seen: Sequence[DetectedFace],
     identities: NDArray[np.float32],

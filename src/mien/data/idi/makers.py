@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,11 @@ from mien.data.schema import Sample
 from mien.errors import BadInput
 from mien.faces.observed import DetectedFace, largest_face
 from mien.generation.tools import FaceTools
+
+if TYPE_CHECKING:
+    from mien.pipelines.portrait import PortraitPipeline
+    from mien.studio.renderer import Renderer
+
 
 Picture = NDArray[np.uint8]
 
@@ -65,7 +70,7 @@ class Iterated:
         options: further arguments of the pipeline: steps, scales, guidance.
     """
 
-    pipeline: Any
+    pipeline: PortraitPipeline
     tools: FaceTools
     swapper: Swapper
     conditions: Sequence[str] = ("expression",)
@@ -104,7 +109,7 @@ class Oracle:
         renderer: a `mien.studio.renderer.Renderer`.
     """
 
-    renderer: Any
+    renderer: Renderer
     name: str = "oracle"
 
     def make(self, jobs: Sequence[Job]) -> list[Picture]:

@@ -33,8 +33,8 @@ def write_manifest(path: Path, rows: Sequence[Mapping[str, Any]], models: Mappin
     Raises:
         MissingDependency: without pyarrow.
     """
-    pa: Any = require("pyarrow", extra="pairs")
-    parquet: Any = require("pyarrow.parquet", extra="pairs")
+    pa = require("pyarrow", extra="pairs")
+    parquet = require("pyarrow.parquet", extra="pairs")
     schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in _COLUMNS.items()] + [("models", pa.string())])
     hashes = json.dumps(dict(models), sort_keys=True)
     table = pa.Table.from_pylist([{**row, "models": hashes} for row in rows], schema=schema)
@@ -49,7 +49,7 @@ def read_manifest(path: Path) -> list[dict[str, Any]]:
         BadInput: if it is damaged.
         MissingDependency: without pyarrow.
     """
-    parquet: Any = require("pyarrow.parquet", extra="pairs")
+    parquet = require("pyarrow.parquet", extra="pairs")
     try:
         return parquet.read_table(path).to_pylist()
     except Exception as error:  # whatever the parser raises on a damaged file

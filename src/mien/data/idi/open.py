@@ -25,6 +25,9 @@ from mien.pipelines.base_facts import base_hashes
 from mien.pipelines.load import picture_size
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from mien.pipelines.portrait import PortraitPipeline
     from mien.pipelines.spec import ModelSpec
 
 log = logging.getLogger(__name__)
@@ -246,7 +249,7 @@ def _oracle_of(portraits: Portraits, facekit: Path | None) -> Oracle | None:
     return oracle
 
 
-def _copied(pipeline: Any, image: Any) -> Any:
+def _copied(pipeline: PortraitPipeline, image: Image.Image) -> Image.Image:
     """A picture after the base's autoencoder."""
     import torch
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,10 @@ from mien.faces.connections import POLYLINES
 from mien.faces.observed import DetectedFace, landmarks_of
 from mien.faces.onnx import OnnxModel
 from mien.generation.tools import FaceTools
+
+if TYPE_CHECKING:
+    from mien.pipelines.portrait import PortraitPipeline
+
 
 Embeddings = NDArray[np.float32]
 
@@ -47,7 +51,7 @@ class Redraw:
         options: further arguments of the pipeline.
     """
 
-    pipeline: Any
+    pipeline: PortraitPipeline
     tools: FaceTools
     conditions: Sequence[str] = ("expression",)
     strength: float = STRENGTH
@@ -124,7 +128,7 @@ class OnnxSwapper:
 
     @staticmethod
     def _matrix(path: Path) -> NDArray[np.float32]:
-        onnx: Any = require("onnx", extra="pairs")
+        onnx = require("onnx", extra="pairs")
         initializers = onnx.load(str(path)).graph.initializer
         found = onnx.numpy_helper.to_array(initializers[-1]) if len(initializers) else np.zeros(0)
         if found.shape != (512, 512):

@@ -21,7 +21,8 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from mien.core.io import sha256_of, write_text
+from mien.core.io import sha256_of
+from mien.core.log import read_lines, write_lines
 from mien.core.progress import Bar, silent
 from mien.core.stages.execute import execute
 from mien.core.stages.stage import Process, Stage
@@ -134,7 +135,7 @@ class ImportJob:
                         numbers.append(number)
         if (lone := self.units[unit][0]).who is None:
             self._tell_apart(lone, numbers, portraits)
-        _write_lines(self.rows_file(unit), [one.row for one in portraits])
+        write_lines(self.rows_file(unit), [one.row for one in portraits])
         if trial:
             trial.advance(len(self.units[unit]))
 
@@ -180,7 +181,7 @@ class ImportJob:
         Raises:
             MienError: if no picture was kept.
         """
-        rows = [row for unit in range(len(self.units)) for row in _read_lines(self.rows_file(unit))]
+        rows = [row for unit in range(len(self.units)) for row in read_lines(self.rows_file(unit))]
         people = {who: number for number, who in enumerate(dict.fromkeys(r["who"] for r in rows if not r["reason"]))}
         if not people:
             raise MienError(f"No picture of {self.source} was kept: {_reasons(rows)}.")
@@ -197,7 +198,7 @@ class ImportJob:
                     counts[row["who"]] += 1
                     writer.write_files(sample, packed.files)
                     row["key"] = sample.key
-        _write_lines(self.folder / REPORT, rows)  # last: a folder with it is finished
+        write_lines(self.folder / REPORT, rows)  # last: a folder with it is finished
 
     def part_file(self, unit: int) -> Path:
         """The portraits of a unit."""
@@ -262,9 +263,9 @@ def summary(folder: Path) -> dict[str, Any]:
     """The numbers of a finished import.
 
     Raises:
-        MienError: if its report is damaged.
+        BadInput: if its report is damaged.
     """
-    rows = list(_read_lines(folder / REPORT))
+    rows = read_lines(folder / REPORT)
     kept = [row for row in rows if not row["reason"]]
     return {
         "pictures": len(kept),
@@ -301,17 +302,5 @@ def _batched(values: Iterable[T], count: int) -> Iterator[list[T]]:
         yield some
 
 
-def _digest(listing: Any) -> str:
+def _digest(listing: object) -> str:
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
-
-
-def _write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
-
-def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            yield json.loads(line)
-    except (OSError, ValueError) as error:
-        raise MienError(f"{path} is damaged ({error}): remove it, and import again.") from error

@@ -127,7 +127,7 @@ class Portrait:
         return Sample.checked(**self.fields, person=person, picture=picture)
 
 
-def left_out(frame: Frame, reason: str, faces: int = 0, **more: Any) -> Portrait:
+def left_out(frame: Frame, reason: str, faces: int = 0, **more: object) -> Portrait:
     """A row without a picture."""
     return Portrait({**_row(frame, faces), **more, "reason": reason})
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien.core.io import make_folder, write_json
 from mien.core.progress import Advance
@@ -14,6 +14,10 @@ from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.png import Pixels, read_png, write_png
 from mien.generation.conditioning import PipelineInputs, run_pipeline
+
+if TYPE_CHECKING:
+    from mien.pipelines.portrait import PortraitPipeline
+
 
 SETTINGS_FILE = "made-with.json"
 SEEDS = 100_000_000
@@ -48,7 +52,7 @@ def batches(pairs: Sequence[Pair], size: int) -> Iterator[Sequence[Pair]]:
 
 
 def draw_pairs(
-    pipeline: Any,
+    pipeline: PortraitPipeline,
     settings: ControlSettings,
     pairs: Sequence[Pair],
     steering: Callable[[Sequence[Pair]], list[PipelineInputs]],

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mien.evaluation.control.settings import TARGET_PICTURE, ControlSettings
 from mien.evaluation.control.targets import balanced_people
@@ -14,13 +14,20 @@ from mien.studio.person import Person, sample_person
 from mien.studio.plans import plan_scene
 from mien.studio.scene import Scene
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mien.studio.kit import FaceKit
+
+
 _SEEDS_A_PERSON = 1000
 
 
 class Draws(Protocol):
     """What is needed of `mien.studio.renderer.Renderer`; a render has ``image`` and exact ``landmarks``."""
 
-    kit: Any
+    kit: FaceKit
     size: int
 
     def render(self, person: Person, picture: Scene, /) -> Any: ...  # noqa: D102
@@ -54,7 +61,7 @@ class Pair:
         """Name of its file where pictures are kept: another one once it is shown other pictures."""
         return f"{self.name}-{self.shown}.png" if self.shown else f"{self.name}.png"
 
-    def showing(self, *pictures: Any) -> Pair:
+    def showing(self, *pictures: NDArray[np.uint8]) -> Pair:
         """The same, where the model is shown these pictures, uint8 [S, S, 3] each."""
         return replace(self, shown=pixels_digest(pictures)[:16])
 

@@ -22,6 +22,8 @@ from mien.generation.conditioning import PipelineInputs, framed
 
 if TYPE_CHECKING:
     from mien.faces.observed import DetectedFace
+    from mien.pipelines.portrait import PortraitPipeline
+    from mien.studio.renderer import Render
 
 Floats = NDArray[np.float32]
 
@@ -59,7 +61,7 @@ class Look:
         return fit_face(self.landmarks).shape
 
 
-def look_at(tools: EvaluationContext, render: Any) -> Look:
+def look_at(tools: EvaluationContext, render: Render) -> Look:
     """Read a render, as a `mien.studio.renderer.Renderer` gives it."""
     face = largest_face(tools.readers[tools.first_reader], render.image)
     points = None if face is None else face.landmarks
@@ -205,7 +207,7 @@ def in_words(target: Subject) -> str:
     return describe_face(target.picture.expression, target.picture.pose)
 
 
-def crop_of(look: Look, pipeline: Any) -> Any:
+def crop_of(look: Look, pipeline: PortraitPipeline) -> Any:
     """The input of a pipeline's expression encoder, [1, 3, S, S]."""
     from mien.faces.networks import expression_input
     from mien.faces.observed import expression_crop

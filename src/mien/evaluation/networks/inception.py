@@ -7,12 +7,16 @@ filter moves an FID by several points, so values only compare with others that w
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import BadInput
+
+if TYPE_CHECKING:
+    from mien.faces.types import Picture
+
 
 SIDE = 299
 WIDTH = 2048
@@ -36,7 +40,7 @@ class Inception:
         except (RuntimeError, ValueError, OSError) as error:
             raise BadInput(f"{path} is no TorchScript file: get inception again.") from error
 
-    def __call__(self, image: Any) -> NDArray[np.float64]:
+    def __call__(self, image: Picture) -> NDArray[np.float64]:
         """Features [1, 2048] of a picture, PIL or uint8 [H, W, 3].
 
         Raises:

@@ -6,13 +6,7 @@ Every metric of their tables carries the name of the network that made it, such 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final, NamedTuple
-
-from mien.core.io import read_json
-from mien.errors import BadInput
-
-MANIFEST: Final = "protocol.json"
+from typing import Final, NamedTuple
 
 
 class Preset(NamedTuple):
@@ -36,20 +30,3 @@ PRESETS: Final[Mapping[str, Preset]] = {
     "emojidiff-grid": Preset("expression", ("arcface",)),
 }
 """Name -> how it is run. FaceCrafter reads FLAME's parameters with EMOCA v2; SMIRK stands in."""
-
-
-def read_protocol(folder: Path, name: str) -> Mapping[str, Any]:
-    """The manifest of a protocol's folder.
-
-    Raises:
-        BadInput: if it is another's, or none.
-    """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise BadInput(
-            f"There is no protocol in {folder}: make it with  mien data protocol {name} DATASET -o {folder}."
-        )
-    manifest = read_json(path)
-    if manifest.get("protocol") != name:
-        raise BadInput(f"{folder} holds the protocol {manifest.get('protocol')}, not {name}.")
-    return manifest

@@ -49,14 +49,3 @@ def kit_indices(name: str) -> tuple[int, ...]:
         for i, kit in enumerate(KIT_NAMES)
         if wanted in (kit.lower(), kit_to_blendshape(kit).lower(), kit.partition("_")[0].lower())
     )
-
-
-def kit_from_blendshapes(scores: Mapping[str, float]) -> dict[str, float]:
-    """Kit coefficients of a {name: value} request in any spelling; raises KeyError with the unknown name."""
-    out: dict[str, float] = {}
-    for name, value in scores.items():
-        indices = kit_indices(name)
-        if not indices:
-            raise KeyError(name)
-        out.update({KIT_NAMES[i]: float(value) for i in indices})
-    return out

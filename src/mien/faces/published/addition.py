@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from mien.faces.alignment import arcface_matrix
 from mien.faces.published.load import FACE_NETWORKS, network_file
 from mien.faces.published.networks import open_face_network
 from mien.faces.types import Face
+
+if TYPE_CHECKING:
+    from mien.faces.types import Picture
 
 
 class NetworkAddition:
@@ -33,7 +36,7 @@ class NetworkAddition:
         self._network = open_face_network(name, path)
         self.files = {f"{name}/{path.name}": path}
 
-    def add(self, picture: Any, face: Face) -> dict[str, Any]:
+    def add(self, picture: Picture, face: Face) -> dict[str, Any]:
         """``identity``, ``emotion`` or ``flame`` of one face in a picture uint8 [H, W, 3].
 
         Raises:

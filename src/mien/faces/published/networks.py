@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,6 +22,10 @@ from torch import Tensor
 from mien.conditions import EMOTIONS
 from mien.errors import BadInput
 from mien.faces.alignment import arcface_matrix, box_matrix, crop_picture
+
+if TYPE_CHECKING:
+    from mien.faces.types import Picture
+
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -98,7 +102,7 @@ class FaceNetwork:
             ) from error
         return found
 
-    def _crop(self, picture: Any, landmarks: NDArray[Any]) -> NDArray[np.float32]:
+    def _crop(self, picture: Picture, landmarks: NDArray[np.floating]) -> NDArray[np.float32]:
         """A scaled crop [3, S, S]."""
         from PIL import Image
 

@@ -188,7 +188,7 @@ class AutoencoderObjective(Objective):
             deviation = self.config.noise + (self.config.max_noise - self.config.noise) * drawn
         return latents + deviation * self.vae.latent_std * noise
 
-    def _balance(self, loss: Tensor, term: Tensor, last: Any) -> Tensor | float:
+    def _balance(self, loss: Tensor, term: Tensor, last: Tensor) -> Tensor | float:
         """See :func:`adaptive_weight`; 1 without gradients, or where the layer is frozen."""
         return adaptive_weight(loss, term, last) if torch.is_grad_enabled() and last.requires_grad else 1.0
 

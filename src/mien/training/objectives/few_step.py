@@ -39,6 +39,7 @@ from mien.training.trajectories import (
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
+    from mien.pipelines.portrait import PortraitPipeline
 
 LAYERS = (
     r".*\.(to_q|to_k|to_v|to_out\.0|proj_in|proj_out|ff\.net\.0\.proj|ff\.net\.2|conv1|conv2|conv_shortcut|conv"
@@ -185,7 +186,7 @@ class FewStepObjective(Objective):
             "adapters": dict(self.branches.items()), "guidance": dict(self.few.guidance),
         }  # fmt: skip
         if base.text_encoder_2 is None:
-            pipeline: Any = PortraitPipeline(**parts)
+            pipeline: PortraitPipeline = PortraitPipeline(**parts)
         else:
             pipeline = PortraitXLPipeline(**parts, text_encoder_2=base.text_encoder_2, tokenizer_2=base.tokenizer_2)
         pipeline.set_progress_bar_config(disable=True)

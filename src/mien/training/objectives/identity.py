@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -24,8 +23,6 @@ from mien.training.parts import ROW
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
     from mien.training.sources import Sources
-
-CropMatrix = Callable[[Tensor, int], Tensor]
 
 
 def arcface_logits(cosines: Tensor, target: Tensor, margin: float, scale: float) -> Tensor:
