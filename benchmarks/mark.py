@@ -1,6 +1,7 @@
 """How invisible the mark is, what it survives, and how often it is seen where it is not.
 
     python benchmarks/mark.py --renders RENDERS --photographs FOLDER [FOLDER ...]
+    python benchmarks/mark.py ... --minutes 8                 # in sittings: the same command goes on
     python benchmarks/mark.py --marked 40 --unmarked 200      # with what is at hand, a trial
 
 Carriers are renders (those of a data set, else the demo's examples, each turned a little), photographs (what
@@ -13,8 +14,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -44,7 +46,7 @@ UNMARKED = {64: 0.7, 128: 0.25, 256: 0.05}
 KEYS = 1000
 CHUNK = 250
 """Pictures without a mark that one process reads at a time."""
-RENDERS = 400
+RENDERS = 1200
 """Of a data set, at most."""
 SCIKIT = ("astronaut", "camera", "chelsea", "coffee", "coins", "moon", "rocket", "retina")
 """Photographs that scikit-image ships."""
@@ -246,38 +248,64 @@ def main() -> None:
     parser.add_argument("--renders", type=Path, help="a data set of mien studio render")
     parser.add_argument("--photographs", type=Path, nargs="*", default=[], help="folders of photographs")
     parser.add_argument("--marked", type=int, default=200, help="of each carrier and size")
-    parser.add_argument("--unmarked", type=int, default=30_000, help="in all")
+    parser.add_argument("--unmarked", type=int, default=33_000, help="in all")
     parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="then stop; the same command goes on")
     asked = parser.parse_args()
+    until = time.monotonic() + 60 * asked.minutes
     carriers = opened(asked.renders, asked.photographs)
+    what = {
+        "renders": len(carriers.renders),
+        "photographs": {name: len(some) for name, some in carriers.photographs.items()},
+        "watermark_code": hashlib.sha256(Path(watermark.__file__).read_bytes()).hexdigest(),
+        "marked_of_each": asked.marked,
+    }
+    rows, done, tally = earlier(what)
     kinds = [(kind, side) for side in MARKED for kind in ("renders", "photographs")] + [("noise", 256)]
+    kinds = kinds[len(rows) :]
     counts = {side: round(asked.unmarked * share) for side, share in UNMARKED.items()}
     chunks = [
-        (side, first, min(CHUNK, count - first)) for side, count in counts.items() for first in range(0, count, CHUNK)
+        (side, first, min(CHUNK, count - first))
+        for side, count in counts.items()
+        for first in range(done[side], count, CHUNK)
     ]
     with ProcessPoolExecutor(asked.workers, initializer=_open, initargs=(carriers,)) as pool:
         drawn = [pool.submit(_measured, kind, side, round(asked.marked * MARKED[side])) for kind, side in kinds]
-        chances = {pool.submit(_false_positives, *chunk): chunk for chunk in chunks}
-        rows = [row.result() for row in drawn]
-        tally, done = Tally(0, 0, 0), dict.fromkeys(UNMARKED, 0)
-        for chance in as_completed(chances):
-            side, _, count = chances[chance]
-            done[side] += count
-            tally = Tally(*map(sum, zip(tally, chance.result(), strict=True)))
-            _write(carriers, rows, done, tally)  # what there is by now, should this be stopped
+        chances = [pool.submit(_false_positives, *chunk) for chunk in chunks]
+        for row in drawn:
+            rows.append(row.result())
+            _write(what, rows, done, tally)  # what there is by now, should this be stopped
+            if time.monotonic() > until:
+                break
+        else:
+            for (side, _, count), chance in zip(chunks, chances, strict=True):
+                tally = Tally(*map(sum, zip(tally, chance.result(), strict=True)))
+                done[side] += count
+                _write(what, rows, done, tally)
+                if time.monotonic() > until:
+                    break
+        pool.shutdown(cancel_futures=True)
 
 
-def _write(carriers: Carriers, rows: list[dict[str, Any]], done: dict[int, int], tally: Tally) -> None:
+def earlier(what: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[int, int], Tally]:
+    """Rows, unmarked pictures by side, and what came of them, of earlier sittings with the same pictures and code."""
+    found = read_json(RESULT) if RESULT.exists() else {}
+    if any(found.get(name) != value for name, value in what.items()):
+        return [], dict.fromkeys(UNMARKED, 0), Tally(0, 0, 0)
+    tally = Tally(found["false_positives"], found["fitting_readings"], found["false_positives_by_other_keys"])
+    return found["rows"], {int(side): count for side, count in found["unmarked_by_side"].items()}, tally
+
+
+def _write(what: dict[str, Any], rows: list[dict[str, Any]], done: dict[int, int], tally: Tally) -> None:
     unmarked = sum(done.values())
     result = {
-        "renders": len(carriers.renders),
-        "photographs": {name: len(some) for name, some in carriers.photographs.items()},
+        **what,
         "rows": rows,
         "unmarked": unmarked,
         "unmarked_by_side": done,
         "false_positives": tally.seen,
         # rule of three: with no event in n trials, 95 % confidence that the rate is below 3 / n
-        "false_positive_rate_at_most": 3 / unmarked if tally.seen == 0 else None,
+        "false_positive_rate_at_most": 3 / unmarked if unmarked and tally.seen == 0 else None,
         "fitting_readings": tally.fitting,
         "other_keys": KEYS,
         "false_positives_by_other_keys": tally.by_other_keys,

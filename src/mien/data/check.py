@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from PIL import Image
 
 from mien.core.progress import Bar, silent
 from mien.data.corpus import Corpus
-from mien.data.importing.job import REPORT
+from mien.data.importing.job import REPORT, read_rows
 from mien.data.needs import needs_of
 from mien.data.pairs import Pairs
 from mien.data.schema import Sample
@@ -224,10 +223,7 @@ def _stage(stage: _Stage, contents: Contents) -> dict[str, Any]:
 
 def left_out(folder: Path) -> dict[str, int]:
     """Reason -> pictures that an import left out; empty for other datasets."""
-    path = folder / REPORT
-    if not path.is_file():
-        return {}
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = read_rows(folder / REPORT) if (folder / REPORT).is_file() else []
     return dict(sorted(Counter(row["reason"].partition(":")[0] for row in rows if row["reason"]).items()))
 
 

@@ -6,7 +6,6 @@ Detector, landmarks, blendshapes and pose are computed as the package's graph do
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -18,12 +17,12 @@ from torch import Tensor
 
 from mien.assets.first_use import find_or_fetch
 from mien.assets.lookup import how_to_get
-from mien.errors import BadInput, MissingAsset
+from mien.errors import MissingAsset
 from mien.faces.alignment import invert, transform_points
 from mien.faces.blaze_face import BlazeFace
 from mien.faces.limits import faces_within_limits
 from mien.faces.mediapipe import ASSET, pose_of
-from mien.faces.mediapipe_torch import TorchFaceLandmarker, level_square, sampled
+from mien.faces.mediapipe_torch import TorchFaceLandmarker, level_square, read_bundle, sampled
 from mien.faces.metric_pose import CanonicalFace
 from mien.faces.torch_tflite import tflite_graph
 from mien.faces.types import Face, Picture, Reading, reading_of, rgb_array
@@ -181,10 +180,6 @@ def square_matrix(points: Tensor) -> Tensor:
 def _parts(path: Path, changed: int) -> tuple[BlazeFace, TorchFaceLandmarker, CanonicalFace]:
     """The bundle's networks and canonical face, read once a process while the file stays the same."""
     names = ("face_detector.tflite", "geometry_pipeline_metadata_landmarks.binarypb")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            detector, geometry = (archive.read(name) for name in names)
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{path} is no MediaPipe Face Landmarker bundle: get it again  (mien assets verify).") from error
+    detector, geometry = read_bundle(path, names)
     blaze = BlazeFace(tflite_graph(detector, f"{names[0]} in {path}"))
     return blaze, TorchFaceLandmarker(path), CanonicalFace.parse(geometry, f"{names[1]} in {path}")

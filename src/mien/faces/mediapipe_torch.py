@@ -9,6 +9,8 @@ the landmarks are known (training data hold them), so it is the video's.
 from __future__ import annotations
 
 import zipfile
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -18,6 +20,8 @@ from mien.errors import BadInput
 from mien.faces.alignment import full_precision, invert, transform_points, warp, warp_filtered
 from mien.faces.torch_tflite import tflite_graph
 
+LARGEST_PART = 1 << 26
+"""Bytes of a file in the bundle; the networks have up to 3 million."""
 SIDE = 256
 """Side in pixels of the landmark network's picture."""
 ROI_SCALE = 1.5
@@ -49,17 +53,9 @@ class TorchFaceLandmarker(nn.Module):
 
     def __init__(self, bundle: Path) -> None:
         super().__init__()
-        try:
-            with zipfile.ZipFile(bundle) as archive:
-                parts = {
-                    name: archive.read(f"{name}.tflite") for name in ("face_landmarks_detector", "face_blendshapes")
-                }
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise BadInput(
-                f"{bundle} is no MediaPipe Face Landmarker bundle: get it again  (mien assets verify)."
-            ) from error
-        graphs = {name: tflite_graph(data, f"{name}.tflite in {bundle}") for name, data in parts.items()}
-        self.landmark_net, self.blendshape_net = graphs["face_landmarks_detector"], graphs["face_blendshapes"]
+        names = ("face_landmarks_detector.tflite", "face_blendshapes.tflite")
+        parts = zip(names, read_bundle(bundle, names), strict=True)
+        self.landmark_net, self.blendshape_net = (tflite_graph(data, f"{name} in {bundle}") for name, data in parts)
 
     def forward(self, pictures: Tensor, points: Tensor) -> Tensor:
         """Blendshapes [B, 52] in [0, 1], MediaPipe's order; see :meth:`landmarks` for the arguments."""
@@ -83,6 +79,23 @@ class TorchFaceLandmarker(nn.Module):
         """Blendshapes [B, 52] of landmarks [B, 478, 2 or 3] in pixels; the network takes place and size away itself."""
         chosen = landmarks[:, BLENDSHAPE_LANDMARKS, :2].float()
         return self.blendshape_net(chosen)[self.blendshape_net.outputs[0]].reshape(-1, 52)
+
+
+def read_bundle(bundle: Path, names: Sequence[str]) -> list[bytes]:
+    """Some files of ``face_landmarker.task``, a zip archive.
+
+    Raises:
+        BadInput: if it is no such archive, lacks one, or has a damaged one.
+    """
+    try:
+        with zipfile.ZipFile(bundle) as archive:
+            if any(archive.getinfo(name).file_size > LARGEST_PART for name in names):
+                raise zipfile.BadZipFile("a file of another size")
+            return [archive.read(name) for name in names]
+    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise BadInput(
+            f"{bundle} is no MediaPipe Face Landmarker bundle: get it again  (mien assets verify)."
+        ) from error
 
 
 @full_precision

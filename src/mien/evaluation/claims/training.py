@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mien.core.io import read_json
+from mien.core.log import read_lines
 from mien.evaluation.claims.catalogue import TrainedBounds
 
 
@@ -54,7 +54,7 @@ def training_of(folder: Path) -> ArmTraining | None:
     if not (folder / "log.jsonl").is_file() or not (folder / "config.json").is_file():
         return None
     config = read_json(folder / "config.json")
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines() if line]
+    lines = read_lines(folder / "log.jsonl")
     if not lines:
         return None
     validation = next((line["validation"] for line in reversed(lines) if "validation" in line), {})
