@@ -12,6 +12,8 @@ base that predicts v and on the one that predicts noise, for three seeds. Needs 
 
 from __future__ import annotations
 
+from mien.core.openmp import wait_passively  # noqa: F401 # isort: skip - importing mien says it before torch loads
+
 import argparse
 import sys
 from pathlib import Path

@@ -14,6 +14,8 @@ The same command goes on where it was interrupted; arms may be trained side by s
 
 from __future__ import annotations
 
+from mien.core.openmp import wait_passively  # noqa: F401 # isort: skip - importing mien says it before torch loads
+
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path

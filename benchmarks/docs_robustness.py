@@ -45,7 +45,8 @@ def page() -> str:
             for name, row in told["tests"].items()
         ]
         parts += [
-            f"The last `make soak`, {told['minutes']:g} minutes ([JSON](../benchmarks/results/soak.json)): "
+            f"The last `make soak`, {told['minutes']:g} minutes{'' if told['whole'] else ', not whole'} "
+            "([JSON](../benchmarks/results/soak.json)): "
             f"{told['mutants']['mutants']} further mutants, {told['mutants']['faults']} faults.\n",
             table(["Commands", "tests passed", "failed", "not begun in time", "minutes"], rows) + "\n",
             mutants_table(told["mutants"]) + "\n",
@@ -53,9 +54,11 @@ def page() -> str:
     parts.append(
         "`make soak` takes an hour: it kills `generate`, `sweep`, `animate`, `studio render`, `pairs build`, "
         "`evaluate` and training with `kill -9` at points of their writing, fills the disk, runs two of each in one "
-        "folder, calls `generate` a hundred times in one process, and reads mutants for the rest; each of the first "
-        "three kinds of tests gets a fifth of the time. `pytest -m slow tests/test_soak.py` does it for five "
-        "minutes.\n"
+        "folder, calls `generate`, `read`, `score` and the page's service a hundred times in one process, and reads "
+        "mutants for the rest; each of the first "
+        "three kinds of tests gets a fifth of the time. Stopped, it goes on by the same command; "
+        "`python -m tests.soak --minutes 60 --sitting 8 --result benchmarks/results/soak.json` does eight minutes of "
+        "it at a time. `pytest -m slow tests/test_soak.py` does it for five minutes.\n"
     )
     return "\n".join(parts)
 

@@ -10,6 +10,8 @@ finds nearest in expression (Exp) to each output, and how often it is the pictur
 
 from __future__ import annotations
 
+from mien.core.openmp import wait_passively  # noqa: F401 # isort: skip - importing mien says it before torch loads
+
 import sys
 import tempfile
 from pathlib import Path

@@ -8,6 +8,8 @@ the flush, guesses the emotion label of people it has not seen. Writes ``benchma
 
 from __future__ import annotations
 
+from mien.core.openmp import wait_passively  # noqa: F401 # isort: skip - importing mien says it before torch loads
+
 from pathlib import Path
 from typing import Annotated
 

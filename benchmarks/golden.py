@@ -16,6 +16,8 @@ comes first, into the folder of ``--data``. Only runs of one machine and one env
 
 from __future__ import annotations
 
+from mien.core.openmp import wait_passively  # noqa: F401 # isort: skip - importing mien says it before torch loads
+
 import hashlib
 import json
 import os

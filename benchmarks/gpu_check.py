@@ -9,6 +9,8 @@ whether each path runs, gives finite numbers, and how they compare with float32,
 
 from __future__ import annotations
 
+from mien.core.openmp import wait_passively  # noqa: F401 # isort: skip - importing mien says it before torch loads
+
 import sys
 import tempfile
 import time

@@ -12,6 +12,8 @@ data, so a decoder of SD1.5's size needs no machine that could hold it.
 
 from __future__ import annotations
 
+from mien.core.openmp import wait_passively  # noqa: F401 # isort: skip - importing mien says it before torch loads
+
 from pathlib import Path
 from typing import Annotated, Any
 

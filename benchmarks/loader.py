@@ -10,6 +10,8 @@ makes batches. What is sparse is read from memory, so the rate says what the pro
 
 from __future__ import annotations
 
+from mien.core.openmp import wait_passively  # noqa: F401 # isort: skip - importing mien says it before torch loads
+
 import json
 import os
 import subprocess

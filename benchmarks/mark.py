@@ -1,6 +1,7 @@
 """How invisible the mark is, what it survives, and how often it is seen where it is not.
 
     python benchmarks/mark.py --renders RENDERS --photographs FOLDER [FOLDER ...]
+    python benchmarks/mark.py ... --minutes 8                 # in sittings: the same command goes on
     python benchmarks/mark.py --marked 40 --unmarked 200      # with what is at hand, a trial
 
 Carriers are renders (those of a data set, else the demo's examples, each turned a little), photographs (what
@@ -13,8 +14,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -42,9 +44,9 @@ MARKED = {256: 1.0, 128: 0.5, 512: 0.2}
 UNMARKED = {64: 0.7, 128: 0.25, 256: 0.05}
 """Side -> its share of the pictures without a mark: chance does not depend on it, and small ones are read sooner."""
 KEYS = 1000
-CHUNK = 250
-"""Pictures without a mark that one process reads at a time."""
-RENDERS = 400
+CHUNK = {"marked": 20, "unmarked": 100}
+"""Pictures that one process takes at a time."""
+RENDERS = 1200
 """Of a data set, at most."""
 SCIKIT = ("astronaut", "camera", "chelsea", "coffee", "coins", "moon", "rocket", "retina")
 """Photographs that scikit-image ships."""
@@ -142,9 +144,34 @@ CHANGES: dict[str, Change] = {
 }
 
 
-def measured(carriers: Carriers, kind: str, side: int, count: int) -> dict[str, Any]:
-    """The row of one carrier and size."""
-    generator = np.random.default_rng([side, len(kind)])
+class Marked(NamedTuple):
+    """What came of pictures of one kind and size with a mark.
+
+    Attributes:
+        carriers: their kind.
+        side: in pixels.
+        marked: how many.
+        psnr_db: mean and least PSNR of the mark.
+        read_after: change -> how many were still read.
+    """
+
+    carriers: str
+    side: int
+    marked: int
+    psnr_db: dict[str, float]
+    read_after: dict[str, int]
+
+    def __add__(self, other: Marked) -> Marked:  # type: ignore[override]
+        marked = self.marked + other.marked
+        mean = (self.marked * self.psnr_db["mean"] + other.marked * other.psnr_db["mean"]) / marked
+        least = min(self.psnr_db["least"], other.psnr_db["least"])
+        hits = {name: count + other.read_after[name] for name, count in self.read_after.items()}
+        return Marked(self.carriers, self.side, marked, {"mean": mean, "least": least}, hits)
+
+
+def measured(carriers: Carriers, kind: str, side: int, first: int, count: int) -> Marked:
+    """Pictures of one kind and size, from number ``first``."""
+    generator = np.random.default_rng([side, len(kind), first])
     quality, survived = [], dict.fromkeys(CHANGES, 0)
     for image in islice(carriers.squares(kind, side, generator), count):
         watermark_id = f"{generator.integers(1 << 32):08x}"
@@ -153,13 +180,7 @@ def measured(carriers: Carriers, kind: str, side: int, count: int) -> dict[str, 
         for name, change in CHANGES.items():
             found = detect_watermark(change(carrier))
             survived[name] += found is not None and found.id == watermark_id
-    return {
-        "carriers": kind,
-        "side": side,
-        "marked": count,
-        "psnr_db": {"mean": round(float(np.mean(quality)), 2), "least": round(float(np.min(quality)), 2)},
-        "share_read_after": {name: round(hits / count, 4) for name, hits in survived.items()},
-    }
+    return Marked(kind, side, count, {"mean": float(np.mean(quality)), "least": float(np.min(quality))}, survived)
 
 
 class Tally(NamedTuple):
@@ -212,8 +233,8 @@ def _open(carriers: Carriers) -> None:
     _CARRIERS = carriers
 
 
-def _measured(kind: str, side: int, count: int) -> dict[str, Any]:
-    return measured(_CARRIERS, kind, side, count)
+def _measured(*what: Any) -> Marked:
+    return measured(_CARRIERS, *what)
 
 
 def _false_positives(side: int, first: int, count: int) -> Tally:
@@ -225,14 +246,15 @@ def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
     shown = ["jpeg 75", "half the size", "cropped by 10 %", "cropped by 10 %, jpeg 75", "half the size, jpeg 75"]
     rows = [
         [row["carriers"], f"{row['side']} px", str(row["marked"]), f"{row['psnr_db']['least']:.1f}"]
-        + [f"{100 * row['share_read_after'][name]:.1f} %" for name in shown]
+        + [f"{100 * row['read_after'][name] / row['marked']:.1f} %" for name in shown]
         for row in report["rows"]
     ]
     head = ["Pictures", "side", "marked", "least PSNR (dB)", "JPEG 75", "half the size", "a tenth cut off"]
     bound = report["false_positive_rate_at_most"]
+    trials = None if bound is None else float(f"{1 / bound:.2g}")
     told = (
         f"A mark was seen in {report['false_positives']} of {report['unmarked']:,} pictures without one"
-        f"{'' if bound is None else f', that is (95 % confidence) in less than 1 of {round(1 / bound, -2):,.0f}'}. "
+        f"{'' if trials is None else f', that is (95 % confidence) in less than 1 of {trials:,.0f}'}. "
         f"{report['fitting_readings']} readings of them fitted, and their checksums were compared by {KEYS:,} other "
         f"keys too: {report['false_positives_by_other_keys']} marks in {report['unmarked'] * KEYS:,} trials "
         "([JSON](../benchmarks/results/mark.json)).\n\n"
@@ -246,44 +268,100 @@ def main() -> None:
     parser.add_argument("--renders", type=Path, help="a data set of mien studio render")
     parser.add_argument("--photographs", type=Path, nargs="*", default=[], help="folders of photographs")
     parser.add_argument("--marked", type=int, default=200, help="of each carrier and size")
-    parser.add_argument("--unmarked", type=int, default=30_000, help="in all")
+    parser.add_argument("--unmarked", type=int, default=33_000, help="in all")
     parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="then stop; the same command goes on")
     asked = parser.parse_args()
+    until = time.monotonic() + 60 * asked.minutes
     carriers = opened(asked.renders, asked.photographs)
-    kinds = [(kind, side) for side in MARKED for kind in ("renders", "photographs")] + [("noise", 256)]
-    counts = {side: round(asked.unmarked * share) for side, share in UNMARKED.items()}
-    chunks = [
-        (side, first, min(CHUNK, count - first)) for side, count in counts.items() for first in range(0, count, CHUNK)
-    ]
-    with ProcessPoolExecutor(asked.workers, initializer=_open, initargs=(carriers,)) as pool:
-        drawn = [pool.submit(_measured, kind, side, round(asked.marked * MARKED[side])) for kind, side in kinds]
-        chances = {pool.submit(_false_positives, *chunk): chunk for chunk in chunks}
-        rows = [row.result() for row in drawn]
-        tally, done = Tally(0, 0, 0), dict.fromkeys(UNMARKED, 0)
-        for chance in as_completed(chances):
-            side, _, count = chances[chance]
-            done[side] += count
-            tally = Tally(*map(sum, zip(tally, chance.result(), strict=True)))
-            _write(carriers, rows, done, tally)  # what there is by now, should this be stopped
-
-
-def _write(carriers: Carriers, rows: list[dict[str, Any]], done: dict[int, int], tally: Tally) -> None:
-    unmarked = sum(done.values())
-    result = {
+    what = {
         "renders": len(carriers.renders),
         "photographs": {name: len(some) for name, some in carriers.photographs.items()},
-        "rows": rows,
-        "unmarked": unmarked,
-        "unmarked_by_side": done,
-        "false_positives": tally.seen,
-        # rule of three: with no event in n trials, 95 % confidence that the rate is below 3 / n
-        "false_positive_rate_at_most": 3 / unmarked if tally.seen == 0 else None,
-        "fitting_readings": tally.fitting,
-        "other_keys": KEYS,
-        "false_positives_by_other_keys": tally.by_other_keys,
+        "watermark_code": hashlib.sha256(Path(watermark.__file__).read_bytes()).hexdigest(),
+        "marked_of_each": asked.marked,
     }
-    write_result(RESULT, result)
-    write_tables(tables(read_json(RESULT)))
+    state = earlier(what)
+    kinds = [(kind, side) for side in MARKED for kind in ("renders", "photographs")] + [("noise", 256)]
+    begun = {(row.carriers, row.side): row.marked for row in state.rows}
+    marked = [
+        (kind, side, *chunk)
+        for kind, side in kinds
+        for chunk in chunks(begun.get((kind, side), 0), round(asked.marked * MARKED[side]), CHUNK["marked"])
+    ]
+    unmarked = [
+        (side, *chunk)
+        for side, share in UNMARKED.items()
+        for chunk in chunks(state.done[side], round(asked.unmarked * share), CHUNK["unmarked"])
+    ]
+    with ProcessPoolExecutor(asked.workers, initializer=_open, initargs=(carriers,)) as pool:
+        jobs: list[Future[Any]] = [pool.submit(_measured, *one) for one in marked]
+        jobs += [pool.submit(_false_positives, *one) for one in unmarked]
+        # in order, so that what is done is a beginning
+        for job, chunk in zip(jobs, [*[None] * len(marked), *unmarked], strict=True):
+            state.add(job.result(), chunk)
+            state.write(what)
+            if time.monotonic() > until:
+                break
+        pool.shutdown(cancel_futures=True)
+
+
+def chunks(first: int, end: int, count: int) -> list[tuple[int, int]]:
+    """(First, how many) of pictures ``first`` to ``end``, at most ``count`` at a time."""
+    return [(start, min(count, end - start)) for start in range(first, end, count)]
+
+
+@dataclass
+class State:
+    """What is done.
+
+    Attributes:
+        rows: of each kind and size.
+        done: side -> pictures without a mark.
+        tally: what came of these.
+    """
+
+    rows: list[Marked]
+    done: dict[int, int]
+    tally: Tally
+
+    def add(self, found: Marked | Tally, chunk: tuple[int, int, int] | None) -> None:
+        """Take the result of a chunk in; ``chunk`` is one of pictures without a mark, or None."""
+        if isinstance(found, Tally):
+            assert chunk is not None
+            self.tally = Tally(*map(sum, zip(self.tally, found, strict=True)))
+            self.done[chunk[0]] += chunk[2]
+        elif self.rows and (self.rows[-1].carriers, self.rows[-1].side) == (found.carriers, found.side):
+            self.rows[-1] += found
+        else:
+            self.rows.append(found)
+
+    def write(self, what: dict[str, Any]) -> None:
+        """Write the result and the page."""
+        unmarked = sum(self.done.values())
+        result = {
+            **what,
+            "rows": [row._asdict() for row in self.rows],
+            "unmarked": unmarked,
+            "unmarked_by_side": self.done,
+            "false_positives": self.tally.seen,
+            # rule of three: with no event in n trials, 95 % confidence that the rate is below 3 / n
+            "false_positive_rate_at_most": 3 / unmarked if unmarked and self.tally.seen == 0 else None,
+            "fitting_readings": self.tally.fitting,
+            "other_keys": KEYS,
+            "false_positives_by_other_keys": self.tally.by_other_keys,
+        }
+        write_result(RESULT, result)
+        write_tables(tables(read_json(RESULT)))
+
+
+def earlier(what: dict[str, Any]) -> State:
+    """What earlier sittings with the same pictures and code did."""
+    found = read_json(RESULT) if RESULT.exists() else {}
+    if any(found.get(name) != value for name, value in what.items()):
+        return State([], dict.fromkeys(UNMARKED, 0), Tally(0, 0, 0))
+    tally = Tally(found["false_positives"], found["fitting_readings"], found["false_positives_by_other_keys"])
+    done = {int(side): count for side, count in found["unmarked_by_side"].items()}
+    return State([Marked(**row) for row in found["rows"]], done, tally)
 
 
 if __name__ == "__main__":

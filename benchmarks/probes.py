@@ -10,6 +10,8 @@ over held-out people. Writes ``benchmarks/results/probes.json``.
 
 from __future__ import annotations
 
+from mien.core.openmp import wait_passively  # noqa: F401 # isort: skip - importing mien says it before torch loads
+
 import argparse
 import sys
 from pathlib import Path

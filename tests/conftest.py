@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,6 @@ os.environ.setdefault("MIEN_CONSENT", "known")  # commands say it once to a user
 os.environ.setdefault("MIEN_OFFLINE", "1")  # no test fetches anything unasked
 
 ROOT = Path(__file__).resolve().parents[1]
-OUT_OF_TIME = "out of time"
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """`tests.soak` gives its parts a time after which no test begins."""
-    if time.time() > float(os.environ.get("MIEN_TESTS_END", "inf")):
-        pytest.skip(OUT_OF_TIME)
 
 
 @pytest.fixture(scope="session")

@@ -138,7 +138,7 @@ class Emotion:
         """
         try:
             valence, arousal, *probabilities = (float(value) for value in values)
-        except ValueError:
+        except (TypeError, ValueError, OverflowError):
             raise BadInput(f"An emotion is valence, arousal and {len(EMOTIONS)} probabilities, all numbers.") from None
         return cls(tuple(probabilities), valence, arousal)
 

@@ -93,6 +93,7 @@ def test_the_other_addresses_too(limited: TestClient, path: str, body: dict[str,
 def test_what_is_no_json_object_is_refused(limited: TestClient, content: bytes) -> None:
     answer = limited.post("/api/generate", content=content, headers={"content-type": "application/json"})
     assert answer.status_code in (400, 422) and answer.json()["errors"]
+    assert answer.json()["errors"][0]["message"].endswith(".")
 
 
 def test_several_pictures_are_no_png(limited: TestClient) -> None:

@@ -12,9 +12,19 @@ import torch
 from PIL import Image
 
 from mien.errors import BadInput
+from mien.faces import mediapipe_torch
 from mien.faces.alignment import transform_points
 from mien.faces.mediapipe import MediaPipeReader, tracked_reading
-from mien.faces.mediapipe_torch import BLENDSHAPE_LANDMARKS, TorchFaceLandmarker, roi_matrix
+from mien.faces.mediapipe_torch import (
+    BLENDSHAPE_LANDMARKS,
+    BLENDSHAPES,
+    DETECTOR,
+    GEOMETRY,
+    LANDMARKS,
+    TorchFaceLandmarker,
+    read_bundle,
+    roi_matrix,
+)
 from mien.faces.mirror import landmark_order
 from mien.training.batches import pictures_to_tensor
 from tests.tolerance import PASS
@@ -159,3 +169,21 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 def test_the_landmarks_read_are_146_different_ones() -> None:
     assert len(set(BLENDSHAPE_LANDMARKS)) == len(BLENDSHAPE_LANDMARKS) == 146
+
+
+def test_a_damaged_bundle_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = (DETECTOR, LANDMARKS, BLENDSHAPES, GEOMETRY)
+    path = tmp_path / "a.task"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, bytes(range(256)) * 40)
+    whole = path.read_bytes()
+    assert read_bundle(path) == dict.fromkeys(names, bytes(range(256)) * 40)
+    for place in range(60, 120):  # within the packed bytes of the first
+        path.write_bytes(whole[:place] + b"\xff\xff" + whole[place + 2 :])
+        with pytest.raises(BadInput, match="no MediaPipe Face Landmarker bundle"):
+            read_bundle(path)
+    path.write_bytes(whole)
+    monkeypatch.setattr(mediapipe_torch, "LARGEST_PART", 10_000)
+    with pytest.raises(BadInput, match="no MediaPipe Face Landmarker bundle"):
+        read_bundle(path)

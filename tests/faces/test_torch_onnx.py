@@ -101,3 +101,23 @@ def test_what_is_not_known_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"no network")
     with pytest.raises(BadInput, match="cannot be read as an ONNX file"):
         onnx_graph(tmp_path / "broken.onnx")
+
+
+@pytest.mark.parametrize("read", [onnx_graph, lambda path: picture_side(path, 112)])
+def test_a_damaged_file_is_one_sentence(read: Callable[[Path], object], tmp_path: Path) -> None:
+    """The libraries' own errors came through: protobuf's, a KeyError of an input that nothing makes."""
+    whole = iresnet(tmp_path / "whole.onnx", 32).read_bytes()
+    (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 3])
+    with pytest.raises(BadInput, match=r"cut.onnx cannot be read as an ONNX file: get it again"):
+        read(tmp_path / "cut.onnx")
+
+
+def test_operations_that_do_not_fit_are_one_sentence(tmp_path: Path) -> None:
+    w = Writer()
+    path = w.save(tmp_path / "net.onnx", w("Add", "data", "nobody makes this"))
+    with pytest.raises(BadInput, match=r"net.onnx cannot be read as a network"):
+        onnx_graph(path)(torch.zeros(1, 3, 8, 8))
+    w = Writer()
+    path = w.save(tmp_path / "net.onnx", w("MatMul", "data", w.weight(7, 5)))
+    with pytest.raises(BadInput, match=r"net.onnx cannot be read as a network"):
+        onnx_graph(path)(torch.zeros(1, 3, 8, 8))

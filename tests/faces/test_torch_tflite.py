@@ -162,3 +162,14 @@ def test_what_is_not_known_is_named() -> None:
         run(one_operation("ADD", (1, 2), numbers(1, 2), options="AddOptions", FusedActivationFunction=4), numbers(1, 2))
     with pytest.raises(BadInput, match="no TensorFlow Lite file"):
         tflite_graph(b"no network at all", "the test's file")
+
+
+@pytest.mark.parametrize("place", range(0, 60, 4))
+def test_damaged_files_are_one_sentence(place: int) -> None:
+    """An offset that leads out of the file was a struct.error, or an attribute of something else."""
+    whole = bytearray(one_operation("ADD", (1, 2), numbers(1, 2), options="AddOptions"))
+    whole[place : place + 4] = b"\xff\xff\xff\x7f"
+    try:
+        run(bytes(whole), numbers(1, 2))
+    except BadInput as error:
+        assert str(error).endswith(".")

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import gc
+import json
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -48,9 +54,56 @@ def to_files(number: int, folder: Path) -> None:
     assert generate(request)[0].exists()
 
 
-@pytest.mark.parametrize("call", [in_memory, to_files])
-@pytest.mark.parametrize("calls", [6, pytest.param(100, marks=pytest.mark.slow)])
-def test_calls_leave_nothing(call, calls: int, tmp_path: Path) -> None:
+def read(number: int, folder: Path) -> None:
+    mien.read(ADA, reader="auto")
+
+
+def score(number: int, folder: Path) -> None:
+    mien.score(reference=[ADA], generated=[LAUGH], reader="auto")
+
+
+@cache
+def service() -> tuple[ExitStack, str]:
+    """The page's service on a real socket, until the end of the process."""
+    from mien.app.limits import Limits
+    from mien.app.service import PortraitService
+    from tests.app.browsing import served
+
+    stack = ExitStack()
+    address = stack.enter_context(served(PortraitService(Limits(rate=100_000), reader="studio")))
+    return stack, address
+
+
+@pytest.fixture(scope="module", autouse=True)
+def end_of_service() -> Iterator[None]:
+    yield
+    if service.cache_info().currsize:
+        service()[0].close()
+
+
+def over_http(number: int, folder: Path) -> None:
+    """A request that is drawn and one that is refused, each on a connection of its own."""
+    pytest.importorskip("fastapi", reason="needs the extra 'app'")
+    asked = {"identity": "studio:Ada", "expression": "studio:laugh", "seed": number, "steps": 1}
+    for body, status in ((asked, 200), ({"yaw": 1000}, 422)):
+        request = Request(
+            f"{service()[1]}api/generate", json.dumps(body).encode(), {"content-type": "application/json"}
+        )
+        try:
+            with urlopen(request, timeout=120) as answer:
+                assert answer.status == status and answer.read()
+        except HTTPError as error:
+            with error:
+                assert error.code == status
+
+
+CALLS = (in_memory, to_files, read, score, over_http)
+FEW = [pytest.param(call, 6, marks=() if call in (in_memory, to_files) else pytest.mark.slow) for call in CALLS]
+MANY = [pytest.param(call, 100, marks=pytest.mark.slow) for call in CALLS]
+
+
+@pytest.mark.parametrize(("call", "calls"), [*FEW, *MANY])
+def test_calls_leave_nothing(call: Callable[[int, Path], None], calls: int, tmp_path: Path) -> None:
     """A reader that is not freed is 23 MB, four threads and a handle a call; the first calls fill caches."""
     for number in range(3):
         call(number, tmp_path)

@@ -54,7 +54,7 @@ def written(path: Path, *lines: dict[str, Any] | str) -> Path:
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
 
 
 def test_every_line_has_a_row_and_failures_do_not_stop_the_rest(tmp_path: Path, drawn: list[tuple[str, int]]) -> None:
@@ -128,3 +128,22 @@ def test_wrong_files_are_a_sentence(tmp_path: Path) -> None:
         run(tmp_path / "empty.jsonl", tmp_path / "out")
     (line,) = read_lines(written(tmp_path / "asked.jsonl", {"emotion": [0.1] * 9}))
     assert "probabilities" in line.error
+
+
+def test_values_of_other_types_are_a_sentence_of_their_line(tmp_path: Path, drawn: list[tuple[str, int]]) -> None:
+    """One line of another type was a traceback that ended the whole run."""
+    wrong: list[dict[str, Any]] = [
+        {"identities": 7}, {"emotion": [{}] * 10}, {"emotion": [10**400] * 10}, {"identities": [["a.png"]]},
+    ]  # fmt: skip
+    lines = list(read_lines(written(tmp_path / "asked.jsonl", *wrong, {"prompt": "a person"})))
+    assert all(line.error for line in lines[:3]) and not lines[4].error
+    assert run(tmp_path / "asked.jsonl", tmp_path / "out").requests == 5
+    assert len(drawn) == 1, [row["error"] for row in rows(tmp_path / "out")]
+
+
+def test_names_that_are_no_text_reach_the_manifest(tmp_path: Path, drawn: list[tuple[str, int]]) -> None:
+    """A half of a letter in a sentence could not be written, when everything was drawn; U+2028 ends no line."""
+    source = written(tmp_path / "asked.jsonl", {"identity": "\udcff.png", "yaw": 900}, {"prompt": "a\u2028b"})
+    run(source, tmp_path / "out")
+    first, second = rows(tmp_path / "out")
+    assert first["error"] and second["files"]

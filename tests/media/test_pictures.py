@@ -188,3 +188,8 @@ def test_a_folder_is_told_from_a_missing_file(tmp_path: Path) -> None:
         open_picture(tmp_path)
     with pytest.raises(BadInput, match="no picture file"):
         open_picture(tmp_path / "none.png")
+
+
+def test_a_name_that_is_too_long_is_one_sentence() -> None:
+    with pytest.raises(BadInput, match=r"Cannot read x+\.png: File name too long; check the path"):
+        open_picture(f"{'x' * 300}.png")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -16,9 +14,10 @@ from mien.provenance.declaration import DIGITAL_SOURCE_TYPE, EDITED_SOURCE_TYPE
 from mien.provenance.png import write_picture
 from mien.provenance.record import Record
 from mien.provenance.verdict import verify
+from tests.authority import write_authority
 
 pytest.importorskip("c2pa", reason="c2pa-python is not installed: pip install 'mien[c2pa]'")
-x509 = pytest.importorskip("cryptography.x509", reason="cryptography is not installed: pip install 'mien[test]'")
+pytest.importorskip("cryptography.x509", reason="cryptography is not installed: pip install 'mien[test]'")
 
 RECORD = Record(mien="0.1.0", settings={"seed": 3}, index=0, inputs={}, models={}, environment={})
 EXAMPLE = Path(__file__).resolve().parents[2] / "src" / "mien" / "assets" / "examples" / "person-Ada.png"
@@ -26,49 +25,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "src" / "mien" / "assets" / "exa
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``chain.pem``, ``key.pem`` and ``root.pem`` of a small authority."""
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-    folder = tmp_path_factory.mktemp("keys")
-    now = datetime.datetime.now(datetime.UTC)
-
-    def name(common: str) -> Any:
-        organisation = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "mien tests")
-        return x509.Name([organisation, x509.NameAttribute(NameOID.COMMON_NAME, common)])
-
-    def certificate(subject: str, key: Any, issuer: str, signer: Any, authority: bool) -> bytes:
-        usage = dict.fromkeys(
-            ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only",
-             "decipher_only"), False,
-        )  # fmt: skip
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(name(subject)).issuer_name(name(issuer)).public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=30))
-            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-            .add_extension(
-                x509.KeyUsage(digital_signature=not authority, key_cert_sign=authority, crl_sign=authority, **usage),
-                critical=True,
-            )
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
-        )  # fmt: skip
-        if not authority:
-            usages = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
-            builder = builder.add_extension(usages, critical=False)
-        return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    root, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    anchor = certificate("root", root, "root", root, True)
-    (folder / "root.pem").write_bytes(anchor)
-    (folder / "chain.pem").write_bytes(certificate("a studio", own, "root", root, False) + anchor)
-    (folder / "key.pem").write_bytes(
-        own.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return folder
+    return write_authority(tmp_path_factory.mktemp("keys"))
 
 
 @pytest.fixture(params=["png", "jpg", "webp"])

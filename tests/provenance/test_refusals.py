@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import mien
 from mien.cli.main import main
+from mien.core.weights import write_weights
 from mien.errors import BadInput, ConfigError, IdentityRefused
 from mien.generation.tools import identity_network
 from mien.provenance import RefusalList, refuse_identities
-from mien.provenance.refusals import VARIABLE, check_identity
+from mien.provenance.refusals import FORMAT, VARIABLE, check_identity
 
 EXAMPLES = Path(mien.__file__).parent / "assets" / "examples"
 ADA, BO = EXAMPLES / "person-Ada.png", EXAMPLES / "person-Bo.png"
@@ -90,6 +92,20 @@ def test_a_list_that_cannot_be_read_stops_everything(
     monkeypatch.setenv(VARIABLE, str(path))
     with pytest.raises((BadInput, ConfigError)):
         check_identity(unit(1), lambda: "a")
+
+
+@pytest.mark.parametrize("near", ["nan", "inf", "7", "null", "{}", ""])
+def test_a_damaged_list_never_protects_nobody_unsaid(near: str, tmp_path: Path) -> None:
+    """Nothing is nearer than NaN: the list was read, and let everybody pass."""
+    path = tmp_path / "list.safetensors"
+    rows = torch.from_numpy(unit(1)[None])
+    write_weights(path, {"a": rows}, {"format": FORMAT, "near": near})
+    with pytest.raises(BadInput, match="is damaged, and would not know everybody on it"):
+        RefusalList.load(path)
+    for wrong in (rows[:0], rows * 0.1):
+        write_weights(path, {"a": wrong}, {"format": FORMAT, "near": "0.5"})
+        with pytest.raises(BadInput, match="is damaged"):
+            RefusalList.load(path)
 
 
 def test_a_list_is_read_again_when_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

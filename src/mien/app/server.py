@@ -165,7 +165,8 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
 async def _http_problem(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     sentence = {404: "There is nothing at this address.", 405: "This address does not take that method."}
-    return _answer(error.status_code, [{"field": WHOLE, "message": sentence.get(error.status_code, str(error.detail))}],
+    said = sentence.get(error.status_code, f"{str(error.detail).rstrip('.')}.")
+    return _answer(error.status_code, [{"field": WHOLE, "message": said}],
                    **(error.headers or {}))  # fmt: skip
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 from mien.errors import BadInput, ConfigError, MienError
 
+UNTEXT = "backslashreplace"
+"""How bytes of names are written that are no text."""
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.\w+)?")
 """Names of `tempfile`."""
 
@@ -126,10 +128,27 @@ def check_writable(files: Iterable[Path]) -> None:
             raise MienError(f"Cannot write to {folder}: {error.strerror}; choose another folder.") from error
 
 
+def read_text(path: Path | str) -> str:
+    """Read somebody's text file in UTF-8, with or without the mark that some editors put in front.
+
+    Raises:
+        BadInput: if it cannot be read, or is no text.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise BadInput(f"Cannot read {path}: {error.strerror}; check the path.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not text in UTF-8 ({error}): save it again as UTF-8.") from error
+
+
 def write_text(path: Path | str, text: str) -> None:
-    """Write text atomically, in UTF-8."""
+    """Write text atomically, in UTF-8.
+
+    Bytes of a file's name that are no text are written as JSON writes them, with their number.
+    """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors=UNTEXT)
 
 
 def write_json(path: Path | str, value: object) -> None:
@@ -148,9 +167,7 @@ def read_json(path: Path | str) -> Any:
         MienError: if it is absent or not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MienError(f"Cannot read {path}: {error.strerror}; check the path.") from error
+        return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:  # nested deeper than Python reads is no JSON of anybody's
         raise MienError(f"{path} is not a JSON file ({error}); write it again.") from error
 
@@ -178,7 +195,7 @@ def claim(
     """
     if not path.exists():
         with atomic_path(path, first=True) as temporary:
-            temporary.write_text(_json_text(request if file is None else file), encoding="utf-8")
+            temporary.write_text(_json_text(request if file is None else file), encoding="utf-8", errors=UNTEXT)
     stored = read_json(path)
     stored = {**(defaults or {}), **stored.get("request", stored)}
     different = [_changed(key, stored.get(key), value) for key, value in request.items() if stored.get(key) != value]

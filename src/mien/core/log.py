@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from mien.core.io import write_text
+from mien.core.io import UNTEXT, write_text
 from mien.errors import BadInput, MienError
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def append_line(path: Path, value: object) -> None:
     Raises:
         MienError: if it cannot be written.
     """
-    line = json.dumps(value, ensure_ascii=False).encode("utf-8") + b"\n"
+    line = json.dumps(value, ensure_ascii=False).encode("utf-8", UNTEXT) + b"\n"
     try:
         with path.open("a+b", buffering=0) as stream:
             end = _end_of_lines(stream)

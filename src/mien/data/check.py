@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.core.log import read_lines
 from mien.core.progress import Bar, silent
 from mien.data.corpus import Corpus
-from mien.data.importing.job import REPORT
+from mien.data.importing.job import REPORT, read_rows
 from mien.data.needs import lacking, needs_of
 from mien.data.pairs import Pairs
 from mien.data.schema import Sample
@@ -223,7 +222,7 @@ def _stage(stage: _Stage, contents: Contents) -> dict[str, Any]:
 
 def left_out(folder: Path) -> dict[str, int]:
     """Reason -> pictures that an import left out; empty for other datasets."""
-    rows = read_lines(folder / REPORT)
+    rows = read_rows(folder / REPORT) if (folder / REPORT).is_file() else []
     return dict(sorted(Counter(row["reason"].partition(":")[0] for row in rows if row["reason"]).items()))
 
 

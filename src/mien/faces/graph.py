@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mien.errors import BadInput, MienError
 from mien.faces.alignment import full_precision
 
 Operation = Callable[..., Any]
 """Input tensors (None for an absent one) -> a tensor, or a tuple where there are several outputs."""
+
+
+@contextmanager
+def whole_file(source: Path | str, kind: str = "a network") -> Iterator[None]:
+    """What goes wrong inside is a damaged file: the libraries that read networks raise whatever comes to their mind.
+
+    Raises:
+        BadInput: naming the file.
+    """
+    try:
+        yield
+    except (MienError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise BadInput(f"{source} cannot be read as {kind}: get it again  (mien assets verify).") from error
 
 
 @dataclass(frozen=True)
@@ -41,12 +59,15 @@ class Graph(nn.Module):
         constants: values of the file by name; floating point ones move with the module, integers (shapes, axes) do not.
         inputs: names of the inputs.
         outputs: names of the outputs.
+        source: what the file is called in messages.
     """
 
     def __init__(
-        self, steps: Sequence[Step], constants: Mapping[str, Tensor], inputs: Sequence[str], outputs: Sequence[str]
-    ) -> None:
+        self, steps: Sequence[Step], constants: Mapping[str, Tensor], inputs: Sequence[str], outputs: Sequence[str],
+        source: Path | str,
+    ) -> None:  # fmt: skip
         super().__init__()
+        self._source = source
         self.steps, self.inputs, self.outputs = tuple(steps), tuple(inputs), tuple(outputs)
         used = {name for step in steps for name in step.inputs} | set(outputs)
         self._weights: dict[str, str] = {}
@@ -62,9 +83,14 @@ class Graph(nn.Module):
         self._last = {name: k for k, step in enumerate(self.steps) for name in step.inputs}
 
     def forward(self, *inputs: Tensor) -> dict[str, Tensor]:
-        """Outputs by name for inputs [B, ...]; each row is what the file computes for that one."""
+        """Outputs by name for inputs [B, ...]; each row is what the file computes for that one.
+
+        Raises:
+            BadInput: if the file's operations do not fit each other, or the inputs.
+        """
         dtype = next((buffer.dtype for buffer in self.buffers()), torch.float32)
-        return full_precision(torch.vmap(self._one))(*(value.to(dtype)[:, None] for value in inputs))
+        with whole_file(self._source):
+            return full_precision(torch.vmap(self._one))(*(value.to(dtype)[:, None] for value in inputs))
 
     def _one(self, *inputs: Tensor) -> dict[str, Tensor]:
         values: dict[str, Any] = {"": None} | self._integers | dict(zip(self.inputs, inputs, strict=True))

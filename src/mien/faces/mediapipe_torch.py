@@ -9,6 +9,7 @@ the landmarks are known (training data hold them), so it is the video's.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from mien.errors import BadInput
 from mien.faces.alignment import full_precision, invert, transform_points, warp, warp_filtered
 from mien.faces.torch_tflite import tflite_graph
 
+LARGEST_PART = 1 << 26
+"""Bytes of a file in the bundle; the networks have up to 3 million."""
 SIDE = 256
 """Side in pixels of the landmark network's picture."""
 ROI_SCALE = 1.5
@@ -45,15 +48,18 @@ DETECTOR, LANDMARKS, BLENDSHAPES, GEOMETRY = (
 
 
 def read_bundle(path: Path) -> dict[str, bytes]:
-    """The files in ``face_landmarker.task``.
+    """The files in ``face_landmarker.task``, a zip archive.
 
     Raises:
-        BadInput: if it is not that bundle.
+        BadInput: if it is no such archive, lacks one, or has a damaged one.
     """
+    names = (DETECTOR, LANDMARKS, BLENDSHAPES, GEOMETRY)
     try:
         with zipfile.ZipFile(path) as archive:
-            return {name: archive.read(name) for name in (DETECTOR, LANDMARKS, BLENDSHAPES, GEOMETRY)}
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+            if any(archive.getinfo(name).file_size > LARGEST_PART for name in names):
+                raise zipfile.BadZipFile("a file of another size")
+            return {name: archive.read(name) for name in names}
+    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise BadInput(f"{path} is no MediaPipe Face Landmarker bundle: get it again  (mien assets verify).") from error
 
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from torch.nn import functional as F
 
 from mien.core.optional import require
 from mien.errors import BadInput
-from mien.faces.graph import Graph, Operation, Step
+from mien.faces.graph import Graph, Operation, Step, whole_file
 
 Attributes = dict[str, Any]
 
@@ -31,15 +32,27 @@ def onnx_graph(path: Path) -> Graph:
         BadInput: if it is no ONNX file, or has an operation or an option that is not known here.
         MissingDependency: without the package ``onnx``.
     """
+    with onnx_network(path) as network:
+        return _graph(network, path)
+
+
+@contextmanager
+def onnx_network(path: Path) -> Iterator[Any]:
+    """The graph of an ONNX file, a message of the package ``onnx``; what goes wrong inside is the file's fault.
+
+    Raises:
+        BadInput: if it is no ONNX file.
+        MissingDependency: without the package.
+    """
+    onnx = require("onnx", extra="heads")
+    with whole_file(path, "an ONNX file"):
+        yield onnx.load(str(path), load_external_data=False).graph
+
+
+def _graph(network: Any, path: Path) -> Graph:
     onnx = require("onnx", extra="heads")
     read = require("onnx.numpy_helper", extra="heads").to_array
-    try:
-        network = onnx.load(str(path), load_external_data=False).graph
-        constants = {one.name: torch.tensor(read(one)) for one in network.initializer}
-    except Exception as error:  # protobuf's and onnx's own errors have no common base
-        raise BadInput(
-            f"{path} cannot be read as an ONNX file with weights: get it again  (mien assets verify)."
-        ) from error
+    constants = {one.name: torch.tensor(read(one)) for one in network.initializer}
     steps = []
     for node in network.node:
         attributes = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
@@ -52,16 +65,15 @@ def onnx_graph(path: Path) -> Graph:
             )
         steps.append(Step(_BUILDERS[node.op_type](attributes), tuple(node.input), tuple(node.output)))
     inputs = [one.name for one in network.input if one.name not in constants]
-    return Graph(steps, constants, inputs, [one.name for one in network.output])
+    return Graph(steps, constants, inputs, [one.name for one in network.output], path)
 
 
 def picture_side(path: Path, default: int) -> int:
     """Side of the pictures that a file [B, 3, S, S] takes; ``default`` where it does not say."""
-    onnx = require("onnx", extra="heads")
-    network = onnx.load(str(path), load_external_data=False).graph
-    stored = {one.name for one in network.initializer}
-    shape = next(one for one in network.input if one.name not in stored).type.tensor_type.shape.dim
-    return shape[-1].dim_value or default
+    with onnx_network(path) as network:
+        stored = {one.name for one in network.initializer}
+        shape = next(one for one in network.input if one.name not in stored).type.tensor_type.shape.dim
+        return shape[-1].dim_value or default
 
 
 def _padded(x: Tensor, attributes: Attributes, value: float = 0.0) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from mien.core.optional import require
 from mien.errors import BadInput
-from mien.faces.graph import Graph, Operation, Step
+from mien.faces.graph import Graph, Operation, Step, whole_file
 
 
 def tflite_graph(data: bytes, source: str) -> Graph:
@@ -30,8 +30,12 @@ def tflite_graph(data: bytes, source: str) -> Graph:
     tflite = require("tflite", extra="faces")
     if data[4:8] != b"TFL3":
         raise BadInput(f"{source} is no TensorFlow Lite file: get it again  (mien assets verify).")
-    model = tflite.Model.GetRootAs(data, 0)
-    graph = model.Subgraphs(0)
+    with whole_file(source):
+        model = tflite.Model.GetRootAs(data, 0)
+        return _graph(tflite, model, model.Subgraphs(0), source)
+
+
+def _graph(tflite: Any, model: Any, graph: Any, source: str) -> Graph:
     constants = _constants(tflite, model, graph, source)
     steps = []
     for place in range(graph.OperatorsLength()):
@@ -47,8 +51,8 @@ def tflite_graph(data: bytes, source: str) -> Graph:
             )
         run = _BUILDERS[name](_options(tflite, operator), [constants.get(i) for i in inputs])
         steps.append(Step(run, tuple("" if i == "-1" else i for i in inputs), tuple(outputs)))
-    ends = ([str(i) for i in row] for row in (graph.InputsAsNumpy(), graph.OutputsAsNumpy()))
-    return Graph(steps, constants, *ends)
+    given, made = ([str(i) for i in row] for row in (graph.InputsAsNumpy(), graph.OutputsAsNumpy()))
+    return Graph(steps, constants, given, made, source)
 
 
 def _constants(tflite: Any, model: Any, graph: Any, source: str) -> dict[str, Tensor]:

@@ -122,6 +122,8 @@ def _placed(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             found[name] = folder / str(found[name])
     if "identities" in found:
         further = found["identities"]
+        if not isinstance(further, str | list):
+            raise BadInput(f"identities is a list of pictures, not {further!r}")
         found["identities"] = tuple(
             folder / str(one) for one in (further.split("|") if isinstance(further, str) else further)
         )

@@ -238,15 +238,20 @@ def check_file(path: str | Path, name: str | None = None) -> None:
         name: of the picture in messages; the path if None.
 
     Raises:
-        BadInput: if there is nothing, or a folder.
+        BadInput: if there is nothing, a folder, or what may not be read.
     """
     path = Path(path)
-    if path.is_dir():
-        inside = next(iter(files_in(path)), None)
-        example = "" if inside is None else f", such as {inside}"
-        raise BadInput(f"{name or path} is a folder: give a picture file{example}.")
-    if not path.is_file():
-        raise BadInput(f"There is no picture file at {name or path}; check the path.")
+    try:
+        if path.is_dir():
+            inside = next(iter(files_in(path)), None)
+            example = "" if inside is None else f", such as {inside}"
+            raise BadInput(f"{name or path} is a folder: give a picture file{example}.")
+        if not path.is_file():
+            raise BadInput(f"There is no picture file at {name or path}; check the path.")
+        with path.open("rb"):
+            pass
+    except OSError as error:  # a name that is too long, no permission
+        raise BadInput(f"Cannot read {name or path}: {error.strerror}; check the path.") from error
 
 
 def _is_heic(source: Path | str | IO[bytes]) -> bool:

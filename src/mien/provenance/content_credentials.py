@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from mien.core.io import atomic_path
+from mien.core.io import atomic_path, read_text
 from mien.core.optional import require
 from mien.errors import BadInput
 from mien.provenance.declaration import DIGITAL_SOURCE_TYPE, EDITED_SOURCE_TYPE
@@ -105,7 +105,7 @@ def read_signature(path: Path, anchors: Path | None = None) -> Signature | None:
         return None
     settings: dict[str, Any] = {"verify": {"remote_manifest_fetch": False, "verify_trust": anchors is not None}}
     if anchors is not None:
-        settings["trust"] = {"user_anchors": anchors.read_text(encoding="utf-8")}
+        settings["trust"] = {"user_anchors": read_text(anchors)}
     context = c2pa.Context(settings=c2pa.Settings.from_dict(settings))
     try:
         with path.open("rb") as stream:

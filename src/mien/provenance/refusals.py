@@ -7,6 +7,7 @@ is refused as a whole, since the list could not protect anybody there.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ class RefusalList:
         """Read a list.
 
         Raises:
-            BadInput: if the file is absent or is no list.
+            BadInput: if the file is absent, is no list, or is damaged.
         """
         from mien.core.weights import read_weights
 
@@ -66,7 +67,15 @@ class RefusalList:
         found = {name: value.float().numpy() for name, value in tensors.items()}
         if any(value.ndim != 2 or value.shape[1] != 512 for value in found.values()):
             raise BadInput(f"{path} holds embeddings of another length than 512: make the list anew.")
-        return cls(found, float(metadata.get("near", NEAR)))
+        try:
+            near = float(metadata.get("near", NEAR))
+        except ValueError:
+            near = math.nan
+        # a list that is never near anybody would protect nobody, and nobody would know
+        whole = all(len(value) and (abs((value**2).sum(1) - 1) < 0.01).all() for value in found.values())
+        if not whole or not -1 <= near < 1:
+            raise BadInput(f"{path} is damaged, and would not know everybody on it: make the list anew.")
+        return cls(found, near)
 
     def save(self, path: Path | str) -> None:
         """Write the list, atomically."""

@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from mien.data.importing.layouts import list_items
 from mien.errors import BadInput
@@ -42,7 +41,7 @@ def test_ffhq(tmp_path: Path) -> None:
 def test_mead(tmp_path: Path) -> None:
     touched(
         tmp_path, "M003/video/front/happy/level_2/001.mp4", "W009/video/left_30/disgusted/level_1/002.mp4",
-        "M003/audio/happy/level_2/001.m4a", "M003/video/front/unknown/level_1/001.mp4",
+        "M003/audio/happy/level_2/001.m4a",
     )  # fmt: skip
     first, second = list_items("mead", tmp_path)
     assert (first.who, dict(first.labels)) == ("M003", {"view": "front", "emotion": "happy", "level": "2"})
@@ -66,7 +65,6 @@ def test_celeba(tmp_path: Path) -> None:
 
 def test_agedb(tmp_path: Path) -> None:
     write_agedb(tmp_path, colour_faces, people=2, per_person=2)
-    Image.new("RGB", (32, 32)).save(tmp_path / "readme.png")
     found = list_items("agedb", tmp_path)
     assert [(item.who, item.labels["age"]) for item in found] == [
         ("PersonA", "30"), ("PersonA", "31"), ("PersonB", "30"), ("PersonB", "31"),
@@ -80,3 +78,42 @@ def test_wrong_folders_and_names(tmp_path: Path) -> None:
         list_items("folder", tmp_path / "nothing")
     with pytest.raises(BadInput, match="nothing of the layout video"):
         list_items("video", tmp_path)
+
+
+def test_what_is_not_of_the_layout_is_counted(tmp_path: Path) -> None:
+    """Pictures were passed over without a word."""
+    write_celeba(tmp_path / "celeba", colour_faces, people=2, per_person=2)
+    touched(tmp_path / "celeba", "img_celeba/999999.jpg")
+    with pytest.warns(UserWarning, match=r"1 files of .*celeba.*such as img_celeba/999999.jpg, and are left out"):
+        assert len(list_items("celeba", tmp_path / "celeba")) == 4
+    touched(tmp_path / "agedb", "0_A_30_f.jpg", "notes.png", "1_B_²_f.jpg")
+    with pytest.warns(UserWarning, match="2 files of"):
+        assert [item.who for item in list_items("agedb", tmp_path / "agedb")] == ["A"]
+    touched(tmp_path / "mead", "M003/video/front/happy/level_2/001.mp4", "M003/video/001.mp4", "001.mp4")
+    with pytest.warns(UserWarning, match="2 files of"):
+        assert len(list_items("mead", tmp_path / "mead")) == 1
+
+
+@pytest.mark.parametrize("number", ["²", "٣", "9" * 5000, "-1", "1.5", "0x1"])
+def test_numbers_that_python_does_not_read(number: str, tmp_path: Path) -> None:
+    """``"²".isdigit()`` is true, and ``int("²")`` an error."""
+    write_celeba(tmp_path, colour_faces, people=1, per_person=1)
+    (tmp_path / "Anno" / "identity_CelebA.txt").write_text(f"000001.jpg {number}\n", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"identity_CelebA.txt, line 1"):
+        list_items("celeba", tmp_path)
+    touched(tmp_path / "ffhq", f"{number[:80]}.png")
+    assert not list_items("ffhq", tmp_path / "ffhq")[0].labels
+
+
+def test_text_files_in_other_codes(tmp_path: Path) -> None:
+    write_celeba(tmp_path, colour_faces, people=1, per_person=1)
+    table = tmp_path / "Anno" / "identity_CelebA.txt"
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+    assert len(list_items("celeba", tmp_path)) == 1, "with the mark that some editors put in front"
+    table.write_bytes("000001.jpg 1 \xe9".encode("latin-1"))
+    with pytest.raises(BadInput, match=r"identity_CelebA.txt is not text in UTF-8 .*: save it again as UTF-8"):
+        list_items("celeba", tmp_path)
+    touched(tmp_path / "folder", "ann/1.png")
+    (tmp_path / "folder" / "ann" / "1.txt").write_bytes("caf\xe9".encode("latin-1"))
+    with pytest.raises(BadInput, match=r"1.txt is not text in UTF-8"):
+        list_items("folder", tmp_path / "folder")

@@ -17,6 +17,7 @@ from mien.data.idi.draw import drawn
 from mien.errors import BadInput
 from mien.faces.alignment import paste
 from mien.faces.connections import POLYLINES
+from mien.faces.graph import whole_file
 from mien.faces.observed import DetectedFace, landmarks_of
 from mien.faces.onnx import OnnxModel
 from mien.generation.tools import FaceTools
@@ -88,7 +89,7 @@ class OnnxSwapper:
     """
 
     def __init__(self, path: Path) -> None:
-        self.session = OnnxModel(path).session
+        self.path, self.session = path, OnnxModel(path).session
         shapes = {one.name: tuple(one.shape) for one in self.session.get_inputs()}
         if set(shapes) != {"target", "source"} or shapes["target"][-1] not in (128, 256):
             raise BadInput(
@@ -122,15 +123,17 @@ class OnnxSwapper:
             source = source @ self.matrix
             source = source / np.linalg.norm(source)
         inputs = {"target": crop.numpy(), "source": source.astype(np.float32)}
-        swapped = torch.from_numpy(np.asarray(self.session.run(None, inputs)[0]))
+        with whole_file(self.path, "a swapper"):
+            swapped = torch.from_numpy(np.asarray(self.session.run(None, inputs)[0]))
         back = paste(picture, ((swapped - low) / (high - low)).clamp(0, 1), invert(matrix))
         return Image.composite(back, picture, face_region(seen, 0.03))
 
     @staticmethod
     def _matrix(path: Path) -> NDArray[np.float32]:
         onnx = require("onnx", extra="pairs")
-        initializers = onnx.load(str(path)).graph.initializer
-        found = onnx.numpy_helper.to_array(initializers[-1]) if len(initializers) else np.zeros(0)
+        with whole_file(path, "a swapper"):
+            initializers = onnx.load(str(path), load_external_data=False).graph.initializer
+            found = onnx.numpy_helper.to_array(initializers[-1]) if len(initializers) else np.zeros(0)
         if found.shape != (512, 512):
             raise BadInput(f"{path} lacks inswapper's 512 x 512 matrix as its last initializer; get it again.")
         return found.astype(np.float32)

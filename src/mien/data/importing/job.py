@@ -163,8 +163,10 @@ class ImportJob:
 
     def _tell_apart(self, item: Item, numbers: Sequence[int], portraits: Sequence[Portrait]) -> None:
         """Give the faces of a video names."""
+        if all(one.identity is None for one in portraits):
+            return
         there = [(number, one) for number, one in zip(numbers, portraits, strict=True) if one.identity is not None]
-        identities = np.array([one.identity for _, one in there], np.float32).reshape(len(there), -1)
+        identities = np.array([one.identity for _, one in there], np.float32)
         boxes = [one.row["box"] for _, one in there]
         people = tell_apart([number for number, _ in there], boxes, identities, self.request.same)
         for (_, one), person in zip(there, people, strict=True):
@@ -181,7 +183,7 @@ class ImportJob:
         Raises:
             MienError: if no picture was kept.
         """
-        rows = [row for unit in range(len(self.units)) for row in read_lines(self.rows_file(unit))]
+        rows = [row for unit in range(len(self.units)) for row in read_rows(self.rows_file(unit))]
         people = {who: number for number, who in enumerate(dict.fromkeys(r["who"] for r in rows if not r["reason"]))}
         if not people:
             raise MienError(f"No picture of {self.source} was kept: {_reasons(rows)}.")
@@ -265,7 +267,7 @@ def summary(folder: Path) -> dict[str, Any]:
     Raises:
         BadInput: if its report is damaged.
     """
-    rows = read_lines(folder / REPORT)
+    rows = read_rows(folder / REPORT)
     kept = [row for row in rows if not row["reason"]]
     return {
         "pictures": len(kept),
@@ -304,3 +306,16 @@ def _batched(values: Iterable[T], count: int) -> Iterator[list[T]]:
 
 def _digest(listing: object) -> str:
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a report, or of a unit's part of it.
+
+    Raises:
+        MienError: if it is damaged or gone.
+    """
+    rows = read_lines(path)
+    sound = all(isinstance(row, dict) and isinstance(row.get("reason"), str) and "who" in row for row in rows)
+    if not path.is_file() or not sound:
+        raise MienError(f"{path} is damaged: remove it, and import again.")
+    return rows
