@@ -90,14 +90,14 @@ def test_names() -> None:
 def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from mien.assets.registry import asset
     from mien.faces.published.load import EXPORTED
-    from tests.evaluation.networks.test_published_networks import PUBLISHED, onnx_file
+    from tests.published_networks import OUTPUTS, onnx_file
 
     pytest.importorskip("onnxruntime")
     sizes = {"arcface": 112, "emotieff": 224, "emonet": 256, "smirk": 224}
     for name, size in sizes.items():
         file = tmp_path / (EXPORTED.get(name) or f"{name}/{asset(name).files[0].name}")
         file.parent.mkdir(exist_ok=True)
-        onnx_file(file, size, PUBLISHED[name])
+        onnx_file(file, size, OUTPUTS[name])
     monkeypatch.setenv("MIEN_ASSETS", str(tmp_path))
     return tmp_path
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,12 @@ from PIL import Image
 
 import mien.generation.many as many_module
 from mien.conditions import EMOTIONS, Emotion
-from mien.errors import BadInput, ConfigError
+from mien.errors import BadInput, ConfigError, MienError
 from mien.generation.generate import DrawnPicture
 from mien.generation.many import generate_many
 from mien.generation.requests_file import read_lines
 
 VECTOR = [0.4, 0.2, 0.1, 0.9, 0, 0, 0, 0, 0, 0]
-
-
-class Tools:
-    """In the place of `FaceTools`: nothing is read."""
 
 
 @pytest.fixture
@@ -38,14 +35,12 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
                 raise RuntimeError("out of memory")
             yield DrawnPicture(Image.new("RGB", (16, 16), (request.seed % 256, 0, 0)), None)
 
-    monkeypatch.setattr(many_module, "draw_pictures", draw_pictures)
-    monkeypatch.setattr(many_module._Remembered, "__init__", lambda self, tools: setattr(self, "tools", tools))
+    monkeypatch.setattr(many_module, "_loaded", lambda shared: draw_pictures)
     return log
 
 
 def run(source: Path, folder: Path, **options: Any) -> Any:
-    options = {"per_part": 2, "pipeline": object(), "tools": Tools()} | options
-    return generate_many(source, folder, {"steps": 5}, **options)
+    return generate_many(source, folder, {"steps": 5}, **{"per_part": 2, **options})
 
 
 def written(path: Path, *lines: dict[str, Any] | str) -> Path:
@@ -64,7 +59,7 @@ def test_every_line_has_a_row_and_failures_do_not_stop_the_rest(tmp_path: Path, 
         {"id": "../x", "prompt": "x"}, {"base": "sd15", "prompt": "x"}, {"prompt": "x", "steps": -1},
     )  # fmt: skip
     counts = run(source, tmp_path / "out")
-    assert (counts.requests, counts.drawn, counts.failed, counts.whole) == (9, 4, 6, True)
+    assert (counts.requests, counts.pictures, counts.failed, counts.whole) == (9, 4, 6, True)
     found = rows(tmp_path / "out")
     assert [row["files"] for row in found[:5]] == [
         ["part-00000/a.png"], [], [], ["part-00001/0000003-8.png", "part-00001/0000003-9.png"],
@@ -87,7 +82,10 @@ def test_a_stopped_run_goes_on_and_parts_are_the_same(tmp_path: Path, drawn: lis
     (tmp_path / "parts" / "part-00001" / "0000002.png").unlink()
     assert not run(source, tmp_path / "parts", part=(2, 2)).whole
     assert drawn.count(("p2", 2)) == 2 and drawn.count(("p3", 3)) == 1
-    assert run(source, tmp_path / "parts", part=(1, 2)).whole
+    with pytest.raises(MienError, match="are not done: run the parts first"):
+        run(source, tmp_path / "parts", finish=True)
+    assert not run(source, tmp_path / "parts", part=(1, 2)).whole
+    assert run(source, tmp_path / "parts", finish=True).whole
     assert set(drawn) == set(first)
     for name in [row["files"][0] for row in rows(tmp_path / "whole")]:
         one, other = (np.asarray(Image.open(tmp_path / place / name)) for place in ("whole", "parts"))
@@ -96,6 +94,35 @@ def test_a_stopped_run_goes_on_and_parts_are_the_same(tmp_path: Path, drawn: lis
     written(source, {"prompt": "another"})
     with pytest.raises(ConfigError, match="pictures of other requests"):
         run(source, tmp_path / "whole")
+
+
+def test_a_full_disk_is_no_fault_of_the_requests(
+    tmp_path: Path, drawn: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run stops with one sentence, and the same call goes on with what was not written."""
+    source = written(tmp_path / "asked.jsonl", *({"prompt": f"p{i}", "seed": i} for i in range(3)))
+    write = many_module.write_picture
+
+    def full(path: Path, *rest: Any) -> None:
+        if path.stem == "0000001":
+            raise MienError("Cannot write: no space left")
+        write(path, *rest)
+
+    monkeypatch.setattr(many_module, "write_picture", full)
+    with pytest.raises(MienError, match="no space left"):
+        run(source, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.jsonl"))
+    monkeypatch.setattr(many_module, "write_picture", write)
+    counts = run(source, tmp_path / "out")
+    assert (counts.pictures, counts.failed, counts.whole) == (3, 0, True)
+    assert drawn.count(("p0", 0)) == 1 and drawn.count(("p1", 1)) == 2
+
+
+def test_the_work_can_be_sent_to_other_processes(tmp_path: Path) -> None:
+    stage = many_module.RequestsStage(tmp_path, tmp_path / "asked.jsonl", {"steps": 5}, 7, 2, draw=lambda *_: iter(()))
+    sent = pickle.loads(pickle.dumps(stage))
+    assert sent.draw is None and sent.count == 4 and [sent.size(task) for task in range(4)] == [2, 2, 2, 1]
+    assert sent.resources.gpus == 1
 
 
 def test_a_table_with_emotions_in_numbers(tmp_path: Path) -> None:

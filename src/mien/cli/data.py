@@ -129,7 +129,8 @@ def check(
     if test is not None:
         both = report["test"]
         typer.echo(f"  {len(both['near_duplicates'])} pictures of {test} are nearly the same as one here")
-        typer.echo(f"  {len(both['people_in_both'])} people may be in both")
+        known = len({here for here, _ in both["people_in_both"]})
+        typer.echo(f"  {known} of the people here may be in {test} as well")
 
 
 @app.command()

@@ -167,10 +167,29 @@ def generate(
             rich_help_panel=FILES,
         ),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="With --from: processes; each loads what draws.", rich_help_panel=FILES)
+    ] = 1,
+    executor: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="With --from: local, or ray (a cluster).",
+            rich_help_panel=FILES,
+        ),
+    ] = "local",
     part: Annotated[
         str | None,
-        typer.Option(metavar="I/N", help="With --from: this share of the requests only.", rich_help_panel=FILES),
+        typer.Option(
+            metavar="I/N",
+            help="With --from: only this part of N; then --finish.",
+            rich_help_panel=FILES,
+        ),
     ] = None,
+    finish: Annotated[
+        bool,
+        typer.Option("--finish", help="With --from: put together what all parts have drawn.", rich_help_panel=FILES),
+    ] = False,
     no_provenance: NoProvenance = False,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the PNG files go.", rich_help_panel=FILES)
@@ -242,10 +261,10 @@ def generate(
         output=output,
     )
     if requests is not None:
-        _draw_many(requests, output, asked, part)
+        _draw_many(requests, output, asked, part, executor=executor, workers=workers, finish=finish)
         return
-    if part is not None:
-        raise BadInput("--part is a share of the requests of a file: give the file with --from.")
+    if part is not None or finish or workers > 1 or executor != "local":
+        raise BadInput("--part, --finish, --workers and --executor share out a file of requests: give it with --from.")
     request = GenerateRequest.checked(**asked)
     from mien.media.pictures import check_pictures
 
@@ -263,14 +282,14 @@ def generate(
     _report(files)
 
 
-def _draw_many(requests: Path, output: Path, asked: dict[str, Any], part: str | None) -> None:
+def _draw_many(requests: Path, output: Path, asked: dict[str, Any], part: str | None, **how: Any) -> None:
     from mien.cli.progress import bar
     from mien.core.stages.execute import parse_part
     from mien.generation.many import MANIFEST, generate_many
 
-    counts = generate_many(requests, output, asked, part=parse_part(part) or (1, 1), bar=bar)
-    rest = f"see {output / MANIFEST}" if counts.whole else "other parts are not done yet"
-    typer.echo(f"{counts.drawn} pictures drawn of {counts.requests} requests, {counts.failed} failed; {rest}")
+    counts = generate_many(requests, output, asked, part=parse_part(part), bar=bar, **how)
+    rest = f"see {output / MANIFEST}" if counts.whole else "when all parts are done, the same command with --finish"
+    typer.echo(f"{counts.pictures} pictures of {counts.requests} requests, {counts.failed} failed; {rest}")
 
 
 def _say(words: str) -> None:

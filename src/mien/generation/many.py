@@ -2,22 +2,25 @@
 
 A folder ``part-00000`` holds the pictures of some requests that follow each other, and ``part-00000.jsonl`` a row for
 each request, written once all are done. Which requests are in which folder follows from the file alone, so any number
-of machines makes the same.
+of processes and machines makes the same.
 """
 
 from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from mien.core.io import claim, sha256_of, write_text
 from mien.core.log import write_lines
-from mien.core.progress import Advance, Bar, silent
+from mien.core.progress import Bar, silent
+from mien.core.stages.execute import execute
+from mien.core.stages.stage import Process, Resources, Stage
+from mien.core.stages.trial import Trial
 from mien.errors import BadInput, MienError
 from mien.generation.generate import draw_pictures
 from mien.generation.request import GenerateRequest
@@ -29,85 +32,151 @@ from mien.provenance.png import write_picture
 if TYPE_CHECKING:
     from mien.faces.observed import DetectedFace
     from mien.faces.types import Picture, Reading
-    from mien.pipelines.portrait import PortraitPipeline
 
-PER_PART = 1000
+PER_PART = 100
 """Requests of a folder."""
 SETTINGS_FILE = "requests.json"
 MANIFEST = "manifest.jsonl"
-TRIES = 3
-"""How often a request is tried that ends in an error which is not about its input."""
 _REMEMBERED = 512
 """Input pictures whose faces are kept: many requests share them."""
 
+Draw = Callable[[GenerateRequest, Sequence[int]], Iterator[Any]]
+"""(request, which of its pictures) -> the pictures, see `mien.generation.generate.draw_pictures`."""
+
 
 class Counts(NamedTuple):
-    """What a run did.
+    """What is there after a run.
 
     Attributes:
         requests: of the whole file.
-        drawn: pictures that this run drew.
-        failed: requests without a picture, in the parts that this run did.
+        pictures: of the parts that are done.
+        failed: requests without all of their pictures, in the parts that are done.
         whole: whether the manifest of the whole file is there.
     """
 
     requests: int
-    drawn: int
+    pictures: int
     failed: int
     whole: bool
 
 
-@dataclass(eq=False)
-class _Run:
-    """One run over a file."""
+@dataclass
+class RequestsStage(Stage):
+    """The folders of a file of requests.
+
+    Attributes:
+        folder: for ``part-*/`` and their manifests.
+        source: the file.
+        defaults: fields of `GenerateRequest` where a line does not say.
+        requests: lines of the file.
+        per_part: of them in a folder.
+        draw: of this process; other processes load their own.
+    """
+
+    name: ClassVar[str] = "requests"
+    resources = Resources(gpus=1.0)
 
     folder: Path
+    source: Path
     defaults: Mapping[str, Any]
-    pipeline: PortraitPipeline
-    tools: FaceTools
-    advance: Advance
-    drawn: int = 0
-    failed: int = 0
+    requests: int
+    per_part: int
+    draw: Draw | None = None
 
-    def part(self, number: int, lines: list[Line]) -> None:
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what no other process can have."""
+        return vars(self) | {"draw": None}
+
+    @property
+    def count(self) -> int:
+        """Of folders."""
+        return -(-self.requests // self.per_part)
+
+    def inputs(self) -> Sequence[Path]:
+        """The file."""
+        return (self.source,)
+
+    def outputs(self, task: int) -> Sequence[Path]:
+        """The manifest of a folder, which is written last."""
+        return (self.folder / f"part-{task:05d}.jsonl",)
+
+    def size(self, task: int) -> int:
+        """Requests of a folder."""
+        return min(self.per_part, self.requests - task * self.per_part)
+
+    def setup(self) -> Process:
+        """Load what reads and draws."""
+        worker = _Worker(self, self.draw or _loaded(self.blank()))
+        return worker.part
+
+    def finish(self) -> None:
+        """Write the manifest of the whole file."""
+        files = [self.outputs(task)[0] for task in range(self.count)]
+        write_text(self.folder / MANIFEST, "".join(file.read_text(encoding="utf-8") for file in files))
+
+    def blank(self) -> GenerateRequest:
+        """The settings that all requests share."""
+        return GenerateRequest.checked(
+            **{**self.defaults, "prompt": "a person", "describe": None, "output": self.folder}
+        )
+
+
+class _Worker:
+    """One process, which is given folders in any order, mostly one after another."""
+
+    def __init__(self, stage: RequestsStage, draw: Draw) -> None:
+        self._stage, self._draw = stage, draw
+        self._lines, self._next = read_lines(stage.source), 0
+
+    def part(self, task: int, trial: Trial) -> None:
         """Draw the requests of a folder, those whose pictures are not there."""
         rows, seen = [], set[str]()
-        for line in lines:
-            row = self._row(number, line, taken=line.name in seen)
+        for line in self._lines_of(task):
+            row: dict[str, Any] = {"line": line.number, "id": line.name, "files": [], "error": line.error}
+            if line.name in seen:
+                row["error"] = f"the id {line.name} stands twice in this part of the file"
             seen.add(line.name)
-            self.failed += bool(row["error"])
-            rows.append(row)
-            self.advance(1)
-        write_lines(manifest_of(self.folder, number), rows)
+            rows.append(row if row["error"] else row | self._drawn(task, line, trial))
+            trial.advance(1)
+        write_lines(self._stage.outputs(task)[0], rows)
 
-    def _row(self, number: int, line: Line, *, taken: bool) -> dict[str, Any]:
-        row: dict[str, Any] = {"line": line.number, "id": line.name, "files": [], "error": line.error}
-        if taken:
-            row["error"] = f"the id {line.name} stands twice in this part of the file"
-        for last in (number == TRIES for number in range(1, TRIES + 1)) if not row["error"] else ():
-            try:
-                return row | {"files": self._draw(number, line)}
-            except MienError as error:
-                return row | {"error": str(error)}
-            except (ValueError, RuntimeError, ArithmeticError, LookupError, OSError) as error:
-                if last:
-                    return row | {"error": f"{type(error).__name__}: {error}"}
-        return row
+    def _lines_of(self, task: int) -> list[Line]:
+        first = task * self._stage.per_part
+        if first < self._next:
+            self._lines, self._next = read_lines(self._stage.source), 0
+        found = list(islice(self._lines, first - self._next, first - self._next + self._stage.per_part))
+        self._next = first + len(found)
+        return found
 
-    def _draw(self, number: int, line: Line) -> list[str]:
-        place = self.folder / f"part-{number:05d}"
-        request = GenerateRequest.checked(**{**self.defaults, **line.values, "output": place})
+    def _drawn(self, task: int, line: Line, trial: Trial) -> dict[str, Any]:
+        """The files of a request, or the sentence that says why there are none."""
+        place = self._stage.folder / f"part-{task:05d}"
+        try:
+            request = GenerateRequest.checked(**{**self._stage.defaults, **line.values, "output": place})
+        except MienError as error:
+            return {"error": str(error)}
         alone = request.count == 1
         names = [f"{line.name}.png" if alone else f"{line.name}-{request.seed + i}.png" for i in range(request.count)]
         missing = [index for index, name in enumerate(names) if not (place / name).exists()]
-        for index, picture in zip(missing, self._pictures(request, missing), strict=True):
-            write_picture(place / names[index], picture.image, picture.record)
-            self.drawn += 1
-        return [f"{place.name}/{name}" for name in names]
+        pictures = self._draw(request, missing)
+        for index in missing:
+            key = f"{line.number}-{index}"
+            with trial.sample(key) as wanted:
+                if not wanted:
+                    return {"error": trial.reasons[key]}
+                try:
+                    picture = next(pictures)
+                except MienError as error:
+                    return {"error": str(error)}
+            write_picture(place / names[index], picture.image, picture.record)  # a full disk is no fault of the request
+        return {"files": [f"{place.name}/{name}" for name in names]}
 
-    def _pictures(self, request: GenerateRequest, indices: list[int]) -> Iterator[Any]:
-        if indices:
-            yield from draw_pictures(request, indices, pipeline=self.pipeline, tools=self.tools)
+
+def _loaded(shared: GenerateRequest) -> Draw:
+    """What draws with a base and its readers."""
+    tools = _Remembered(FaceTools.load(shared.base, shared.reader)).tools
+    pipeline = load_pipeline(shared.base, shared.loading)
+    return lambda request, indices: draw_pictures(request, indices, pipeline=pipeline, tools=tools)
 
 
 def generate_many(
@@ -115,10 +184,12 @@ def generate_many(
     folder: Path,
     defaults: Mapping[str, Any],
     *,
-    part: tuple[int, int] = (1, 1),
+    executor: str = "local",
+    workers: int = 1,
+    part: tuple[int, int] | None = None,
+    finish: bool = False,
     per_part: int = PER_PART,
-    pipeline: PortraitPipeline | None = None,
-    tools: FaceTools | None = None,
+    draw: Draw | None = None,
     bar: Bar = silent,
 ) -> Counts:
     """Draw all requests of a file, or one machine's share; the same call goes on where it was stopped.
@@ -129,51 +200,28 @@ def generate_many(
         source: see `mien.generation.requests_file`.
         folder: for ``part-*/``, their manifests, and ``manifest.jsonl`` once all are there.
         defaults: fields of `GenerateRequest` where a line does not say; those of the whole run.
+        executor: see `mien.core.stages.execute.execute`, as are the next three.
+        workers: processes; each loads what draws.
         part: (number from 1, how many machines there are).
+        finish: draw nothing; put together what the parts have drawn.
         per_part: requests of a folder.
-        pipeline: a loaded pipeline; that of the base is loaded if None.
-        tools: readers; those of the base are loaded if None.
+        draw: draws in this process; what the base needs is loaded if None.
         bar: makes progress bars.
 
     Raises:
         ConfigError: if the folder holds pictures of other requests.
-        MienError: if the file cannot be read, or the base is missing.
+        MienError: if the file cannot be read, the base is missing, or pictures cannot be written.
     """
     count = sum(1 for _ in read_lines(source))
     if not count:
         raise BadInput(f"There are no requests in {source}.")
-    blank = GenerateRequest.checked(**{**defaults, "prompt": "a person", "describe": None, "output": folder})
-    asked = {"file": sha256_of(source), "per_part": per_part, "settings": blank.settings()}
+    stage = RequestsStage(folder, source, dict(defaults), count, per_part, draw)
+    asked = {"file": sha256_of(source), "per_part": per_part, "settings": stage.blank().settings()}
     claim(folder / SETTINGS_FILE, json.loads(json.dumps(asked)), "pictures of other requests")
-    parts = -(-count // per_part)
-    todo = [n for n in range(part[0] - 1, parts, part[1]) if not manifest_of(folder, n).exists()]
-    counts = Counts(count, 0, 0, whole=False)
-    if todo:
-        read = _Remembered(tools or FaceTools.load(blank.base, blank.reader)).tools
-        drawn_by: PortraitPipeline = load_pipeline(blank.base, blank.loading) if pipeline is None else pipeline
-        with bar(sum(min(per_part, count - n * per_part) for n in todo), "requests") as advance:
-            run = _Run(folder, defaults, drawn_by, read, advance)
-            lines = read_lines(source)
-            for number in range(parts):
-                some = list(islice(lines, per_part))
-                if number in todo:
-                    run.part(number, some)
-        counts = Counts(count, run.drawn, run.failed, whole=False)
-    return counts._replace(whole=_join_manifests(folder, parts))
-
-
-def manifest_of(folder: Path, number: int) -> Path:
-    """The rows of a part."""
-    return folder / f"part-{number:05d}.jsonl"
-
-
-def _join_manifests(folder: Path, parts: int) -> bool:
-    """Write the manifest of the whole file once those of all parts are there; whether they are."""
-    files = [manifest_of(folder, number) for number in range(parts)]
-    if not all(file.exists() for file in files):
-        return False
-    write_text(folder / MANIFEST, "".join(file.read_text(encoding="utf-8") for file in files))
-    return True
+    whole = execute(stage, executor=executor, workers=workers, part=part, finish_only=finish, bar=bar)
+    done = [stage.outputs(task)[0] for task in range(stage.count) if stage.is_done(task)]
+    rows = [json.loads(line) for file in done for line in file.read_text(encoding="utf-8").splitlines()]
+    return Counts(count, sum(len(row["files"]) for row in rows), sum(bool(row["error"]) for row in rows), whole)
 
 
 class _Remembered:

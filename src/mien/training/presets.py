@@ -189,9 +189,11 @@ _COMPARISONS = [
     TrainConfig(name="facecrafter-emotion", objective="branch:BranchObjective", depends_on=BASE_NEEDS, global_batch=16,
                 pictures=1_600_000, lr=1e-4, lr_decay_fraction=0.0, betas=(0.9, 0.999),
                 options={"kind": "emotion", "prompts": (0.0, 0.9, 0.0, 0.1), "same_pose": True}),
-    TrainConfig(name="facecrafter-joint", objective="joint:JointObjective", global_batch=16, pictures=800_000, lr=1e-5,
-                depends_on=("facecrafter-landmarks", "facecrafter-emotion", *BASE_NEEDS), lr_decay_fraction=0.0,
-                betas=(0.9, 0.999), options={"replicas": 16, "ad": 5e-4}),
+    *(TrainConfig(name=f"facecrafter-joint{suffix}", objective="joint:JointObjective", global_batch=16,
+                  pictures=800_000, lr=1e-5, lr_decay_fraction=0.0, betas=(0.9, 0.999),
+                  depends_on=("facecrafter-landmarks", "facecrafter-emotion", *BASE_NEEDS),
+                  options={"replicas": 16, "ad": ad})
+      for suffix, ad in (("", 5e-4), ("-no-ad", 0.0))),
     # EmojiDiff's settings, for --base sd15 or sdxl and photographs. The two branches of the first stage start from
     # IP-Adapter and IP-Adapter-FaceID, in the studio from its stand-ins.
     _emojidiff("base", "branch:BranchObjective", ("studio-faceid", "studio-image-prompt"), pictures=800_000, lr=2e-5,

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mien.core.stages.execute import execute, parse_part
+from mien.core.stages.local import _take_gpu
 from mien.core.stages.trial import poisoned
 from mien.errors import BadInput, MienError
 from tests.core.stages.doubling import Doubling
@@ -130,3 +132,21 @@ def test_a_ray_cluster_that_loses_a_node_writes_the_same_bytes(tmp_path: Path, e
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+def test_workers_of_a_machine_with_several_gpus_see_one_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    for visible, wanted in (("3,5", ["3", "5", "3"]), ("2", ["2", "2", "2"]), ("", ["", "", ""])):
+        found = []
+        for number in range(3):
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+            monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+            _take_gpu(number)
+            found.append(os.environ["CUDA_VISIBLE_DEVICES"])
+        assert found == wanted
+    found = []
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    for number in range(3):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+        _take_gpu(number)
+        found.append(os.environ["CUDA_VISIBLE_DEVICES"])
+    assert found == ["0", "1", "0"]

@@ -18,6 +18,7 @@ from mien.evaluation.networks.lpips import Lpips, lpips_distance, published_head
 from mien.faces.linear.face import LinearFace
 from mien.faces.published.facenet import FaceNet, load_facenet
 from mien.faces.published.networks import AFFECTNET, LAYOUTS, FaceNetwork, emonet, emotiefflib, open_face_network
+from tests.published_networks import OUTPUTS, Means, onnx_file
 
 POINTS = LinearFace.load().landmarks(size=128)[None]
 
@@ -28,39 +29,11 @@ def gradient(size: int = 128) -> Image.Image:
     return Image.fromarray(np.stack([across, across.T, np.full((size, size), 9, np.uint8)], -1))
 
 
-def onnx_file(path: Path, size: int, outputs: dict[str, int], batch: int | str = "N") -> Path:
-    """Means of the channels, repeated: [B, 3, S, S] -> [B, width] for each output."""
-    onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'mien[test]'")
-    from onnx import TensorProto, helper, numpy_helper
-
-    kind = TensorProto.FLOAT
-    nodes: list[Any] = [helper.make_node("ReduceMean", ["x", "axes"], ["m"], keepdims=0)]
-    constants = [numpy_helper.from_array(np.array([2, 3], np.int64), "axes")]
-    for name, width in outputs.items():
-        weights = (np.arange(3 * width, dtype=np.float32).reshape(3, width) + 1) / (3 * width)
-        constants.append(numpy_helper.from_array(weights, f"w_{name}"))
-        nodes.append(helper.make_node("MatMul", ["m", f"w_{name}"], [name]))
-    graph = helper.make_graph(
-        nodes, "means", [helper.make_tensor_value_info("x", kind, [batch, 3, size, size])],
-        [helper.make_tensor_value_info(name, kind, [batch, width]) for name, width in outputs.items()], constants,
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
-    model.ir_version = 9
-    onnx.save(model, path)
-    return path
-
-
-PUBLISHED = {
-    "arcface": {"683": 512}, "auraface": {"683": 512}, "emotieff": {"output": 10},
-    "emonet": {"expression": 8, "valence": 1, "arousal": 1}, "smirk": {"expression_params": 50, "pose_params": 3},
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", OUTPUTS)
 @pytest.mark.parametrize("batch", [1, "N"])
 def test_a_face_is_read_from_a_file_of_the_published_layout(tmp_path: Path, name: str, batch: int | str) -> None:
     layout = LAYOUTS[name]
-    network = open_face_network(name, onnx_file(tmp_path / "x.onnx", layout.size, PUBLISHED[name], batch))
+    network = open_face_network(name, onnx_file(tmp_path / "x.onnx", layout.size, OUTPUTS[name], batch))
     points = np.concatenate([POINTS, POINTS * np.nan, POINTS + 3])
     told = network([gradient(), gradient(), np.asarray(gradient())], points)
     assert tuple(told) == layout.parts
@@ -183,14 +156,6 @@ def test_lpips_agrees_with_torchmetrics_given_features() -> None:
     assert torch.allclose((pictures - lpips.shift) / lpips.scale, ScalingLayer()(pictures))
 
 
-class Means(torch.nn.Module):
-    """What NVIDIA's file does, as far as it is called: pictures of 0..255 and ``return_features``."""
-
-    def forward(self, img: torch.Tensor, return_features: bool = False) -> torch.Tensor:
-        means = img.mean(dim=(2, 3))
-        return means.repeat(1, 683)[:, :2048] if return_features else means
-
-
 def test_inception_reads_a_torchscript_file(tmp_path: Path) -> None:
     torch.jit.script(Means()).save(str(tmp_path / "i.pt"))
     features = Inception(tmp_path / "i.pt")(Image.new("RGB", (40, 60), (10, 20, 250)))
@@ -217,7 +182,7 @@ def test_what_is_missing_is_said_with_the_way_to_it(tmp_path: Path, monkeypatch:
     with pytest.raises(MissingAsset, match=r"docs/assets.md.* emonet_8.onnx into .*own"):
         load_networks(["emonet"])
     (tmp_path / "own").mkdir()
-    onnx_file(tmp_path / "own" / "emonet_8.onnx", 256, PUBLISHED["emonet"])
+    onnx_file(tmp_path / "own" / "emonet_8.onnx", 256, OUTPUTS["emonet"])
     networks = load_networks(["emonet", "emonet"])
     assert networks.parts() == {"emotion.emonet": (10,)} and len(networks.files["networks/emonet"]) == 64
     assert networks.read([gradient()], POINTS)["emotion.emonet"].shape == (1, 10)

@@ -44,10 +44,11 @@ def run_local(stage: Stage, tasks: Sequence[int], workers: int, advance: Callabl
 class _Worker:
     """A process and what it is at."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, number: int) -> None:
         context = multiprocessing.get_context("spawn")  # a fork of a process with threads can hang
         self.connection, other = context.Pipe()
-        self.process = context.Process(target=_work, args=(stage, other), daemon=True)
+        self.number = number
+        self.process = context.Process(target=_work, args=(stage, other, number), daemon=True)
         self.task: int | None = None
         self.process.start()
         other.close()
@@ -71,7 +72,7 @@ class _Pool:
         """Until all tasks are done."""
         with _single_threaded_children():
             try:
-                self._workers = [_Worker(self._stage) for _ in range(count)]
+                self._workers = [_Worker(self._stage, number) for number in range(count)]
                 while self._workers:
                     by_connection = {worker.connection: worker for worker in self._workers}
                     for connection in wait(list(by_connection)):
@@ -110,7 +111,7 @@ class _Pool:
             )
         if worker.task is not None:
             self._tasks.appendleft(worker.task)
-        self._workers.append(_Worker(self._stage))
+        self._workers.append(_Worker(self._stage, worker.number))
 
 
 @contextmanager
@@ -129,10 +130,22 @@ def _stop(signum: int, frame: object) -> None:
     sys.exit(1)  # an exception, so that an unfinished file is removed on the way out
 
 
-def _work(stage: Stage, connection: Connection) -> None:
+def _take_gpu(number: int) -> None:
+    """Of several GPUs, let this process see one, the workers' in turn; before CUDA is used."""
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else [str(one) for one in range(torch.cuda.device_count())]
+    if len(names) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = names[number % len(names)]
+
+
+def _work(stage: Stage, connection: Connection, number: int) -> None:
     """Body of a process: asks for tasks until a None; says counts, or one error's text."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     signal.signal(signal.SIGTERM, _stop)
+    if stage.resources.gpus:
+        _take_gpu(number)
     try:
         process = stage.setup()
         connection.send(())

@@ -48,10 +48,11 @@ def run_ray(stage: Stage, tasks: Sequence[int], workers: int | None, advance: Ca
         ray.init(log_to_driver=False, include_dashboard=False)
     try:
         data.DataContext.get_current().enable_progress_bars = False
+        gpus = stage.resources.gpus if ray.cluster_resources().get("GPU") else 0
         rows = data.from_items([{"task": task} for task in tasks], override_num_blocks=len(tasks))
         done = rows.map_batches(
             _Worker, fn_constructor_args=(stage,), batch_size=1, concurrency=(1, workers or len(tasks)),
-            num_cpus=stage.resources.cpus, num_gpus=stage.resources.gpus or None,
+            num_cpus=stage.resources.cpus, num_gpus=gpus or None,
         )  # fmt: skip
         try:
             for row in done.iter_rows():

@@ -26,7 +26,7 @@ class Resources:
 
     Attributes:
         cpus: cores.
-        gpus: GPUs; a share where several workers fit on one.
+        gpus: GPUs, where there are any; a share where several workers fit on one.
     """
 
     cpus: float = 1.0

@@ -20,7 +20,7 @@ from mien.core.io import read_json, write_json
 from mien.core.log import only_process
 from mien.core.progress import Bar, silent
 from mien.core.stages.execute import execute
-from mien.core.stages.stage import Process, Stage
+from mien.core.stages.stage import Process, Resources, Stage
 from mien.core.stages.trial import Trial, sample_of
 from mien.data.idi.filters import Read, Verdict, judge_template
 from mien.data.idi.makers import Job, TemplateMaker
@@ -203,6 +203,7 @@ class PairsStage(Stage):
     """
 
     name: ClassVar[str] = "pairs"
+    resources = Resources(gpus=1.0)
 
     folder: Path
     request: PairsRequest
