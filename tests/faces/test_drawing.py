@@ -41,6 +41,36 @@ def test_drawing_scales_with_the_output_and_moves_with_its_points() -> None:
     assert np.array_equal(moved[:, 3:], small[:, :-3])
 
 
+def _by_definition(landmarks: np.ndarray, side: int) -> np.ndarray:
+    """The picture of ``draw_landmarks``, each pixel measured against every segment."""
+    points, reach = landmarks[:, :2].astype(np.float32), 0.5 * max(side / 128, 1.0) + 0.5
+    x, y = np.meshgrid(np.arange(side) + 0.5, np.arange(side) + 0.5)
+    covered: dict[str, np.ndarray] = {}
+    for name, (centre, rim) in IRISES.items():
+        radius = max(float(np.hypot(*(points[list(rim)] - points[centre]).T).mean()), 0.75)
+        covered[name] = radius + 0.5 - np.hypot(x - points[centre, 0], y - points[centre, 1])
+    for name, lines in POLYLINES.items():
+        nearest = np.full((side, side), np.inf)
+        for start, end in [pair for line in lines for pair in pairwise(line)]:
+            (dx, dy), (ux, uy) = (x - points[start, 0], y - points[start, 1]), points[end] - points[start]
+            share = ((dx * ux + dy * uy) / max(np.hypot(ux, uy) ** 2, 1e-12)).clip(0, 1)
+            nearest = np.minimum(nearest, np.hypot(dx - share * ux, dy - share * uy))
+        covered[name] = reach - nearest
+    picture = np.zeros((side, side, 3), np.float32)
+    for name, share in covered.items():
+        alpha = share.clip(0, 1).astype(np.float32)[..., None]
+        picture += alpha * (np.array(COLOURS[name], np.float32) - picture)
+    return (picture + 0.5).astype(np.uint8)
+
+
+@pytest.mark.parametrize("side", [96, 256])
+@pytest.mark.parametrize("size", [0.4, 1.0, 6.0])
+def test_every_pixel_has_its_share_of_the_nearest_segment(side: int, size: float) -> None:
+    rng = np.random.default_rng(side)
+    points = (side * (0.5 + size * (rng.random((478, 3)) - 0.5))).astype(np.float32)
+    assert np.array_equal(draw_landmarks(points, side), _by_definition(points, side))
+
+
 def test_points_outside_are_cut_off_and_bad_ones_refused() -> None:
     assert draw_landmarks(_ring() * 50).shape == (128, 128, 3)
     with pytest.raises(ValueError, match="finite"):

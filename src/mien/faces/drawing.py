@@ -56,56 +56,72 @@ def draw_landmarks(
     side = out if out is not None else width
     points = points[:, :2] * np.array([side / width, side / height], np.float32)
 
-    names = [*IRISES, *POLYLINES]
-    coverage = np.zeros((len(names), side, side), np.float32)
-    for alpha, (centre, rim) in zip(coverage, IRISES.values(), strict=False):
-        _cover_disc(alpha, points[centre], points[list(rim)])
-    _cover_lines(coverage[len(IRISES) :], points, 0.5 * max(side * LINE_WIDTH, 1.0))
+    parts = [_disc(points[centre], points[list(rim)], side) for centre, rim in IRISES.values()]
+    parts.append(_lines(points, side, 0.5 * max(side * LINE_WIDTH, 1.0)))
+    # pixels are numbered through all groups, irises first; only those that are covered are ever looked at
+    group = np.repeat([0, 1, 2], [len(places) for places, _ in parts])
+    places = np.concatenate([places for places, _ in parts]) + group * side * side
+    coverage = np.zeros((len(IRISES) + len(POLYLINES)) * side * side, np.float32)
+    np.maximum.at(coverage, places, np.concatenate([alpha for _, alpha in parts]))
+    places = np.sort(places)  # np.unique takes ten times as long
+    places = places[np.concatenate([[True], places[1:] != places[:-1]])[: len(places)]]
+    ends = np.searchsorted(places, side * side * np.arange(len(IRISES) + len(POLYLINES) + 1))
 
     # groups that overlap are laid over one another in order, as in paint: the lids over the irises
-    picture = np.zeros((side, side, 3), np.float32)
-    for name, alpha in zip(names, coverage, strict=True):
-        rows, columns = np.nonzero(alpha)
-        if rows.size:
-            part = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-            picture[part] += alpha[part][..., None] * (np.array(COLOURS[name], np.float32) - picture[part])
-    return (picture + 0.5).astype(np.uint8)
+    paint = np.zeros((side * side, 3), np.float32)
+    picture = np.zeros((side, side, 3), np.uint8)
+    for number, (name, (first, last)) in enumerate(zip([*IRISES, *POLYLINES], pairwise(ends), strict=True)):
+        here, alpha = places[first:last] - number * side * side, coverage[places[first:last], None]
+        paint[here] += alpha * (np.array(COLOURS[name], np.float32) - paint[here])
+        picture.reshape(-1, 3)[here] = (paint[here] + 0.5).astype(np.uint8)
+    return picture
 
 
-def _cover_lines(coverage: NDArray[np.float32], points: NDArray[np.float32], half_width: float) -> None:
-    """Raise ``coverage`` [G, S, S] to each pixel's share covered by the nearest segment of its group."""
-    side = coverage.shape[-1]
+def _lines(points: NDArray[np.float32], side: int, half_width: float) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Where segments cover pixels: pixels [K], numbered on from group to group, and the share of each [K].
+
+    Along its longer axis a segment is gone through pixel by pixel; across it, only pixels within reach are looked at.
+    """
     start, end, group = _segments()
     origin, step = points[start], points[end] - points[start]
-    length = np.hypot(step[:, 0], step[:, 1])
-    # stamps at most a pixel apart along each segment; a stamp looks at the pixels within reach of the line
-    stamps = np.minimum(np.ceil(length), 4 * side).astype(np.intp) + 1
-    owner = np.repeat(np.arange(len(start)), stamps)
-    position = np.arange(len(owner)) - np.repeat(np.cumsum(stamps) - stamps, stamps)
-    along = position / np.maximum(stamps[owner] - 1, 1)
-    corner = np.floor(origin[owner] + along[:, None].astype(np.float32) * step[owner]).astype(np.intp)
-    reach = int(np.ceil(half_width + 0.5))
-    offsets = np.arange(-reach, reach + 1)
-    x = corner[:, 0, None, None] + offsets[None, None, :]
-    y = corner[:, 1, None, None] + offsets[None, :, None]
-    dx = x + 0.5 - origin[owner, 0, None, None]
-    dy = y + 0.5 - origin[owner, 1, None, None]
-    ux, uy = step[owner, 0, None, None], step[owner, 1, None, None]
-    share = np.clip((dx * ux + dy * uy) / np.maximum(length[owner, None, None] ** 2, 1e-12), 0.0, 1.0)
-    distance = np.hypot(dx - share * ux, dy - share * uy)
-    alpha = np.clip(half_width + 0.5 - distance, 0.0, 1.0).astype(np.float32)
-    inside = (alpha > 0) & (x >= 0) & (x < side) & (y >= 0) & (y < side)
-    index = (group[owner, None, None] * side + y) * side + x
-    np.maximum.at(coverage.reshape(-1), index[inside], alpha[inside])
+    length, reach = np.hypot(step[:, 0], step[:, 1]), half_width + 0.5
+    rows, major = np.arange(len(start)), (np.abs(step[:, 1]) > np.abs(step[:, 0])).astype(np.intp)
+    begin, rise = origin[rows, major].astype(np.float64), step[rows, 1 - major].astype(np.float64)
+    run = step[rows, major].astype(np.float64)
+    low, high = np.minimum(begin, begin + run), np.maximum(begin, begin + run)
+    first = np.ceil(low - reach - 0.5).clip(0, side).astype(np.intp)
+    count = np.floor(high + reach - 0.5).clip(-1, side - 1).astype(np.intp) + 1 - first
+    count = count.clip(0)
+    owner = np.repeat(rows, count)
+    along = np.arange(len(owner)) + np.repeat(first - np.cumsum(count) + count, count)
+    share = ((along + 0.5).clip(low[owner], high[owner]) - begin[owner]) / np.where(run == 0, 1, run)[owner]
+    middle = origin[owner, 1 - major[owner]] + share * rise[owner]
+    away = reach * np.sqrt(2) + 0.01  # of a line at 45 degrees
+    across = np.ceil(middle - away - 0.5).clip(-side, 2 * side).astype(np.intp)[:, None] + np.arange(int(2 * away) + 1)
+    inside = (across >= 0) & (across < side)
+    kept = np.broadcast_to(np.arange(len(owner))[:, None], inside.shape)[inside]
+    across, along, owner = across[inside], along[kept], owner[kept]
+    steep = major[owner] == 1
+    x, y = np.where(steep, across, along), np.where(steep, along, across)
+
+    dx, dy = x + 0.5 - origin[owner, 0], y + 0.5 - origin[owner, 1]
+    ux, uy = step[owner, 0], step[owner, 1]
+    share = ((dx * ux + dy * uy) / np.maximum(length[owner] ** 2, 1e-12)).clip(0.0, 1.0)
+    distance = np.sqrt((dx - share * ux) ** 2 + (dy - share * uy) ** 2)
+    alpha = (reach - distance).clip(0.0, 1.0).astype(np.float32)
+    covered = alpha > 0
+    return ((group[owner] * side + y) * side + x)[covered], alpha[covered]
 
 
-def _cover_disc(coverage: NDArray[np.float32], centre: NDArray[np.float32], rim: NDArray[np.float32]) -> None:
-    """Set ``coverage`` [S, S] to the disc around ``centre`` whose radius is the mean distance of the rim points."""
-    side = coverage.shape[-1]
+def _disc(
+    centre: NDArray[np.float32], rim: NDArray[np.float32], side: int
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Where the disc around ``centre`` covers pixels [K], and their shares [K]; the rim gives its radius."""
     radius = max(float(np.hypot(*(rim - centre).T).mean()), 0.75)
     low = np.clip(np.floor(centre - radius - 1), 0, side).astype(np.intp)
     high = np.clip(np.ceil(centre + radius + 1), 0, side).astype(np.intp)
-    x = np.arange(low[0], high[0]) + 0.5 - centre[0]
-    y = np.arange(low[1], high[1]) + 0.5 - centre[1]
-    distance = np.hypot(x[None, :], y[:, None])
-    coverage[low[1] : high[1], low[0] : high[0]] = np.clip(radius + 0.5 - distance, 0.0, 1.0)
+    x, y = np.arange(low[0], high[0]), np.arange(low[1], high[1])
+    distance = np.hypot((x + 0.5 - centre[0])[None, :], (y + 0.5 - centre[1])[:, None])
+    alpha = np.clip(radius + 0.5 - distance, 0.0, 1.0).astype(np.float32)
+    covered = alpha > 0
+    return (y[:, None] * side + x[None, :])[covered], alpha[covered]
