@@ -98,6 +98,16 @@ def test_a_stopped_run_goes_on_and_parts_are_the_same(tmp_path: Path, drawn: lis
         run(source, tmp_path / "whole")
 
 
+def test_a_format_is_one_for_the_whole_run(tmp_path: Path, drawn: list[tuple[str, int]]) -> None:
+    source = written(tmp_path / "all.jsonl", {"id": "a", "prompt": "x"}, {"id": "b", "prompt": "x", "format": "png"})
+    options = {"per_part": 2, "pipeline": object(), "tools": Tools()}
+    generate_many(source, tmp_path / "out", {"steps": 5, "format": "webp"}, **options)  # type: ignore[arg-type]
+    assert [row["files"] for row in rows(tmp_path / "out")] == [["part-00000/a.webp"], []]
+    assert "give it as an option" in rows(tmp_path / "out")[1]["error"]
+    with pytest.raises(ConfigError, match="format"):
+        generate_many(source, tmp_path / "out", {"steps": 5}, **options)  # type: ignore[arg-type]
+
+
 def test_a_table_with_emotions_in_numbers(tmp_path: Path) -> None:
     (tmp_path / "asked.csv").write_text(
         "id,identity,yaw,valence,arousal," + ",".join(EMOTIONS) + "\n"

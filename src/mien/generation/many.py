@@ -19,7 +19,7 @@ from mien.core.io import claim, sha256_of, write_text
 from mien.core.progress import Advance, Bar, silent
 from mien.errors import BadInput, MienError
 from mien.generation.generate import draw_pictures
-from mien.generation.request import GenerateRequest
+from mien.generation.request import GenerateRequest, check_folder
 from mien.generation.requests_file import Line, read_lines
 from mien.generation.tools import FaceTools
 from mien.pipelines.load import load_pipeline
@@ -97,7 +97,8 @@ class _Run:
         place = self.folder / f"part-{number:05d}"
         request = GenerateRequest.checked(**{**self.defaults, **line.values, "output": place})
         alone = request.count == 1
-        names = [f"{line.name}.png" if alone else f"{line.name}-{request.seed + i}.png" for i in range(request.count)]
+        stems = [line.name if alone else f"{line.name}-{request.seed + i}" for i in range(request.count)]
+        names = [stem + request.ending for stem in stems]
         missing = [index for index, name in enumerate(names) if not (place / name).exists()]
         for index, picture in zip(missing, self._pictures(request, missing), strict=True):
             write_picture(place / names[index], picture.image, picture.record)
@@ -138,11 +139,13 @@ def generate_many(
         ConfigError: if the folder holds pictures of other requests.
         MienError: if the file cannot be read, or the base is missing.
     """
+    check_folder(folder)
     count = sum(1 for _ in read_lines(source))
     if not count:
         raise BadInput(f"There are no requests in {source}.")
     blank = GenerateRequest.checked(**{**defaults, "prompt": "a person", "describe": None, "output": folder})
-    asked = {"file": sha256_of(source), "per_part": per_part, "settings": blank.settings()}
+    form = {} if blank.format is None else {"format": blank.format}
+    asked = {"file": sha256_of(source), "per_part": per_part, "settings": blank.settings(), **form}
     claim(folder / SETTINGS_FILE, json.loads(json.dumps(asked)), "pictures of other requests")
     parts = -(-count // per_part)
     todo = [n for n in range(part[0] - 1, parts, part[1]) if not manifest_of(folder, n).exists()]
