@@ -153,10 +153,26 @@ def test_generate_refuses_in_one_sentence(words: tuple[str, ...], told: str, tmp
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_for_the_output_is_refused_with_the_folder_to_write(tmp_path: Path) -> None:
-    told = one_sentence(mien("generate", "--yaw", "20", "-o", tmp_path / "out.png"))
-    assert f"-o {tmp_path / 'out'}." in told
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("-o", "out.bmp"), "must end with .png, .jpg or .webp"),
+        (("-o", "out.webp", "--format", "png"), "out.webp is the name of a WEBP file, and png is asked for"),
+        (("--format", "gif"), "'png', 'jpeg' or 'webp', not 'gif'"),
+    ],
+)
+def test_a_format_without_a_record_is_refused(
+    words: tuple[str, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert told in one_sentence(mien("generate", "--yaw", "20", *words))
     assert not list(tmp_path.iterdir())
+
+
+def test_many_pictures_go_into_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "all.jsonl").write_text("{}")
+    for words in (("generate", "--from", tmp_path / "all.jsonl"), ("sweep", "--identity", "me.png", "--yaw=-9..9")):
+        assert f"-o {tmp_path / 'row'}." in one_sentence(mien(*words, "-o", tmp_path / "row.png"))
 
 
 def test_a_folder_for_a_picture_names_a_picture_in_it(tmp_path: Path) -> None:

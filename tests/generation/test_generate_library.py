@@ -12,6 +12,7 @@ from mien.generation.generate import generate
 from mien.generation.repeat import repeat
 from mien.generation.request import GenerateRequest, people_of
 from mien.provenance.png import examine, read_record
+from mien.provenance.verdict import verify
 from tests.fakes import FakePipeline, fake_tools
 
 
@@ -66,6 +67,32 @@ def test_one_file_a_seed_whatever_the_count(tmp_path: Path, photo: Path, pipelin
     mark_free = [np.asarray(Image.open(file)).astype(int) for file in (files[2], single)]
     assert np.abs(mark_free[0] - mark_free[1]).max() <= 20  # two watermarks of up to 10 each
     assert read_record(files[2]).index == 2
+
+
+@pytest.mark.parametrize(("form", "ending"), [("jpeg", ".jpg"), ("webp", ".webp"), ("png", ".png")])
+def test_every_format_has_its_record_and_is_repeated_in_it(
+    form: Any, ending: str, tmp_path: Path, photo: Path, pipeline: FakePipeline, recwarn: pytest.WarningsRecorder
+) -> None:
+    shared = {"identity": photo, "steps": 1, "seed": 7}
+    folder = GenerateRequest(**shared, format=form, output=tmp_path / "folder")
+    named = GenerateRequest(**shared, output=tmp_path / f"me{ending}")
+    drawn = [generate(one, pipeline=pipeline, tools=fake_tools())[0] for one in (folder, named)]
+    assert drawn == [tmp_path / "folder" / f"portrait-0007{ending}", tmp_path / f"me{ending}"]
+    assert drawn[0].read_bytes() == drawn[1].read_bytes()
+    assert verify(drawn[0]).finding == "consistent"
+    with Image.open(drawn[0]) as picture:
+        assert picture.format == form.upper()
+    (again,) = repeat(drawn[0], {"identity": photo}, tmp_path / "again", pipeline=pipeline, tools=fake_tools())
+    assert again.name == f"portrait-0007{ending}" and again.read_bytes() == drawn[0].read_bytes()
+    (other,) = repeat(drawn[0], {"identity": photo}, tmp_path / "a.png", pipeline=pipeline, tools=fake_tools())
+    assert other == tmp_path / "a.png" and read_record(other) == read_record(drawn[0])
+    assert not recwarn.list
+
+
+def test_several_pictures_of_one_name_have_their_seeds(tmp_path: Path, photo: Path, pipeline: FakePipeline) -> None:
+    request = GenerateRequest(identity=photo, count=2, seed=9, steps=1, output=tmp_path / "me.webp")
+    files = generate(request, pipeline=pipeline, tools=fake_tools())
+    assert [file.name for file in files] == ["me-0009.webp", "me-0010.webp"]
 
 
 def test_each_condition_reaches_the_pipeline(tmp_path: Path, photo: Path, other: Path, pipeline: FakePipeline) -> None:

@@ -40,7 +40,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 
 
 def run(source: Path, folder: Path, **options: Any) -> Any:
-    return generate_many(source, folder, {"steps": 5}, **{"per_part": 2, **options})
+    defaults = {"steps": 5} | options.pop("defaults", {})
+    return generate_many(source, folder, defaults, **{"per_part": 2, **options})
 
 
 def written(path: Path, *lines: dict[str, Any] | str) -> Path:
@@ -123,6 +124,15 @@ def test_the_work_can_be_sent_to_other_processes(tmp_path: Path) -> None:
     sent = pickle.loads(pickle.dumps(stage))
     assert sent.draw is None and sent.count == 4 and [sent.size(task) for task in range(4)] == [2, 2, 2, 1]
     assert sent.resources.gpus == 1
+
+
+def test_a_format_is_one_for_the_whole_run(tmp_path: Path, drawn: list[tuple[str, int]]) -> None:
+    source = written(tmp_path / "all.jsonl", {"id": "a", "prompt": "x"}, {"id": "b", "prompt": "x", "format": "png"})
+    run(source, tmp_path / "out", defaults={"format": "webp"})
+    assert [row["files"] for row in rows(tmp_path / "out")] == [["part-00000/a.webp"], []]
+    assert "give it as an option" in rows(tmp_path / "out")[1]["error"]
+    with pytest.raises(ConfigError, match="format"):
+        run(source, tmp_path / "out")
 
 
 def test_a_table_with_emotions_in_numbers(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ app = typer.Typer(add_completion=False)
 
 WHO, LOOK, WORDS = "Who", "Expression, pose, feeling", "Words"
 KEEP_WITH_LIKE = {
-    "like", "identity", "expression", "pose", "edit", "base", "output", "adapter", "lora", "image_encoder", "device",
-    "offload",
+    "like", "identity", "expression", "pose", "edit", "base", "output", "form", "adapter", "lora", "image_encoder",
+    "device", "offload",
 }  # fmt: skip
 PLAIN_READERS = ("auto", "mediapipe-torch", "mediapipe", "studio")
 """Readers that need neither peft nor scipy."""
@@ -154,7 +154,7 @@ def generate(
     like: Annotated[
         Path | None,
         typer.Option(
-            metavar="PNG", help="Repeat this picture bit for bit, from the same inputs.", rich_help_panel=FILES
+            metavar="PICTURE", help="Repeat this picture bit for bit, from the same inputs.", rich_help_panel=FILES
         ),
     ] = None,
     requests: Annotated[
@@ -190,9 +190,25 @@ def generate(
         bool,
         typer.Option("--finish", help="With --from: put together what all parts have drawn.", rich_help_panel=FILES),
     ] = False,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="png, jpeg or webp, each with its record; else what -o says, else png.",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
     no_provenance: NoProvenance = False,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the PNG files go.", rich_help_panel=FILES)
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FOLDER|FILE",
+            help="Where the pictures go, or what it is called.",
+            rich_help_panel=FILES,
+        ),
     ] = Path("out"),
 ) -> None:
     """Make portraits: this person, that expression, this pose.
@@ -232,7 +248,7 @@ def generate(
 
         given = context.get_parameter_source("base")
         chosen = base if given is not None and given.name != "DEFAULT" else None
-        _report(repeat(like, inputs, output, base=chosen, loading=loading))
+        _report(repeat(like, inputs, output, form=form, base=chosen, loading=loading))
         return
     asked = dict(
         **input_fields(inputs),
@@ -259,6 +275,7 @@ def generate(
         speed=speed,
         provenance=not no_provenance,
         output=output,
+        format=form,
     )
     if requests is not None:
         _draw_many(requests, output, asked, part, executor=executor, workers=workers, finish=finish)

@@ -49,7 +49,7 @@ def generate(
     on_read: Callable[[str], Any] | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Draw the pictures of a request and write them as PNG files.
+    """Draw the pictures of a request and write them as files.
 
     Args:
         request: what to draw.
@@ -60,7 +60,7 @@ def generate(
         progress: called after each step.
 
     Returns:
-        The files, in order of their seeds: ``output/portrait-SEED.png``. Each is written as soon as it is drawn.
+        The files, in order of their seeds (`GenerateRequest.files`). Each is written as soon as it is drawn.
 
     Raises:
         MienError: if an input cannot be used or would be written over, weights are missing, or the folder cannot be
@@ -182,7 +182,7 @@ def picture_files(request: GenerateRequest, indices: Sequence[int], further: Seq
     Raises:
         MienError: if a file cannot be written, or is one of the inputs.
     """
-    files = [request.output / f"portrait-{request.seed + index:04d}.png" for index in indices]
+    files = request.files(indices)
     check_apart(files, [*further, *request.input_files])
     check_writable(files)
     return files

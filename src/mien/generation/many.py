@@ -23,7 +23,7 @@ from mien.core.stages.stage import Process, Resources, Stage
 from mien.core.stages.trial import Trial
 from mien.errors import BadInput, MienError
 from mien.generation.generate import draw_pictures
-from mien.generation.request import GenerateRequest
+from mien.generation.request import GenerateRequest, check_folder
 from mien.generation.requests_file import Line, read_lines
 from mien.generation.tools import FaceTools
 from mien.pipelines.load import load_pipeline
@@ -156,7 +156,8 @@ class _Worker:
         except MienError as error:
             return {"error": str(error)}
         alone = request.count == 1
-        names = [f"{line.name}.png" if alone else f"{line.name}-{request.seed + i}.png" for i in range(request.count)]
+        stems = [line.name if alone else f"{line.name}-{request.seed + i}" for i in range(request.count)]
+        names = [stem + request.ending for stem in stems]
         missing = [index for index, name in enumerate(names) if not (place / name).exists()]
         pictures = self._draw(request, missing)
         for index in missing:
@@ -212,12 +213,17 @@ def generate_many(
         ConfigError: if the folder holds pictures of other requests.
         MienError: if the file cannot be read, the base is missing, or pictures cannot be written.
     """
+    check_folder(folder)
     count = sum(1 for _ in read_lines(source))
     if not count:
         raise BadInput(f"There are no requests in {source}.")
     stage = RequestsStage(folder, source, dict(defaults), count, per_part, draw)
-    asked = {"file": sha256_of(source), "per_part": per_part, "settings": stage.blank().settings()}
-    claim(folder / SETTINGS_FILE, json.loads(json.dumps(asked)), "pictures of other requests")
+    blank = stage.blank()
+    asked = {
+        "file": sha256_of(source), "per_part": per_part, "settings": blank.settings(), "format": blank.format
+    }  # fmt: skip
+    asked = json.loads(json.dumps(asked))
+    claim(folder / SETTINGS_FILE, asked, "pictures of other requests", defaults={"format": None})
     whole = execute(stage, executor=executor, workers=workers, part=part, finish_only=finish, bar=bar)
     done = [stage.outputs(task)[0] for task in range(stage.count) if stage.is_done(task)]
     rows = [json.loads(line) for file in done for line in file.read_text(encoding="utf-8").splitlines()]

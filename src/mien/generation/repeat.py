@@ -14,12 +14,19 @@ from mien.core.io import sha256_of
 from mien.errors import BadInput
 from mien.generation.generate import generate, picture_files
 from mien.generation.records import hashes
-from mien.generation.request import LOCAL, ROLES, GenerateRequest, InputPicture, input_fields
+from mien.generation.request import (
+    LOCAL,
+    ROLES,
+    GenerateRequest,
+    InputPicture,
+    input_fields,
+    names_a_file,
+)
 from mien.generation.tools import FaceTools
 from mien.media.pictures import as_picture, pixel_hash
 from mien.pipelines.load import load_pipeline
 from mien.pipelines.load_options import Loading
-from mien.provenance.png import read_record
+from mien.provenance.png import FORMATS, picture_format, read_record
 from mien.provenance.record import Record
 
 _OTHER_COMMANDS = {"animation": "animate", "demo": "demo", "evaluation": "evaluate"}
@@ -35,6 +42,7 @@ def repeat(
     inputs: Mapping[str, Path | None],
     output: Path,
     *,
+    form: str | None = None,
     base: str | None = None,
     loading: Loading | None = None,
     **options: Any,
@@ -44,7 +52,8 @@ def repeat(
     Args:
         file: a picture with a record.
         inputs: role -> file, for the roles that the picture was made with.
-        output: folder for the new file.
+        output: folder or name of the new file.
+        form: its format, where the name does not say; that of ``file`` when None.
         base: where the models are, if they came from a folder or a file.
         loading: the adapters and LoRA files that were used, and where to run; the rest is as recorded.
         options: as for `generate`.
@@ -64,7 +73,10 @@ def repeat(
     if record.settings.get("base") == LOCAL and base is None:
         raise BadInput(f"{file} was made with models from a folder or a file: give it with --base.")
     chosen: dict[str, Any] = {} if base is None else {"base": base}
+    if form is None and not names_a_file(output) and file.suffix.lower() in FORMATS:
+        form = picture_format(file).lower()
     chosen |= {"loading": (loading or Loading()).repeated(record.settings.get("loading", {})), "output": output}
+    chosen["format"] = form
     wanted = GenerateRequest.checked(**{**record.settings, **input_fields(as_recorded), **chosen})
     picture_files(wanted, [record.index], [file, *(path for path in inputs.values() if path is not None)])
     before = sha256_of(file)
@@ -76,7 +88,7 @@ def repeat(
         present = hashes(pipeline, tools)
         check_models(record, present, file)
         files = generate(wanted, pipeline=pipeline, tools=tools, only=record.index, **options)
-    if sha256_of(files[0]) != before:
+    if FORMATS.get(file.suffix.lower()) == picture_format(files[0]) and sha256_of(files[0]) != before:
         as_now = record.models.keys() == present.keys()
         why = "the libraries or the machine differ" if as_now else "its record is of an older kind, and so is its mark"
         warnings.warn(f"{files[0]} is not bit-equal to {file}: {why}", stacklevel=2)

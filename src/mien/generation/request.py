@@ -24,6 +24,7 @@ from mien.faces.names import reader_names
 from mien.media.pictures import ENDINGS, as_picture, pixel_hash
 from mien.pipelines.base_names import check_base
 from mien.pipelines.load_options import Loading
+from mien.provenance.png import FORMATS, picture_format
 
 P = TypeVar("P")
 Role = str
@@ -36,6 +37,10 @@ Dial = Literal["text", "identity", "landmarks", "expression", "emotion"]
 """Names of guidance differences (FaceCrafter Eq. 6, generalised)."""
 Scheduler = Literal["dpm++", "ddpm", "ddim", "euler", "lcm"]
 """Samplers by name; the first is the studio's own, DDPM the papers', LCM for few steps with a LoRA made for it."""
+FileFormat = Literal["png", "jpeg", "webp"]
+"""Of the files that are written."""
+_NOT_RECORDED = (*ROLES, "identities", "output", "format", "provenance", "loading")
+"""Fields that name files, or say nothing of what is drawn; `Loading` has settings of its own."""
 LOCAL = "folder"
 """What a record says of a base that was a folder of the user's."""
 
@@ -93,7 +98,8 @@ class GenerateRequest(StrictModel):
             (docs/speed.md).
         guidance_rescale: 0 to 1, against over-saturation at high guidance (Lin et al. 2024, Eq. 15-16).
         provenance: write the record, the XMP packet and the invisible mark.
-        output: folder for the PNG files.
+        output: folder for the pictures, ``portrait-SEED.png`` and so on; or the name of a picture file.
+        format: ``png``, ``jpeg`` or ``webp``; None is what the name of the file says, else PNG.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -126,6 +132,7 @@ class GenerateRequest(StrictModel):
     guidance_rescale: Annotated[float, Field(ge=0, le=1)] = 0.0
     provenance: bool = True
     output: Path = Path()
+    format: FileFormat | None = None
 
     @field_validator("emotion")
     @classmethod
@@ -152,16 +159,6 @@ class GenerateRequest(StrictModel):
     @classmethod
     def _base_may_be_there(cls, value: str) -> str:
         check_base(value)
-        return value
-
-    @field_validator("output")
-    @classmethod
-    def _output_is_a_folder(cls, value: Path) -> Path:
-        if value.suffix.lower() in ENDINGS and not value.exists():
-            raise BadInput(
-                f"{value} is the name of a file, and the output is a folder, in which the pictures are called "
-                f"portrait-SEED.png: give a folder, such as  -o {value.with_suffix('')}."
-            )
         return value
 
     @field_validator("reader")
@@ -208,6 +205,14 @@ class GenerateRequest(StrictModel):
             )
         if self.edit is None and self.strength != STRENGTH:
             raise BadInput("The strength says how much of a given portrait changes: give the portrait as edit.")
+        return self
+
+    @model_validator(mode="after")
+    def _the_file_has_one_format(self) -> GenerateRequest:
+        if names_a_file(self.output):
+            said = picture_format(self.output)
+            if self.format is not None and self.format.upper() != said:
+                raise BadInput(f"{self.output} is the name of a {said} file, and {self.format} is asked for: give one.")
         return self
 
     @model_validator(mode="after")
@@ -267,9 +272,22 @@ class GenerateRequest(StrictModel):
         angles = (self.yaw, self.pitch, self.roll)
         return self.pose is not None or bool(self.blendshapes) or any(angle is not None for angle in angles)
 
+    def files(self, indices: Sequence[int]) -> list[Path]:
+        """Where pictures of the request go, counted from 0: named after their seeds, or as ``output`` names one."""
+        if not names_a_file(self.output):
+            return [self.output / f"portrait-{self.seed + index:04d}{self.ending}" for index in indices]
+        if self.count == 1:
+            return [self.output for _ in indices]
+        return [self.output.with_stem(f"{self.output.stem}-{self.seed + index:04d}") for index in indices]
+
+    @property
+    def ending(self) -> str:
+        """Of the pictures in a folder."""
+        return next(ending for ending, name in FORMATS.items() if name == (self.format or "png").upper())
+
     def settings(self) -> dict[str, Any]:
         """What the record keeps: everything but the paths, which name files and so, often, people."""
-        settings = self.model_dump(mode="json", exclude={*ROLES, "identities", "output", "provenance", "loading"})
+        settings = self.model_dump(mode="json", exclude=set(_NOT_RECORDED))
         if self.edit is None:
             del settings["strength"]
         if self.describe is None:
@@ -277,6 +295,21 @@ class GenerateRequest(StrictModel):
         if loading := self.loading.settings():
             settings["loading"] = loading
         return settings | ({"base": LOCAL} if Path(self.base).exists() else {})
+
+
+def names_a_file(output: Path) -> bool:
+    """Whether an output is the name of a picture file, and not a folder."""
+    return output.suffix.lower() in ENDINGS and not output.is_dir()
+
+
+def check_folder(output: Path) -> None:
+    """Refuse the name of a picture file where several files go into a folder.
+
+    Raises:
+        BadInput: if it is one.
+    """
+    if names_a_file(output):
+        raise BadInput(f"{output} is the name of a file: give a folder, such as  -o {output.with_suffix('')}.")
 
 
 def _by_role(people: Sequence[P]) -> dict[Role, P]:

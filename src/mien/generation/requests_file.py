@@ -16,7 +16,7 @@ from mien.generation.request import GenerateRequest
 
 PICTURES = ("identity", "expression", "pose", "edit")
 """Fields that name a picture; ``identities`` names several."""
-_WHOLE_RUN = ("base", "loading", "output", "provenance", "reader")
+_WHOLE_RUN = ("base", "format", "loading", "output", "provenance", "reader")
 """Fields that all requests of a file share: they are options of the command."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 

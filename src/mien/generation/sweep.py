@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mien.conditions import EMOTIONS, SYNONYMS
 from mien.core.io import check_apart, check_writable, make_folder
 from mien.errors import BadInput, MienError
-from mien.generation.request import GenerateRequest
+from mien.generation.request import GenerateRequest, check_folder
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -120,6 +120,7 @@ def sweep(
         ``sweep.png``, then ``01.png``, ``02.png`` and so on.
 
     Raises:
+        BadInput: if ``output`` is the name of a file.
         MienError: see `mien.generation.generate.generate`.
     """
     from mien.generation.generate import generate
@@ -129,6 +130,7 @@ def sweep(
     from mien.pipelines.load import load_pipeline
     from mien.provenance.png import read_record, write_picture
 
+    check_folder(request.output)
     row = request.output / "sweep.png"
     places = [request.output / f"{number:02d}.png" for number in range(1, len(stops) + 1)]
     check_apart([row, *places], request.input_files)
