@@ -169,7 +169,7 @@ def measure(name: str, model: Path, folder: Path, facekit: Path | None, people: 
     )
     values = {measure: one["value"] for measure, one in (metrics | headline[name]).items()}
     best = {measure: one["value"] for measure, one in headline[EXACT].items()}
-    values |= {measure: values[measure] / best[measure] for measure in values if measure.startswith("nearness.")}
+    values |= {key: _share(values[key], best[key]) for key in values if key.startswith("nearness.")}
     octaves = (octave_power(drawn) / octave_power(right)).round(4).tolist()
     runs = model.parent / "runs"
     told = {part: entry_of(runs / f"studio-{part}") for part in ("autoencoder", "base")}
@@ -196,6 +196,10 @@ def table_of(arms: Mapping[str, Any]) -> str:
         values = one["values"] | {"octaves": one["octaves"][-1], "psnr": one["psnr"]}
         rows.append([one["told"], *(_number(values.get(key), digits) for key, digits in SHOWN.values())])
     return table(["arm", *SHOWN], rows)
+
+
+def _share(value: float | None, of: float | None) -> float | None:
+    return None if value is None or not of else value / of
 
 
 def _number(value: float | None, digits: int) -> str:
