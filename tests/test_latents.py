@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from mien.training.objectives.autoencoder import AutoencoderConfig
 from mien.training.objectives.base import BaseConfig
 from mien.training.run import resolve
+from tests.test_docs_results import script
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
-
-import latents
+latents = script("latents")
 
 
 @pytest.mark.parametrize("name", latents.ARMS)
