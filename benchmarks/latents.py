@@ -44,8 +44,10 @@ AUTOENCODER: Final[dict[str, Any]] = {
     "perceptual": 0.3,
 }  # fmt: skip
 """Options of every autoencoder, beside its arm's."""
-BASE: Final[dict[str, Any]] = {"perceptual": (0.0, 0.0), "caption_readout": 0.0, "aux_loss_fraction": 0.0}
-"""Options of every base: what counts late in the long run costs time and tells nothing of latents."""
+BASE: Final[dict[str, Any]] = {
+    "perceptual": (0.0, 0.0), "caption_readout": 0.0, "aux_loss_fraction": 0.0, "portraits": 0.0
+}  # fmt: skip
+"""Options of every base: what counts late in the long run costs time and tells nothing of latents, nor do portraits."""
 
 
 class Asked(NamedTuple):
