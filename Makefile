@@ -1,5 +1,6 @@
 # make demo   a virtual environment, the package, and a contact sheet from the embedded weights
 # make test   the whole fast suite          make test-slow   the opt-in tests as well
+# make test-kernels   the tests that compute, under older processors' kernels and with one and two threads
 # make docs   the documentation site, in build/docs; a warning is an error
 # make soak   an hour of killed commands, full disks, many calls and damaged files
 # make lint   ruff and pyright              make clean       remove what make created
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q -c constraints.txt
 SYSTEM := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri chromium chromium-driver
 
-.PHONY: demo test test-slow docs soak lint clean system
+.PHONY: demo test test-slow test-kernels docs soak lint clean system
 demo: $(VENV)/.core
 	HF_HUB_OFFLINE=1 $(BIN)/mien demo -o demo
 
@@ -43,6 +44,10 @@ test: $(VENV)/.test system
 
 test-slow: $(VENV)/.test system
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 -m 'not gpu and not net'
+
+# Of this processor's kernels those of older ones too (PyTorch's and oneDNN's); BUSY=--busy keeps all cores busy beside it.
+test-kernels: $(VENV)/.test
+	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.kernels $(BUSY) -n 2
 
 # Plain files: open build/docs/index.html. Nothing on the pages is fetched from elsewhere.
 docs: $(VENV)/.core

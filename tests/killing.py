@@ -15,6 +15,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,23 +88,31 @@ def watch(deadly: int | None) -> Points:
     return points
 
 
+def in_a_child(body: Callable[[], Any]) -> int:
+    """Fork a process that does this and nothing else; its number. It ends with 1 where the body raises."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        body()
+        status = 0
+    except BaseException:
+        logging.getLogger(__name__).critical("the command failed", exc_info=True)
+    finally:
+        os._exit(status)
+
+
 def forked(task: Callable[[Path], Any], folder: Path, deadly: int | None = None) -> int | None:
     """A command in a process of its own; the number of its points, None where it was killed."""
     told = folder.parent / f"{folder.name}.points"
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            points = watch(deadly)
-            task(folder)
-            with told.open("w") as stream:
-                stream.write(str(points.count))
-            status = 0
-        except BaseException:
-            logging.getLogger(__name__).critical("the command failed", exc_info=True)
-        finally:
-            os._exit(status)
-    status = os.waitpid(child, 0)[1]
+
+    def body() -> None:
+        points = watch(deadly)
+        task(folder)
+        told.write_text(str(points.count))
+
+    status = os.waitpid(in_a_child(body), 0)[1]
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
         return None
     if status:
@@ -111,34 +120,38 @@ def forked(task: Callable[[Path], Any], folder: Path, deadly: int | None = None)
     return int(told.read_text())
 
 
-def on_a_full_disk(task: Callable[[Path], Any], folder: Path, room: int) -> str:
-    """A command that can write files of ``room`` bytes and no more; what it refuses with, empty where it did not.
+def begun(task: Callable[[Path], Any], folder: Path, first: Callable[[], Any]) -> Callable[[], str]:
+    """Start a command in a process of its own, in which something is done first.
 
-    Raises:
-        RuntimeError: if it ended in anything but a refusal.
+    Returns:
+        Waits for its end: what it refuses with, empty where it did not; RuntimeError where it failed otherwise.
     """
     reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        status = 1
+
+    def body() -> None:
+        first()
         try:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing beyond the limit is an OSError then
-            resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-            try:
-                task(folder)
-            except MienError as error:
-                os.write(writing, str(error).encode())
-            status = 0
-        except BaseException:
-            logging.getLogger(__name__).critical("the command failed", exc_info=True)
-        finally:
-            os._exit(status)
+            task(folder)
+        except MienError as error:
+            os.write(writing, str(error).encode())
+
+    child = in_a_child(body)
     os.close(writing)
-    with os.fdopen(reading, "rb") as stream:
-        told = stream.read().decode()
-    if os.waitpid(child, 0)[1]:
-        raise RuntimeError("a command did not refuse a full disk")
-    return told
+
+    def ended() -> str:
+        with os.fdopen(reading, "rb") as stream:
+            told = stream.read().decode()
+        if os.waitpid(child, 0)[1]:
+            raise RuntimeError("a command failed, and did not refuse")
+        return told
+
+    return ended
+
+
+def fill_the_disk(room: int) -> None:
+    """From here on this process writes files of ``room`` bytes and no more."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing beyond the limit is an OSError then
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
 
 def fill(task: Callable[[Path], Any], folder: Path, rooms: tuple[int, ...]) -> None:
@@ -148,7 +161,8 @@ def fill(task: Callable[[Path], Any], folder: Path, rooms: tuple[int, ...]) -> N
     told = []
     for number, room in enumerate(rooms):
         place = folder / f"broken-{number}"
-        told.append([room, on_a_full_disk(task, place, room), names_of(place)])
+        refusal = begun(task, place, partial(fill_the_disk, room))()
+        told.append([room, refusal, names_of(place)])
         forked(task, place)
     sys.stdout.write(json.dumps({"full": told}) + "\n")
 

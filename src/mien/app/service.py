@@ -266,7 +266,8 @@ def _estimate(pipeline: PortraitPipeline, latents: Tensor, number: int) -> Image
     newest = kept[-1] if kept else None
     latents = latents if newest is None else newest
     pictures = decode_latents(pipeline.vae, latents[number : number + 1]).clamp(-1, 1)
-    return pipeline.image_processor.postprocess(pictures, output_type="pil")[0]
+    found: Any = pipeline.image_processor.postprocess(pictures, output_type="pil")  # of each output type another
+    return found[0]
 
 
 def _capital(sentence: str) -> str:

@@ -77,7 +77,7 @@ def run(
     files = [output / "pictures" / cell.file_name for cell in cells]
     check_writable([*(output / name for name in ("index.html", "sheet.png", "metrics.json")), *files])
     tools = tools or FaceTools.load(cells[0].request.base, cells[0].request.reader)
-    pipeline = pipeline if pipeline is not None else load_pipeline(base)
+    pipeline = pipeline or load_pipeline(base)
     steerings = _read_all(cells, inputs, pipeline, tools, bar)
     targets = [
         one.seen["expression"].face if cell.template else None for cell, one in zip(cells, steerings, strict=True)

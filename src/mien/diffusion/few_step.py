@@ -28,11 +28,12 @@ def few_step_scheduler(config: Any, order: int = 1) -> DPMSolverMultistepSchedul
     """
     from diffusers import DPMSolverMultistepScheduler
 
-    return DPMSolverMultistepScheduler.from_config(
+    scheduler: Any = DPMSolverMultistepScheduler.from_config(
         config, algorithm_type="dpmsolver++", solver_order=order, timestep_spacing="trailing",
         final_sigmas_type="zero", lower_order_final=True, use_karras_sigmas=False, use_lu_lambdas=False,
         use_exponential_sigmas=False, use_beta_sigmas=False, use_flow_sigmas=False,
     )  # fmt: skip
+    return scheduler
 
 
 def levels(scheduler: DPMSolverMultistepScheduler) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -33,7 +33,7 @@ class Scheduler(Protocol):
         ...
 
     @classmethod
-    def from_config(cls, config: Any, **changes: Any) -> Self:
+    def from_config(cls, config: Any, **changes: Any) -> Any:
         """Another one with these settings, and these changes."""
         ...
 
@@ -51,4 +51,12 @@ class Scheduler(Protocol):
 
     def add_noise(self, *args: Any, **kwargs: Any) -> Tensor:
         """Noised latents, of latents, noise and timesteps [B]."""
+        ...
+
+
+class TrainingScheduler(Scheduler, Protocol):
+    """One that also tells the velocity, as DDPM does: what a network is trained with."""
+
+    def get_velocity(self, *args: Any, **kwargs: Any) -> Tensor:
+        """V of latents, noise and timesteps [B]."""
         ...

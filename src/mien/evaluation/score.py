@@ -23,6 +23,7 @@ from mien.metrics.parameters import parameter_distance
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
     from mien.faces.networks import JudgeAttributes
     from mien.faces.studio import StudioReader
@@ -215,7 +216,7 @@ def _pictures_apart(pairs: Pairs, network: Callable[[Any, Any], Any], draws: int
     return _level(own, False, draws) | {"floor": None if floor is None else float(np.mean(floor))}
 
 
-def _same_size(reference: Image.Image, generated: Image.Image) -> tuple[Image.Image, Image.Image]:
+def _same_size(reference: Image.Image, generated: Image.Image) -> tuple[Tensor, Tensor]:
     """Two PIL pictures as tensors [1, 3, H, W] in [-1, 1], the second resized to the first."""
     from mien.core.pixels import pictures_to_tensor
 

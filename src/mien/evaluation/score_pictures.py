@@ -105,5 +105,5 @@ def _paired(reference: PictureSet, generated: PictureSet) -> Pairs:
     return Pairs(first, second)
 
 
-def _pictures(side: PictureSet) -> tuple[PictureLike, ...]:
+def _pictures(side: Any) -> tuple[PictureLike, ...]:
     return tuple(side) if isinstance(side, list | tuple) else (side,)

@@ -279,7 +279,7 @@ def studio_crop(image: Image.Image, landmarks: np.ndarray, size: int = 128) -> t
     return crop_picture(image, matrix, size), transform_points(matrix, points).numpy(), matrix
 
 
-def paste(picture: Image.Image, crop: Image.Image, matrix: Tensor) -> Image.Image:
+def paste(picture: Image.Image, crop: Tensor, matrix: Tensor) -> Image.Image:
     """A crop [1, 3, S, S] in [0, 1] brought back by ``matrix`` [1, 2, 3] into a picture's frame (edges repeat)."""
     from PIL import Image
 

@@ -106,7 +106,7 @@ class FaceReading:
 def read(picture: PictureLike, reader: str = ...) -> FaceReading: ...
 @overload
 def read(picture: Sequence[PictureLike], reader: str = ...) -> list[FaceReading]: ...
-def read(picture: PictureLike | Sequence[PictureLike], reader: str = "auto") -> FaceReading | list[FaceReading]:
+def read(picture: Any, reader: str = "auto") -> FaceReading | list[FaceReading]:
     """Read the face in a picture: landmarks, blendshapes, pose, emotion, identity embedding.
 
     What the reader does not know (MediaPipe knows no identity and no emotion) is read by the studio's networks.

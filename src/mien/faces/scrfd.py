@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ ASSET = "scrfd"
 STRIDES = (8, 16, 32)
 ANCHORS = 2
 """Predictions at each place of a grid."""
+
+Box: TypeAlias = tuple[float, float, float, float]
 
 
 def anchor_centres(side: int, stride: int) -> NDArray[np.float32]:
@@ -82,7 +84,7 @@ def suppress(boxes: NDArray[Any], scores: NDArray[Any], overlap: float) -> list[
     return kept
 
 
-def intersection_over_union(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+def intersection_over_union(a: Box | NDArray[np.floating], b: Box | NDArray[np.floating]) -> float:
     """Of two boxes (x0, y0, x1, y1), in [0, 1]; both ends count as pixels, as in InsightFace."""
     width = min(a[2], b[2]) - max(a[0], b[0]) + 1
     height = min(a[3], b[3]) - max(a[1], b[1]) + 1

@@ -198,7 +198,7 @@ def rgb_array(image: Picture) -> NDArray[np.uint8]:
     Raises:
         ValueError: if an array is not uint8 [H, W, 3].
     """
-    array = np.asarray(image.convert("RGB")) if hasattr(image, "convert") else np.asarray(image)
+    array = image if isinstance(image, np.ndarray) else np.asarray(image.convert("RGB"))
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
         raise ValueError(f"expected uint8 [H, W, 3], got {array.dtype} {list(array.shape)}")
     return np.ascontiguousarray(array)

@@ -83,9 +83,9 @@ def pipeline_arguments(rows: Sequence[PipelineInputs]) -> dict[str, Any]:
     if first.landmark_image is not None:
         found["landmarks"] = pictures_to_tensor([one.landmark_image for one in rows])
     if first.expression is not None:
-        found["expression"] = torch.cat([one.expression for one in rows])
+        found["expression"] = torch.cat([one.expression for one in rows if one.expression is not None])
     if first.face is not None:
-        found["identity_picture"] = torch.cat([one.face for one in rows])
+        found["identity_picture"] = torch.cat([one.face for one in rows if one.face is not None])
     if first.emotion is not None:
         found["emotion"] = torch.tensor([one.emotion.vector() for one in rows if one.emotion is not None])
     return found

@@ -12,10 +12,12 @@ from torch import Tensor
 from mien.models.autoencoder import StudioAutoencoder
 
 if TYPE_CHECKING:
+    from diffusers import ModelMixin
+
     from mien.models.autoencoder import Autoencoder
 
 
-def vae_scale_factor(vae: Autoencoder) -> int:
+def vae_scale_factor(vae: ModelMixin) -> int:
     """Pixels a side for each latent position, e.g. 8."""
     if isinstance(vae, StudioAutoencoder):
         return int(vae.patch)

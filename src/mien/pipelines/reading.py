@@ -96,11 +96,10 @@ def emotion_rows(emotion: EmotionLike | None) -> Tensor | None:
     """
     if emotion is None or isinstance(emotion, Tensor):
         return emotion
-    if isinstance(emotion, str | Emotion):
-        emotion = [emotion]
-    if not isinstance(emotion, list | tuple) or not all(isinstance(one, str | Emotion) for one in emotion):
-        return torch.as_tensor(emotion)
-    return torch.tensor([(Emotion.parse(one) if isinstance(one, str) else one).vector() for one in emotion])
+    given = [emotion] if isinstance(emotion, str | Emotion) else emotion
+    if not isinstance(given, list | tuple) or not all(isinstance(one, str | Emotion) for one in given):
+        return torch.as_tensor(given)
+    return torch.tensor([(Emotion.parse(one) if isinstance(one, str) else one).vector() for one in given])
 
 
 def read_conditions(

@@ -52,7 +52,7 @@ def _read(name: str) -> str:
     return resources.files("mien.studio").joinpath("shaders").joinpath(f"{name}.glsl").read_text(encoding="utf-8")
 
 
-def set_uniforms(shader: moderngl.Program, **values: object) -> None:
+def set_uniforms(shader: Any, **values: object) -> None:
     """Set uniforms by name; names the shader does not use are passed over, matrices are given row-major."""
     import numpy as np
 

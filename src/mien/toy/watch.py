@@ -98,9 +98,10 @@ class Watch:
         request = self.requests[0].model_copy(update={"scales": {"landmarks": 0.0}} if without else {})
         images = draw_requested(self.pipeline, request, self.steerings, [SEED] * len(self.steerings))
         faces = [largest_face(self.tools, image) for image in images]
-        found = [trio for trio in zip(self.requests, self.steerings, faces, strict=True) if trio[2] is not None]
+        rows = zip(self.requests, self.steerings, faces, strict=True)
+        found = [(request, steering, face) for request, steering, face in rows if face is not None]
         angles = [_angles(request, face) for request, _, face in found]
-        points = [_distance(steering.landmarks, face.landmarks) for _, steering, face in found if face is not None]
+        points = [_distance(steering.landmarks, face.landmarks) for _, steering, face in found]
         return Look(
             images,
             round(float(np.sqrt(np.mean(np.square(angles)))), 2) if angles else None,

@@ -9,6 +9,7 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
+from mien.diffusion.schedulers import TrainingScheduler
 from mien.training.parts import rows_of
 
 PredictionType = Literal["v_prediction", "epsilon", "sample"]
@@ -36,7 +37,7 @@ def studio_scheduler(
 
 
 def noisy(
-    scheduler: DDPMScheduler, latents: Tensor, generator: torch.Generator, sampling: TimestepSampling = "uniform"
+    scheduler: TrainingScheduler, latents: Tensor, generator: torch.Generator, sampling: TimestepSampling = "uniform"
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw timesteps and noise: (noisy latents, timesteps [B], noise), all on the latents' device.
 
@@ -55,7 +56,7 @@ def noisy(
     return scheduler.add_noise(latents, noise, timesteps), timesteps, noise
 
 
-def target_of(scheduler: DDPMScheduler, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+def target_of(scheduler: TrainingScheduler, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
     """What the UNet should output, by ``scheduler.config.prediction_type``.
 
     Raises:
@@ -71,7 +72,7 @@ def target_of(scheduler: DDPMScheduler, latents: Tensor, noise: Tensor, timestep
     raise ValueError(f"prediction_type {kind!r} is not supported; use v_prediction, epsilon or sample.")
 
 
-def loss_weights(scheduler: DDPMScheduler, timesteps: Tensor, gamma: float | None = None) -> Tensor:
+def loss_weights(scheduler: TrainingScheduler, timesteps: Tensor, gamma: float | None = None) -> Tensor:
     """Weights [B] of the squared errors.
 
     Args:
@@ -93,7 +94,7 @@ def loss_weights(scheduler: DDPMScheduler, timesteps: Tensor, gamma: float | Non
 
 
 def diffusion_loss(
-    scheduler: DDPMScheduler,
+    scheduler: TrainingScheduler,
     latents: Tensor,
     predict: Callable[[Tensor, Tensor], Tensor],
     generator: torch.Generator,
@@ -115,7 +116,7 @@ def diffusion_loss(
 
 
 def loss_of(
-    scheduler: DDPMScheduler,
+    scheduler: TrainingScheduler,
     output: Tensor,
     latents: Tensor,
     noise: Tensor,
@@ -143,7 +144,7 @@ def loss_of(
 
 @torch.no_grad()
 def errors_by_timestep(
-    scheduler: DDPMScheduler,
+    scheduler: TrainingScheduler,
     latents: Tensor,
     predict: Callable[[Tensor, Tensor], Tensor],
     timesteps: Sequence[int] = (900, 600, 300),
@@ -171,13 +172,13 @@ def errors_by_timestep(
     return errors
 
 
-def as_noisy(scheduler: DDPMScheduler, step: int) -> int:
+def as_noisy(scheduler: TrainingScheduler, step: int) -> int:
     """The timestep whose share of noise is nearest to that of timestep ``step`` of the studio's schedule."""
     wanted = studio_scheduler().alphas_cumprod[step]
     return int((scheduler.alphas_cumprod.to(wanted.device) - wanted).abs().argmin())
 
 
-def velocity_of(scheduler: DDPMScheduler, output: Tensor, noised: Tensor, step: int) -> Tensor:
+def velocity_of(scheduler: TrainingScheduler, output: Tensor, noised: Tensor, step: int) -> Tensor:
     """The velocity alpha noise - sigma latents (Salimans & Ho 2022) that an output stands for.
 
     Args:

@@ -67,8 +67,7 @@ def latents(
         beside: keep them beside those of another size, instead of in their place.
     """
     own, device = corpus["images"].shape[1] == size, _device()
-    network: torch.nn.Module = vae.eval()
-    network.to(device)
+    torch.nn.Module.to(vae.eval(), device)
 
     def encoded(rows: slice) -> np.ndarray:
         images = corpus["images"][rows]

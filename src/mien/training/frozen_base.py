@@ -115,7 +115,7 @@ class FrozenBase:
     ) -> None:
         self.sources, self.config, self.conditions, self.style = sources, config, conditions, style
         self.scheduler = base_scheduler(sources)
-        unet = UNet2DConditionModel.from_pretrained(sources.path("unet"))
+        unet: Any = UNet2DConditionModel.from_pretrained(sources.path("unet"))
         self.unet = unet.float().requires_grad_(False).to(memory_format=torch.channels_last)
         self.sizes = base_sizes(unet.config)
         self.scales = SCALES if config.multi_scale and self.sizes == "sdxl" else SCALES[-1:]

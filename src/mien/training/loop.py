@@ -40,7 +40,7 @@ from mien.training.together import from_main, gathered, group_timeout, named_tim
 from mien.training.tracking import RunningMeans, Trackers, chosen_trackers, memory_mb
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
 
     from mien.data.corpus import Corpus
     from mien.training.objective import Objective
@@ -289,7 +289,7 @@ class TrainingRun:
             self._log(rate, norm, advance)
         return leave
 
-    def _skip(self, reason: str, rows: Tensor) -> None:
+    def _skip(self, reason: str, rows: np.ndarray | None) -> None:
         keys = keys_of(self.corpus, rows)
         if self.is_main:
             log.warning("Step %d is skipped: %s", self.counters["step"], reason)

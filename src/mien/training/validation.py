@@ -14,9 +14,8 @@ from mien.training.batches import spread_rows
 from mien.training.diffusion import errors_by_timestep
 
 if TYPE_CHECKING:
-    from diffusers import DDPMScheduler
-
     from mien.data.corpus import Corpus
+    from mien.diffusion.schedulers import TrainingScheduler
     from mien.training.objective import Logs
 
 Predict = Callable[[dict[str, Tensor], Tensor, Tensor], Tensor]
@@ -48,7 +47,7 @@ def held_out_rows(held_out: Corpus, count: int) -> HeldOutRows:
 
 
 def right_and_shuffled(
-    scheduler: DDPMScheduler,
+    scheduler: TrainingScheduler,
     predict: Predict,
     batch: dict[str, Tensor],
     order: np.ndarray,

@@ -22,7 +22,7 @@ Finish = Callable[[Pair, Any], Any]
 def animated(tools: EvaluationContext, wanted: Sequence[Look]) -> Finish:
     """Warp each picture's face onto its target's landmarks in the studio's framing; without a face it stays."""
 
-    def finish(pair: Pair, picture: Image.Image) -> NDArray[np.uint8]:
+    def finish(pair: Pair, picture: Image.Image) -> Image.Image:
         face = largest_face(tools.readers[tools.first_reader], picture)
         if face is None or face.landmarks is None:
             return picture

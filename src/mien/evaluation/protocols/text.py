@@ -128,6 +128,7 @@ def _baselines(
 
 def read_attributes(tools: EvaluationContext, pictures: Sequence[NDArray[np.uint8]], bar: Bar = silent) -> list[Seen]:
     """What the attribute judge and the upper corners tell of pictures uint8 [S, S, 3]."""
+    assert tools.judge_attributes is not None  # `run` refuses a model without it
     found = []
     with bar(len(pictures), "judging") as advance:
         for picture in pictures:

@@ -72,7 +72,7 @@ class StudyServer(ThreadingHTTPServer):
         super().server_close()
         self._held.close()
 
-    def process_request(self, request: socket.socket, client_address: object) -> None:
+    def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread of its own, if there are not too many already."""
         if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
@@ -83,14 +83,14 @@ class StudyServer(ThreadingHTTPServer):
             self._free.release()
             raise
 
-    def process_request_thread(self, request: socket.socket, client_address: object) -> None:
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
         """The whole life of a connection."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
 
-    def handle_error(self, request: socket.socket, client_address: object) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that leaves in the middle of an answer is no error."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
