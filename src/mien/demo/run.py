@@ -77,16 +77,16 @@ def run(
     files = [output / "pictures" / cell.file_name for cell in cells]
     check_writable([*(output / name for name in ("index.html", "sheet.png", "metrics.json")), *files])
     tools = tools or FaceTools.load(cells[0].request.base, cells[0].request.reader)
-    pipeline = pipeline or load_pipeline(base)
-    steerings = _read_all(cells, inputs, pipeline, tools, bar)
+    drawn_by: PortraitPipeline = pipeline or load_pipeline(base)
+    steerings = _read_all(cells, inputs, drawn_by, tools, bar)
     targets = [
         one.seen["expression"].face if cell.template else None for cell, one in zip(cells, steerings, strict=True)
     ]
     people = _embeddings(cells, steerings, inputs)
-    record = _record(cells[0], inputs, pipeline, tools)
+    record = _record(cells[0], inputs, drawn_by, tools)
     images: list[Image.Image] = []
     with bar(len(cells), "drawing") as advance:
-        for image, file in zip(_draw_all(cells, steerings, pipeline, advance), files, strict=True):
+        for image, file in zip(_draw_all(cells, steerings, drawn_by, advance), files, strict=True):
             write_picture(file, image, record)
             images.append(image)
     drawn = time.perf_counter()
@@ -187,7 +187,7 @@ def _remembering(tools: FaceTools, advance: Callable[[int], Any]) -> FaceTools:
     return replace(tools, read=read, embed=embed)
 
 
-def _look(image: Image.Image, target: Face, tools: FaceTools) -> Outcome:
+def _look(image: Image.Image, target: Face | None, tools: FaceTools) -> Outcome:
     from mien.faces.observed import DetectedFace, largest_face
 
     face = largest_face(tools, image, "an output")

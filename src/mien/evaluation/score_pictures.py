@@ -90,7 +90,9 @@ def score_folders(reference: Path, generated: Path, networks: Sequence[str] = ()
         raise BadInput(f"{wrong[0]} does not compare sets of pictures: choose of {', '.join(SET_NETWORKS)}.")
     features = dict(load_networks(tuple(networks)).sets)
     if not features:
-        features["studio"] = partial(picture_features, judge_in(embedded("studio"), "attributes"))
+        judge = judge_in(embedded("studio"), "attributes")
+        assert judge is not None  # it ships with the package
+        features["studio"] = partial(picture_features, judge)
     return score_sets(files_below(reference), files_below(generated), features, bar)
 
 
