@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from mien.cli.main import main
 from mien.data.corpus import Corpus
@@ -19,42 +16,15 @@ from mien.faces.arcface_embedder import ArcFaceEmbedder
 from mien.pipelines.base_facts import base_hashes, base_identity_mode, base_picture_size
 from mien.pipelines.runs import runs_folder
 from mien.pipelines.spec import ModelSpec
-from tests.ip_adapters import write_ip_adapter
-from tests.published import write_arcface, write_sd15, write_sdxl
+from tests.full_size_assets import FEATURES, write_full_size_assets
+from tests.published import write_arcface
 from tests.raw_data import example_faces, write_ffhq
-
-FEATURES = {"sd15": 1024, "sdxl": 1280}
-ENCODERS = {
-    "sd15": "ip-adapter-image-encoder-vit-h/models/image_encoder",
-    "sdxl": "ip-adapter-image-encoder-vit-bigg/sdxl_models/image_encoder",
-}
 
 
 @pytest.fixture(scope="module")
 def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``mien assets get`` fetches."""
-    pytest.importorskip("onnx", reason="onnx is not installed: pip install 'mien[heads]'")
-    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'mien[test]'")
-    folder = tmp_path_factory.mktemp("assets")
-    write_sd15(folder / "sd15")
-    write_sdxl(folder / "sdxl")
-    (folder / "arcface-r50").mkdir()
-    write_arcface(folder / "arcface-r50" / "w600k_r50.onnx")
-    for name, side in (("sd15", 16), ("sdxl", 16)):  # 128 pixels: faster than 512 and 1024
-        config = folder / name / "unet" / "config.json"
-        config.write_text(json.dumps(json.loads(config.read_text()) | {"sample_size": side}))
-        unet: Any = UNet2DConditionModel.from_pretrained(folder / name / "unet")
-        for asset, file, layout, features, rank in (
-            ("ip-adapter", f"ip-adapter_{name}.safetensors", "plain", FEATURES[name], 0),
-            ("ip-adapter-faceid", f"ip-adapter-faceid_{name}.bin", "faceid", 512, 4),
-        ):
-            (folder / f"{asset}-{name}").mkdir()
-            write_ip_adapter(unet, folder / f"{asset}-{name}" / file, layout, features, rank)
-        torch.manual_seed(3)
-        sizes: Any = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-        vision = CLIPVisionConfig(**sizes, image_size=224, patch_size=32, projection_dim=FEATURES[name])
-        CLIPVisionModelWithProjection(vision).save_pretrained(folder / ENCODERS[name])
-    return folder
+    """What ``mien assets get`` fetches; bases of 128 pixels."""
+    return write_full_size_assets(tmp_path_factory.mktemp("assets"), {"sd15": 16, "sdxl": 16}, write_arcface)
 
 
 @pytest.fixture(autouse=True)

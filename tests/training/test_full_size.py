@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from PIL import Image
 from safetensors.torch import load_file
-from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from mien.adapters import load_adapter
 from mien.adapters.blocks import block_key
@@ -30,13 +29,10 @@ from mien.training.objectives.branch import BranchObjective
 from mien.training.presets import PRESETS, preset
 from mien.training.run import build_objective, train
 from tests.arcface import iresnet
+from tests.full_size_assets import BASES, ENCODERS, clip_folder, write_full_size_assets
 from tests.ip_adapters import write_ip_adapter
-from tests.published import write_sd15, write_sdxl
 from tests.synthetic import write_corpus
 
-BASES = ("sd15", "sdxl")
-FEATURES = {"sd15": 1024, "sdxl": 1280}
-ENCODERS = {"sd15": "vit-h/models", "sdxl": "vit-bigg/sdxl_models"}
 LANDMARKER: Any = find_asset("mediapipe-face-landmarker")
 STEPS: dict[str, Any] = {"pictures": 4, "batch": 2, "log_every": 1, "precision": "no", "lr": 1e-3, "warmup_images": 0}
 
@@ -44,28 +40,8 @@ STEPS: dict[str, Any] = {"pictures": 4, "batch": 2, "log_every": 1, "precision":
 @pytest.fixture(scope="module")
 def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``mien assets get`` fetches, and pairs."""
-    pytest.importorskip("onnx", reason="onnx is not installed: pip install 'mien[heads]'")
-    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'mien[test]'")
     folder = tmp_path_factory.mktemp("assets")
-    write_sd15(folder / "sd15")
-    write_sdxl(folder / "sdxl")
-    for name, side in (("sd15", 16), ("sdxl", 32)):  # 128 and 256 pixels: faster than 512 and 1024
-        config = folder / name / "unet" / "config.json"
-        config.write_text(json.dumps(json.loads(config.read_text()) | {"sample_size": side}))
-    (folder / "arcface-r50").mkdir()
-    iresnet(folder / "arcface-r50" / "w600k_r50.onnx")
-    for name in BASES:
-        unet: Any = UNet2DConditionModel.from_pretrained(folder / name / "unet")
-        for asset, file, layout, features, rank in (
-            ("ip-adapter", f"ip-adapter_{name}.safetensors", "plain", FEATURES[name], 0),
-            ("ip-adapter-faceid", f"ip-adapter-faceid_{name}.bin", "faceid", 512, 4),
-        ):
-            (folder / f"{asset}-{name}").mkdir()
-            write_ip_adapter(unet, folder / f"{asset}-{name}" / file, layout, features, rank)
-        torch.manual_seed(3)
-        sizes: Any = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-        vision = CLIPVisionConfig(**sizes, image_size=224, patch_size=32, projection_dim=FEATURES[name])
-        CLIPVisionModelWithProjection(vision).save_pretrained(clip_folder(folder, name))
+    write_full_size_assets(folder, {"sd15": 16, "sdxl": 32}, iresnet)  # 128 and 256 pixels
     StudioFaceNet().save_pretrained(folder / "face")
     write_corpus(folder / "pairs", people=2, per_person=2, templates=True)
     return folder
@@ -75,10 +51,6 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _found(assets: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MIEN_ASSETS", str(assets))
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
-
-
-def clip_folder(assets: Path, base: str) -> Path:
-    return assets / f"ip-adapter-image-encoder-{ENCODERS[base]}" / "image_encoder"
 
 
 def published(assets: Path, base: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -302,7 +274,7 @@ def test_what_is_missing_is_named(assets: Path, monkeypatch: pytest.MonkeyPatch,
         build_objective(preset("emojidiff-base"), tmp_path, "sd15")
     for name in BASES:
         sources = base_sources(name, ())
-        with pytest.raises(MissingAsset, match=f"mien assets get ip-adapter-image-encoder-{ENCODERS[name][:5]}"):
+        with pytest.raises(MissingAsset, match=f"mien assets get ip-adapter-image-encoder-{ENCODERS[name]}"):
             sources.path("expression_encoder")
         with pytest.raises(MissingAsset, match="mien assets get mediapipe-face-landmarker"):
             sources.path("reader/face")
