@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien.assets.checks import Expected, expected
 from mien.assets.fetch import hub_endpoint, hub_is_off
@@ -14,6 +14,10 @@ from mien.assets.problems import DownloadFailed, disk_problem, is_of_the_disk, m
 from mien.assets.registry import Asset, AssetFile
 from mien.assets.transfer import alone
 from mien.errors import MienError
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
 
 INCOMING = ".incoming"
 """Folder, in the asset's own, that holds what has not been checked: a process killed there leaves nothing unchecked."""
@@ -72,7 +76,7 @@ def fetch_from_hub(one: Asset, files: list[AssetFile], folder: Path, here: Calla
         raise _as_sentence(error, one, folder) from error
 
 
-def _listing(api: Any, one: Asset) -> list[Any]:
+def _listing(api: HfApi, one: Asset) -> list[Any]:
     assert one.hub is not None
     return api.model_info(one.hub.repo, revision=one.hub.revision, files_metadata=True).siblings or []
 

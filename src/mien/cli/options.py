@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -21,7 +21,7 @@ def finite(value: float | None) -> float | None:
     return value
 
 
-PERSON: Any = typer.Option(metavar="PHOTO[:WEIGHT]", help="Picture of the person to draw; repeat for more, or to mix.")
+PERSON = typer.Option(metavar="PHOTO[:WEIGHT]", help="Picture of the person to draw; repeat for more, or to mix.")
 """Whether it is required is each command's own."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

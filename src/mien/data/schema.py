@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import ConfigDict, Field
 
 from mien.core.strict import StrictModel
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Signed = Annotated[float, Field(ge=-1.0, le=1.0)]
@@ -140,3 +144,10 @@ class Sample(_Record):
 def sample_key(person: int, picture: int) -> str:
     """Name of a sample in its shard."""
     return f"{person:07d}-{picture:03d}"
+
+
+def rounded(values: ArrayLike, digits: int) -> list[Any]:
+    """Numbers of any shape for a record, as plain ones."""
+    import numpy as np
+
+    return np.round(np.asarray(values, np.float64), digits).tolist()

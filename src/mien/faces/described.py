@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mien.faces.types import Face
 
 
@@ -34,5 +36,5 @@ def describe(face: Face, with_landmarks: bool) -> dict[str, Any]:
     return found
 
 
-def _rounded(values: Any, digits: int) -> list[float]:
+def _rounded(values: Iterable[float], digits: int) -> list[float]:
     return [round(float(value), digits) for value in values]

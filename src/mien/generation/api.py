@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from mien.core.io import check_writable
 from mien.errors import BadInput
@@ -18,6 +18,8 @@ from mien.provenance.png import CHUNK, picture_format, write_picture
 from mien.provenance.record import Record
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import torch
     from PIL import Image
 
@@ -248,7 +250,7 @@ def _last_used(base: str, reader: str) -> PortraitPipeline:
     return pipeline
 
 
-def _several(values: Any) -> Sequence[Any]:
+def _several(values: str | Path | Iterable[str | Path]) -> Sequence[str | Path]:
     return [values] if isinstance(values, str | Path) else list(values)
 
 

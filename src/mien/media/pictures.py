@@ -272,7 +272,7 @@ def _register_heic(name: str) -> str:
         MissingDependency: if pillow-heif is not installed.
     """
     try:
-        heif: Any = importlib.import_module("pillow_heif")
+        heif = importlib.import_module("pillow_heif")
     except ImportError as error:
         raise MissingDependency(
             f"{name} is a HEIC picture: run  pip install pillow-heif  and try again, or save it as JPEG."

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from mien.adapters.plan import scatter_rows
 from mien.models.controlnet import blank_picture
+
+if TYPE_CHECKING:
+    from diffusers import ControlNetModel
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class ControlledRows:
         states: the tokens [R, N, D] that it attends to; None for those of the text.
     """
 
-    controlnet: Any
+    controlnet: ControlNetModel
     rows: Tensor
     scale: Tensor
     pictures: Tensor | None = None
@@ -70,7 +73,7 @@ class ControlledRows:
 
 
 def controlled_rows(
-    controlnet: Any,
+    controlnet: ControlNetModel,
     condition: str,
     control: Tensor,
     scale: Tensor,

@@ -139,7 +139,7 @@ class LandmarkEmotionPipeline(StableDiffusionPipeline):
         *,
         num_inference_steps: int = 25,
         guidance: Mapping[str, float] | None = None,
-        generator: Any = None,
+        generator: torch.Generator | list[torch.Generator] | None = None,
         output_type: str = "pil",
     ) -> StableDiffusionPipelineOutput:
         """Draw one person.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,10 @@ from mien.studio.headwear import Headwear
 from mien.studio.headwear_meshes import ALONG, COLUMNS, ROUND, Cloth
 from mien.studio.kit import FaceKit, Floats
 from mien.studio.meshes import sheet, torso_section, tube
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 
 Field = NDArray[Any]
 
@@ -132,7 +136,7 @@ def _open(points: Field, marks: Floats) -> tuple[Field, Field, tuple[int, int]]:
     for row in range(len(points)):
         ring = np.concatenate([points[row], points[row, :1]])
 
-        def at(angle: Any, ring: Field = ring) -> Field:
+        def at(angle: ArrayLike, ring: Field = ring) -> Field:
             wrapped = np.asarray(angle) % (2 * np.pi)
             return np.stack([np.interp(wrapped, turn, ring[:, k]) for k in range(3)], -1)
 

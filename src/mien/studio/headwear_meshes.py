@@ -48,7 +48,9 @@ class Cloth:
     weave: Floats
 
     @classmethod
-    def of(cls, points: Field, triangles: Ints, u: Field, v: Field, zone: Any = 0.0, light: Any = 1.0) -> Cloth:
+    def of(
+        cls, points: Field, triangles: Ints, u: Field, v: Field, zone: Field | float = 0.0, light: Field | float = 1.0
+    ) -> Cloth:
         """A sheet with normals that follow from its shape; ``points`` [..., 3], the others [...] or plain numbers."""
         flat = points.reshape(-1, 3)
         columns = [np.broadcast_to(values, points.shape[:-1]).reshape(-1) for values in (u, v, zone, light)]

@@ -204,11 +204,12 @@ class FrozenBase:
         """Arguments of the UNet (or a ControlNet) besides the branches, for copies of a batch."""
         if self.text_encoder_2 is None:
             return {"encoder_hidden_states": self.text_states(batch).repeat(copies, 1, 1)}
-        second: Any = self.examples.prompts_2
+        second = self.examples.prompts_2
+        assert second is not None
         tokens = (self.examples.prompts.id_token, second.id_token)
         text = two_texts((self.text_encoder, self.text_encoder_2), batch, tokens)
-        pooled: Any = text.pooled
-        added = {"text_embeds": pooled.repeat(copies, 1), "time_ids": batch["sizes"].repeat(copies, 1)}
+        assert text.pooled is not None
+        added = {"text_embeds": text.pooled.repeat(copies, 1), "time_ids": batch["sizes"].repeat(copies, 1)}
         return {"encoder_hidden_states": text.states.repeat(copies, 1, 1), "added_cond_kwargs": added}
 
     @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -45,7 +45,7 @@ def frozen_type(config: TrainConfig, device: torch.device) -> torch.dtype | None
 
 def frozen_layers(objective: Objective) -> list[nn.Module]:
     """Layers that a stage uses and does not train: of itself, and of networks that its base holds beside it."""
-    base: Any = getattr(objective, "base", None)
+    base = getattr(objective, "base", None)
     held = [value for value in vars(base).values() if isinstance(value, nn.Module)] if base is not None else []
     layers = dict.fromkeys(layer for network in (objective, *held) for layer in network.modules())
     return [

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mien.conditions import Emotion
 from mien.data.importing.layouts import Item
 from mien.data.importing.request import ImportRequest
-from mien.data.schema import Sample
+from mien.data.schema import Sample, rounded
 from mien.data.shards import encode_picture, encode_png
 from mien.errors import MissingAsset
 from mien.faces.observed import DetectedFace, embed_face, landmarks_of, points_of
@@ -186,11 +186,11 @@ def _portrait(tools: ImportTools, request: ImportRequest, frame: Frame, face: Fa
             told[name] = face.told_by.get(part, face.reader)
     fields = {
         "caption": item.caption,
-        "landmarks_mediapipe": _rounded(moved, 2),
-        "blendshapes_mediapipe": None if face.blendshapes is None else _rounded(np.clip(face.blendshapes, 0, 1), 4),
-        "pose_mediapipe": None if face.pose is None else _rounded(face.pose, 2),
+        "landmarks_mediapipe": rounded(moved, 2),
+        "blendshapes_mediapipe": None if face.blendshapes is None else rounded(np.clip(face.blendshapes, 0, 1), 4),
+        "pose_mediapipe": None if face.pose is None else rounded(face.pose, 2),
         "emotion": emotion,
-        "identity": _rounded(identity, 5),
+        "identity": rounded(identity, 5),
         "origin": {"file": item.file, "time": frame.time, "who": item.who or "", "told_by": told,
                    "labels": dict(item.labels)},
     }  # fmt: skip
@@ -242,12 +242,8 @@ def _emotion(tools: ImportTools, item: Item, face: Face, crop: Image.Image) -> t
 
 
 def _record(vector: Sequence[float] | NDArray[np.float32]) -> dict[str, Any]:
-    valence, arousal, *probabilities = _rounded(np.clip(vector, -1, 1), 4)
+    valence, arousal, *probabilities = rounded(np.clip(vector, -1, 1), 4)
     return {"valence": valence, "arousal": arousal, "probabilities": [max(0.0, one) for one in probabilities]}
-
-
-def _rounded(values: Any, digits: int) -> list[Any]:
-    return np.round(np.asarray(values, np.float64), digits).tolist()
 
 
 def _tensor(points: NDArray[np.float32]) -> Tensor:

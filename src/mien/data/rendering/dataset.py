@@ -16,7 +16,7 @@ from mien.core.stages.execute import execute
 from mien.core.stages.stage import Process, Stage
 from mien.core.stages.trial import Trial, sample_of
 from mien.data.rendering.request import DatasetRequest, claim_folder
-from mien.data.schema import Sample, Template, sample_key
+from mien.data.schema import Sample, Template, rounded, sample_key
 from mien.data.shards import Entry, ShardWriter, shard_name
 from mien.faces.linear.emotions import emotion_of
 from mien.studio.captions import caption
@@ -62,19 +62,15 @@ def open_tools(request: DatasetRequest, kit: Path | None) -> RenderTools:
     return RenderTools(Renderer(FaceKit.load(kit), size=request.size), reader)
 
 
-def _rounded(values: Any, digits: int) -> list[Any]:
-    return np.round(np.asarray(values, np.float64), digits).tolist()
-
-
 def _reading(reader: MediaPipeReader | None, image: np.ndarray) -> dict[str, Any]:
     faces = reader.read(image).faces if reader else ()
     if not faces:
         return {"landmarks_mediapipe": None, "blendshapes_mediapipe": None, "pose_mediapipe": None}
     face = faces[0]
     return {
-        "landmarks_mediapipe": _rounded(face.landmarks, 2),
-        "blendshapes_mediapipe": _rounded(face.blendshapes, 4),
-        "pose_mediapipe": _rounded(face.pose, 2),
+        "landmarks_mediapipe": rounded(face.landmarks, 2),
+        "blendshapes_mediapipe": rounded(face.blendshapes, 4),
+        "pose_mediapipe": rounded(face.pose, 2),
     }
 
 
@@ -89,8 +85,8 @@ def make_sample(person: Person, number: int, picture: Scene, render: Render, rea
         coefficients=list(picture.expression.coefficients),
         gaze=picture.expression.gaze,
         flush=picture.expression.flush,
-        pose=_rounded(picture.pose, 3),
-        landmarks=_rounded(render.landmarks, 2),
+        pose=rounded(picture.pose, 3),
+        landmarks=rounded(render.landmarks, 2),
         **_reading(reader, render.image),
         emotion={
             "probabilities": list(emotion.probabilities),
@@ -108,7 +104,7 @@ def render_template(person: Person, number: int, picture: Scene, tools: RenderTo
     own = sample_scene(int(rng.integers(PHOTO_LIKE, 1000)), other)
     render = tools.renderer.render(other, own.showing(picture))
     read = _reading(tools.reader, render.image)["landmarks_mediapipe"]
-    landmarks = _rounded(render.landmarks, 2) if read is None else read
+    landmarks = rounded(render.landmarks, 2) if read is None else read
     return render.image, Template(source="oracle", person=other.seed, landmarks=landmarks)
 
 

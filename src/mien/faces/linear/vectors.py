@@ -17,7 +17,7 @@ def smoothstep(low: float, high: float, x: Any) -> Any:
     return t * t * (3.0 - 2.0 * t)
 
 
-def unit(vectors: Any) -> Any:
+def unit(vectors: Array) -> Array:
     """Vectors [..., 3] scaled to length 1 (zero stays near zero)."""
     return vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-9)
 
