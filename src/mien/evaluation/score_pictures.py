@@ -108,4 +108,5 @@ def _paired(reference: PictureSet, generated: PictureSet) -> Pairs:
 
 
 def _pictures(side: Any) -> tuple[PictureLike, ...]:
-    return tuple(side) if isinstance(side, list | tuple) else (side,)
+    several: Sequence[PictureLike] = side if isinstance(side, list | tuple) else (side,)
+    return tuple(several)

@@ -134,9 +134,9 @@ def read(picture: Any, reader: str = "auto") -> FaceReading | list[FaceReading]:
     from mien.media.pictures import as_picture, picture_name
 
     opened, studio = _readers(reader)
-    if isinstance(picture, list | tuple):
-        return [_complete(as_picture(one), picture_name(one), opened, studio) for one in picture]
-    return _complete(as_picture(picture), picture_name(picture), opened, studio)
+    pictures: Sequence[PictureLike] = picture if isinstance(picture, list | tuple) else [picture]
+    readings = [_complete(as_picture(one), picture_name(one), opened, studio) for one in pictures]
+    return readings if isinstance(picture, list | tuple) else readings[0]
 
 
 @lru_cache(maxsize=1)
@@ -159,7 +159,7 @@ def _complete(image: Image.Image, source: str, reader: FaceReader, studio: Studi
         return FaceReading(reading)
     lacking = [face for face in reading.faces if face.emotion is None]
     others = studio.read(image, source).faces if lacking else ()
-    faces = []
+    faces: list[Face] = []
     for face in reading.faces:
         more: dict[str, Any] = {}
         if face.identity is None and face.landmarks is not None:

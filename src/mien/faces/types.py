@@ -60,15 +60,16 @@ class Face:
     identity: NDArray[np.float32] | None = None
     mask: NDArray[np.uint8] | None = None
     attributes: dict[str, Any] | None = field(default=None)
-    told_by: Mapping[str, str] = field(default_factory=dict)
+    told_by: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __repr__(self) -> str:
         """Arrays by their shape: their thousands of numbers would hide everything else."""
-        shown = []
+        shown: list[str] = []
         for one in fields(self):
-            value = getattr(self, one.name)
+            value: Any = getattr(self, one.name)
             if isinstance(value, np.ndarray):
-                shown.append(f"{one.name}=<{list(value.shape)} {value.dtype}>")
+                array: NDArray[Any] = value
+                shown.append(f"{one.name}=<{list(array.shape)} {array.dtype}>")
             elif value is not None and value != {}:
                 shown.append(f"{one.name}={value!r}")
         return f"Face({', '.join(shown)})"

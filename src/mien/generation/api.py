@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -146,9 +146,9 @@ def generate(
         GenerateRequest.checked(**row, **shared)
         for row in batch_rows({name: value for name, value in rows.items() if value is not None})
     ]
-    images = []
+    images: list[Image.Image] = []
     for number, request in enumerate(requests):
-        advance = None if progress is None else lambda i, step, first=number * n: progress(first + i, step)
+        advance = None if progress is None else partial(_later, progress, number * n)
         for drawn in draw_pictures(request, pipeline=pipeline, tools=own.tools, progress=advance):
             if drawn.record is not None:
                 drawn.image.info[CHUNK] = drawn.record.text()
@@ -242,11 +242,16 @@ def load(
     return pipeline
 
 
+def _later(progress: Progress, first: int, picture: int, step: int) -> None:
+    """Progress of a row that begins with picture number ``first`` of a call."""
+    progress(first + picture, step)
+
+
 @lru_cache(maxsize=1)
 def _last_used(base: str, reader: str) -> PortraitPipeline:
     """The base that `generate` drew with last; nobody else holds it, so nobody changes it."""
     pipeline = load(base, reader=reader)
-    pipeline.set_progress_bar_config(disable=True)
+    pipeline.set_progress_bar_config(disable=True)  # pyright: ignore[reportUnknownMemberType]
     return pipeline
 
 

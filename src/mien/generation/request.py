@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from PIL import Image
 from pydantic import (
@@ -121,8 +121,8 @@ class GenerateRequest(StrictModel):
     count: Annotated[int, Field(ge=1, le=1000)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**63 - 1000)] = 0
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
-    scales: dict[Branch, Annotated[float, Field(ge=0, le=10)]] = Field(default_factory=dict)
-    guidance: dict[Dial, Annotated[float, Field(ge=0, le=50)]] = Field(default_factory=dict)
+    scales: dict[Branch, Annotated[float, Field(ge=0, le=10)]] = Field(default_factory=dict[Branch, float])
+    guidance: dict[Dial, Annotated[float, Field(ge=0, le=50)]] = Field(default_factory=dict[Dial, float])
     base: str = "studio"
     loading: Loading = Loading()
     reader: str = "auto"
@@ -170,18 +170,21 @@ class GenerateRequest(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _a_pose_is_three_angles(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or not isinstance(values.get("pose"), Pose):
+        asked = cast("dict[str, Any]", values) if isinstance(values, dict) else {}
+        pose = asked.get("pose")
+        if not isinstance(pose, Pose):
             return values
-        angles = dict(zip(("yaw", "pitch", "roll"), values["pose"].angles, strict=True))
-        given = {name: values[name] for name in angles if values.get(name) is not None}
-        return {**values, "pose": None, **angles, **given}
+        angles = dict(zip(("yaw", "pitch", "roll"), pose.angles, strict=True))
+        given = {name: asked[name] for name in angles if asked.get(name) is not None}
+        return {**asked, "pose": None, **angles, **given}
 
     @model_validator(mode="before")
     @classmethod
     def _the_usual_steps(cls, values: Any) -> Any:
         """A record says how many there were, except where that stands beside the base's weights."""
-        if isinstance(values, dict) and values.get("steps") is None and values.get("speed") != "few":
-            return {**values, "steps": STEPS}
+        asked = cast("dict[str, Any]", values) if isinstance(values, dict) else {"steps": STEPS}
+        if asked.get("steps") is None and asked.get("speed") != "few":
+            return {**asked, "steps": STEPS}
         return values
 
     @model_validator(mode="after")
@@ -329,7 +332,8 @@ def people_of(words: Sequence[str]) -> tuple[dict[Role, Path], tuple[float, ...]
     Raises:
         BadInput: if a weight is no positive number.
     """
-    paths, weights = [], []
+    paths: list[Path] = []
+    weights: list[float] = []
     for word in words:
         path, colon, number = word.rpartition(":")
         plain = not colon or not path or Path(word).is_file()

@@ -64,7 +64,8 @@ def is_picture(value: object, *, tensors: bool) -> bool:
             crops of an expression).
     """
     if isinstance(value, list | tuple):
-        return any(is_picture(one, tensors=tensors) for one in value)
+        several: Sequence[object] = value
+        return any(is_picture(one, tensors=tensors) for one in several)
     if isinstance(value, Tensor):
         return value.dtype == torch.uint8 or (tensors and value.ndim == 4)
     if isinstance(value, np.ndarray):
@@ -75,7 +76,7 @@ def is_picture(value: object, *, tensors: bool) -> bool:
 def identity_rows(identity: IdentityLike | Tensor | Sequence[Tensor] | None) -> Tensor | None:
     """Face embeddings as a tensor, of `Identity`, an array, a tensor, or a list of such."""
     if isinstance(identity, Identity):
-        return torch.from_numpy(identity.vector())[None]
+        return torch.as_tensor(identity.vector())[None]
     if isinstance(identity, list | tuple):
         if not identity:
             raise BadInput("The list of identities is empty; leave it out, or give at least one.")
@@ -96,10 +97,11 @@ def emotion_rows(emotion: EmotionLike | None) -> Tensor | None:
     """
     if emotion is None or isinstance(emotion, Tensor):
         return emotion
-    given = [emotion] if isinstance(emotion, str | Emotion) else emotion
-    if not isinstance(given, list | tuple) or not all(isinstance(one, str | Emotion) for one in given):
+    given: Sequence[object] = [emotion] if isinstance(emotion, str | Emotion) else emotion
+    named = [one for one in given if isinstance(one, str | Emotion)] if isinstance(given, list | tuple) else []
+    if len(named) != len(given):
         return torch.as_tensor(given)
-    return torch.tensor([(Emotion.parse(one) if isinstance(one, str) else one).vector() for one in given])
+    return torch.tensor([(Emotion.parse(one) if isinstance(one, str) else one).vector() for one in named])
 
 
 def read_conditions(
