@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from mien.core.progress import Bar, silent
 from mien.errors import BadInput
@@ -108,5 +108,4 @@ def _paired(reference: PictureSet, generated: PictureSet) -> Pairs:
 
 
 def _pictures(side: Any) -> tuple[PictureLike, ...]:
-    several: Sequence[PictureLike] = side if isinstance(side, list | tuple) else (side,)
-    return tuple(several)
+    return tuple(cast("Sequence[PictureLike]", side)) if isinstance(side, list | tuple) else (side,)

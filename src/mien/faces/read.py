@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from mien.conditions import MAX_POSE, Emotion, Identity, Pose
 from mien.faces.types import Face, FaceReader, NoFace, Reading, reading_of
@@ -134,7 +134,7 @@ def read(picture: Any, reader: str = "auto") -> FaceReading | list[FaceReading]:
     from mien.media.pictures import as_picture, picture_name
 
     opened, studio = _readers(reader)
-    pictures: Sequence[PictureLike] = picture if isinstance(picture, list | tuple) else [picture]
+    pictures = cast("Sequence[PictureLike]", picture) if isinstance(picture, list | tuple) else [picture]
     readings = [_complete(as_picture(one), picture_name(one), opened, studio) for one in pictures]
     return readings if isinstance(picture, list | tuple) else readings[0]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +68,7 @@ class Face:
         for one in fields(self):
             value: Any = getattr(self, one.name)
             if isinstance(value, np.ndarray):
-                array: NDArray[Any] = value
+                array = cast("NDArray[Any]", value)
                 shown.append(f"{one.name}=<{list(array.shape)} {array.dtype}>")
             elif value is not None and value != {}:
                 shown.append(f"{one.name}={value!r}")

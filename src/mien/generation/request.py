@@ -170,10 +170,12 @@ class GenerateRequest(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _a_pose_is_three_angles(cls, values: Any) -> Any:
-        asked = cast("dict[str, Any]", values) if isinstance(values, dict) else {}
+        if not isinstance(values, dict):
+            return values
+        asked = cast("dict[str, Any]", values)
         pose = asked.get("pose")
         if not isinstance(pose, Pose):
-            return values
+            return asked
         angles = dict(zip(("yaw", "pitch", "roll"), pose.angles, strict=True))
         given = {name: asked[name] for name in angles if asked.get(name) is not None}
         return {**asked, "pose": None, **angles, **given}
@@ -182,10 +184,11 @@ class GenerateRequest(StrictModel):
     @classmethod
     def _the_usual_steps(cls, values: Any) -> Any:
         """A record says how many there were, except where that stands beside the base's weights."""
-        asked = cast("dict[str, Any]", values) if isinstance(values, dict) else {"steps": STEPS}
-        if asked.get("steps") is None and asked.get("speed") != "few":
-            return {**asked, "steps": STEPS}
-        return values
+        if not isinstance(values, dict):
+            return values
+        asked = cast("dict[str, Any]", values)
+        is_usual = asked.get("steps") is None and asked.get("speed") != "few"
+        return {**asked, "steps": STEPS} if is_usual else asked
 
     @model_validator(mode="after")
     def _few_steps_have_their_own_scheduler(self) -> GenerateRequest:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -64,8 +64,7 @@ def is_picture(value: object, *, tensors: bool) -> bool:
             crops of an expression).
     """
     if isinstance(value, list | tuple):
-        several: Sequence[object] = value
-        return any(is_picture(one, tensors=tensors) for one in several)
+        return any(is_picture(one, tensors=tensors) for one in cast("Sequence[object]", value))
     if isinstance(value, Tensor):
         return value.dtype == torch.uint8 or (tensors and value.ndim == 4)
     if isinstance(value, np.ndarray):
@@ -97,7 +96,7 @@ def emotion_rows(emotion: EmotionLike | None) -> Tensor | None:
     """
     if emotion is None or isinstance(emotion, Tensor):
         return emotion
-    given: Sequence[object] = [emotion] if isinstance(emotion, str | Emotion) else emotion
+    given = cast("Sequence[object]", [emotion] if isinstance(emotion, str | Emotion) else emotion)
     named = [one for one in given if isinstance(one, str | Emotion)] if isinstance(given, list | tuple) else []
     if len(named) != len(given):
         return torch.as_tensor(given)
