@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.core.log import append_line, only_process, read_lines
+from mien.core.log import append_line, only_process, read_lines, write_lines
 from mien.errors import BadInput, MienError
 
 
@@ -15,7 +15,8 @@ def test_lines_come_back(tmp_path: Path) -> None:
     values = [{"a": 1}, "Zo\u00eb\u2028", [None, 1.5]]
     for value in values:
         append_line(tmp_path / "a.jsonl", value)
-    assert read_lines(tmp_path / "a.jsonl") == values
+    write_lines(tmp_path / "b.jsonl", values)
+    assert read_lines(tmp_path / "a.jsonl") == read_lines(tmp_path / "b.jsonl") == values
     assert read_lines(tmp_path / "none.jsonl") == []
 
 

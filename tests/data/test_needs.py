@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mien.data.check import check, read_contents
 from mien.data.corpus import UNKNOWN, Corpus
 from mien.data.needs import check_needs
 from mien.data.pairs import Pairs
@@ -89,3 +90,11 @@ def test_a_picture_in_which_mediapipe_found_no_face_stops_no_stage(tmp_path: Pat
         corpus.arrays["blendshapes_mediapipe"] = blendshapes
         with pytest.raises(BadInput, match="MediaPipe's blendshapes") if refused else nullcontext():
             check_needs(corpus, ["blendshapes"], "studio-reader")
+
+
+@pytest.mark.parametrize(("missing", "problems"), [(1, []), (4, ["4 pictures have no blendshapes"])])
+def test_a_report_tolerates_what_training_tolerates(tmp_path: Path, missing: int, problems: list[str]) -> None:
+    contents = read_contents(photographs(tmp_path, 3, 2))
+    contents.corpus.arrays["blendshapes_mediapipe"][:missing] = np.nan
+    stages = {stage["name"]: stage for stage in check(contents)["stages"]}
+    assert stages["pairs of IDI"]["problems"] == problems

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mien.core.log import write_lines
 from mien.evaluation.claims.catalogue import catalogue, catalogue_sha256
 from mien.evaluation.claims.training import ArmTraining, full_rate_steps, gap_of, runs_of, training_of
 from mien.evaluation.claims.verdicts import claims_report
@@ -82,7 +83,7 @@ def test_a_run_is_read_from_its_log(tmp_path: Path) -> None:
         {"seen": 80, "loss": 1.0, "weight_change": 0.01},
         {"seen": 160, "validation": {"right_900": 0.9, "shuffled_900": 1.0, "right_600": 0.8, "shuffled_600": 1.0}},
     ]
-    (run / "log.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    write_lines(run / "log.jsonl", lines)
     assert training_of(run) == ("studio-alignment", 160, 10, 0.01, pytest.approx(0.2))
     assert gap_of({"loss": 1.0}) is None
 
