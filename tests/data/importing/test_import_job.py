@@ -181,7 +181,7 @@ def test_tracks_and_clusters() -> None:
 def test_intervals_and_parts() -> None:
     assert [seconds(text) for text in ("1s", "500ms", "2min", "0.25")] == [1.0, 0.5, 120.0, 0.25]
     assert parse_part("2/8") == (2, 8)
-    for text in ("0s", "1h", "-1s", "s"):
+    for text in ("0s", "1h", "-1s", "s", "9" * 400):
         with pytest.raises(BadInput, match="Write an interval"):
             seconds(text)
     for text in ("0/2", "3/2", "1", "a/b"):
