@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from mien.data.shards import shard_name
 from mien.evaluation.control.run import run_control
 from mien.evaluation.control.settings import ControlSettings
 from mien.generation.animation import animate as draw_film
-from mien.generation.generate import generate
+from mien.generation.generate import draw_pictures, generate
 from mien.generation.many import generate_many
 from mien.generation.request import GenerateRequest
 from mien.generation.sweep import angle_stops
@@ -161,9 +162,8 @@ def many(folder: Path) -> None:
     if not asked.exists():
         lines = [{"id": f"a{number}", "identity": photo.name, "seed": number} for number in range(5)]
         asked.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    generate_many(
-        asked, folder, {"steps": 1}, per_part=2, pipeline=FakePipeline(folder.parent / "model"), tools=fake_tools()
-    )
+    given: Any = {"pipeline": FakePipeline(folder.parent / "model"), "tools": fake_tools()}
+    generate_many(asked, folder, {"steps": 1}, per_part=2, draw=partial(draw_pictures, **given))
 
 
 TASKS: dict[str, Callable[[Path], None]] = {
