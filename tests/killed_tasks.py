@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mien.data.importing import job as importing
+from mien.data.importing.job import ImportJob
 from mien.data.rendering import dataset
 from mien.data.rendering.dataset import RenderTools, render_shard
 from mien.data.rendering.request import DatasetRequest, claim_folder
@@ -18,7 +22,8 @@ from mien.data.shards import shard_name
 from mien.evaluation.control.run import run_control
 from mien.evaluation.control.settings import ControlSettings
 from mien.generation.animation import animate as draw_film
-from mien.generation.generate import generate
+from mien.generation.generate import draw_pictures, generate
+from mien.generation.many import generate_many
 from mien.generation.request import GenerateRequest
 from mien.generation.sweep import angle_stops
 from mien.generation.sweep import sweep as draw_sweep
@@ -27,6 +32,8 @@ from mien.training.export import save_branch, save_half
 from mien.training.loop import fit
 from mien.training.objective import Logs, Objective
 from tests.data.idi_fakes import builder
+from tests.data.importing_fakes import colour_faces
+from tests.data.importing_fakes import fake_tools as import_tools
 from tests.data.rendering.test_dataset import FakeRenderer
 from tests.evaluation.fake_control import FakeModel, fake_control_tools
 from tests.fakes import FakePipeline, fake_tools
@@ -133,7 +140,33 @@ def evaluate(folder: Path) -> None:
     run_control(settings, fake_control_tools(FakeModel()), folder)
 
 
+def import_data(folder: Path) -> None:
+    """A dataset of three units, in the layout of folders."""
+    raw = folder.parent / "raw"
+    if not raw.exists():
+        for number in range(6):
+            (raw / f"person-{number // 2}").mkdir(parents=True, exist_ok=True)
+            colour_faces(number // 2, number, 96).save(raw / f"person-{number // 2}" / f"{number}.png")
+    importing.UNIT = 2
+    made = ImportJob.open(
+        raw, folder, import_tools(), layout="folder", every=1.0, size=64, framing="studio", ending="png", min_face=20,
+        reader="colours", same=0.5, per_shard=4,
+    )  # fmt: skip
+    made.run()
+    made.summary()
+
+
+def many(folder: Path) -> None:
+    """A file of five requests, in folders of two."""
+    photo, asked = _photo(folder), folder.parent / "requests.jsonl"
+    if not asked.exists():
+        lines = [{"id": f"a{number}", "identity": photo.name, "seed": number} for number in range(5)]
+        asked.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    given: Any = {"pipeline": FakePipeline(folder.parent / "model"), "tools": fake_tools()}
+    generate_many(asked, folder, {"steps": 1}, per_part=2, draw=partial(draw_pictures, **given))
+
+
 TASKS: dict[str, Callable[[Path], None]] = {
     "train": train, "generate": draw, "sweep": sweep, "animate": animate, "render": render, "pairs": pairs,
-    "evaluate": evaluate,
+    "evaluate": evaluate, "import": import_data, "many": many,
 }  # fmt: skip

@@ -63,7 +63,7 @@ def content(path: Path) -> Any:
 
 
 COMMANDS = ["generate", "render", "pairs", "evaluate"]
-SLOW = [pytest.param(task, marks=pytest.mark.slow) for task in ("sweep", "animate")]
+SLOW = [pytest.param(task, marks=pytest.mark.slow) for task in ("sweep", "animate", "import", "many")]
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])

@@ -16,7 +16,7 @@ from tests.test_killing import TRAINED, check_same
 ALONE = ("animate", "pairs", "train")
 """Commands that one process at a time goes on with; the others write the same files twice."""
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-SLOW = ("sweep", "animate", "render", "evaluate", "train")
+SLOW = ("sweep", "animate", "render", "evaluate", "train", "import", "many")
 
 
 @pytest.mark.parametrize("seed", [0, *[pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 4)]])

@@ -61,9 +61,13 @@ def test_a_failed_try_is_not_repeated_for_a_day(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(first_use, "get", fails)
     assert first_use.find_or_fetch(NAME) is first_use.find_or_fetch(NAME) is None
     assert len(tries) == 1
-    monkeypatch.setattr(first_use, "PAUSE", 0.0)
-    assert first_use.find_or_fetch(NAME) is None
+    with monkeypatch.context() as later:
+        later.setattr(first_use, "PAUSE", 0.0)
+        assert first_use.find_or_fetch(NAME) is None
     assert len(tries) == 2
+    monkeypatch.setattr(first_use.time, "time", lambda: 0.0)  # a clock that has gone back since
+    assert first_use.find_or_fetch(NAME) is None
+    assert len(tries) == 3
 
 
 def test_a_network_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import subprocess
 import sys
 import time
@@ -427,3 +428,27 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
     command = f"{sys.executable} -m mien show {tmp_path / 'a.png'} | true"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
     assert result.stderr == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="streams as on Unix")
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("fate", ["closed", "nobody reads", "full"])
+def test_no_stream_is_needed(stream: str, fate: str, tmp_path: Path) -> None:
+    """A traceback, or the exit code 1, and a note that could not be said ended the work."""
+    command = [sys.executable, "-m", "mien", *(["--version"] if stream == "stdout" else ["show", "nothing.png"])]
+    if fate == "closed":
+        shell = f"exec {shlex.join(command)} {'>' if stream == 'stdout' else '2>'}&-"
+        result = subprocess.run(["sh", "-c", shell], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    else:
+        reading, writing = os.pipe() if fate == "nobody reads" else (-1, os.open("/dev/full", os.O_WRONLY))
+        if reading >= 0:
+            os.close(reading)
+        streams: dict[str, int] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: writing}
+        result = subprocess.run(command, cwd=tmp_path, **streams, text=True, timeout=60)  # type: ignore[call-overload]
+        os.close(writing)
+    if stream == "stderr":
+        assert result.returncode == 2
+    elif fate == "full":
+        assert result.returncode == 2 and "No space left" in result.stderr
+    else:
+        assert result.returncode == 0 and not result.stderr

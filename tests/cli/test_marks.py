@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ SMALL_TOY = ["--rounds", "1", "--pictures", "8", "--people", "3", "--per-person"
 CARRYING: dict[str, list[str]] = {
     "generate": ["--identity", ADA, "--steps", "1", "-n", "2", "-o", "OUT"],
     "generate --edit": ["generate", "--edit", ADA, "--expression", LAUGH, "--steps", "4", "-o", "OUT"],
+    "generate --from": ["generate", "--from", "ASKED", "--steps", "1", "-o", "OUT"],
     "sweep": ["--identity", ADA, "--yaw", "-20..20", "--steps", "2", "--denoising-steps", "1", "-o", "OUT"],
     "animate": ["--identity", ADA, "--driving", "FRAMES", "--steps", "1", "-o", "OUT/me.gif"],
     "animate webp": ["animate", "--identity", ADA, "--driving", "FRAMES", "--steps", "1", "-o", "OUT/me.webp"],
@@ -58,7 +60,8 @@ def test_what_a_model_drew_carries_all_three(
     name: str, tmp_path: Path, frames: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
-    places = {"OUT": tmp_path / "out", "FRAMES": frames, "KEPT": tmp_path / "kept"}
+    places = {"OUT": tmp_path / "out", "FRAMES": frames, "KEPT": tmp_path / "kept", "ASKED": tmp_path / "asked.jsonl"}
+    places["ASKED"].write_text(json.dumps({"identity": ADA}) + "\n")
     words = CARRYING[name] if " " in name else [name, *CARRYING[name]]
     for place, path in places.items():
         words = [word.replace(place, str(path)) for word in words]

@@ -74,7 +74,8 @@ def test_read_only_folders(tmp_path: Path, data: Path) -> None:
     closed.mkdir()
     pictures.mkdir()
     shutil.copy(ADA, pictures / "a.png")
-    new = str(closed / "new")
+    new, asked = str(closed / "new"), tmp_path / "asked.jsonl"
+    asked.write_text('{"prompt": "a person"}\n')
     person = ["--identity", str(ADA)]
     commands = [
         ["generate", *person, "--steps", "1", "-o", new],
@@ -86,6 +87,8 @@ def test_read_only_folders(tmp_path: Path, data: Path) -> None:
         ["pairs", "build", "--data", str(data), "-o", new],
         ["evaluate", "diversity", "--model", "a=embedded-fast", "--identities", str(pictures), "-o", new],
         ["study", "add", new, "--question", "Which?", "--option", f"a={pictures}", "--option", f"b={pictures}"],
+        ["generate", "--from", str(asked), "--steps", "1", "-o", new],
+        ["data", "import", str(pictures), "--layout", "folder", "--reader", "studio", "-o", new],
         ["train", "studio-pretrained-landmarks", "--data", str(data), "--set", "pictures=4", "--runs", new],
     ]
     closed.chmod(0o500)

@@ -28,6 +28,20 @@ def test_what_is_asked_for_is_refused_with_the_value() -> None:
         Sizes.checked(width=1, depth=1)
 
 
+class Rate(StrictModel):
+    value: float = 1.0
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400"])
+def test_numbers_are_finite(value: str) -> None:
+    """``--set max_grad_norm=nan`` was taken, and trained weights that are no numbers."""
+    with pytest.raises(BadInput, match=r"^value: input should be a finite number, not"):
+        Rate.checked(value=float(value))
+    for text in (value, f'"{value}"'):
+        with pytest.raises(ConfigError, match=r"^a\.json:"):
+            Rate.parsed(f'{{"value": {text}}}', "a.json")
+
+
 @pytest.mark.parametrize("values", ['{"width": 2}', b'{"width": 2}', {"width": 2}])
 def test_a_file_is_read_from_json_or_values(values: object) -> None:
     assert Sizes.parsed(values, "a.json") == Sizes(width=2)

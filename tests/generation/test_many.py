@@ -56,7 +56,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 def test_every_line_has_a_row_and_failures_do_not_stop_the_rest(tmp_path: Path, drawn: list[tuple[str, int]]) -> None:
     source = written(
         tmp_path / "asked.jsonl", {"id": "a", "prompt": "one", "seed": 3}, {"prompt": "bad"}, "no json",
-        {"prompt": "two", "count": 2, "seed": 8}, {"prompt": "odd"}, {"prompt": "broken"}, 
+        {"prompt": "two", "count": 2, "seed": 8}, {"prompt": "odd"}, {"prompt": "broken"},
         {"id": "../x", "prompt": "x"}, {"base": "sd15", "prompt": "x"}, {"prompt": "x", "steps": -1},
     )  # fmt: skip
     counts = run(source, tmp_path / "out")
@@ -184,3 +184,24 @@ def test_names_that_are_no_text_reach_the_manifest(tmp_path: Path, drawn: list[t
     run(source, tmp_path / "out")
     first, second = rows(tmp_path / "out")
     assert first["error"] and second["files"]
+
+
+def test_a_full_disk_is_no_fault_of_a_request(
+    tmp_path: Path, drawn: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was written down as one, in a manifest that no later run looked at again."""
+    source = written(tmp_path / "asked.jsonl", *({"prompt": "a", "seed": seed} for seed in range(3)))
+    whole, written_before = many_module.write_picture, []
+
+    def write_picture(path: Path, *picture: Any) -> None:
+        if len(written_before) == 1:
+            raise MienError("Cannot write here: no space left on device; free some space and try again.")
+        written_before.append(path)
+        whole(path, *picture)
+
+    with monkeypatch.context() as full:
+        full.setattr(many_module, "write_picture", write_picture)
+        with pytest.raises(MienError, match="Cannot write here"):
+            run(source, tmp_path / "out")
+    assert run(source, tmp_path / "out").whole
+    assert all(row["files"] and not row["error"] for row in rows(tmp_path / "out"))

@@ -48,7 +48,7 @@ def find_or_fetch(name: str) -> Path | None:
     if path is not None or offline():
         return path
     tried = downloads() / f".{name}.tried"
-    if tried.is_file() and time.time() - tried.stat().st_mtime < PAUSE:
+    if tried.is_file() and 0 <= time.time() - tried.stat().st_mtime < PAUSE:  # a clock may have gone back since
         return None
     one = asset(name)
     size = sum(file.bytes or 0 for file in one.files) / 1e6

@@ -130,16 +130,22 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     command = typer.main.get_command(app)
+    process_is_ours = arguments is None
+    if process_is_ours:
+        _work_unheard()
     _print_every_name()
     try:
-        process_is_ours = arguments is None
         code = command.main(args=arguments, prog_name="mien", standalone_mode=False, obj=process_is_ours)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # a shell can close it
+            sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except MienError as error:
         return _fail(str(error))
-    except BrokenPipeError:
-        # the reader of our output went away (mien show | head); what is left must not raise again at exit
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        # the reader of our output went away (mien show | head), where the command-line library exits by itself; what is
+        # left must not raise again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -171,6 +177,24 @@ def _print_every_name() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         is_unicode = sys.stdout.encoding.lower().startswith("utf")
         sys.stdout.reconfigure(errors="surrogateescape" if is_unicode else "backslashreplace")
+
+
+class _Unheard(io.FileIO):
+    """An error stream whose reader may go away: what is said beside the work does not end it."""
+
+    def write(self, data: Any, /) -> int:
+        """As many bytes as were handed over, whether or not somebody took them."""
+        try:
+            return super().write(data)
+        except OSError:  # a closed pipe or terminal, a full disk
+            return memoryview(data).nbytes
+
+
+def _work_unheard() -> None:
+    """Let the error stream of this process be such a one."""
+    if os.name == "posix" and isinstance(sys.stderr, io.TextIOWrapper) and sys.stderr.fileno() == 2:
+        raw = io.BufferedWriter(_Unheard(2, "wb", closefd=False))
+        sys.stderr = io.TextIOWrapper(raw, sys.stderr.encoding, sys.stderr.errors, line_buffering=True)
 
 
 def _fail(sentence: str) -> int:

@@ -10,9 +10,9 @@ from mien.errors import WHOLE, BadInput, ConfigError, MienError, first_problem
 
 
 class StrictModel(BaseModel):
-    """Typed values that refuse unknown keys and cannot be set anew."""
+    """Typed values that refuse unknown keys, are finite where they are numbers, and cannot be set anew."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @classmethod
     def checked(cls, **values: Any) -> Self:

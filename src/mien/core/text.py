@@ -21,6 +21,15 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(one if one in keep or _is_plain(one) else _escaped(one) for one in text)
 
 
+def is_text(name: str) -> bool:
+    """Whether a file's name is text: names are bytes, and some are in no code that anybody knows."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_plain(character: str) -> bool:
     return character in _JOINERS or unicodedata.category(character) not in ("Cc", "Cf", "Zl", "Zp")
 

@@ -27,6 +27,7 @@ from mien.core.progress import Bar, silent
 from mien.core.stages.execute import execute
 from mien.core.stages.stage import Process, Stage
 from mien.core.stages.trial import Trial, sample_of
+from mien.core.text import is_text
 from mien.data.importing.layouts import Item, list_items
 from mien.data.importing.people import tell_apart
 from mien.data.importing.reading import Frame, ImportTools, Portrait, left_out, read_portraits
@@ -146,6 +147,9 @@ class ImportJob:
 
         for item in self.units[unit]:
             path = self.source / item.file
+            if not is_text(item.file):
+                yield Frame(item, None, None, "unreadable: its name is no text in UTF-8")
+                continue
             try:
                 if item.is_video:
                     yield from (Frame(item, time, image) for time, image in frames_at(path, self.request.every))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Literal
@@ -64,6 +65,6 @@ def seconds(text: str) -> float:
         BadInput: for anything else.
     """
     found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(s|ms|min|)", text.strip())
-    if found is None or float(found[1]) <= 0:
+    if found is None or not 0 < float(found[1]) < math.inf:
         raise BadInput(f"Write an interval as 1s, 500ms or 2min, not {text!r}.")
     return float(found[1]) * _UNITS[found[2]]
