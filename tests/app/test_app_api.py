@@ -55,8 +55,8 @@ def test_json_tells_seeds_lines_and_what_was_read(client: TestClient) -> None:
     assert [one["seed"] for one in found["pictures"]] == [5, 6]
     assert decoded(found["pictures"][0]["image"]).size == (128, 128)
     assert found["words"].startswith("read as: ")
-    assert found["command"] == "mien generate --identity me.jpg -n 2 --seed 5 --speed few"
-    assert found["pictures"][1]["command"] == "mien generate --identity me.jpg --seed 6 --speed few"
+    assert found["command"] == "mien generate --identity me.jpg --reader studio -n 2 --seed 5 --speed few"
+    assert found["pictures"][1]["command"] == "mien generate --identity me.jpg --reader studio --seed 6 --speed few"
     assert "identity='me.jpg'" in found["python"]
 
 

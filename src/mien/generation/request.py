@@ -137,7 +137,8 @@ class GenerateRequest(StrictModel):
     @field_validator("emotion", mode="before")
     @classmethod
     def _emotion_is_words(cls, value: Any) -> Any:
-        if value is not None and not isinstance(value, str | Emotion):
+        recorded = isinstance(value, Mapping) and "probabilities" in value
+        if value is not None and not recorded and not isinstance(value, str | Emotion):
             raise BadInput(f"An emotion is words, such as 'happy:0.5,surprise:0.5', or a mien.Emotion, not {value!r}.")
         return value
 
