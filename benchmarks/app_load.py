@@ -125,10 +125,10 @@ def quantiles(values: list[float]) -> dict[str, float]:
     }
 
 
-def started(command: list[str]) -> tuple[subprocess.Popen[str], str, float]:
-    """The server, its address, and when its command was given."""
+def started(command: list[str], **options: Any) -> tuple[subprocess.Popen[str], str, float]:
+    """The server, its address, and when its command was given; ``options`` are those of `subprocess.Popen`."""
     begun = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
     assert process.stdout is not None
     return process, process.stdout.readline().strip().rstrip("/"), begun
 

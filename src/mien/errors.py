@@ -61,13 +61,17 @@ WHOLE = "the whole"
 """Where pydantic finds a problem that is of no one key."""
 
 
+ABSENT = object()
+"""In the place of the value of a key that should not be there."""
+
+
 class Problem(NamedTuple):
     """What pydantic finds wrong first.
 
     Attributes:
         where: the key, dotted; `WHOLE` where it is no one key.
         what: pydantic's words, without a full stop.
-        given: the value.
+        given: the value; `ABSENT` where the key itself is what is wrong.
     """
 
     where: str
@@ -75,13 +79,34 @@ class Problem(NamedTuple):
     given: object
 
 
-def first_problem(error: ValidationError) -> Problem:
-    """The first of pydantic's findings, to be told in one sentence."""
-    first = error.errors()[0]
+def first_problem(error: ValidationError, known: Iterable[str] = ()) -> Problem:
+    """The first of pydantic's findings, to be told in one sentence.
+
+    Args:
+        error: what pydantic raised.
+        known: the keys that there are, for one that is not.
+    """
+    found = error.errors()
+    # a mistyped key comes first: it is why another is missing
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     where = " ".join(
         ".".join(str(part) for part in first["loc"] if part != "[key]").split()
     )  # a key may hold a line end
+    if first["type"] == "extra_forbidden":
+        keys = list(known) if len(first["loc"]) == 1 else []
+        return Problem(where, f"There is no such key{one_of(str(first['loc'][0]), keys)}", ABSENT)
     return Problem(where or WHOLE, first["msg"], first["input"])
+
+
+def one_of(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a word that is not known: the one that was meant, or else all of them.
+
+    Args:
+        word: as typed.
+        known: what could have been meant.
+    """
+    words = list(known)
+    return did_you_mean(word, words) or (f"; choose one of: {', '.join(words)}" if words else "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

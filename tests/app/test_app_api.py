@@ -55,7 +55,8 @@ def test_json_tells_seeds_lines_and_what_was_read(client: TestClient) -> None:
     assert [one["seed"] for one in found["pictures"]] == [5, 6]
     assert decoded(found["pictures"][0]["image"]).size == (128, 128)
     assert found["words"].startswith("read as: ")
-    assert found["command"] == "mien generate --identity me.jpg -n 2 --seed 5 --speed few"
+    assert found["command"] == "mien generate --identity me.jpg --reader studio -n 2 --seed 5 --speed few"
+    assert found["pictures"][1]["command"] == "mien generate --identity me.jpg --reader studio --seed 6 --speed few"
     assert "identity='me.jpg'" in found["python"]
 
 
@@ -128,6 +129,7 @@ def test_scores_are_those_of_the_command(client: TestClient) -> None:
 def test_options_and_studio_pictures(client: TestClient) -> None:
     found = client.get("/api/options").json()
     assert found["people"][0] == "Ada" and found["limits"]["queue"] == 128
+    assert found["scales"] == {"landmarks": 1, "expression": 0, "emotion": 1}  # as the bundled base has them
     assert client.get("/api/studio/Ada.png").content == Examples.load().people[0].path.read_bytes()
     assert client.get("/api/studio/Nobody.png").status_code == 404
     assert client.get("/api/health").json()["ready"] is True

@@ -13,7 +13,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import content_type_conformance
+from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
 from mien.app.limits import Limits
 from mien.app.service import PortraitService, Warm
@@ -43,7 +43,7 @@ def fuzz(schema: Any, mode: GenerationMode, examples: int) -> int:
         def ask(case: Any) -> None:
             nonlocal answers
             answers += 1
-            case.call_and_validate(checks=[not_a_server_error, content_type_conformance])
+            case.call_and_validate(checks=[not_a_server_error, content_type_conformance, status_code_conformance])
 
         ask()
     return answers

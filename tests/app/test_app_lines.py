@@ -18,7 +18,7 @@ FACE = Image.new("RGB", (64, 64))
 CASES: list[dict[str, Any]] = [
     {"identity": FACE},
     {"identity": FACE, "speed": "few", "seed": 7},
-    {"identity": FACE, "speed": "fast", "expression": FACE, "pose": FACE, "yaw": -12.5, "roll": 3.0},
+    {"identity": FACE, "speed": "fast", "expression": FACE, "pose": FACE, "yaw": -12.3456789, "roll": 3.0},
     {"identity": FACE, "identities": (FACE, FACE), "weights": (1.0, 0.5, 0.25), "count": 3},
     {"prompt": "a woman's portrait; $HOME", "steps": 12, "scheduler": "ddim", "guidance": {"text": 3.0}},
     {"identity": FACE, "describe": "grey hair", "blendshapes": {"jawOpen": 0.6, "mouthSmileLeft": 0.2}},
@@ -32,6 +32,14 @@ def settings_of(request: GenerateRequest) -> dict[str, Any]:
     """Everything but where pictures are and go."""
     given = {name: bool(getattr(request, name)) for name in PICTURES} | {"people": len(request.people)}
     return request.model_dump(exclude={*PICTURES, "output", "reader"}) | given
+
+
+def test_what_was_not_asked_for_does_not_stand_in_the_lines() -> None:
+    request = GenerateRequest.checked(identity=FACE, base="sdxl", seed=3)
+    assert command_line(request) == "mien generate --identity me.jpg --base sdxl --seed 3 --speed exact"
+    assert python_call(request).splitlines()[3:-2] == [
+        "    identity='me.jpg',", "    base='sdxl',", "    seed=3,", "    speed='exact',"
+    ]  # fmt: skip
 
 
 @pytest.fixture

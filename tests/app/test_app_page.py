@@ -209,6 +209,11 @@ def test_gallery_variations_compare_and_use(opened: Page) -> None:
     opened.next_picture(lambda: opened.click("#keep"))
     opened.click("#variations")
     opened.until("document.querySelectorAll('#gallery > li').length >= 5")
+    opened.click("#gallery li:nth-child(2) .open")
+    words = opened.value("document.querySelector('#gallery li:nth-child(2) .words').textContent")
+    assert opened.value("document.getElementById('command').textContent").split()[-4:] == [
+        "--seed", words.rpartition(" ")[2], "--speed", "few"
+    ]  # fmt: skip
     opened.click("#compare")
     opened.click("#gallery li:first-child .open")
     opened.until("!document.getElementById('portrait-b').hidden")
@@ -231,6 +236,10 @@ def test_a_row_of_pictures(opened: Page) -> None:
     opened.click("#sweep-go")
     opened.until("document.querySelectorAll('#gallery .strip img').length === 4")
     assert len(set(opened.value("[...document.querySelectorAll('#gallery .strip img')].map((one) => one.src)"))) == 4
+    opened.click("#gallery .strip .pictures > :first-child .open")
+    assert "mouthFrownLeft=1 " in opened.value("document.getElementById('command').textContent")
+    opened.click("#as-settings")
+    assert opened.value("document.getElementById('dial-smile').value") == "-1"
 
 
 @pytest.mark.slow
@@ -282,6 +291,7 @@ def test_a_video_drives_the_person(opened: Page, tmp_path: Path) -> None:
     opened.click("#video-go")
     opened.until("document.getElementById('video-words').textContent.endsWith('showed a face.')")
     opened.until("!document.getElementById('video-canvas').hidden")
+    assert opened.value("document.getElementById('status').textContent") == "Ready"
     frames = opened.value("[...document.querySelectorAll('#gallery .strip img')].map((one) => one.src)")
     assert len(frames) >= 3 and len(set(frames)) == len(frames)
     opened.picture("video")
@@ -314,11 +324,19 @@ def test_the_views(opened: Page) -> None:
     opened.click(".photo .view")
     opened.picture("read")
     opened.js("document.getElementById('look').close(); document.querySelector('.dials').scrollTop = 0")
+    sketch = "document.getElementById('sketch').toDataURL()"
+    before = opened.value(sketch)
     opened.set("#theme", "dark")
+    assert opened.value(sketch) != before  # at once: dark lines would not be seen
     opened.picture("dark")
     opened.size(390, 844, mobile=True)
     assert opened.value("document.documentElement.scrollWidth") <= 390
     opened.picture("phone")
+    opened.js("document.getElementById('dial-nose').scrollIntoView({block: 'center'})")
+    top = "document.getElementById('portrait').getBoundingClientRect().top"
+    until(lambda: 0 <= opened.value(top) < 40, "the portrait, above the dial")
+    opened.picture("phone-dials")
+    opened.js("window.scrollTo(0, 0)")
     opened.set("#theme", "light")
     opened.size(900, 1000)
     assert opened.value("document.documentElement.scrollWidth") <= 900
@@ -351,6 +369,9 @@ def test_the_keyboard_alone(opened: Page) -> None:
     focus_on("one.classList.contains('pad')")
     keys(Keys.ARROW_UP, Keys.ARROW_UP)
     assert "arousal 0.20" in opened.value("document.getElementById('feeling-words').textContent")
+    focus_on("one.id === 'download'")
+    keys(Keys.SPACE)
+    until(lambda: [*opened.downloads.glob("portrait-*.png")], "the download")
     before = opened.value("document.getElementById('portrait').src")
     keys(Keys.CONTROL, Keys.ENTER)
     opened.until(f"document.getElementById('portrait').src !== {json.dumps(before)}")

@@ -50,7 +50,7 @@ def limited(warm: Warm) -> Iterator[TestClient]:
         ({"identity": "studio:Ada", "blendshapes": {"jawOpn": 1}}, "blendshapes", "did you mean 'jawOpen'"),
         ({"identity": "studio:Ada", "blendshapes": {"jawOpen": 2}}, "blendshapes", "less than or equal to 1"),
         ({"identity": "studio:Ada", "speed": "warp"}, "speed", "'exact', 'fast' or 'few'"),
-        ({"identity": "studio:Ada", "glasses": True}, "glasses", "not permitted"),
+        ({"identity": "studio:Ada", "glasses": True}, "glasses", "glasses: there is no such field; "),
         ({"identity": "studio:Ada", "prompt": "x", "describe": "y"}, "describe", "not both"),
         ({"identity": "studio:Ada", "count": 4}, "count", "3 pictures, not 4"),
         ({"identity": "studio:Ada", "rows": [{"yaw": 1}] * 4}, "count", "3 pictures, not 4"),

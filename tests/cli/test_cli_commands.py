@@ -172,7 +172,9 @@ def test_a_format_without_a_record_is_refused(
 
 def test_many_pictures_go_into_a_folder(tmp_path: Path) -> None:
     (tmp_path / "all.jsonl").write_text("{}")
-    for words in (("generate", "--from", tmp_path / "all.jsonl"), ("sweep", "--identity", "me.png", "--yaw=-9..9")):
+    Image.new("RGB", (64, 64)).save(tmp_path / "me.png")
+    sweep = ("sweep", "--identity", tmp_path / "me.png", "--yaw=-9..9")
+    for words in (("generate", "--from", tmp_path / "all.jsonl"), sweep):
         assert f"-o {tmp_path / 'row'}." in one_sentence(mien(*words, "-o", tmp_path / "row.png"))
 
 

@@ -84,6 +84,11 @@ def test_what_is_saved_is_what_the_command_line_writes(tmp_path: Path, photo: Pa
         mien.save(plain, tmp_path / "plain.bmp")
 
 
+def test_an_array_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="not ndarray"):
+        mien.save(np.zeros((64, 64, 3), np.uint8), tmp_path / "a.png")  # type: ignore[arg-type]
+
+
 def test_a_picture_in_memory_is_recorded_by_its_pixels_and_repeats(
     tmp_path: Path, photo: Path, pipeline: FakePipeline
 ) -> None:
@@ -123,6 +128,11 @@ def test_each_row_of_a_batch_is_what_it_is_alone(photo: Path, pipeline: FakePipe
         ({"identity": np.full((64, 64, 3), 7.0)}, "lie in"),
         ({"identity": np.zeros((64, 64, 3), np.uint16)}, "8 bits"),
         ({"identity": object()}, "not object"),
+        ({"identity": b"a file"}, r"Image\.open\(io\.BytesIO"),
+        ({"identity": "https://example.com/me.jpg"}, "pictures are not fetched"),
+        ({"identity": 7}, "not int 7"),
+        ({"prompt": "a", "pose": (20, 0, 0)}, r"mien\.Pose\(yaw, pitch, roll\)"),
+        ({"emotion": {"happy": 0.5}}, "An emotion is words"),
         ({"identity": "absent.png"}, "no picture file"),
         ({}, "Nothing to draw"),
     ],

@@ -266,10 +266,10 @@ def test_a_place_that_cannot_be_written_is_said_before_models_are_loaded(
     (file,) = generate(GenerateRequest(identity=photo, steps=1, output=tmp_path), pipeline=pipeline, tools=fake_tools())
     for name in ("load_pipeline", "FaceTools.load"):
         monkeypatch.setattr(f"mien.generation.generate.{name}", unread)
-    for output in (photo, photo / "deeper"):
+    for output, message in ((photo, r"photo\.png is an input"), (photo / "deeper", r"Cannot write to .*photo\.png")):
         for draws in (lambda to: generate(GenerateRequest(identity=photo, output=to)),
                       lambda to: repeat(file, {"identity": photo}, to)):  # fmt: skip
-            with pytest.raises(MienError, match=r"Cannot write to .*photo\.png"):
+            with pytest.raises(MienError, match=message):
                 draws(output)
     (tmp_path / "taken" / "portrait-0000.png").mkdir(parents=True)
     with pytest.raises(BadInput, match="is a folder"):

@@ -60,6 +60,20 @@ def test_what_has_no_counterpart_is_refused_and_none_is_nothing(pipeline: Any, n
     draw(pipeline, 0, prompt="red hair", num_inference_steps=1, **{name: None})
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"output_type": "jpeg"}, "no output_type 'jpeg'; choose one of: pil, np, pt, latent"),
+        ({"idenity": "me.jpg"}, r"no argument idenity \(did you mean 'identity'\?\)"),
+        ({"prompt": "red hair", "num_inference_step": 3}, "did you mean 'num_inference_steps'"),
+        ({"prompt": "red hair", "colour": 3}, "takes no colour"),
+    ],
+)
+def test_mistyped_arguments_are_told(pipeline: Any, wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        pipeline(**wrong)
+
+
 def test_guidance_scale_is_the_text_or_each_condition(pipeline: Any) -> None:
     asked = {"prompt": "red hair", "emotion": tiny_condition("emotion", 1)}
     number, named = draw(pipeline, 0, **asked, guidance_scale=5), draw(pipeline, 0, **asked, guidance={"text": 5.0})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mien.conditions import CIRCUMPLEX, MAX_POSE
@@ -46,10 +47,11 @@ SLIDERS: tuple[Slider, ...] = (
 """The sliders, in the order of the page. The gaze's sides are the subject's, as everywhere in mien."""
 
 
-def page_controls() -> dict[str, Any]:
-    """What the page builds its controls from, as JSON values."""
+def page_controls(scales: Mapping[str, float]) -> dict[str, Any]:
+    """What the page builds its controls from, as JSON values; ``scales``: the base's own strengths."""
     return {
         "sliders": [slider._asdict() for slider in SLIDERS],
+        "scales": {branch: scales.get(branch, 1.0) for branch in ("landmarks", "expression", "emotion")},
         "circumplex": CIRCUMPLEX,
         "pose": {"most": MAX_POSE, "learned": DRAWN_POSE},
         "lines": {name: [*lines] for name, lines in POLYLINES.items()},

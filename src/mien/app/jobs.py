@@ -20,7 +20,7 @@ class Event(NamedTuple):
     """What a job tells: a name, and values that JSON can hold.
 
     ``queued`` (ahead), ``read`` (words, notes), ``progress`` (picture, step, steps), ``preview`` (picture, image),
-    ``picture`` (picture, seed, image),
+    ``picture`` (picture, seed, image; command and python, which draw it alone),
     ``done`` (command, python), ``error`` (errors, status).
     """
 
@@ -90,6 +90,11 @@ class Row(NamedTuple):
     def seed(self) -> int:
         """Of its noise."""
         return self.request.seed + self.picture
+
+    @property
+    def alone(self) -> GenerateRequest:
+        """What asks for this picture and no other."""
+        return self.request.model_copy(update={"seed": self.seed, "count": 1})
 
 
 def batch_key(request: GenerateRequest) -> Any:

@@ -6,11 +6,12 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from mien.generation.request import STRENGTH, GenerateRequest
+from mien.diffusion.caching import STEPS
+from mien.generation.request import GenerateRequest
 
 NAMED = {"identity": "me.jpg", "expression": "expression.jpg", "pose": "pose.jpg", "edit": "portrait.jpg"}
 """What the pictures are called, whose files' names the server never learns."""
-_PLAIN = ("yaw", "pitch", "roll", "emotion", "prompt", "describe", "steps", "scheduler")
+_PLAIN = ("yaw", "pitch", "roll", "emotion", "prompt", "describe", "steps", "scheduler", "base", "reader")
 
 
 def lines_of(request: GenerateRequest) -> dict[str, str]:
@@ -38,23 +39,21 @@ def _options(request: GenerateRequest) -> Iterator[tuple[str, str | None]]:
     weights = request.weights or (1.0,) * len(request.people)
     for number, weight in enumerate(weights):
         file = NAMED["identity"] if number == 0 else f"me-{number + 1}.jpg"
-        yield "--identity", file if not request.weights else f"{file}:{weight:g}"
+        yield "--identity", file if not request.weights else f"{file}:{_word(weight)}"
     for role in ("expression", "pose", "edit"):
         if getattr(request, role) is not None:
             yield f"--{role}", NAMED[role]
+    asked = dict(_asked(request))
     for name in _PLAIN:
-        value = getattr(request, name)
-        if value is not None and not (name == "steps" and value == GenerateRequest(prompt="x").steps):
-            yield f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)
-    for name, value in request.blendshapes.items():
-        yield "--blendshape", f"{name}={value:g}"
-    for option, weights_by_name in (("--scale", request.scales), ("--guidance", request.guidance)):
-        for name, value in weights_by_name.items():
-            yield option, f"{name}={value:g}"
-    if request.edit is not None and request.strength != STRENGTH:
-        yield "--strength", f"{request.strength:g}"
-    if request.guidance_rescale:
-        yield "--rescale", f"{request.guidance_rescale:g}"
+        if name in asked:
+            yield f"--{name}", _word(asked[name])
+    for name, option in (("blendshapes", "--blendshape"), ("scales", "--scale"), ("guidance", "--guidance")):
+        for part, value in asked.get(name, {}).items():
+            yield option, f"{part}={_word(value)}"
+    if "strength" in asked:
+        yield "--strength", _word(asked["strength"])
+    if "guidance_rescale" in asked:
+        yield "--rescale", _word(asked["guidance_rescale"])
     if not request.retarget:
         yield "--no-retarget", None
     if request.count != 1:
@@ -70,12 +69,21 @@ def _keywords(request: GenerateRequest) -> dict[str, Any]:
         found["identities"] = [f"me-{number + 2}.jpg" for number in range(len(request.identities))]
     if request.weights:
         found["weights"] = list(request.weights)
-    usual = GenerateRequest(prompt="x")
-    names = (*_PLAIN, "blendshapes", "scales", "guidance", "strength", "guidance_rescale", "retarget")
-    for name in names:
-        value = getattr(request, name)
-        if value != getattr(usual, name) or (name == "prompt" and value is not None):
-            found[name] = value
+    found |= _asked(request)
     if request.count != 1:
         found["n"] = request.count
     return found | {"seed": request.seed} | ({"speed": request.speed} if request.speed != "fast" else {})
+
+
+def _asked(request: GenerateRequest) -> Iterator[tuple[str, Any]]:
+    """The settings that are not what they are when nothing is said."""
+    for name in (*_PLAIN, "blendshapes", "scales", "guidance", "strength", "guidance_rescale", "retarget"):
+        value = getattr(request, name)
+        usual = STEPS if name == "steps" else type(request).model_fields[name].get_default(call_default_factory=True)
+        if value is not None and value != usual:
+            yield name, value
+
+
+def _word(value: Any) -> str:
+    """A value as it is typed, to the last digit."""
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)

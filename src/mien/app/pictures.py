@@ -51,14 +51,14 @@ def decode_picture(text: str, field: str, limits: Limits, studio: dict[str, Imag
     except (binascii.Error, ValueError) as error:
         raise FieldProblem(field, "A picture is sent as base64 of its file, or as studio:NAME.") from error
     if not content:
-        raise FieldProblem(field, "The picture is empty: send a PNG, JPEG or WebP file.")
+        raise FieldProblem(field, "The file is empty: send a PNG, JPEG or WebP file.")
     try:
-        with opened(io.BytesIO(content), "The picture") as picture:
+        with opened(io.BytesIO(content), "The file") as picture:
             width, height = picture.size
         if width * height > limits.picture_pixels:
             most = limits.picture_pixels // 1_000_000
             raise BadInput(f"The picture has {width} x {height} pixels, more than {most} million: make it smaller.")
-        return open_picture(io.BytesIO(content), "The picture")
+        return open_picture(io.BytesIO(content), "The file")
     except MienError as error:
         raise FieldProblem(field, str(error)) from error
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mien.errors import BadInput, MienError, first_problem
+from mien.errors import ABSENT, BadInput, MienError, first_problem
 from mien.generation.request import GenerateRequest
 
 WHOLE = ""
@@ -49,9 +49,9 @@ def checked_request(values: Mapping[str, Any]) -> GenerateRequest:
     try:
         return GenerateRequest.model_validate(dict(values))
     except ValidationError as error:
-        where, what, given = first_problem(error)
-        given = "" if isinstance(given, dict | list | tuple) else f", not {given!r}"
-        raise FieldProblem(where.partition(".")[0], f"{where}: {what.lower()}{given}.") from error
+        where, what, given = first_problem(error, GenerateRequest.model_fields)
+        given = "" if given is ABSENT or isinstance(given, dict | list | tuple) else f", not {given!r}"
+        raise FieldProblem(where.partition(".")[0], f"{where}: {what[0].lower()}{what[1:]}{given}.") from error
     except BadInput as error:
         raise FieldProblem(_field_of(error, values), str(error)) from error
 

@@ -38,6 +38,7 @@ CLIENT = "x-mien-client"
 
 EVENTS = "text/event-stream"
 REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problems, "description": "The body cannot be read as text."},
     401: {"model": Problems, "description": "The token is missing or wrong."},
     413: {"model": Problems, "description": "The request is too large."},
     422: {"model": Problems, "description": "A field cannot be used: one sentence for each."},
@@ -85,7 +86,7 @@ def build_routes(service: PortraitService, meter: RateMeter) -> APIRouter:
             "templates": [one.name for one in examples.templates],
             "base": service.base,
             "defaults": {name: _default(name) for name in ("seed", "count", "strength")},
-            **page_controls(),
+            **page_controls(service.scales),
         }
 
     @router.get("/studio/{name}.png", responses={200: {"content": {"image/png": {}}}, 404: {"model": Problems}})

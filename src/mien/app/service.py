@@ -95,6 +95,11 @@ class PortraitService:
             self._thread.join(timeout=60)
 
     @property
+    def scales(self) -> dict[str, float]:
+        """The base's own strengths of its branches; none before it is loaded."""
+        return {} if self._warm is None else dict(self._warm.pipeline.config["scales"])
+
+    @property
     def ready(self) -> bool:
         """Whether the models are loaded."""
         return self._ready.is_set() and not self.failure
@@ -221,7 +226,8 @@ class PortraitService:
                 continue
             drawn = job.prepared[row.number].finish(image, row.picture)
             content = encode_base64(encode_picture(drawn.image, drawn.record))
-            job.tell(Event("picture", {"picture": row.place, "seed": row.seed, "image": content}))
+            values = {"picture": row.place, "seed": row.seed, "image": content, **lines_of(row.alone)}
+            job.tell(Event("picture", values))
             job.left -= 1
             if job.left == 0:
                 job.tell(Event("done", lines_of(job.requests[0])))
@@ -235,12 +241,13 @@ def _recalling(
 
     def read(image: Picture, name: str) -> Reading:
         if id(image) not in known:
-            reading = tools.read(image, name)
+            role = roles.get(id(image))
+            reading = tools.read(image, name if role is None else f"the {role} picture")
             if not reading.faces:
                 try:
                     reading.face()
                 except NoFaceFound as error:
-                    raise FieldProblem(field_of_role(roles.get(id(image), WHOLE)), str(error)) from error
+                    raise FieldProblem(field_of_role(role or WHOLE), str(error)) from error
             known[id(image)] = image, reading  # the picture is held, so that nothing else gets its id
         return known[id(image)][1]
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mien.errors import WHOLE, BadInput, ConfigError, MienError, first_problem
+from mien.errors import ABSENT, WHOLE, BadInput, ConfigError, MienError, first_problem
 
 
 class StrictModel(BaseModel):
@@ -24,8 +24,9 @@ class StrictModel(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            where, what, given = first_problem(error)
-            raise BadInput(f"{where}: {what.lower()}, not {given!r}.") from error
+            where, what, given = first_problem(error, cls.model_fields)
+            value = "" if given is ABSENT else f", not {given!r}"
+            raise BadInput(f"{where}: {what[0].lower()}{what[1:]}{value}.") from error
 
     @classmethod
     def parsed(cls, values: object, of: object, error: type[MienError] = ConfigError) -> Self:
@@ -42,6 +43,6 @@ class StrictModel(BaseModel):
         try:
             return cls.model_validate_json(values) if isinstance(values, str | bytes) else cls.model_validate(values)
         except ValidationError as found:
-            where, what, _ = first_problem(found)
+            where, what, _ = first_problem(found, cls.model_fields)
             place = of if where == WHOLE else f"{of}: {where}"
             raise error(f"{place}: {what.removeprefix('Value error, ')}.") from found

@@ -21,7 +21,7 @@ from mien.core.progress import Bar, silent
 from mien.data.idi.source import Portraits
 from mien.data.schema import Sample
 from mien.data.shards import encode_png
-from mien.errors import BadInput
+from mien.errors import BadInput, one_of
 from mien.generation.protocol_folder import MANIFEST, REQUESTS
 
 
@@ -92,7 +92,7 @@ def make_protocol(
         BadInput: for another protocol, or if the dataset has too few people.
     """
     if name not in PROTOCOLS:
-        raise BadInput(f"There is no protocol {name!r}; choose one of: {', '.join(PROTOCOLS)}.")
+        raise BadInput(f"There is no protocol {name!r}{one_of(name, PROTOCOLS)}.")
     asked, portraits = PROTOCOLS[name], Portraits(dataset)
     if (out / MANIFEST).exists():
         raise BadInput(f"{out} holds a protocol already: choose another folder with -o.")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from mien.errors import ConfigError
+from mien.errors import ConfigError, one_of
 
 
 def cartoon(picture: Image.Image) -> Image.Image:
@@ -37,5 +37,5 @@ def restyle(pictures: np.ndarray, style: str) -> np.ndarray:
         ConfigError: for an unknown style.
     """
     if style not in STYLES:
-        raise ConfigError(f"There is no style {style!r}; choose one of: {', '.join(STYLES)}.")
+        raise ConfigError(f"There is no style {style!r}{one_of(style, STYLES)}.")
     return np.stack([np.asarray(STYLES[style](Image.fromarray(picture)).convert("RGB")) for picture in pictures])

@@ -171,7 +171,7 @@ def save(image: Image.Image, path: str | Path) -> Path:
         The path.
 
     Raises:
-        MienError: if the file cannot be written, or has another ending.
+        MienError: if the file cannot be written, or has another ending; or if ``image`` is no PIL picture.
 
     Example:
         >>> import mien
@@ -181,6 +181,10 @@ def save(image: Image.Image, path: str | Path) -> Path:
     """
     path = Path(path)
     picture_format(path)
+    from PIL import Image
+
+    if not isinstance(image, Image.Image):
+        raise BadInput(f"A picture of mien.generate is saved, with what PIL keeps of it, not {type(image).__name__}.")
     check_writable([path])
     record = image.info.get(CHUNK)
     write_picture(path, image, None if record is None else Record.parse(record, "the picture"))

@@ -134,6 +134,14 @@ class GenerateRequest(StrictModel):
     output: Path = Path()
     format: FileFormat | None = None
 
+    @field_validator("emotion", mode="before")
+    @classmethod
+    def _emotion_is_words(cls, value: Any) -> Any:
+        recorded = isinstance(value, Mapping) and "probabilities" in value
+        if value is not None and not recorded and not isinstance(value, str | Emotion):
+            raise BadInput(f"An emotion is words, such as 'happy:0.5,surprise:0.5', or a mien.Emotion, not {value!r}.")
+        return value
+
     @field_validator("emotion")
     @classmethod
     def _emotion_is_known(cls, value: str | Emotion | None) -> str | Emotion | None:
@@ -174,6 +182,8 @@ class GenerateRequest(StrictModel):
             return values
         asked = cast("dict[str, Any]", values)
         pose = asked.get("pose")
+        if isinstance(pose, int | float):
+            raise BadInput("A pose in degrees is mien.Pose(yaw, pitch, roll); a number alone is yaw, pitch or roll.")
         if not isinstance(pose, Pose):
             return asked
         angles = dict(zip(("yaw", "pitch", "roll"), pose.angles, strict=True))
@@ -224,7 +234,7 @@ class GenerateRequest(StrictModel):
     @model_validator(mode="after")
     def _a_description_has_a_person(self) -> GenerateRequest:
         if self.describe is not None and self.prompt is not None:
-            raise BadInput("A prompt takes the place of the description: give --prompt or --describe, not both.")
+            raise BadInput("A prompt takes the place of the description: give one of them, not both.")
         if self.describe is not None and not (self.identity or self.edit):
             raise BadInput("A description is of the person in a picture: give an identity picture, or a prompt.")
         return self

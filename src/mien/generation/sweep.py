@@ -123,6 +123,7 @@ def sweep(
         BadInput: if ``output`` is the name of a file.
         MienError: see `mien.generation.generate.generate`.
     """
+    check_folder(request.output)  # before torch is imported
     from mien.generation.generate import generate
     from mien.generation.records import hashes
     from mien.generation.tools import FaceTools
@@ -130,7 +131,6 @@ def sweep(
     from mien.pipelines.load import load_pipeline
     from mien.provenance.png import read_record, write_picture
 
-    check_folder(request.output)
     row = request.output / "sweep.png"
     places = [request.output / f"{number:02d}.png" for number in range(1, len(stops) + 1)]
     check_apart([row, *places], request.input_files)

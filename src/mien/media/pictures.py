@@ -30,6 +30,8 @@ MIN_SIDE = 32
 """Shortest side that can show a face."""
 
 # A list, since PIL would also hand files to helper programs (EPS) or read formats that are not photographs.
+_ADDRESS = re.compile(r"https?:/", re.IGNORECASE)
+"""What a web address begins with; a path has lost the second slash."""
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
 
 
@@ -140,7 +142,11 @@ def _of_array(values: Any) -> Image.Image:
 
 
 def _described(values: object, array: NDArray[Any]) -> str:
-    return type(values).__name__ if array.dtype == object else f"{array.dtype} {list(array.shape)}"
+    if isinstance(values, bytes | bytearray | memoryview):
+        return "bytes: open them with  Image.open(io.BytesIO(...))"
+    if array.dtype == object or not array.ndim:
+        return f"{type(values).__name__} {values!r}" if isinstance(values, int | float) else type(values).__name__
+    return f"{array.dtype} {list(array.shape)}"
 
 
 def open_picture(source: Path | str | IO[bytes], name: str | None = None, *, smallest: int = MIN_SIDE) -> Image.Image:
@@ -243,6 +249,8 @@ def check_file(path: str | Path, name: str | None = None) -> None:
     Raises:
         BadInput: if there is nothing, a folder, or what may not be read.
     """
+    if _ADDRESS.match(name or str(path)):
+        raise BadInput(f"{name or path} is an address: pictures are not fetched, so save it as a file first.")
     path = Path(path)
     try:
         if path.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from torch import Tensor
 
 from mien.diffusion.guidance import Guidance
-from mien.errors import BadInput
+from mien.errors import BadInput, did_you_mean, one_of
 from mien.pipelines.text import Text
 
 StepCallback = Callable[[Any, int, int, dict[str, Any]], dict[str, Any]]
@@ -27,15 +28,36 @@ REFUSED: Mapping[str, str] = {
 """Arguments of diffusers' Stable Diffusion pipelines that have no counterpart -> what to do instead."""
 
 
-def without_refused(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Further arguments of a call, without those that are None as in diffusers.
+OUTPUT_TYPES = ("pil", "np", "pt", "latent")
+
+
+def check_output_type(output_type: str) -> None:
+    """Refuse an ``output_type`` that there is not; diffusers takes it for ``np``.
 
     Raises:
-        BadInput: for the first that cannot be had here.
+        BadInput: if so.
+    """
+    if output_type not in OUTPUT_TYPES:
+        raise BadInput(f"There is no output_type {output_type!r}{one_of(str(output_type), OUTPUT_TYPES)}.")
+
+
+def without_refused(options: Mapping[str, Any], pipeline: Any) -> dict[str, Any]:
+    """Further arguments of a call, without those that are None as in diffusers.
+
+    Args:
+        options: the arguments.
+        pipeline: what was called.
+
+    Raises:
+        BadInput: for the first that cannot be had here, or is mistyped.
     """
     for name, instead in REFUSED.items():
         if options.get(name) is not None:
             raise BadInput(f"mien takes no {name}: {instead}.")
+    own = inspect.signature(pipeline._added_conditions).parameters
+    for name in options.keys() - own.keys() - REFUSED.keys():
+        if near := did_you_mean(name, inspect.signature(type(pipeline).__call__).parameters):
+            raise BadInput(f"There is no argument {name}{near}.")
     return {name: value for name, value in options.items() if value is not None or name not in REFUSED}
 
 

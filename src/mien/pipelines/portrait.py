@@ -25,6 +25,7 @@ from mien.pipelines.adapters_folder import adapter_for
 from mien.pipelines.arguments import (
     StepCallback,
     check_callback,
+    check_output_type,
     given_text,
     guidance_weights,
     negative_text,
@@ -240,7 +241,8 @@ class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderM
             >>> out.images[0].size
             (128, 128)
         """
-        base_options = without_refused(base_options)
+        base_options = without_refused(base_options, self)
+        check_output_type(output_type)
         check_steps(num_inference_steps)
         few = self.few_step_weights() if speed == "few" else None
         weights = guidance_weights(guidance_scale, guidance)

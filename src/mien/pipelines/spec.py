@@ -15,7 +15,7 @@ from mien.conditions import NullPrompt
 from mien.core.io import read_json
 from mien.core.strict import StrictModel
 from mien.diffusion.caching import Speed
-from mien.errors import ConfigError, MissingAsset
+from mien.errors import ConfigError, MissingAsset, one_of
 from mien.pipelines.runs import runs_folder
 
 _FOLDERS = ("unet", "scheduler", "lora", "controlnet", "text_encoder", "expression_encoder", "image_encoder")
@@ -232,7 +232,7 @@ def load_spec(place: str) -> ModelSpec:
     """
     shipped = shipped_specs()
     if place not in shipped and not Path(place).is_file():
-        raise ConfigError(f"There is no spec {place}; give a JSON file, or one of: {', '.join(shipped)}.")
+        raise ConfigError(f"There is no spec {place}, and no JSON file of that name{one_of(place, shipped)}.")
     return ModelSpec.parsed(shipped[place] if place in shipped else read_json(place), place)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mien.errors import ConfigError
+from mien.errors import ConfigError, one_of
 from mien.training.config import TrainConfig
 
 _FACEID = {"identity": "adapters/faceid.safetensors"}
@@ -231,5 +231,5 @@ def preset(name: str) -> TrainConfig:
         ConfigError: if there is none of that name.
     """
     if name not in PRESETS:
-        raise ConfigError(f"There is no preset '{name}'; choose one of: {', '.join(PRESETS)}.")
+        raise ConfigError(f"There is no preset {name!r}{one_of(name, PRESETS)}.")
     return PRESETS[name]

@@ -60,12 +60,12 @@ export function buildDials(options) {
   }
   for (const [branch, name] of Object.entries(STRENGTHS)) {
     $("strengths").append(slider(name, 0, 2, 0.05, ["off", "twice"],
-      (one) => ({ value: one.scales[branch], usual: 1 }),
+      (one) => ({ value: one.scales[branch], usual: options.scales[branch] }),
       (value, merge) => {
         const { [branch]: _, ...others } = state().scales;
         change({ scales: value === null ? others : { ...others, [branch]: value } }, merge);
       },
-      (value, touched) => (touched ? value.toFixed(2) : "the usual")));
+      (value, touched) => (touched ? value.toFixed(2) : value ? "the usual" : "off")));
   }
   $("face-reset").addEventListener("click", () => change({ sliders: {} }));
   $("head-reset").addEventListener("click", () => change({ yaw: null, pitch: null, roll: null }));

@@ -32,6 +32,8 @@ export function status(words, kind) {
   place.dataset.state = kind;
 }
 
+export function saveAs(url, name) { element("a", { href: url, download: name }).click(); }
+
 export const dataUrl = (image, kind = "png") => `data:image/${kind};base64,${image}`;
 
 for (const button of document.querySelectorAll("[data-close]")) button.addEventListener("click", () => button.closest("dialog").close());

@@ -1,6 +1,7 @@
 // Pictures that came to rest, and what can be done with each.
 
 import { $, element } from "./dom.js";
+import { summaryOf } from "./state.js";
 
 const items = [];
 let actions = null;
@@ -16,12 +17,13 @@ function button(words, work) {
 export function addPicture(picture) {
   if (items.some((one) => one.picture.url === picture.url)) return;
   $("gallery-empty").hidden = true;
-  const open = element("button", { type: "button", className: "open", ariaLabel: `Show the portrait with seed ${picture.seed}, ${picture.speed}` }, element("img", { src: picture.url, alt: "" }));
+  const words = picture.words ?? `${summaryOf(picture.state)} · seed ${picture.seed}`;
+  const open = element("button", { type: "button", className: "open", ariaLabel: `Show the portrait: ${words}, ${picture.speed}` }, element("img", { src: picture.url, alt: "" }));
   open.addEventListener("click", () => actions.open(picture));
   const away = button("Remove", () => { item.remove(); items.splice(items.indexOf(entry), 1); $("gallery-empty").hidden = items.length > 0; });
   away.className = "quiet";
-  away.ariaLabel = `Remove the portrait with seed ${picture.seed}`;
-  const item = element("li", {}, open, element("span", { className: "words", textContent: picture.words ?? `seed ${picture.seed} · ${picture.speed}` }), away);
+  away.ariaLabel = `Remove the portrait: ${words}`;
+  const item = element("li", {}, open, element("span", { className: "words", textContent: words, title: words }), away);
   const entry = { picture, item };
   items.push(entry);
   $("gallery").prepend(item);

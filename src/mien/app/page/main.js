@@ -1,14 +1,14 @@
 // Puts the page together.
 
 import { get } from "./api.js";
-import { $, clearProblems, showProblems, status } from "./dom.js";
+import { $, clearProblems, saveAs, showProblems, status } from "./dom.js";
 import { addPicture, setActions } from "./gallery.js";
 import { buildDials, showDials } from "./dials.js";
-import { setFacts } from "./overlay.js";
+import { redrawSketch, setFacts } from "./overlay.js";
 import { addDrawn, addStudio, buildPickers, buildStudio, showPhotos } from "./people.js";
 import { buildRows, downloadRow } from "./rows.js";
-import { cancel, compare, drawNow, job, preview, setOptions, show, shownPicture, touched } from "./stage.js";
-import { canRedo, canUndo, change, endMerge, onChange, picturesOf, redo, restore, settingsOf, startOver, state, undo } from "./state.js";
+import { cancel, compare, drawNow, job, setOptions, show, shownPicture, touched } from "./stage.js";
+import { canRedo, canUndo, change, endMerge, forgetPast, onChange, picturesOf, redo, restore, settingsOf, startOver, state, undo } from "./state.js";
 
 let options = null;
 
@@ -16,7 +16,7 @@ function theme(value) {
   if (value) document.documentElement.dataset.theme = value;
   else delete document.documentElement.dataset.theme;
   try { localStorage.setItem("theme", value); } catch { /* a page without storage looks as the system does */ }
-  if (options) preview();
+  redrawSketch();
 }
 
 function showState(one) {
@@ -34,8 +34,9 @@ async function variations(picture) {
   const speed = state().speed === "auto" ? "few" : state().speed;
   const seed = randomSeed();
   const one = { ...picture.state, seed };
-  await job({ ...settingsOf(one, options), ...picturesOf(one), speed, count: 4 },
-    { show: ({ url, seed: own }) => addPicture({ url, seed: own, speed, state: { ...one, seed: own }, words: `variation, ${own}` }) });
+  const template = picture.template && { expression: picture.template.source };
+  await job({ ...settingsOf(one, options), ...picturesOf(one), ...template, speed, count: 4 },
+    { show: ({ url, lines, seed: own }) => addPicture({ ...picture, url, lines, seed: own, speed, state: { ...one, seed: own }, words: `variation, seed ${own}` }) });
 }
 
 // The picture that waits for another beside it.
@@ -57,6 +58,14 @@ function open(picture) {
   compare(a, picture);
 }
 
+// A frame of a video was drawn from an expression that no photograph of the page shows.
+async function takeSettings({ state: one, template }) {
+  restore(one);
+  if (template) await addDrawn("expression", template.source, template.name);
+}
+
+function download({ url, seed }) { saveAs(url, `portrait-${String(seed).padStart(4, "0")}.png`); }
+
 const use = (role, picture) => addDrawn(role, picture.url, `portrait ${picture.seed}`);
 
 function bind() {
@@ -71,7 +80,10 @@ function bind() {
   $("dice").addEventListener("click", () => { $("seed").value = randomSeed(); $("seed").dispatchEvent(new Event("change")); });
   $("as-identity").addEventListener("click", () => use("identity", shownPicture()));
   $("as-expression").addEventListener("click", () => use("expression", shownPicture()));
-  $("as-settings").addEventListener("click", () => restore(shownPicture().state));
+  $("as-settings").addEventListener("click", () => takeSettings(shownPicture()));
+  $("download").addEventListener("click", () => download(shownPicture()));
+  $("video-cancel").addEventListener("click", cancel);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawSketch);
   $("compare").addEventListener("click", () => mark(marked ? null : shownPicture()));
   for (const id of ["prompt", "describe"]) $(id).addEventListener("input", () => change({ [id]: $(id).value }, id));
   for (const id of ["prompt", "describe"]) $(id).addEventListener("change", endMerge);
@@ -131,7 +143,11 @@ async function main() {
   buildStudio(options);
   showState(state());
   onChange((one) => { showState(one); touched(); });
-  if (await waitUntilReady()) await addStudio("identity", options.people[0]); // so that there is a portrait to play with
+  if (!(await waitUntilReady())) return;
+  Object.assign(options, await get("/api/options")); // a base says how strong its branches are once it is loaded
+  await addStudio("identity", options.people[0]); // so that there is a portrait to play with
+  forgetPast();
+  showState(state());
 }
 
 main();

@@ -28,8 +28,11 @@ export function drawLandmarks(pen, points, colours, width) {
   }
 }
 
-// The sketch: landmarks [478][2] of a picture of `size`, on the canvas.
+// The sketch: landmarks [478][2] of a picture of `size`, on the canvas; in the colours of now, when these change.
+let sketched = null;
+export const redrawSketch = () => sketched && drawSketch(...sketched);
 export function drawSketch(canvas, landmarks, size) {
+  sketched = [canvas, landmarks, size];
   const pen = canvas.getContext("2d");
   pen.clearRect(0, 0, canvas.width, canvas.height);
   if (!landmarks) {
@@ -81,6 +84,18 @@ function tinted(mask, colour) {
   pen.fillStyle = colour;
   pen.fillRect(0, 0, canvas.width, canvas.height);
   return canvas;
+}
+
+// How a square view of a picture is moved and enlarged, so that a small face fills it; nothing where it does already.
+export function closeUp(read) {
+  const [width, height] = read.size;
+  const [x0, y0, x1, y1] = read.faces[0].box;
+  const most = Math.max(width, height);
+  const zoom = Math.min(8, most / (2 * Math.max(x1 - x0, y1 - y0)));
+  if (zoom < 1.3) return "";
+  const [x, y] = [(x0 + x1 + most - width) / (2 * most), (y0 + y1 + most - height) / (2 * most)];
+  const moved = [x, y].map((place) => `${Math.max(1 - zoom, Math.min(0, 0.5 - zoom * place)) * 100}%`);
+  return `translate(${moved.join(", ")}) scale(${zoom})`;
 }
 
 // From the tip of the nose where the face points, and its sides; yaw + to the subject's left, which is the viewer's right.

@@ -2,7 +2,7 @@
 
 import { getPicture, post } from "./api.js";
 import { $, clearProblems, element, showProblems } from "./dom.js";
-import { drawReading, wordsOf } from "./overlay.js";
+import { closeUp, drawReading, wordsOf } from "./overlay.js";
 import { addPhoto, change, photos, state } from "./state.js";
 
 const LONGEST = 1024; // pixels; larger photographs are made smaller before they leave the browser
@@ -170,6 +170,7 @@ function card(role, id, count) {
   const canvas = element("canvas");
   drawReading(canvas, photo.read, ["landmarks", "pose"]);
   const view = element("button", { type: "button", className: "view", ariaLabel: `Look at what was read in ${photo.name}` }, element("img", { src: photo.url, alt: "" }), canvas);
+  for (const layer of view.children) layer.style.transform = closeUp(photo.read);
   view.addEventListener("click", () => look(photo));
   const away = element("button", { type: "button", className: "remove", textContent: "Remove", ariaLabel: `Remove ${photo.name}` });
   away.addEventListener("click", () => remove(role, id));

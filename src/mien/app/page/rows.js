@@ -1,6 +1,6 @@
 // Sweeps: one control changed step by step. And a person who moves as a video moves.
 
-import { $, clearProblems, element, showProblems } from "./dom.js";
+import { $, clearProblems, element, saveAs, showProblems, status } from "./dom.js";
 import { addStrip } from "./gallery.js";
 import { job } from "./stage.js";
 import { picturesOf, round, settingsOf, state } from "./state.js";
@@ -22,15 +22,12 @@ export function buildRows(given) {
   $("video-go").addEventListener("click", animate);
 }
 
-// The settings in which one step of a row differs.
-function stepOf(control, value) {
-  if (["yaw", "pitch", "roll"].includes(control)) return { [control]: value };
-  const one = state();
-  if (["valence", "arousal"].includes(control)) {
-    const place = { valence: 0, arousal: 0, ...one.emotion, [control]: value };
-    return { emotion: `at:${round(place.valence)}/${round(place.arousal)}` };
-  }
-  return { blendshapes: settingsOf({ ...one, sliders: { [control]: value } }, options).blendshapes };
+// The state of one step of a row.
+function stepOf(one, control, value) {
+  if (["yaw", "pitch", "roll"].includes(control)) return { ...one, [control]: value };
+  if (!["valence", "arousal"].includes(control)) return { ...one, sliders: { ...one.sliders, [control]: value } };
+  const { valence = 0, arousal = 0 } = one.emotion ?? {};
+  return { ...one, emotion: { valence, arousal, [control]: value } };
 }
 
 async function sweep() {
@@ -44,19 +41,16 @@ async function sweep() {
   const pictures = [];
   $("sweep").close();
   const name = $("sweep-control").selectedOptions[0].textContent;
-  const rows = values.map((value) => stepOf(control, value));
-  const body = { ...settingsOf(state(), options), ...picturesOf(state()), speed, rows };
-  const seen = { ...state() };
-  const all = await job(body, { show: (one) => { pictures[one.picture] = { url: one.url, seed: one.seed, speed, state: seen, words: `${name} ${values[one.picture]}` }; } });
+  const states = values.map((value) => stepOf(state(), control, value));
+  const rows = states.map((one) => settingsOf(one, options));
+  const body = { ...picturesOf(state()), speed, rows: rows.map((row) => ({ ...row, speed })) };
+  const all = await job(body, { show: ({ url, lines, seed, picture: i }) => { pictures[i] = { url, lines, seed, speed, state: states[i], words: `${name} ${values[i]}` }; } });
   if (all) addStrip(`${name}, ${from} to ${to}`, pictures);
   else if (document.querySelector('[data-field="rows count"]').textContent) $("sweep").showModal();
 }
 
 export function downloadRow(pictures) {
-  for (const [number, one] of pictures.entries()) {
-    const link = element("a", { href: one.url, download: `row-${String(number + 1).padStart(2, "0")}.png` });
-    link.click();
-  }
+  for (const [number, one] of pictures.entries()) saveAs(one.url, `row-${String(number + 1).padStart(2, "0")}.png`);
 }
 
 async function framesOf(file, rate, most) {
@@ -91,12 +85,13 @@ async function animate() {
   if (frames.length < 2) return fail("The video is too short.");
   const { expression, pose, ...who } = picturesOf(state());
   const { blendshapes, yaw, pitch, roll, ...settings } = settingsOf(state(), options);
+  const plain = { ...state(), expression: null, pose: null, sliders: {}, yaw: null, pitch: null, roll: null };
   const drawn = [];
   for (const [number, frame] of frames.entries()) {
     $("video-words").textContent = `Frame ${number + 1} of ${frames.length}`;
-    const seen = state();
+    const words = `frame ${number + 1}`;
     const all = await job({ ...settings, ...who, expression: frame, speed: "few" },
-      { show: (one) => drawn.push({ url: one.url, seed: one.seed, speed: "few", state: seen, words: `frame ${number + 1}` }) });
+      { show: ({ url, lines, seed }) => drawn.push({ url, lines, seed, speed: "few", state: plain, template: { source: frame, name: words }, words }) });
     if (!all) {
       const words = [...document.querySelectorAll(".problem")].find((one) => one.textContent)?.textContent;
       clearProblems();
@@ -104,6 +99,7 @@ async function animate() {
       if (!words.startsWith("No face")) return fail(words);
     }
   }
+  status("Ready", "ready");
   $("video-words").textContent = `${drawn.length} of ${frames.length} frames showed a face.`;
   if (drawn.length < 2) return fail("Fewer than two frames showed a face.");
   play(drawn, rate);

@@ -51,8 +51,7 @@ export async function preview() {
     const speed = state().speed === "auto" ? "exact" : state().speed;
     const found = await post("/api/preview", { ...settingsOf(state(), options), speed, faces });
     drawSketch($("sketch"), found.landmarks, found.size);
-    $("command").textContent = found.command;
-    $("python").textContent = found.python;
+    showLines(found);
   } catch (refusal) {
     if (refusal.errors) showProblems(refusal.errors);
     else throw refusal;
@@ -62,11 +61,17 @@ export async function preview() {
   }
 }
 
+// The lines that draw what is asked for, or what is shown; no option is torn apart where the line breaks.
+function showLines({ command, python }) {
+  $("command").replaceChildren(...command.split(/ (?=--?[a-z])/).flatMap((option, i) => [i ? " " : "", element("span", { textContent: option })]));
+  $("python").textContent = python;
+}
+
 async function picture(one, speed, is_automatic) {
   const pictures = await job({ ...settingsOf(one, options), ...picturesOf(one), speed, previews: speed === "few" ? 0 : 4 }, {
     automatic: is_automatic,
     quiet: one.speed === "auto" && speed === "exact", // the quick picture stays until the refined one is there
-    show: ({ url }) => show({ url, seed: one.seed, state: one, speed }),
+    show: ({ url, lines }) => show({ url, lines, seed: one.seed, state: one, speed }),
   });
   return pictures && current;
 }
@@ -93,7 +98,8 @@ export async function job(body, { automatic = false, quiet = false, show: take }
       if (name === "preview" && !quiet && total === 1) rough(dataUrl(values.image, "jpeg"));
       if (name === "picture") {
         count += 1;
-        take({ ...values, url: dataUrl(values.image) });
+        const { command, python } = values;
+        take({ ...values, url: dataUrl(values.image), lines: { command, python } });
       }
     }
     status("Ready", "ready");
@@ -118,7 +124,7 @@ export function cancel() {
 export const drawNow = () => { cancel(); automatic(); };
 
 function busy(is) {
-  $("cancel").disabled = !is;
+  for (const id of ["cancel", "video-cancel"]) $(id).disabled = !is;
   $("progress").hidden = !is;
   if (is) $("progress").value = 0;
   $("stage").setAttribute("aria-busy", String(is));
@@ -141,11 +147,8 @@ export function show(picture) {
   image.hidden = false;
   $("waiting").hidden = true;
   $("caption").textContent = `Seed ${picture.seed}, ${picture.speed}`;
-  for (const id of ["keep", "variations", "as-identity", "as-expression", "as-settings", "compare"]) $(id).disabled = false;
-  const link = $("download");
-  link.href = picture.url;
-  link.download = `portrait-${String(picture.seed).padStart(4, "0")}.png`;
-  link.removeAttribute("aria-disabled");
+  for (const id of ["keep", "download", "variations", "as-identity", "as-expression", "as-settings", "compare"]) $(id).disabled = false;
+  showLines(picture.lines);
   markShown(picture);
 }
 

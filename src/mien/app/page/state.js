@@ -54,6 +54,9 @@ export function redo() {
 
 export const canUndo = () => past.length > 0;
 export const canRedo = () => future.length > 0;
+// What is there when the page begins is no step that can be undone.
+export function forgetPast() { past = []; }
+
 export function startOver(values) { change({ ...structuredClone(EMPTY), ...values }); }
 export function restore(values) { change(structuredClone(values)); }
 
@@ -97,6 +100,15 @@ export function facesOf(one) {
   if (one.people.length > 1) found.identities = one.people.slice(1).map(landmarks);
   for (const role of ["expression", "pose"]) if (one[role]) found[role] = [landmarks(one[role])];
   return found;
+}
+
+// What distinguishes a state, in words.
+export function summaryOf(one) {
+  const names = [...one.people, one.expression, one.pose].filter(Boolean).map((id) => photos.get(id).name);
+  const angles = Object.entries({ yaw: "turn", pitch: "nod", roll: "tilt" }).filter(([angle]) => one[angle] !== null).map(([angle, word]) => `${word} ${Math.round(one[angle])}°`);
+  const shapes = Object.entries(one.sliders).map(([name, value]) => `${name.toLowerCase()} ${value}`);
+  const feeling = one.emotion ? [one.emotion.word ?? `feeling ${one.emotion.valence}/${one.emotion.arousal}`] : [];
+  return [...names, ...angles, ...shapes, ...feeling, one.prompt.trim(), one.describe.trim()].filter(Boolean).join(", ");
 }
 
 // Whether there is anything to draw.

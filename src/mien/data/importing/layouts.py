@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mien.core.io import read_text
-from mien.errors import BadInput
+from mien.errors import BadInput, one_of
 from mien.media.pictures import ENDINGS, files_below
 from mien.media.video import VIDEOS
 
@@ -56,7 +56,7 @@ def list_items(layout: str, source: Path) -> list[Item]:
         BadInput: if the folder is not there, is not in that layout, or holds nothing of it.
     """
     if layout not in LAYOUTS:
-        raise BadInput(f"There is no layout {layout!r}; choose one of: {', '.join(LAYOUTS)}.")
+        raise BadInput(f"There is no layout {layout!r}{one_of(layout, LAYOUTS)}.")
     if not source.is_dir():
         raise BadInput(f"There is no folder {source}; check the path.")
     items: list[Item] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mien.errors import BadInput
+from mien.errors import BadInput, one_of
 from mien.evaluation.protocols.autoencoder import AUTOENCODER
 from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
 from mien.evaluation.protocols.control import CONTROL, EXPRESSION
@@ -27,5 +27,5 @@ def protocol_named(name: str) -> Protocol:
         BadInput: if there is none of that name.
     """
     if name not in PROTOCOLS:
-        raise BadInput(f"There is no protocol {name!r}; choose one of: {', '.join(PROTOCOLS)}.")
+        raise BadInput(f"There is no protocol {name!r}{one_of(name, PROTOCOLS)}.")
     return PROTOCOLS[name]
