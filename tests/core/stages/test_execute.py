@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,15 @@ def test_a_ray_cluster_that_loses_a_node_writes_the_same_bytes(tmp_path: Path, e
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(MienError, match=r"Cannot write .*\.at: No space left on device; free some space"):
+        execute(Doubling(tmp_path), workers=1)
 
 
 def test_workers_of_a_machine_with_several_gpus_see_one_each(monkeypatch: pytest.MonkeyPatch) -> None:
