@@ -2,6 +2,7 @@
 # make test   the whole fast suite          make test-slow   the opt-in tests as well
 # make test-kernels   the tests that compute, under older processors' kernels and with one and two threads
 # make docs   the documentation site, in build/docs; a warning is an error
+# make rehearsal   both papers from raw data to their tables, on made-up data and tiny models
 # make soak   an hour of killed commands, full disks, many calls and damaged files
 # make lint   ruff and pyright              make clean       remove what make created
 # The first that starts (a shim of pyenv may not) and is new enough.
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q -c constraints.txt
 SYSTEM := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri chromium chromium-driver
 
-.PHONY: demo test test-slow test-kernels docs soak lint clean system
+.PHONY: demo test test-slow test-kernels docs rehearsal soak lint clean system
 demo: $(VENV)/.core
 	HF_HUB_OFFLINE=1 $(BIN)/mien demo -o demo
 
@@ -53,6 +54,11 @@ test-kernels: $(VENV)/.test
 docs: $(VENV)/.core
 	$(PIP) -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# Types the commands of docs/recipe-*.md, kills processes on the way, and goes on where it was stopped; some 20 minutes.
+# It needs the face kit (MIEN_FACEKIT) and MediaPipe's landmarker (MIEN_ASSETS, or mien assets get).
+rehearsal: $(VENV)/.test system
+	$(BIN)/python -m tests.rehearsal build/rehearsal
 
 # An hour: commands killed and on a full disk, a hundred calls in one process, and damaged files of every kind, made from
 # a seed that is another every day; the figures are kept and go into the docs.

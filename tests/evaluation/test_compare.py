@@ -16,6 +16,7 @@ from mien.evaluation import models as models_module
 from mien.evaluation.claims.catalogue import catalogue
 from mien.evaluation.claims.verdicts import merge
 from mien.evaluation.claims.verdicts import tested as claims_of
+from mien.evaluation.control.pictures import Drawing, PartDrawn
 from mien.evaluation.control.run import Benchmark, ModelRun
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.models import Sweep, add_sweeps, load_models, sweep_of
@@ -241,6 +242,32 @@ def test_pictures_are_kept_until_something_that_made_them_changes(tmp_path: Path
     changed = [folder(used) for used in ("unet", "adapters/landmarks.safetensors")]
     changed += [folder(guidance={"identity": 4.0}), by_branch, folder("adapters/faceid.safetensors", mode="branch")]
     assert len({first, *changed}) == 6
+
+
+def test_pictures_are_the_same_however_many_draw_them(tmp_path: Path) -> None:
+    """Two parts of all models and then the rest; two processes; and one."""
+
+    def run(folder: Path, drawing: Drawing) -> tuple[Any, list[FakeModel]]:
+        fakes = [FakeModel(), FakeModel()]
+        how: dict[str, Any] = {"drawing": drawing, "reopen": FakeModel}
+        models = {
+            name: (SETTINGS, replace(fake_control_tools(fake), models={"unet": name}, **how))
+            for name, fake in zip(("one", "other"), fakes, strict=True)
+        }
+        return compare(EvaluationRun(SETTINGS, models, folder)), fakes
+
+    (report, performed, _), fakes = run(tmp_path / "alone", Drawing())
+    assert all(len(fake.calls) == 2 for fake in fakes)
+    for part in (2, 1):
+        with pytest.raises(PartDrawn):
+            run(tmp_path / "parts", Drawing(part=(part, 2)))
+    for place, drawing in (("parts", Drawing()), ("workers", Drawing(workers=2))):
+        (other, again, _), fakes = run(tmp_path / place, drawing)
+        assert [fake.calls for fake in fakes] == [[], []], "nothing was left for this process"
+        assert other["models"] == report["models"]
+        for name, one in performed.items():
+            assert [file.read_bytes() for file in one.files] == [file.read_bytes() for file in again[name].files]
+        assert not list((tmp_path / place).rglob(".stage-*"))
 
 
 def test_the_papers_numbers_support_its_claims() -> None:

@@ -31,6 +31,21 @@ class Nodes(NamedTuple):
         return kill
 
 
+_STORE = 100 * 2**20
+_TRIES = 6
+
+
+def _patiently(start: Callable[[], Any]) -> Any:
+    """Ray gives a node half a minute to start, which is little on a busy machine."""
+    for last in (number == _TRIES for number in range(1, _TRIES + 1)):
+        try:
+            return start()
+        except Exception:
+            if last:
+                raise
+    raise AssertionError
+
+
 @contextmanager
 def three_nodes(environment: Mapping[str, str]) -> Iterator[Nodes]:
     """Start one; what runs on it has this environment.
@@ -43,9 +58,9 @@ def three_nodes(environment: Mapping[str, str]) -> Iterator[Nodes]:
     try:
         from ray.cluster_utils import Cluster
 
-        own: Any = {"object_store_memory": 100 * 2**20, "include_dashboard": False}
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **own})
-        nodes = [cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20) for _ in range(2)]
+        own: Any = {"object_store_memory": _STORE, "include_dashboard": False}
+        cluster = _patiently(lambda: Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **own}))
+        nodes = [_patiently(lambda: cluster.add_node(num_cpus=1, object_store_memory=_STORE)) for _ in range(2)]
         cluster.wait_for_nodes()
         try:
             yield Nodes({"RAY_ADDRESS": cluster.address}, lambda: cluster.remove_node(nodes.pop(), False))

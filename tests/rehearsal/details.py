@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mien.core.log import read_lines
+from tests.rehearsal.shell import Shell
 from tests.rehearsal.steps import (
     Detail,
+    expect,
     finished,
     metrics,
     moved,
@@ -18,8 +21,8 @@ from tests.rehearsal.steps import (
 )  # fmt: skip
 
 _RUN = "--set warmup_images=0 --set checkpoint_minutes=0 --set log_every=1 --set grid=1"
-_BRANCH = f"--set pictures=48 --set global_batch=8 {_RUN}"
-_JOINT = f"--set pictures=16 --set global_batch=4 {_RUN}"
+_BRANCH = f"--set pictures=32 --set global_batch=8 {_RUN}"
+_JOINT = f"--set pictures=12 --set global_batch=4 {_RUN}"
 _ON_8 = "torchrun --nproc-per-node 8 -m mien train"
 _DRAWN = "--steps 2 --draws 20"
 
@@ -57,6 +60,12 @@ def _emojidiff(folder: Path) -> Any:
     ).images[0]  # fmt: skip
 
 
+def _all_drawn(shell: Shell) -> str:
+    rows = read_lines(shell.folder / "drawn" / "manifest.jsonl")
+    expect(all(row["files"] for row in rows), f"requests without a picture: {[row['error'] for row in rows]}")
+    return f"{len(rows)} pictures by two processes"
+
+
 DETAILS: dict[str, tuple[Detail, ...]] = {
     "facecrafter": (
         Detail("mien assets get", not_typed="the networks are made up, of few channels"),
@@ -82,7 +91,7 @@ DETAILS: dict[str, tuple[Detail, ...]] = {
                metrics("table2-synth-report", ())),
         Detail("mien evaluate agedb-500", f"{_DRAWN} --target-count 2", metrics("table2-agedb-report", ())),
         Detail("mien model assemble", anew=("facecrafter",)),
-        Detail("mien generate", "--steps 2"),
+        Detail("mien generate", "--steps 2", proof=_all_drawn),
         Detail("python", proof=stock_picture("stock-facecrafter.png", _facecrafter)),
     ),
     "emojidiff": (
@@ -102,7 +111,7 @@ DETAILS: dict[str, tuple[Detail, ...]] = {
             moved("sd15/emojidiff-refined", "adapters/expression.safetensors", "sd15/emojidiff-base"),
         ),
         Detail(
-            f"{_ON_8} emojidiff-alignment", f"--set pictures=16 --set global_batch=4 {_RUN}",
+            f"{_ON_8} emojidiff-alignment", f"--set pictures=12 --set global_batch=4 {_RUN}",
             moved("sd15/emojidiff-alignment", "adapters/expression.safetensors", "sd15/emojidiff-refined"),
         ),
         Detail("mien data protocol emojidiff-grid", "--people 2 --targets 2", anew=("grid",)),

@@ -48,12 +48,12 @@ class Size(NamedTuple):
     clips: int
 
 
-WHOLE = Size(pixels=256, people=68, several=18, actors=(3, 3, 3), clips=6)
+WHOLE = Size(pixels=128, people=68, several=18, actors=(3, 3, 3), clips=6)
 SHORT = Size(pixels=128, people=8, several=9, actors=(2, 2, 2), clips=2)
 
 
 def write_raw(folder: Path, size: Size, kit: Path) -> None:
-    """``FFHQ``, ``MEAD``, ``CelebA``, ``AgeDB``, ``SYNTH``, ``VIDEOS``, and two photographs.
+    """The folders that the recipes name, and two photographs.
 
     Args:
         folder: where they go.
@@ -68,10 +68,12 @@ def write_raw(folder: Path, size: Size, kit: Path) -> None:
         "MEAD": lambda place: write_mead(
             place, faces, ("M003", "W009", "M005", "W011")[:actors], emotions[:felt], seconds
         ),
+        "MEAD-held-out": lambda place: write_mead(place, faces, ("M007",), emotions[:2], 2, first=150),
         "CelebA": lambda place: write_celeba(place, faces, size.several, 4),
         "AgeDB": lambda place: write_agedb(place, faces, max(2, size.several // 3), 2),
         "SYNTH": lambda place: write_ffhq(place, faces, size.people // 2, first=600),
         "VIDEOS": lambda place: write_clips(place, faces, size.clips),
+        "VIDEOS-held-out": lambda place: write_clips(place, faces, 1, first=350),
     }  # fmt: skip
     for name, write in pieces.items():
         _whole(folder / name, write)

@@ -18,7 +18,7 @@ from tests.rehearsal.recipe import PAGES, commands
 from tests.rehearsal.shell import Ran, Shell, kill_rank
 from tests.rehearsal.steps import STEPS_BEFORE, Detail, NotProved, detail_of, steps_saved
 
-PROCESSES = ("--nproc-per-node 8", "--nproc-per-node 2")
+PROCESSES = (("--nproc-per-node 8", "--nproc-per-node 2"), ("--workers 8", "--workers 2"))
 """What the pages say, and what is typed."""
 
 
@@ -73,7 +73,9 @@ def _typed(shell: Shell, command: str, detail: Detail) -> dict[str, Any]:
     Raises:
         NotProved: if it failed.
     """
-    typed = " ".join(part for part in (command.replace(*PROCESSES), detail.small) if part)
+    typed = " ".join(part for part in (command, detail.small) if part)
+    for ours, here in PROCESSES:
+        typed = typed.replace(ours, here)
     if detail.not_typed:
         return {"command": command, "typed": command, "seconds": 0.0, "processor": 0.0,
                 "proved": f"not typed: {detail.not_typed}"}  # fmt: skip

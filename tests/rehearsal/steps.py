@@ -15,7 +15,7 @@ from mien.core.io import read_json, sha256_of
 from mien.training.state import counters_of
 from tests.rehearsal.shell import Shell
 
-STEPS_BEFORE = 2
+STEPS_BEFORE = 1
 """Steps that are saved before a process is killed."""
 STOCK = 3
 """Of 255: how far a picture of stock diffusers may be from ours, whose sums go in another order."""

@@ -41,7 +41,9 @@ def test_a_folder_without_a_run_is_refused_and_a_damaged_one_is_still_listed(tmp
         run_history(tmp_path)
     write_run(tmp_path / "one", STEPS)
     (write_run(tmp_path / "two", STEPS) / "log.jsonl").write_text("{no\n")
-    assert [(run.name, run.seen) for run in runs_in(tmp_path)] == [("one", 30), ("two", 0)]
+    write_run(tmp_path / "on" / "arc2face" / "three", STEPS)
+    found = [(run.name, run.seen) for run in runs_in(tmp_path)]
+    assert found == [("on/arc2face/three", 30), ("one", 30), ("two", 0)], "those on another base too"
 
 
 def test_settings_that_differ_are_told_one_by_one(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import Facekit, Networks
+from mien.cli.options import Executor, Facekit, Networks
 
 app = typer.Typer(add_completion=False)
 
@@ -62,6 +62,12 @@ def evaluate(
         bool, typer.Option("--development", help="Other held-out people and targets, to choose a model by.")
     ] = False,
     pictures: Annotated[Path | None, typer.Option(help="Where pictures are kept; the cache if not given.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that draw; each loads the model.")] = 1,
+    executor: Executor = "local",
+    part: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Only draw this part, on one of N machines; then the command without it."),
+    ] = None,
 ) -> None:
     """Compare models on the same people, targets and seeds; run again, the command continues."""
     import shlex
@@ -71,9 +77,11 @@ def evaluate(
     from mien.cli.progress import bar
     from mien.cli.words import named
     from mien.core.io import cache_folder, check_writable, sha256_of
+    from mien.core.stages.execute import parse_part
     from mien.errors import BadInput
     from mien.evaluation.claims.training import runs_of, training_of
     from mien.evaluation.claims.verdicts import merge, rows_in
+    from mien.evaluation.control.pictures import Drawing, PartDrawn
     from mien.evaluation.models import add_sweeps, load_models, sweep_of
     from mien.evaluation.protocols import EvaluationRun, protocol_named
     from mien.evaluation.protocols.real import PRESETS
@@ -103,11 +111,18 @@ def evaluate(
         rows_in(claims)  # a file that cannot be read is said before hours of drawing
     how = {"steps": steps, "batch": batch, "draws": draws, "development": development}
     settings = chosen.settings(people, count, pairs_per_person, **how)
-    models = load_models(specs, settings, facekit, variants, identities is None, network or ())
+    drawing = Drawing(executor, workers, parse_part(part))
+    models = load_models(specs, settings, facekit, variants, identities is None, network or (), drawing=drawing)
     runs = {name: [training_of(runs_folder(spec.base) / run) for run in runs_of(spec)] for name, spec in specs.items()}
     training = {name: [arm for arm in arms if arm is not None] for name, arms in runs.items()}
     command = shlex.join(["mien", *sys.argv[1:]])
-    report, cases = chosen.run(EvaluationRun(settings, models, place, bar, identities, targets_from, command, training))
+    try:
+        report, cases = chosen.run(
+            EvaluationRun(settings, models, place, bar, identities, targets_from, command, training)
+        )
+    except PartDrawn:
+        typer.echo(f"Part {part} is drawn; when all are, the same command without --part reads and compares them.")
+        return
     if variants:
         add_sweeps(report, specs, variants)
     readers = next(iter(models.values()))[1].readers.values()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import BadInput, MissingAsset, MissingDependency
+from mien.evaluation.control.pictures import Drawing
 from mien.evaluation.control.scene import Draws, Subject
 from mien.evaluation.judges import judge_in, open_network, picture_features
 from mien.evaluation.networks import Networks, load_networks
@@ -64,6 +65,8 @@ class EvaluationContext:
         judges: file -> sha256 of what the numbers depend on besides.
         kit: sha256 of the face kit.
         plain_prompt: what a base of full size is told where nothing is said in words.
+        reopen: loads the pipeline in another process; picklable. None: only this process draws.
+        drawing: who draws.
     """
 
     pipeline: PortraitPipeline
@@ -82,6 +85,8 @@ class EvaluationContext:
     judges: Mapping[str, str] = field(default_factory=dict)
     kit: str = ""
     plain_prompt: str | None = None
+    reopen: Callable[[], Any] | None = None
+    drawing: Drawing = field(default_factory=Drawing)
 
     @property
     def first_reader(self) -> str:
@@ -179,7 +184,7 @@ def with_model(tools: EvaluationContext, pipeline: PortraitPipeline, spec: Model
     from mien.provenance.fingerprint import model_hashes
 
     size = picture_size(pipeline)
-    found = replace(tools, pipeline=pipeline, kinds=branch_kinds(pipeline), size=size)
+    found = replace(tools, pipeline=pipeline, kinds=branch_kinds(pipeline), size=size, reopen=spec.load)
     if size != tools.size and tools.renderer is not None:
         from mien.studio.renderer import Renderer
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from mien.errors import BadInput
 from mien.evaluation.context import EvaluationContext, load_tools, with_model
+from mien.evaluation.control.pictures import Drawing
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.outside import OutsideNetworks
 from mien.pipelines.spec import ModelSpec
@@ -48,6 +49,7 @@ def load_models(
     rendered: bool = True,
     networks: Iterable[str] = (),
     outside: OutsideNetworks | None = None,
+    drawing: Drawing | None = None,
 ) -> dict[str, tuple[ControlSettings, EvaluationContext]]:
     """Settings and tools of every model and of its variants; readers, judges and renderer are loaded once.
 
@@ -59,13 +61,14 @@ def load_models(
         rendered: people and targets are renders, for which the kit is needed.
         networks: names of networks of other groups, see `mien.evaluation.networks`.
         outside: see `EvaluationContext`.
+        drawing: who draws; this process alone if None.
 
     Raises:
         MienError: if weights, judges, the kit or every reader is missing.
     """
     for spec in specs.values():
         spec.check()
-    shared = load_tools("studio", kit, rendered, networks)
+    shared = replace(load_tools("studio", kit, rendered, networks), drawing=drawing or Drawing())
     if outside is not None:
         shared = replace(shared, outside=outside, judges={**shared.judges, **outside.files})
     found: dict[str, tuple[ControlSettings, EvaluationContext]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ class RunHistory:
     """A run as its folder tells it.
 
     Attributes:
-        name: of the folder.
+        name: of the folder, or its place among others.
         config: its settings.
         seen: pictures; those after the last checkpoint count too.
         seconds: over all sittings.
@@ -82,14 +82,14 @@ def run_history(folder: Path) -> RunHistory:
 
 
 def runs_in(folder: Path) -> list[RunHistory]:
-    """All runs of a folder, by name; of one whose log is damaged the name alone."""
+    """All runs of a folder, those on other bases too, by their place in it; of one whose log is damaged that alone."""
     found = []
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if (path / CONFIG).is_file():
-            try:
-                found.append(run_history(path))
-            except MienError:
-                found.append(RunHistory(path.name, {}))
+    for file in sorted([*folder.glob(f"*/{CONFIG}"), *folder.glob(f"on/*/*/{CONFIG}")]):
+        name = file.parent.relative_to(folder).as_posix()
+        try:
+            found.append(replace(run_history(file.parent), name=name))
+        except MienError:
+            found.append(RunHistory(name, {}))
     return found
 
 

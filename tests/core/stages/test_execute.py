@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mien.core.stages.execute import execute, parse_part
 from mien.core.stages.local import _take_gpu
+from mien.core.stages.ray import _Worker
 from mien.core.stages.trial import poisoned
 from mien.errors import BadInput, MienError
 from tests.core.stages.doubling import Doubling
@@ -132,6 +135,25 @@ def test_a_ray_cluster_that_loses_a_node_writes_the_same_bytes(tmp_path: Path, e
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+def test_workers_of_ray_work_where_the_command_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With relative paths, and with the settings of its environment."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("MIEN_ASSETS", "other")
+    worker = _Worker(Doubling(Path("out")), tmp_path, {"MIEN_ASSETS": "assets"})
+    assert worker({"task": np.array([3])})["size"].tolist() == [4]
+    assert (tmp_path / "out" / "3.txt").exists() and os.environ["MIEN_ASSETS"] == "assets"
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(MienError, match=r"Cannot write .*\.at: No space left on device; free some space"):
+        execute(Doubling(tmp_path), workers=1)
 
 
 def test_workers_of_a_machine_with_several_gpus_see_one_each(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,9 @@ from mien.errors import MienError
 class _Worker:
     """What Ray keeps alive in each of its processes."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, place: Path, environment: Mapping[str, str]) -> None:
+        os.chdir(place)  # paths may start where the command was typed
+        os.environ.update(environment)
         self._stage, self._process = stage, stage.setup()
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -30,7 +34,7 @@ def run_ray(stage: Stage, tasks: Sequence[int], workers: int | None, advance: Ca
     """Do tasks on the cluster that ``RAY_ADDRESS`` names, or on one of this machine's own.
 
     Args:
-        stage: the stage; all machines see its folder under the same path.
+        stage: the stage; all machines see its folder, and the one that is worked in, under the same paths.
         tasks: numbers of tasks that are not done.
         workers: at most so many at once; None: as many as the cluster has room for.
         advance: called with the number of samples done since the last call.
@@ -43,6 +47,7 @@ def run_ray(stage: Stage, tasks: Sequence[int], workers: int | None, advance: Ca
         return
     ray = require("ray", extra="ray")
     data = require("ray.data", extra="ray")
+    environment = {name: value for name, value in os.environ.items() if name.startswith("MIEN_")}
     ours = not ray.is_initialized()
     if ours:
         ray.init(log_to_driver=False, include_dashboard=False)
@@ -51,8 +56,8 @@ def run_ray(stage: Stage, tasks: Sequence[int], workers: int | None, advance: Ca
         gpus = stage.resources.gpus if ray.cluster_resources().get("GPU") else 0
         rows = data.from_items([{"task": task} for task in tasks], override_num_blocks=len(tasks))
         done = rows.map_batches(
-            _Worker, fn_constructor_args=(stage,), batch_size=1, concurrency=(1, workers or len(tasks)),
-            num_cpus=stage.resources.cpus, num_gpus=gpus or None,
+            _Worker, fn_constructor_args=(stage, Path.cwd(), environment), batch_size=1,
+            concurrency=(1, workers or len(tasks)), num_cpus=stage.resources.cpus, num_gpus=gpus or None,
         )  # fmt: skip
         try:
             for row in done.iter_rows():

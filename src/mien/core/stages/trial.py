@@ -70,17 +70,31 @@ class Trial:
 
         Raises:
             SampleFailure: in the place of whatever the block raises.
+            MienError: if the disk is full.
         """
         if self.tries.get(key, 0) >= TRIES:
             yield False
             return
-        self._at.write_text(key, encoding="utf-8")
+        self._note(key)
         try:
             yield True
         except Exception as error:
             raise SampleFailure(key, f"{type(error).__name__}: {error}") from error
         finally:  # also after Ctrl-C, which is not the sample's fault
-            self._at.write_text("", encoding="utf-8")
+            self._note("")
+
+    def _note(self, key: str) -> None:
+        """Write down which sample is worked on.
+
+        Raises:
+            MienError: if the disk is full.
+        """
+        try:
+            self._at.write_text(key, encoding="utf-8")
+        except OSError as error:
+            raise MienError(
+                f"Cannot write {self._at}: {error.strerror or error}; free some space and try again."
+            ) from error
 
     def failed(self, key: str, reason: str) -> None:
         """Count a failure."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mien.core.progress import Bar, silent
 from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.dials import base_settings, dials
-from mien.evaluation.control.pictures import draw_pairs
+from mien.evaluation.control.pictures import OfPeople, draw_pairs
 from mien.evaluation.control.scene import Pair, identity_subjects, target_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.steer import look_at
@@ -59,9 +59,8 @@ def cross_talk(settings: ControlSettings, tools: EvaluationContext, folder: Path
         for name, rows in turned.items():
             one = replace(settings, seed=settings.seed + 1) if name == NOISE else settings
             where = folder / f"cross-talk-{count}" / name.replace(" ", "-").replace("'", "")
-            files = draw_pairs(
-                tools.pipeline, one, pairs, lambda part, all_=rows: [all_[pair.person] for pair in part], where, advance
-            )
+            files = draw_pairs(tools, one, pairs, OfPeople(rows), where)
+            advance(len(files))
             pictures = [read_png(file) for file in files]
             seen[name] = (read_images(tools, pictures), background_colours(pictures))
     spread = _spread(sized, tools)

@@ -130,9 +130,8 @@ def run_model(stage: Benchmark, settings: ControlSettings, tools: EvaluationCont
     made_with = made_with_what(settings, tools, stage.inputs)
     drawn = open_folder(stage.folder, made_with)
     inputs = gather_inputs(tools, settings, stage.people, stage.wanted, stage.emotions, stage.targets)
-    finish = {"finish": animated(tools, stage.wanted)} if settings.animate else {}
-    with bar(len(stage.pairs), "drawing") as advance:
-        files = draw_pairs(tools.pipeline, settings, stage.pairs, inputs.rows, drawn, advance, **finish)
+    finish = animated(tools, stage.wanted) if settings.animate else None
+    files = draw_pairs(tools, settings, stage.pairs, inputs.rows, drawn, bar, finish)
     with bar(len(stage.pairs), "reading") as advance:
         outputs = read_images(tools, files, advance, drawn)
     return ModelRun(files, outputs, made_with, drawn)

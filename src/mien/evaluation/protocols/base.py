@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,6 +13,7 @@ from mien.core.progress import Bar, silent
 from mien.errors import BadInput
 from mien.evaluation.claims.training import ArmTraining
 from mien.evaluation.context import EvaluationContext
+from mien.evaluation.control.pictures import PartDrawn
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.pairing import pictures_in
 from mien.evaluation.report.cases import Cases
@@ -34,6 +36,7 @@ class EvaluationRun:
         targets: folder of a user's own pictures of targets, with ``identities``.
         command: the command line that is noted in the claims.
         training: model -> the training runs it takes weights from, where they are known.
+        parts: of models of which only a part of the pictures was drawn.
     """
 
     settings: ControlSettings
@@ -44,6 +47,24 @@ class EvaluationRun:
     targets: Path | None = None
     command: str = ""
     training: Mapping[str, Sequence[ArmTraining]] = field(default_factory=dict)
+    parts: list[PartDrawn] = field(default_factory=list)
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Around one model's turn: where only a part of its pictures was drawn, that is noted and the turn ends."""
+        try:
+            yield
+        except PartDrawn:
+            self.parts.append(PartDrawn())
+
+    def check_whole(self) -> None:
+        """After all models' turns.
+
+        Raises:
+            PartDrawn: if only a part of any model's pictures was drawn.
+        """
+        if self.parts:
+            raise self.parts[0]
 
     @property
     def first(self) -> EvaluationContext:
@@ -87,7 +108,11 @@ class Protocol(ABC):
 
     @abstractmethod
     def run(self, run: EvaluationRun) -> Report:
-        """Draw, read and score the pictures of every model."""
+        """Draw, read and score the pictures of every model.
+
+        Raises:
+            PartDrawn: if only a part of the pictures was asked for, and is drawn.
+        """
 
     def settings(
         self, people: int | None = None, targets: int | None = None, pairs_per_person: int | None = None, **how: Any

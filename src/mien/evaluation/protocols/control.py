@@ -100,8 +100,10 @@ def compare(run: EvaluationRun) -> Comparison:
     done: dict[str, ModelRun] = {}
     scores: dict[str, dict[str, Comparable]] = {}
     for name, (asked, tools) in run.models.items():
-        done[name] = run_model(stage, sized(asked, stage.people, stage.wanted), tools, bar)
-        scores[name] = every_score(done[name])
+        with run.part():
+            done[name] = run_model(stage, sized(asked, stage.people, stage.wanted), tools, bar)
+            scores[name] = every_score(done[name])
+    run.check_whole()
     made = {
         name: {
             "settings": asked.as_json(),

@@ -69,8 +69,10 @@ class DistributionProtocol(Protocol):
         done: dict[str, ModelRun] = {}
         scores: dict[str, dict[str, Comparable]] = {}
         for name, (asked, tools) in run.models.items():
-            done[name] = run_model(stage, sized(asked, stage.people, stage.wanted), tools, bar)
-            scores[name] = scored(done[name])
+            with run.part():
+                done[name] = run_model(stage, sized(asked, stage.people, stage.wanted), tools, bar)
+                scores[name] = scored(done[name])
+        run.check_whole()
         made = {name: {"made_with": one.made_with} for name, one in done.items()}
         report = assembled(_title(settings, stage), settings, len(stage.pairs), first, made, scores)
         report |= baseline_report({name: scored(one) for name, one in baseline_runs(stage, first, bar).items()})

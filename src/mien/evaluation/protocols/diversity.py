@@ -71,10 +71,12 @@ class DiversityProtocol(Protocol):
         done: dict[str, ModelRun] = {}
         scores: dict[str, dict[str, Comparable]] = {}
         for name, (asked, tools) in run.models.items():
-            only = replace(asked, conditions=("identity",), people=len(people), targets=settings.targets,
-                           pairs_per_person=None)  # fmt: skip
-            done[name] = run_model(stage, only, tools, bar)
-            scores[name] = _scores(stage, done[name], first, shown, real, ends)
+            with run.part():
+                only = replace(asked, conditions=("identity",), people=len(people), targets=settings.targets,
+                               pairs_per_person=None)  # fmt: skip
+                done[name] = run_model(stage, only, tools, bar)
+                scores[name] = _scores(stage, done[name], first, shown, real, ends)
+        run.check_whole()
         title = (
             f"{len(people)} people x {settings.targets} pictures from the identity alone. In parentheses: 95 % "
             "interval, bootstrap over people."

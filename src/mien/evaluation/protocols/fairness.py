@@ -78,9 +78,11 @@ class FairnessProtocol(Protocol):
         scores: dict[str, dict[str, Comparable]] = {}
         models: dict[str, dict[str, Any]] = {}
         for name, (asked, tools) in run.models.items():
-            done[name] = run_model(stage, sized(asked, stage.people, stage.wanted), tools, bar)
-            fair, scores[name] = _fairness(standings(stage, done[name].outputs, first, shown), stage)
-            models[name] = {"made_with": done[name].made_with, "fairness": fair}
+            with run.part():
+                done[name] = run_model(stage, sized(asked, stage.people, stage.wanted), tools, bar)
+                fair, scores[name] = _fairness(standings(stage, done[name].outputs, first, shown), stage)
+                models[name] = {"made_with": done[name].made_with, "fairness": fair}
+        run.check_whole()
         report = assembled(_title(settings, stage, least), settings, len(stage.pairs), first, models, scores) | {
             "people_a_group": least,
             "bound": BOUND,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,17 @@ from mien.faces.observed import largest_face
 from mien.faces.surroundings import background_of
 from mien.generation.conditioning import PipelineInputs
 from mien.studio.scene import attributes
+
+
+@dataclass(frozen=True)
+class _Captions:
+    """Conditions of pairs of a person and the number of a caption, as steering."""
+
+    words: Sequence[str]
+    each: int
+
+    def __call__(self, pairs: Sequence[Pair]) -> list[PipelineInputs]:
+        return [PipelineInputs(prompt=self.words[pair.person * self.each + pair.target]) for pair in pairs]
 
 
 class TextProtocol(Protocol):
@@ -69,24 +80,21 @@ class TextProtocol(Protocol):
         scores: dict[str, dict[str, Comparable]] = {}
         cases: dict[str, Cases] = {}
         for name, (asked, tools) in run.models.items():
-            only = replace(asked, conditions=("prompt",), people=settings.people, targets=settings.targets,
-                           pairs_per_person=None)  # fmt: skip
-            made_with = made_with_what(only, tools, hashlib.sha256("\n".join(words).encode()).hexdigest())
-            with bar(len(pairs), "drawing") as advance:
+            with run.part():
+                only = replace(asked, conditions=("prompt",), people=settings.people, targets=settings.targets,
+                               pairs_per_person=None)  # fmt: skip
+                made_with = made_with_what(only, tools, hashlib.sha256("\n".join(words).encode()).hexdigest())
                 files = draw_pairs(
-                    tools.pipeline, only, pairs,
-                    lambda part: [
-                        PipelineInputs(prompt=words[pair.person * settings.targets + pair.target]) for pair in part
-                    ],
-                    open_folder(run.folder, made_with), advance,
-                )  # fmt: skip
-            pictures = [read_png(file) for file in files]
-            seen = read_attributes(first, pictures, bar)
-            scores[name] = text_scores(wanted, seen, right, weights)
-            found = [largest_face(first.readers[first.first_reader], picture) is not None for picture in pictures]
-            scores[name][f"faces.{first.first_reader}"] = share_score(np.array(found), weights, None, None)
-            made[name] = {"made_with": made_with}
-            cases[name] = _cases(pairs, words, pictures, exact, right_of(wanted, seen))
+                    tools, only, pairs, _Captions(words, settings.targets), open_folder(run.folder, made_with), bar
+                )
+                pictures = [read_png(file) for file in files]
+                seen = read_attributes(first, pictures, bar)
+                scores[name] = text_scores(wanted, seen, right, weights)
+                found = [largest_face(first.readers[first.first_reader], picture) is not None for picture in pictures]
+                scores[name][f"faces.{first.first_reader}"] = share_score(np.array(found), weights, None, None)
+                made[name] = {"made_with": made_with}
+                cases[name] = _cases(pairs, words, pictures, exact, right_of(wanted, seen))
+        run.check_whole()
         report = assembled(_title(settings, len(pairs)), settings, len(pairs), first, made, scores)
         report |= baseline_report(_baselines(first, subjects, exact, wanted, right, weights, settings.targets))
         return Report(report | {"protocol": self.name}, cases)
