@@ -131,7 +131,8 @@ def write_data(folder: Path, base: Path, count: int) -> None:
         filled_column(prepared / f"{name}.safetensors", digest, values)
     stat = shard.stat()
     index = {
-        "digest": digest, "count": count, "columns": [*columns, "landmarks_mediapipe", *texts],
+        "digest": digest, "count": count, "texts": ["caption", *CATEGORIES],
+        "columns": [*columns, "landmarks_mediapipe", *texts],
         "lacking": {"landmarks_mediapipe": 0, "coefficients": 0, "pose": 0},
         "shards": [[shard.name, stat.st_size, stat.st_mtime_ns]],
     }  # fmt: skip

@@ -48,6 +48,8 @@ UNKNOWN = "unknown"
 FLOAT_ATTRIBUTES = ("skin_tone", "age", "gender")
 CATEGORIES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "glasses_color", "background", "clothing",
               "light", "headwear", "headwear_color", "eye_color")  # fmt: skip
+_TEXTS = ["caption", *CATEGORIES]
+"""What is kept as texts of each row."""
 
 
 @dataclass
@@ -246,7 +248,7 @@ class Corpus:
     def _prepared(cls, folder: Path, index: Mapping[str, Any]) -> Corpus | None:
         """What the index tells of; None where a column is missing or damaged."""
         columns: dict[str, np.ndarray] = {}
-        for name in index.get("columns", ()):
+        for name in index.get("columns", ()) if index.get("texts") == _TEXTS else ():  # else of another release
             value = read_column(folder / PREPARED / f"{name}.safetensors", index["digest"])
             if value is None or (name != BYTES and len(value) != index["count"]):
                 return None
@@ -254,9 +256,7 @@ class Corpus:
         if not columns:
             return None
         content, ends = columns.pop(BYTES), columns.pop(ENDS)
-        if ends.shape[1] != 1 + len(CATEGORIES):  # of an earlier release
-            return None
-        captions, *words = (Texts(content, ends, which) for which in range(1 + len(CATEGORIES)))
+        captions, *words = (Texts(content, ends, which) for which in range(len(_TEXTS)))
         attributes: dict[str, Sequence[str]] = dict(zip(CATEGORIES, words, strict=True))
         return cls(folder, columns, captions, attributes, index["lacking"], digest=index["digest"])
 
@@ -294,7 +294,7 @@ def _prepare(shards: list[Path], prepared: Path, digest: str) -> dict[str, Any]:
                     lacking[name] += int(_says_nothing(value).sum())
     if not count:
         raise BadInput(f"The shards in {prepared.parent} hold no pictures: make or import some.")
-    return {"digest": digest, "count": count, "columns": list(writers), "lacking": lacking}
+    return {"digest": digest, "count": count, "texts": _TEXTS, "columns": list(writers), "lacking": lacking}
 
 
 def _decode_shard(path: Path) -> tuple[dict[str, np.ndarray], list[list[str]]]:
