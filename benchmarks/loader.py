@@ -31,7 +31,7 @@ import torch
 import typer
 
 from mien.bench.stamp import stamp
-from mien.core.io import write_json, write_text
+from mien.core.io import read_json, write_json, write_text
 from mien.core.processes import available_cores
 from mien.data.columns import HEADER, write_header
 from mien.data.corpus import CATEGORIES, INDEX, PREPARED, Corpus
@@ -40,7 +40,9 @@ from mien.data.shards import shard_name
 from mien.data.texts import text_columns
 from mien.errors import MienError
 from mien.models import StudioAutoencoder
+from mien.models.text import identity_tokens, tokenizer_key
 from mien.models.unet import build_unet
+from mien.training.bases import base_tokenizer
 from mien.training.config import TrainConfig
 from mien.training.features import weights_key
 from mien.training.loader import Loader
@@ -125,7 +127,7 @@ def write_data(folder: Path, base: Path, count: int) -> None:
             filled_column(path, digest, values)
     landmark_column(prepared / "landmarks_mediapipe.safetensors", digest, count)
     words = ["a woman", "a man", "long hair", "a beard", "smiling", "in a garden", "at night"]
-    captions = [", ".join(rng.choice(words, 3)) + f", {row}" for row in range(count)]
+    captions = [f"{words[row % 7]}, {words[row % 5]}, {row}" for row in range(count)]
     texts = text_columns([[caption, *["none"] * len(CATEGORIES)] for caption in captions], 0)
     for name, values in texts.items():
         filled_column(prepared / f"{name}.safetensors", digest, values)
@@ -138,16 +140,18 @@ def write_data(folder: Path, base: Path, count: int) -> None:
     }  # fmt: skip
     write_json(prepared / INDEX, index)
     corpus = Corpus.load(folder)
-    vae = StudioAutoencoder.from_pretrained(base / "vae")
+    vae, tokenizer = StudioAutoencoder.from_pretrained(base / "vae"), base_tokenizer(base / "tokenizer")
+    width = read_json(base / "text_encoder" / "config.json")["hidden_size"]
     channels, side = vae.config["latent_channels"], SIZE // 8
     derived = {
         "latents": (weights_key(base / "vae"), (count, channels, side, side)),
         "identity": (weights_key(base / "identity"), (count, 512)),
         "face_places": (f"v1-{count}-{side}", (count, side, side)),
+        "tokens": (f"{tokenizer_key(tokenizer)}-{identity_tokens(width)}", (count, 2, tokenizer.model_max_length)),
     }
     for name, (key, shape) in derived.items():
         key = f"{digest}-{key}"
-        sparse_column(corpus._derived(name, key), key, shape, "float16")
+        sparse_column(corpus._derived(name, key), key, shape, "int32" if name == "tokens" else "float16")
 
 
 def resident_mb() -> float:
@@ -242,9 +246,8 @@ def main(
             return json.loads(told.splitlines()[-1])
 
         load = psutil.getloadavg()[0]
-        once = rank(0)["seconds_to_prepare"]  # tokenises the captions, which is kept
         found = [rank(workers) for workers in (0, 1, 2)]
-    report = {"cores": available_cores(), "load_before": load, "seconds_to_prepare_once": once, "ranks": found}
+    report = {"cores": available_cores(), "load_before": load, "ranks": found}
     if output is not None:
         command = "python benchmarks/loader.py -o benchmarks/results/loader.json"
         write_json(output, report | {"made_by": stamp(command)})
