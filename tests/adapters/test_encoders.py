@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mien.adapters import branch_preset
-from mien.adapters.encoders import build_encoder
+from mien.adapters.encoders import build_encoder, encode
 from mien.faces.drawing import draw_landmarks
 from mien.faces.linear.face import LinearFace
 
@@ -46,6 +46,15 @@ def test_fresh_tokens_differ_between_conditions(kind: str) -> None:
         tokens = encoder(CONDITIONS[kind](16))
     between = tokens.std(0).square().mean().sqrt()
     assert between / tokens.square().mean().sqrt() > 0.33
+
+
+def test_a_landmark_picture_may_come_as_bytes() -> None:
+    preset = branch_preset("studio", "landmarks")
+    encoder = build_encoder("landmarks", preset.token_dim, preset.encoder)
+    pictures = faces(2)
+    as_bytes = (pictures * 127.5 + 127.5).round().byte().permute(0, 2, 3, 1)
+    with torch.no_grad():
+        assert torch.equal(encode(encoder, as_bytes), encoder(pictures))
 
 
 def test_an_empty_landmark_picture_says_only_where_its_tokens_are() -> None:

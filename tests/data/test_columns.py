@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from safetensors.numpy import load_file, save_file
 from mien.data import columns
 from mien.data.columns import HEADER, column_writer, read_column, write_header
 from mien.data.corpus import Corpus
+from mien.data.needs import COLUMNS
 from mien.data.shards import ShardWriter, read_shard
+from mien.data.texts import Texts, text_columns
 from mien.errors import BadInput
 from tests.synthetic import write_corpus
 
@@ -128,11 +131,11 @@ def test_a_corpus_is_mapped_and_is_what_its_shards_hold(tmp_path: Path) -> None:
         np.testing.assert_array_equal(made, corpus["images"] * 2)
 
 
-@pytest.mark.parametrize("harm", ["cut", "gone", "records"])
+@pytest.mark.parametrize("harm", ["cut", "gone", "index"])
 def test_damaged_columns_are_made_again(tmp_path: Path, harm: str) -> None:
     folder = write_corpus(tmp_path, people=2, per_person=3, size=32)
     before = {name: values.copy() for name, values in Corpus.load(folder).arrays.items()}
-    path = folder / "prepared" / ("records.json" if harm == "records" else "images.safetensors")
+    path = folder / "prepared" / ("index.json" if harm == "index" else "images.safetensors")
     if harm == "gone":
         path.unlink()
     else:
@@ -167,4 +170,39 @@ def test_shards_of_several_sizes_or_kinds_are_refused(tmp_path: Path) -> None:
                 writer.write(entry)
         with pytest.raises(BadInput, match=said):
             Corpus.load(folder)
-        assert not (folder / "prepared" / "records.json").exists()
+        assert not (folder / "prepared" / "index.json").exists()
+
+
+def test_texts_are_read_by_row(tmp_path: Path) -> None:
+    rows = [["a woman, smiling", ""], ["", "bob"], ["Zoë\nwith 😀", "none"]]
+    parts = [text_columns(rows[:2], 0)]
+    parts.append(text_columns(rows[2:], int(parts[0]["text_ends"][-1, -1])))
+    content, ends = (np.concatenate([part[name] for part in parts]) for name in ("texts", "text_ends"))
+    for which in (0, 1):
+        texts = Texts(content, ends, which)
+        assert texts == [row[which] for row in rows] and texts[-1] == rows[-1][which]
+        assert texts[1:] == [row[which] for row in rows[1:]] and texts[1] == rows[1][which]
+        with pytest.raises(IndexError):
+            texts[3]
+
+
+def test_an_empty_shard_beside_others_is_passed_over(tmp_path: Path) -> None:
+    folder = write_corpus(tmp_path / "some", people=1, per_person=2, size=32)
+    with ShardWriter(folder / "shard-00001.tar"):
+        pass
+    assert len(Corpus.load(folder)) == 2
+    with ShardWriter(tmp_path / "none" / "shard-00000.tar"):
+        pass
+    with pytest.raises(BadInput, match="no pictures"):
+        Corpus.load(tmp_path / "none")
+
+
+def test_a_column_that_is_whole_or_empty_is_not_looked_through(tmp_path: Path) -> None:
+    """Which rows lack something is asked at every start; of landmarks that would read half a gigabyte."""
+    corpus = Corpus.load(write_corpus(tmp_path, people=2, per_person=2, size=32))
+    assert corpus.lacking["landmarks"] == 0 and corpus.lacking["landmarks_mediapipe"] == 4
+    wanted = {need: corpus.missing(need) for need in COLUMNS}
+    unread = replace(corpus, arrays={name: value[:0] for name, value in corpus.arrays.items()})
+    for need, missing in wanted.items():
+        np.testing.assert_array_equal(unread.missing(need), missing)
+        np.testing.assert_array_equal(replace(corpus, lacking={}).missing(need), missing)

@@ -83,10 +83,10 @@ def test_damaged_caches_are_made_anew(tmp_path: Path, damage: str) -> None:
 def test_records_of_fewer_attributes_are_made_anew(tmp_path: Path) -> None:
     write_corpus(tmp_path, people=2, per_person=2, size=32)
     colors = Corpus.load(tmp_path).attributes["glasses_color"]
-    place = tmp_path / "prepared" / "records.json"
-    records = read_json(place)
-    del records["attributes"]["glasses_color"]
-    write_json(place, records)
+    place = tmp_path / "prepared" / "index.json"
+    index = read_json(place)
+    index["texts"].remove("glasses_color")
+    write_json(place, index)
     assert Corpus.load(tmp_path).attributes["glasses_color"] == colors
 
 

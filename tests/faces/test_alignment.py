@@ -90,3 +90,17 @@ def test_studio_crop_carries_the_landmarks_along() -> None:
     assert crop.size == (128, 128)
     back = al.transform_points(al.invert(matrix), torch.from_numpy(moved))
     np.testing.assert_allclose(back.numpy(), points, atol=2e-3)
+
+
+def test_crops_are_filtered_by_their_own_scale_whatever_is_beside_them() -> None:
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (11, 90, 90, 3), dtype=np.uint8))  # more than are taken at a time
+    scales = torch.from_numpy(rng.uniform(0.15, 1.5, (11, 2))).float()
+    matrices = torch.eye(2) * scales[..., None, None] * torch.tensor([[[-1.0], [1.0]]])  # mirrored, as in training
+    matrices = torch.cat([matrices, torch.tensor([[30.0], [1.0]]).expand(11, 2, 2, 1)], -1)
+    crops = al.filtered_crops(images, matrices, 24)
+    assert crops.shape == (11, 2, 3, 24, 24)
+    for index, one in enumerate(matrices):
+        picture = images[index : index + 1].permute(0, 3, 1, 2) / 127.5 - 1
+        wanted = torch.cat([al.warp_filtered(picture, matrix[None], 24) for matrix in one])
+        torch.testing.assert_close(crops[index], wanted, rtol=0, atol=1e-5)  # sums of 0 to 255 instead of -1 to 1

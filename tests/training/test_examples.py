@@ -44,7 +44,8 @@ def test_an_example_is_one_picture_with_the_identity_of_another(corpus: Corpus, 
     assert batch["latents"].shape == (2, 16, 16, 16) and batch["places"].shape == (2, 16, 16)
     torch.testing.assert_close(batch["identity"], torch.from_numpy(examples.identity[other]).float())
     torch.testing.assert_close(examples.condition("identity", rows, other), batch["identity"])
-    assert examples.condition("landmarks", rows, other).shape == (2, 3, 128, 128)
+    drawn = examples.condition("landmarks", rows, other)
+    assert drawn.shape == (2, 128, 128, 3) and drawn.dtype == torch.uint8
     torch.testing.assert_close(
         examples.condition("emotion", rows, other), torch.from_numpy(corpus["emotion"][rows]).float()
     )

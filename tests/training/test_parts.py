@@ -12,6 +12,7 @@ from mien.errors import ConfigError
 from mien.training.parts import Part, apart, parts_of, rows_of, step_generators
 from tests.golden import assert_golden
 from tests.training.parted_runs import add_base, losses, process
+from tests.training.small_base import write_base
 
 CPU = torch.device("cpu")
 
@@ -64,19 +65,37 @@ def test_a_batch_that_does_not_divide_is_refused() -> None:
         parts_of(2, 8, 1)
 
 
-def test_losses_are_the_same_in_however_many_parts_and_processes(small_base: Path, tmp_path: Path) -> None:
-    """One process against two, each with and without accumulation; the second process sees another disk.
+@pytest.fixture(scope="module")
+def parted_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_base(tmp_path_factory.mktemp("parted"))
+    add_base(folder)
+    return folder
 
-    Float32 sums in another order: 1e-5 of a loss.
+
+def _in_parts(base: Path, runs: Path, kinds: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """Losses of one process; two, and one, with and without accumulation have the same.
+
+    The second process sees another disk. Float32 sums in another order: 1e-5 of a loss.
     """
-    add_base(small_base)
-    alone = {kind: losses(small_base, tmp_path / "alone", kind, 1) for kind in ("branch", "joint")}
-    (tmp_path / "runs").mkdir()
-    multiprocessing.spawn(process, (str(small_base), str(tmp_path / "runs")), nprocs=2)
-    several = read_json(tmp_path / "runs" / "found.json")
-    several |= {f"{kind} alone": losses(small_base, tmp_path / "alone", kind, 4) for kind in alone}
-    assert len(several) == 6 and alone["joint"].keys() == {"loss", "diffusion", "ad"}
+    alone = {kind: losses(base, runs / "alone", kind, 1) for kind in kinds}
+    (runs / "runs").mkdir()
+    multiprocessing.spawn(process, (str(base), str(runs / "runs"), kinds), nprocs=2)
+    several = read_json(runs / "runs" / "found.json")
+    several |= {f"{kind} alone": losses(base, runs / "alone", kind, 4) for kind in alone}
+    assert len(several) == 3 * len(kinds)
     for name, found in several.items():
         assert found == pytest.approx(alone[name.split()[0]], rel=1e-5), name
+    return alone
+
+
+@pytest.mark.slow
+def test_emojidiffs_stages_and_the_emotion_branch_too(parted_base: Path, tmp_path: Path) -> None:
+    alone = _in_parts(parted_base, tmp_path, ("emotion", "refined", "alignment"))
+    assert alone["alignment"].keys() == {"loss", "diffusion", "identity", "expression"}
+
+
+def test_losses_are_the_same_in_however_many_parts_and_processes(parted_base: Path, tmp_path: Path) -> None:
+    alone = _in_parts(parted_base, tmp_path, ("branch", "joint"))
+    assert alone["joint"].keys() == {"loss", "diffusion", "ad"}
     # three steps of AdamW, between the kernels of `test_golden.py`; the joint stage's move from run to run by 4e-5
     assert_golden("runs in parts", [alone["branch"]["loss"]], 1e-4)

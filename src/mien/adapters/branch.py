@@ -162,8 +162,8 @@ class Branch(ModelMixin, ConfigMixin):
         """Condition -> tokens [B, N, D].
 
         Args:
-            condition: landmarks: picture [B, 3, H, W] in [-1, 1]; emotion: [B, 10]; identity: [B, 512];
-                expression: image-encoder features [B, F] or [B, N, F].
+            condition: landmarks: picture [B, 3, H, W] in [-1, 1], or uint8 [B, H, W, 3]; emotion: [B, 10]; identity:
+                [B, 512]; expression: image-encoder features [B, F] or [B, N, F].
 
         Raises:
             BadInput: if the number of axes or the width is wrong.

@@ -31,7 +31,15 @@ BLOCK, BLOCKS = 2**20, 64
 """What a fingerprint looks at: so many evenly spaced parts of so many bytes, or everything where there is less."""
 _NORESERVE = 0x4000
 """Linux's MAP_NORESERVE, which Python names from 3.13 on."""
-_TYPES = {"U8": np.uint8, "I64": np.int64, "F16": np.float16, "F32": np.float32, "F64": np.float64, "BOOL": np.bool_}
+_TYPES = {
+    "U8": np.uint8,
+    "I32": np.int32,
+    "I64": np.int64,
+    "F16": np.float16,
+    "F32": np.float32,
+    "F64": np.float64,
+    "BOOL": np.bool_,
+}
 """As safetensors names them."""
 
 

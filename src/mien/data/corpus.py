@@ -1,9 +1,10 @@
 """A data set as arrays on disk: what every stage of training draws its batches from.
 
-The first load of a folder decodes its shards (about a minute for 24,000 pictures) and keeps the arrays as columns in
-``FOLDER/prepared`` (`mien.data.columns`); later loads map these while no shard is another, by name, size and time. Rows
-are read when a batch asks for them, so that a data set may be larger than memory. Anything frozen networks compute from
-the pictures is kept beside it in the same way while the shards' content is the same, see :meth:`Corpus.cached`.
+The first load of a folder decodes its shards (about a minute for 24,000 pictures) and keeps arrays and texts as columns
+in ``FOLDER/prepared`` (`mien.data.columns`); later loads map these while no shard is another, by name, size and time.
+Rows are read when a batch asks for them, so that a data set may be larger than memory, and nothing is done for every
+row when it is opened. Anything frozen networks compute from the pictures is kept beside it in the same way while the
+shards' content is the same, see :meth:`Corpus.cached`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,23 +30,26 @@ from mien.data.columns import column_writer, read_column
 from mien.data.needs import COLUMNS
 from mien.data.shards import Entry, read_shard, shard_paths
 from mien.data.shared_columns import shared_column
+from mien.data.texts import BYTES, ENDS, Texts, text_columns
 from mien.errors import BadInput, MienError
 
 log = logging.getLogger(__name__)
 PREPARED = "prepared"
-"""Folder inside a data set's for its columns and ``records.json``."""
+"""Folder inside a data set's for its columns and their index."""
 _FORMER = "prepared.safetensors"
 """What 0.1.0 kept there instead."""
 PORTRAITS = "portraits"
 """Folder inside a data set's for what ``mien studio portraits`` renders."""
-RECORDS = "records.json"
-"""Captions and words of attributes, and which shards the columns are of."""
+INDEX = "index.json"
+"""Which columns there are, of which shards, and how many rows of each say nothing."""
 MASK_SIZE = 64
 UNKNOWN = "unknown"
 """Word of an attribute of a photograph."""
 FLOAT_ATTRIBUTES = ("skin_tone", "age", "gender")
 CATEGORIES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "glasses_color", "background", "clothing",
               "light", "headwear", "headwear_color", "eye_color")  # fmt: skip
+_TEXTS = ["caption", *CATEGORIES]
+"""What is kept as texts of each row."""
 
 
 @dataclass
@@ -61,6 +66,7 @@ class Corpus:
             [N, 478, 3]. NaN where a record does not say.
         captions: N strings.
         attributes: for each categorical attribute, N strings; `UNKNOWN` where a record does not say.
+        lacking: column -> in how many rows it is NaN, where that is known.
         extra: arrays added by :meth:`cached`.
         held_out: another corpus of people never trained on, for validation.
         digest: sha256 over the shards' names and contents; empty where there are none.
@@ -69,8 +75,9 @@ class Corpus:
 
     folder: Path
     arrays: dict[str, np.ndarray]
-    captions: list[str]
-    attributes: dict[str, list[str]]
+    captions: Sequence[str]
+    attributes: Mapping[str, Sequence[str]]
+    lacking: Mapping[str, int] = field(default_factory=dict)
     extra: dict[str, np.ndarray] = field(default_factory=dict)
     held_out: Corpus | None = None
     digest: str = ""
@@ -93,25 +100,27 @@ class Corpus:
         return int(self.person_index.max()) + 1
 
     @cached_property
-    def _rows_by_person(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _rows_by_person(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Rows person by person [N]; where each begins and how many they have [P]; the place there of each row [N]."""
         order = np.argsort(self.person_index, kind="stable")
         counts = np.bincount(self.person_index)
-        return order, np.concatenate([[0], np.cumsum(counts)[:-1]]), counts
+        first = np.cumsum(counts) - counts
+        own = np.empty(len(self), np.int64)
+        own[order] = np.arange(len(self)) - first[self.person_index[order]]
+        return order, first, counts, own
 
     def same_person(self, rows: np.ndarray, rng: np.random.Generator, *, other: bool = True) -> np.ndarray:
         """For each row, a random row of the same person (another picture of them where ``other`` and one exists)."""
-        order, first, counts = self._rows_by_person
+        order, first, counts, own = self._rows_by_person
         who = self.person_index[rows]
         if not other:
             return order[first[who] + rng.integers(0, counts[who])]
-        own = np.empty(len(self), np.int64)
-        own[order] = np.arange(len(self)) - first[self.person_index[order]]
         step = 1 + rng.integers(0, np.maximum(counts[who] - 1, 1))
         return order[first[who] + (own[rows] + np.where(counts[who] > 1, step, 0)) % counts[who]]
 
     def all_of_person(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """All rows of the person of each of ``rows`` [B], itself too, end to end [K]; and how many each has [B]."""
-        order, first, counts = self._rows_by_person
+        order, first, counts, _ = self._rows_by_person
         who = self.person_index[rows]
         many = counts[who]
         skipped = np.cumsum(many) - many
@@ -153,8 +162,10 @@ class Corpus:
         """Which pictures lack what a stage needs (`mien.data.needs`), bool [N]."""
         lacking = np.ones(len(self), bool)
         for name in COLUMNS[need]:
-            if name in self.arrays:
-                lacking &= np.isnan(self[name].reshape(len(self), -1)[:, 0])
+            if self.lacking.get(name) == 0:
+                return np.zeros(len(self), bool)
+            if name in self.arrays and self.lacking.get(name) != len(self):  # else the whole column would be read
+                lacking &= _says_nothing(self[name])
         return lacking
 
     def computed(self, name: str, key: str, of_rows: Callable[[slice], np.ndarray]) -> np.ndarray:
@@ -207,76 +218,89 @@ class Corpus:
         prepared = folder / PREPARED
         about = [(path.name, path.stat()) for path in shards]
         state = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in about]
-        records = _records(prepared)
-        if records.get("shards") != state:
+        index = _index(prepared)
+        if index.get("shards") != state:
             contents = json.dumps([[path.name, sha256_of(path)] for path in shards])
             digest = hashlib.sha256(contents.encode()).hexdigest()
-            if records.get("digest") != digest:
-                records = {}
+            if index.get("digest") != digest:
+                index = {}
             else:  # the same files with other times
-                records["shards"] = state
-                write_json(prepared / RECORDS, records)
+                index["shards"] = state
+                write_json(prepared / INDEX, index)
         else:
-            digest = records["digest"]
-        arrays = _columns(prepared, records)
-        if arrays is None:
+            digest = index["digest"]
+        corpus = cls._prepared(folder, index)
+        if corpus is None:
             make_folder(prepared)
             with awaited_lock(prepared / ".lock", f"decoding {folder}"):
-                records = _records(prepared)
-                done = records.get("digest") == digest and records.get("shards") == state
-                arrays = _columns(prepared, records) if done else None  # of another process, while this one waited
-                if arrays is None:
-                    records = {**_prepare(shards, prepared, digest), "shards": state}
-                    write_json(prepared / RECORDS, records)  # last: a folder with it is complete
+                index = _index(prepared)
+                done = index.get("digest") == digest and index.get("shards") == state
+                corpus = cls._prepared(folder, index) if done else None  # of another process, while this one waited
+                if corpus is None:
+                    index = {**_prepare(shards, prepared, digest), "shards": state}
+                    write_json(prepared / INDEX, index)  # last: a folder with it is complete
                     (folder / _FORMER).unlink(missing_ok=True)
-                    arrays = _columns(prepared, records)
-                    assert arrays is not None, prepared
-        return cls(folder, arrays, records["captions"], records["attributes"], digest=digest)
+                    corpus = cls._prepared(folder, index)
+                    assert corpus is not None, prepared
+        return corpus
+
+    @classmethod
+    def _prepared(cls, folder: Path, index: Mapping[str, Any]) -> Corpus | None:
+        """What the index tells of; None where a column is missing or damaged."""
+        columns: dict[str, np.ndarray] = {}
+        for name in index.get("columns", ()) if index.get("texts") == _TEXTS else ():  # else of another release
+            value = read_column(folder / PREPARED / f"{name}.safetensors", index["digest"])
+            if value is None or (name != BYTES and len(value) != index["count"]):
+                return None
+            columns[name] = value
+        if not columns:
+            return None
+        content, ends = columns.pop(BYTES), columns.pop(ENDS)
+        captions, *words = (Texts(content, ends, which) for which in range(len(_TEXTS)))
+        attributes: dict[str, Sequence[str]] = dict(zip(CATEGORIES, words, strict=True))
+        return cls(folder, columns, captions, attributes, index["lacking"], digest=index["digest"])
 
 
-def _records(prepared: Path) -> dict[str, Any]:
-    """What ``records.json`` holds; nothing where there is none that can be read, or one of fewer attributes."""
+def _index(prepared: Path) -> dict[str, Any]:
+    """What `INDEX` holds; nothing where there is none that can be read."""
     try:
-        records = read_json(prepared / RECORDS)
+        return read_json(prepared / INDEX)
     except MienError:
         return {}
-    return records if records.get("attributes", {}).keys() >= set(CATEGORIES) else {}
 
 
-def _columns(prepared: Path, records: dict[str, Any]) -> dict[str, np.ndarray] | None:
-    """The columns that the records name; None where one is missing or damaged."""
-    columns: dict[str, np.ndarray] = {}
-    for name in records.get("columns", ()):
-        value = read_column(prepared / f"{name}.safetensors", records["digest"])
-        if value is None or len(value) != len(records["captions"]):
-            return None
-        columns[name] = value
-    return columns or None
+def _says_nothing(values: np.ndarray) -> np.ndarray:
+    """Which rows of a column [N, ...] are NaN, bool [N]."""
+    return np.isnan(values.reshape(len(values), -1)[:, 0])
 
 
 def _prepare(shards: list[Path], prepared: Path, digest: str) -> dict[str, Any]:
-    """Decode shards into columns, one after another; returns the records."""
-    captions: list[str] = []
-    attributes: dict[str, list[str]] = {name: [] for name in CATEGORIES}
+    """Decode shards into columns, one after another; returns the index."""
+    count, end, lacking = 0, 0, Counter[str]()
     with ExitStack() as stack:
         writers: dict[str, Callable[[np.ndarray], None]] = {}
-        for shard, (columns, some, words) in zip(shards, in_processes(_decode_shard, shards), strict=True):
+        for shard, (columns, texts) in zip(shards, in_processes(_decode_shard, shards), strict=True):
+            if not texts:
+                continue
+            columns |= text_columns(texts, end)
+            count, end = count + len(texts), int(columns[ENDS][-1, -1])
             for name in columns.keys() if not writers else ():
                 writers[name] = stack.enter_context(column_writer(prepared / f"{name}.safetensors", digest))
             if writers.keys() != columns.keys():
                 raise BadInput(f"{shard} is of pairs and others here are not, or the other way: keep them apart.")
             for name, value in columns.items():
                 writers[name](value)
-            captions += some
-            for name in CATEGORIES:
-                attributes[name] += words[name]
-    return {"digest": digest, "columns": list(writers), "captions": captions, "attributes": attributes}
+                if value.dtype.kind == "f":
+                    lacking[name] += int(_says_nothing(value).sum())
+    if not count:
+        raise BadInput(f"The shards in {prepared.parent} hold no pictures: make or import some.")
+    return {"digest": digest, "count": count, "texts": _TEXTS, "columns": list(writers), "lacking": lacking}
 
 
-def _decode_shard(path: Path) -> tuple[dict[str, np.ndarray], list[str], dict[str, list[str]]]:
+def _decode_shard(path: Path) -> tuple[dict[str, np.ndarray], list[list[str]]]:
+    """The arrays of a shard, and the texts of each portrait: its caption and the words of `CATEGORIES`."""
     rows: dict[str, list[Any]] = {}
-    captions: list[str] = []
-    attributes: dict[str, list[str]] = {name: [] for name in CATEGORIES}
+    texts: list[list[str]] = []
     for entry in read_shard(path):
         height, width = entry.image.shape[:2]
         if height != width:
@@ -286,12 +310,11 @@ def _decode_shard(path: Path) -> tuple[dict[str, np.ndarray], list[str], dict[st
             )
         for key, value in _row(entry).items():
             rows.setdefault(key, []).append(value)
-        captions.append(entry.sample.caption)
-        for name in CATEGORIES:
-            attributes[name].append(str(getattr(entry.sample.attributes, name, UNKNOWN)))
+        words = [str(getattr(entry.sample.attributes, name, UNKNOWN)) for name in CATEGORIES]
+        texts.append([entry.sample.caption, *words])
     if len({image.shape for image in rows.get("images", [])}) > 1:
         raise BadInput(f"{path} holds portraits of several sizes: training takes one; write it again.")
-    return {key: np.stack(value) for key, value in rows.items()}, captions, attributes
+    return {key: np.stack(value) for key, value in rows.items()}, texts
 
 
 def _row(entry: Entry) -> dict[str, Any]:

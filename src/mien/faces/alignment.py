@@ -44,6 +44,9 @@ ARCFACE_TEMPLATE = (
 """The five points of ArcFace's 112 px crop (InsightFace, MIT): subject's right and left eye, nose tip, mouth corners
 right and left."""
 
+AT_ONCE = 8
+"""Pictures that are made floats at a time."""
+
 CROP = 96
 """Side in pixels of the aligned crop our own identity networks read."""
 
@@ -153,6 +156,34 @@ def warp_filtered(images: Tensor, matrix: Tensor, size: int, *, padding: str = "
     return warp(images, matrix, size, padding=padding)
 
 
+@full_precision
+def filtered_crops(images: Tensor, matrices: Tensor, size: int) -> Tensor:
+    """Crops of pictures as files hold them, each shrunk by as much as it needs itself, whatever is in the batch beside.
+
+    A few pictures at a time are made floats, which then stay in a processor's cache, and in bytes' units: only crops
+    are brought to [-1, 1].
+
+    Args:
+        images: uint8 [B, H, W, 3].
+        matrices: picture pixels to crop pixels, [B, K, 2, 3] of K crops of each picture.
+        size: side of the crops.
+
+    Returns:
+        Float32 [B, K, 3, size, size] in [-1, 1]; see :func:`warp_filtered`.
+    """
+    scales = torch.linalg.det(matrices[..., :2].float()).abs().sqrt().clamp_min(1e-6)
+    blocks = (1 / scales).int().clamp_min(1)
+    crops = torch.empty(*matrices.shape[:2], 3, size, size, device=images.device)
+    for start in range(0, len(images), AT_ONCE):
+        pictures = images[start : start + AT_ONCE].permute(0, 3, 1, 2).float()
+        for kind in range(matrices.shape[1]):
+            own = blocks[start : start + AT_ONCE, kind]
+            for block in own.unique():
+                rows = (own == block).nonzero()[:, 0]
+                crops[start + rows, kind] = warp_filtered(pictures[rows], matrices[start + rows, kind], size)
+    return crops.div_(127.5).sub_(1)
+
+
 def arcface_matrix(landmarks: Tensor, size: int = CROP) -> Tensor:
     """Matrices [B, 2, 3] that bring faces onto ArcFace's template, scaled from 112 to ``size``.
 
@@ -193,6 +224,16 @@ def judge_gaze_matrices(landmarks: Tensor, size: int = 64) -> Tensor:
         for corners in ([33, 133], [263, 362])
     ]
     return torch.stack([*eyes, judge_face_matrix(landmarks, size)], -3)
+
+
+def judge_face_crops(images: Tensor, landmarks: Tensor, size: int) -> Tensor:
+    """What the face judge reads, [B, 3, size, size], in pictures uint8 [B, H, W, 3] with landmarks [B, 478, 2 or 3]."""
+    return filtered_crops(images, judge_face_matrix(landmarks, size)[:, None], size)[:, 0]
+
+
+def judge_gaze_crops(images: Tensor, landmarks: Tensor, size: int) -> Tensor:
+    """What the gaze judge reads, [B, 3, 3, size, size], in pictures uint8 [B, H, W, 3] with landmarks [B, 478, 3]."""
+    return filtered_crops(images, judge_gaze_matrices(landmarks, size), size)
 
 
 def expression_matrix(landmarks: Tensor, size: int = CROP) -> Tensor:

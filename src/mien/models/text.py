@@ -8,9 +8,11 @@ the token embedding, so it is batch-safe and does not depend on how a transforme
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,9 +104,15 @@ def _joined(output: Any, rows: int) -> Any:
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, prompts: Iterable[str], id_count: int) -> Tensor:
-    """Token ids [B, L], padded to ``model_max_length``; the first ``id`` becomes ``id_count`` tokens.
+    """As :func:`token_ids`, with a warning that says what is cut."""
+    texts = list(prompts)
+    ids = token_ids(tokenizer, texts, id_count)
+    say_what_is_cut(tokenizer, texts, id_count)
+    return ids
 
-    What is longer is cut, with a warning that says what of it.
+
+def token_ids(tokenizer: PreTrainedTokenizerBase, prompts: Iterable[str], id_count: int) -> Tensor:
+    """Token ids [B, L], padded and cut to ``model_max_length``; the first ``id`` becomes ``id_count`` tokens.
 
     Raises:
         BadInput: if the tokenizer has no token to pad with.
@@ -113,11 +121,20 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, prompts: Iterable[str], id_coun
         raise BadInput(
             "The base's tokenizer has no padding token, as text encoders need: get another copy of the base."
         )
-    texts = _with_pieces(prompts, id_count)
-    _say_what_is_cut(tokenizer, texts)
     return tokenizer(
-        texts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length, return_tensors="pt"
-    ).input_ids
+        _with_pieces(prompts, id_count), padding="max_length", truncation=True,
+        max_length=tokenizer.model_max_length, return_tensors="pt",
+    ).input_ids  # fmt: skip
+
+
+def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Short hash of what token ids depend on: the tokenizer itself, what it pads with and how long prompts may be."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    about: Any = tokenizer.get_vocab() if backend is None else json.loads(backend.to_str())
+    for state in ("padding", "truncation"):  # of its last call
+        about = {name: value for name, value in about.items() if backend is None or name != state}
+    said = json.dumps([about, tokenizer.model_max_length, tokenizer.pad_token_id], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def chunks_of(tokenizer: PreTrainedTokenizerBase, prompts: Iterable[str], id_count: int) -> int:
@@ -178,11 +195,12 @@ def _plain_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[lis
     return tokenizer(texts, add_special_tokens=False, verbose=False).input_ids if texts else []
 
 
-def _say_what_is_cut(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> None:
+def say_what_is_cut(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], id_count: int) -> None:
+    """Warn of prompts that are longer than what the base reads at once, and say what is left out of the first."""
     room = tokenizer.model_max_length - 2
-    rests = [ids[room:] for ids in _plain_ids(tokenizer, texts) if len(ids) > room]
+    rests = [ids[room:] for ids in _plain_ids(tokenizer, _with_pieces(prompts, id_count)) if len(ids) > room]
     if rests:
-        what = "a prompt is" if len(texts) == 1 else f"{len(rests)} of {len(texts)} prompts are"
+        what = "a prompt is" if len(prompts) == 1 else f"{len(rests)} of {len(prompts)} prompts are"
         rest = tokenizer.decode(rests[0])
         warnings.warn(f"{what} longer than the {room} tokens that this base reads; left out: {rest!r}", stacklevel=3)
 

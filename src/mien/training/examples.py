@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.core.pixels import pictures_to_tensor
 from mien.pipelines.autoencoders import vae_scale_factor
 from mien.training.bases import base_autoencoder
 from mien.training.features import (
@@ -76,8 +75,8 @@ class Examples:
         if portraits:
             self.identity = np.concatenate([self.identity, portrait_embeddings(corpus, place)])
         self.places = face_places(corpus, self.latents.shape[-1])
-        self.prompts = Prompts(tokenizer, width, corpus.captions)
-        self.prompts_2 = None if second is None else Prompts(*second, corpus.captions)
+        self.prompts = Prompts(corpus, tokenizer, width)
+        self.prompts_2 = None if second is None else Prompts(corpus, *second)
         self.templates = templates
         self._conditions = {kind: self._condition(kind, sources) for kind in kinds if kind != "identity"}
         self._faces = Resident(self.identity, self._device)
@@ -151,11 +150,14 @@ class Examples:
         return other
 
     def condition(self, kind: str, rows: np.ndarray, other: np.ndarray) -> Tensor:
-        """What the branch of a kind reads: of pictures ``rows`` [B], or for an identity of ``other`` [B]."""
+        """What the branch of a kind reads: of pictures ``rows`` [B], or for an identity of ``other`` [B].
+
+        Landmark pictures are uint8 [B, S, S, 3].
+        """
         if kind == "identity":
             return self._faces[other].float()
         values = self._conditions[kind][rows]
-        return pictures_to_tensor(values) if kind == "landmarks" else values.float()
+        return torch.as_tensor(values) if kind == "landmarks" else values.float()
 
     def _condition(self, kind: str, sources: Sources) -> Any:
         if kind == "landmarks":

@@ -246,7 +246,10 @@ class LandmarkPictures:
 def _draw(points: np.ndarray, size: int) -> np.ndarray:
     from mien.faces.drawing import draw_landmarks
 
-    return np.stack([draw_landmarks(row, size, size) for row in points])
+    drawn = np.empty((len(points), size, size, 3), np.uint8)
+    for row, picture in zip(points, drawn, strict=True):
+        picture[:] = draw_landmarks(row, size, size)
+    return drawn
 
 
 @torch.no_grad()

@@ -1,8 +1,7 @@
-"""The kinds of prompt the studio is trained with, tokenised once."""
+"""The kinds of prompt a stage is trained with, tokenised once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -11,10 +10,16 @@ import torch
 from torch import Tensor
 
 from mien.models import ID_PROMPT
-from mien.models.text import id_token_of, identity_tokens, tokenize
+from mien.models.text import id_token_of, identity_tokens, say_what_is_cut, token_ids, tokenizer_key
+from mien.training.batches import spread_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from mien.data.corpus import Corpus
+
+LOOKED_AT = 1000
+"""Captions of a data set, evenly spread, of which it is said how many are too long for the text encoder."""
 
 
 class Kind(IntEnum):
@@ -31,33 +36,41 @@ WORDED = (Kind.CAPTION, Kind.BOTH)
 
 
 class Prompts:
-    """Token ids of all prompts of a set of pictures.
+    """Token ids of all prompts of a set of pictures; those with captions are kept with its columns.
 
     Args:
+        corpus: the pictures.
         tokenizer: of the text encoder.
         width: of the text encoder; a face embedding takes as many tokens as it fills.
-        captions: one a picture.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, width: int, captions: Sequence[str]) -> None:
+    def __init__(self, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, width: int) -> None:
         count = identity_tokens(width)
         self.id_token = id_token_of(tokenizer)
-        self._ids = {
-            Kind.CAPTION: tokenize(tokenizer, captions, count),
-            Kind.IDENTITY: tokenize(tokenizer, [ID_PROMPT], count),
-            Kind.BOTH: tokenize(tokenizer, [f"{ID_PROMPT}, {caption}" for caption in captions], count),
-            Kind.EMPTY: tokenize(tokenizer, [""], count),
+
+        def of_rows(rows: slice) -> np.ndarray:
+            captions = corpus.captions[rows]
+            prompts = [captions, [f"{ID_PROMPT}, {caption}" for caption in captions]]
+            return torch.stack([token_ids(tokenizer, texts, count) for texts in prompts], 1).int().numpy()
+
+        some = [f"{ID_PROMPT}, {corpus.captions[row]}" for row in spread_rows(len(corpus), LOOKED_AT)]
+        say_what_is_cut(tokenizer, some, count)
+        self._worded = corpus.computed("tokens", f"{tokenizer_key(tokenizer)}-{count}", of_rows)
+        self._plain = {
+            Kind.IDENTITY: token_ids(tokenizer, [ID_PROMPT], count)[0],
+            Kind.EMPTY: token_ids(tokenizer, [""], count)[0],
         }
 
     @property
     def empty(self) -> Tensor:
         """Token ids [L] of the empty prompt."""
-        return self._ids[Kind.EMPTY][0]
+        return self._plain[Kind.EMPTY]
 
     def ids(self, kinds: np.ndarray, rows: np.ndarray) -> Tensor:
         """Token ids [B, L] of pictures ``rows`` [B] under prompts of ``kinds`` [B]."""
-        found = torch.empty(len(rows), self._ids[Kind.EMPTY].shape[1], dtype=torch.int64)
-        for kind, ids in self._ids.items():
-            here = torch.from_numpy(kinds == kind)
-            found[here] = ids[torch.from_numpy(rows)[here]] if kind in WORDED else ids[0]
+        found = torch.empty(len(rows), len(self.empty), dtype=torch.int64)
+        for number, kind in enumerate(WORDED):
+            found[torch.from_numpy(kinds == kind)] = torch.from_numpy(self._worded[rows[kinds == kind], number]).long()
+        for kind, ids in self._plain.items():
+            found[torch.from_numpy(kinds == kind)] = ids
         return found

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.core.caches import read_arrays, write_arrays
+from mien.core.pixels import pictures_to_tensor
 from mien.training.prompts import WORDED, Kind
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def draw_setting(rng: np.random.Generator, prompts: np.ndarray, probabilities: M
 def asked(examples: Examples, setting: Setting, rows: np.ndarray, other: np.ndarray) -> dict[str, Any]:
     """The arguments of the pipeline for pictures ``rows`` [B] of one setting."""
     found: dict[str, Any] = {name: examples.condition(name, rows, other) for name in setting.conditions}
+    if "landmarks" in found:
+        found["landmarks"] = pictures_to_tensor(found["landmarks"])
     if setting.prompt in WORDED:
         found["prompt"] = [examples.corpus.captions[row] for row in rows]
     if setting.by_branch or setting.prompt in (Kind.IDENTITY, Kind.BOTH):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
+import torch
 from torch import Tensor
 
 from mien.adapters.encoders.base import ConditionEncoder
@@ -12,6 +13,7 @@ from mien.adapters.encoders.expression import ExpressionProjection
 from mien.adapters.encoders.identity import IdentityProjection
 from mien.adapters.encoders.landmarks import LandmarkEncoder
 from mien.adapters.encoders.resampler import FaceResampler, Resampler
+from mien.core.pixels import pictures_to_tensor
 from mien.errors import ConfigError
 
 Kind = Literal["identity", "expression", "landmarks", "emotion"]
@@ -61,7 +63,10 @@ def build_encoder(kind: str, token_dim: int, settings: dict[str, Any]) -> Condit
 def encode(encoder: ConditionEncoder, condition: Tensor) -> Tensor:
     """Run an encoder on a condition in the encoder's own dtype; see each encoder for shapes."""
     parameter = next(encoder.parameters())
-    return encoder(condition.to(device=parameter.device, dtype=parameter.dtype))
+    condition = condition.to(parameter.device)
+    if condition.dtype == torch.uint8:  # pictures [B, H, W, 3]: a quarter of the size on the way here
+        condition = pictures_to_tensor(condition)
+    return encoder(condition.to(parameter.dtype))
 
 
 __all__ = [

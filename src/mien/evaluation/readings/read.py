@@ -107,24 +107,22 @@ def judge(context: EvaluationContext, pictures: Sequence[Any], points: Floats) -
     """
     import torch
 
-    from mien.core.pixels import pictures_to_tensor
-    from mien.faces.alignment import CROP, judge_face_matrix, judge_gaze_matrices, judge_identity_matrix, warp_filtered
+    from mien.faces.alignment import CROP, filtered_crops, judge_face_crops, judge_gaze_crops, judge_identity_matrix
 
     there = whole_rows(points)
     # a picture without a face goes through with somebody's landmarks, so that batches keep their shape
     filled = torch.from_numpy(np.where(there[:, None, None], points, _anybody(points.shape[1:])))
-    images = pictures_to_tensor(pictures)
+    images = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
     with torch.no_grad():
-        size = context.judge_face.config["size"]
-        judged = context.judge_face.predict(warp_filtered(images, judge_face_matrix(filled, size), size))
+        crops = judge_face_crops(images, filled, context.judge_face.config["size"])
+        judged = context.judge_face.predict(crops)
         judged = {name: judged[name] for name in _JUDGED}
         judged["coefficients"] = judged["coefficients"][:, context.judge_face.seen]
         if context.judge_gaze is not None:
-            size = context.judge_gaze.config["size"]
-            matrices = judge_gaze_matrices(filled, size)
-            crops = torch.stack([warp_filtered(images, matrices[:, index], size) for index in range(3)], 1)
+            crops = judge_gaze_crops(images, filled, context.judge_gaze.config["size"])
             judged["gaze"] = context.judge_gaze.predict(crops)
-        judged["identity"] = context.judge_identity(warp_filtered(images, judge_identity_matrix(filled), CROP))
+        crops = filtered_crops(images, judge_identity_matrix(filled)[:, None], CROP)[:, 0]
+        judged["identity"] = context.judge_identity(crops)
     return {name: np.where(there[:, None], part.numpy(), np.nan).astype(np.float32) for name, part in judged.items()}
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.adapters import preset_branch
+from mien.core.pixels import pictures_to_tensor
 from mien.models.controlnet import blank_picture, build_controlnet
 from mien.training.branch_set import CompaniedConfig
 from mien.training.objectives.condition import ConditionObjective
@@ -56,7 +57,7 @@ class ControlNetObjective(ConditionObjective):
             states = self.branch_set[self.kind].encode(batch["condition"])
             picture = blank_picture(self.controlnet, noised)
         else:
-            states, picture = kwargs["encoder_hidden_states"], (batch["condition"] + 1) / 2
+            states, picture = kwargs["encoder_hidden_states"], (pictures_to_tensor(batch["condition"]) + 1) / 2
         beside = kwargs | {"encoder_hidden_states": states, "controlnet_cond": picture}
         down, middle = self.controlnet(noised, timesteps, **beside, return_dict=False)
         tokens, present = self.branch_set.companion_tokens(batch)

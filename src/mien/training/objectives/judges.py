@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from mien.faces.alignment import (
     compose,
+    filtered_crops,
     full_precision,
+    judge_face_crops,
     judge_face_matrix,
+    judge_gaze_crops,
     judge_gaze_matrices,
     judge_identity_matrix,
-    warp,
-    warp_filtered,
 )
 from mien.faces.linear.arkit import KIT_NAMES
 from mien.faces.networks import JudgeAttributes, JudgeFace, JudgeGaze, JudgeIdentity
@@ -139,10 +140,6 @@ class _JudgeObjective(Objective, Generic[Judge]):
         return {self.part: self.net}
 
 
-def _pictures(images: Tensor) -> Tensor:
-    return images.permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
 class JudgeFaceConfig(JudgeConfig):
     """Options of :class:`JudgeFaceObjective`.
 
@@ -188,13 +185,14 @@ class JudgeFaceObjective(_JudgeObjective[JudgeFace]):
 
     @full_precision
     def _augmented(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-        images, size = _pictures(batch["images"]), self.net.config["size"]
+        images, size = batch["images"], self.net.config["size"]
         dice = BatchRandom(len(images), generator, images.device)
         jitter, degrees = jitter_parts(dice, size, scale=0.06, turn=4.0, shift=0.025)
         flip = dice.some(0.5)
         matrix = compose(mirror_matrix(flip, size), compose(jitter, judge_face_matrix(batch["landmarks"], size)))
         labels = mirror_labels(batch | {"pose": turn_pose(batch["pose"], degrees)}, flip)
-        return labels | {"crops": photograph(warp(images, matrix, size), generator, self.augment, 0.1)}
+        crops = filtered_crops(images, matrix[:, None], size)[:, 0]
+        return labels | {"crops": photograph(crops, generator, self.augment, 0.1)}
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
@@ -215,8 +213,7 @@ class JudgeFaceObjective(_JudgeObjective[JudgeFace]):
 
     def read(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """See the base class."""
-        size = self.net.config["size"]
-        return self.net.predict(warp(_pictures(batch["images"]), judge_face_matrix(batch["landmarks"], size), size))
+        return self.net.predict(judge_face_crops(batch["images"], batch["landmarks"], self.net.config["size"]))
 
     def calibrate(self, corpus: Corpus) -> None:
         """Also how well each coefficient is read on held-out people, which scores heed; see the base class."""
@@ -277,14 +274,9 @@ class JudgeGazeObjective(_JudgeObjective[JudgeGaze]):
         self.net = JudgeGaze().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.classes = {}
 
-    def _crops(self, images: Tensor, matrices: Tensor) -> Tensor:
-        """Crops [B, 3, 3, S, S] of pictures under matrices [B, 3, 2, 3]."""
-        size = self.net.config["size"]
-        return torch.stack([warp(images, matrices[:, index], size) for index in range(3)], 1)
-
     @full_precision
     def _augmented(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        images, size = _pictures(batch["images"]), self.net.config["size"]
+        images, size = batch["images"], self.net.config["size"]
         dice = BatchRandom(len(images), generator, images.device)
         flip = dice.some(0.5)
         matrices = judge_gaze_matrices(batch["landmarks"], size)
@@ -293,7 +285,7 @@ class JudgeGazeObjective(_JudgeObjective[JudgeGaze]):
             for index in range(3)
         ]
         mirror = mirror_matrix(flip, size)
-        crops = self._crops(images, torch.stack([compose(mirror, one) for one in jittered], 1))
+        crops = filtered_crops(images, torch.stack([compose(mirror, one) for one in jittered], 1), size)
         # in a mirror the subject's right eye is the left one
         crops = torch.where(flip[:, None, None, None, None], crops[:, [1, 0, 2]], crops)
         shown = photograph(crops.flatten(0, 1), generator, self.augment, 0.05).unflatten(0, (-1, 3))
@@ -307,8 +299,8 @@ class JudgeGazeObjective(_JudgeObjective[JudgeGaze]):
 
     def read(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """See the base class."""
-        matrices = judge_gaze_matrices(batch["landmarks"], self.net.config["size"])
-        return {"gaze": self.net.predict(self._crops(_pictures(batch["images"]), matrices))}
+        crops = judge_gaze_crops(batch["images"], batch["landmarks"], self.net.config["size"])
+        return {"gaze": self.net.predict(crops)}
 
     def errors(self, read: dict[str, Tensor], truth: dict[str, Tensor]) -> Logs:
         """R2 over both angles, and mean absolute errors where the eyes are open, in degrees."""
@@ -342,10 +334,10 @@ class JudgeAttributesObjective(_JudgeObjective[JudgeAttributes]):
 
     @full_precision
     def _augmented(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
-        images = _pictures(batch["images"])
+        images = batch["images"]
         dice = BatchRandom(len(images), generator, images.device)
         jitter = jitter_matrix(dice, 96, scale=0.06, turn=4.0, shift=0.03, flip=dice.some(0.5))
-        crops = warp_filtered(images, compose(jitter, _whole(images)), 96)
+        crops = filtered_crops(images, compose(jitter, _whole(images))[:, None], 96)[:, 0]
         return photograph(crops, generator, self.augment, 0.1)
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
@@ -355,8 +347,8 @@ class JudgeAttributesObjective(_JudgeObjective[JudgeAttributes]):
 
     def read(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """See the base class."""
-        images = _pictures(batch["images"])
-        return self.net.predict(warp_filtered(images, _whole(images), 96))
+        images = batch["images"]
+        return self.net.predict(filtered_crops(images, _whole(images)[:, None], 96)[:, 0])
 
     def errors(self, read: dict[str, Tensor], truth: dict[str, Tensor]) -> Logs:
         """Accuracy of each named attribute, mean absolute error of the numbers."""
@@ -368,5 +360,5 @@ class JudgeAttributesObjective(_JudgeObjective[JudgeAttributes]):
 
 def _whole(images: Tensor) -> Tensor:
     """Matrices [B, 2, 3] that shrink whole pictures to 96 px."""
-    scale = 96 / images.shape[-1]
+    scale = 96 / images.shape[1]
     return torch.tensor([[scale, 0.0, 0.0], [0.0, scale, 0.0]], device=images.device).expand(len(images), 2, 3)
