@@ -55,8 +55,8 @@ def _options(request: GenerateRequest) -> Iterator[tuple[str, str | None]]:
         yield "--strength", f"{request.strength:g}"
     if request.guidance_rescale:
         yield "--rescale", f"{request.guidance_rescale:g}"
-    if not request.retarget:
-        yield "--no-retarget", None
+    if request.retarget != "coefficients":
+        yield "--retarget", request.retarget
     if request.count != 1:
         yield "-n", str(request.count)
     yield "--seed", str(request.seed)

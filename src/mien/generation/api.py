@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mien.conditions import Emotion, Pose
     from mien.diffusion.caching import Speed
-    from mien.generation.request import Branch, Dial, Scheduler
+    from mien.generation.request import Branch, Dial, Retarget, Scheduler
     from mien.media.pictures import PictureLike
     from mien.pipelines.load_options import Device
     from mien.pipelines.portrait import PortraitPipeline
@@ -54,7 +54,7 @@ def generate(
     scales: Mapping[Branch, float] | None = None,
     guidance: Mapping[Dial, float] | None = None,
     guidance_rescale: float = 0.0,
-    retarget: bool = True,
+    retarget: Retarget | bool = "coefficients",
     scheduler: Scheduler | None = None,
     speed: Speed = "fast",
     base: str | Path | None = None,
@@ -97,7 +97,8 @@ def generate(
         scales: branch -> factor of its attention output; 0 switches it off.
         guidance: condition or ``"text"`` -> guidance weight.
         guidance_rescale: 0 to 1, against over-saturation at high guidance.
-        retarget: put the identity's face shape into the landmarks of the expression.
+        retarget: how the identity gets the expression: ``coefficients``, ``difference`` or ``none``
+            (`GenerateRequest`).
         scheduler: ``dpm++``, ``ddpm``, ``ddim``, ``euler`` or ``lcm``; the base's own when None.
         speed: ``exact``, ``fast`` or ``few`` (docs/speed.md); ``fast`` as on the command line.
         base: ``studio`` (the default), ``sd15``, ``sdxl``, ``arc2face``, a folder, a file or a name on the hub.
