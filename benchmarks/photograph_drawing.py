@@ -31,7 +31,7 @@ PEOPLE = {
 }  # fmt: skip
 TEMPLATES = {
     "development": ("arc2face-01", "arc2face-02", "arc2face-03", "arc2face-04"),
-    "held-out": ("facer-04", "liveportrait-05", "deca-19", "smirk-02"),
+    "held-out": ("deca-17", "liveportrait-05", "deca-19", "smirk-02"),
 }
 """Squeezed eyes, a one-sided smile, a pucker and a shout; held out: a shout, a pout, a pucker aside and a wink."""
 SHOUT = {"development": 3, "held-out": 0}

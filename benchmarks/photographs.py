@@ -63,7 +63,7 @@ def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
         f"face in {empty['found']} of {empty['count']} pictures without one "
         "([numbers](../benchmarks/results/photographs.json))."
     )
-    return {ROOT / "docs" / "faces.md": ("benchmarks/photographs.py", told)}
+    return {ROOT / "docs" / "getting-started.md": ("benchmarks/photographs.py", told)}
 
 
 def is_right(one: Photograph, face: Face, size: tuple[int, int]) -> bool:

@@ -265,9 +265,9 @@ def _built(request: GenerateRequest, seen: dict[Role, DetectedFace], size: int) 
     shape, expression = people_shape(request, seen, size), None
     if "expression" in seen:
         expression = expression_of(seen["expression"], size)
-        coefficients = settled(expression, framed(seen["expression"], size), shape)
+        coefficients, looks = settled(expression, framed(seen["expression"], size), shape)
     else:
-        coefficients = _look_of(request.emotion_wanted)
+        coefficients, looks = _look_of(request.emotion_wanted), (0.0, 0.0)
     named: dict[str, float] = {}
     for name, value in request.blendshapes.items():
         coefficients[list(kit_indices(name))] = value
@@ -279,7 +279,6 @@ def _built(request: GenerateRequest, seen: dict[Role, DetectedFace], size: int) 
         for kept, angle in zip(own, (request.yaw, request.pitch, request.roll), strict=True)
     )
     # eyeLook* alone would move the lids and leave the irises where they are
-    looks = (0.0, 0.0) if expression is None else expression.gaze
     gaze_yaw, gaze_pitch = (
         own if asked is None else asked for own, asked in zip(looks, gaze_from_lids(named), strict=True)
     )
