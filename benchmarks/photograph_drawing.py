@@ -35,7 +35,7 @@ TEMPLATES = {
 }
 """Squeezed eyes, a one-sided smile, a pucker and a shout; held out: a shout, a pout, a pucker aside and a wink."""
 SHOUT = {"development": 3, "held-out": 0}
-DRAWN = ("held-out", "coefficients")
+DRAWN = ("held-out", "difference")
 """The group and the way of which the docs show the sheet."""
 COLOURS: Mapping[str, tuple[str, ...]] = {
     "black": ("black", "dark brown"), "brown": ("dark brown", "brown", "dark blonde", "auburn"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 
 import pytest
@@ -20,17 +19,15 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_was_found_is_drawn_and_said(
-    photo: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_was_found_is_drawn_and_said(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = photo.with_name("seen.png")
-    with caplog.at_level(logging.INFO, logger="mien"):
-        assert main(["read", str(photo), "--reader", "studio", "-o", str(out)]) == 0
-    found = json.loads(capsys.readouterr().out)
+    assert main(["-v", "read", str(photo), "--reader", "studio", "-o", str(out)]) == 0
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
     with Image.open(out) as marked, Image.open(photo) as before:
         assert marked.size == before.size and marked.tobytes() != before.convert("RGB").tobytes()
     assert found["faces"] == 1
-    assert str([round(value) for value in found["box"]]) in caplog.text
+    assert str([round(value) for value in found["box"]]) in printed.err
 
 
 def test_the_picture_itself_is_never_drawn_over(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:

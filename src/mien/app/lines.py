@@ -55,7 +55,7 @@ def _options(request: GenerateRequest) -> Iterator[tuple[str, str | None]]:
         yield "--strength", f"{request.strength:g}"
     if request.guidance_rescale:
         yield "--rescale", f"{request.guidance_rescale:g}"
-    if request.retarget != "coefficients":
+    if request.retarget != "difference":
         yield "--retarget", request.retarget
     if request.count != 1:
         yield "-n", str(request.count)

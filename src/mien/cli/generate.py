@@ -139,11 +139,11 @@ def generate(
         str,
         typer.Option(
             metavar="NAME",
-            help="How the identity gets the expression: coefficients, difference, or none (the paper's way: the other "
+            help="How the identity gets the expression: difference, coefficients, or none (the paper's way: the other "
             "face's landmarks as they are).",
             rich_help_panel=HOW,
         ),
-    ] = "coefficients",
+    ] = "difference",
     no_retarget: Annotated[
         bool, typer.Option("--no-retarget", help="The same as --retarget none.", rich_help_panel=HOW)
     ] = False,

@@ -54,7 +54,7 @@ def generate(
     scales: Mapping[Branch, float] | None = None,
     guidance: Mapping[Dial, float] | None = None,
     guidance_rescale: float = 0.0,
-    retarget: Retarget | bool = "coefficients",
+    retarget: Retarget | bool = "difference",
     scheduler: Scheduler | None = None,
     speed: Speed = "fast",
     base: str | Path | None = None,
@@ -97,7 +97,7 @@ def generate(
         scales: branch -> factor of its attention output; 0 switches it off.
         guidance: condition or ``"text"`` -> guidance weight.
         guidance_rescale: 0 to 1, against over-saturation at high guidance.
-        retarget: how the identity gets the expression: ``coefficients``, ``difference`` or ``none``
+        retarget: how the identity gets the expression: ``difference``, ``coefficients`` or ``none``
             (`GenerateRequest`).
         scheduler: ``dpm++``, ``ddpm``, ``ddim``, ``euler`` or ``lcm``; the base's own when None.
         speed: ``exact``, ``fast`` or ``few`` (docs/speed.md); ``fast`` as on the command line.

@@ -1,11 +1,12 @@
 """From pictures and words to what the pipeline takes: identity, landmark picture, expression crop, emotion, prompt.
 
-The landmark image (FaceCrafter's condition) is made in one of three ways. *Coefficients*, the default: a linear face
-with the identity's shape and the coefficients, gaze and pose that were fitted to the expression picture; so also where
-a pose, an angle or a blendshape is named, and where nothing says what the face of a given person or feeling does: then
-at rest, or as the feeling usually looks. *Difference* (``--retarget difference``): the expression picture's own
-landmarks, moved and scaled into the studio's framing, with the difference of the two face shapes added. *None*
-(``--no-retarget``): those landmarks as they are, which also carry the donor's face shape; the paper's way.
+The landmark image (FaceCrafter's condition) is made in one of three ways. *Difference*, the default: the expression
+picture's own landmarks, moved and scaled into the studio's framing, with the difference of the two face shapes added.
+*Coefficients* (``--retarget coefficients``): a linear face with the identity's shape and the coefficients, gaze and
+pose that were fitted to the expression picture; always so where a pose, an angle or a blendshape is named, and where
+nothing says what the face of a given person or feeling does: then at rest, or as the feeling usually looks. *None*
+(``--no-retarget``): the expression picture's landmarks as they are, which also carry the donor's face shape; the
+paper's way.
 """
 
 from __future__ import annotations
@@ -265,9 +266,9 @@ def _built(request: GenerateRequest, seen: dict[Role, DetectedFace], size: int) 
     shape, expression = people_shape(request, seen, size), None
     if "expression" in seen:
         expression = expression_of(seen["expression"], size)
-        coefficients, looks = settled(expression, framed(seen["expression"], size), shape)
+        coefficients = settled(expression, framed(seen["expression"], size), shape)
     else:
-        coefficients, looks = _look_of(request.emotion_wanted), (0.0, 0.0)
+        coefficients = _look_of(request.emotion_wanted)
     named: dict[str, float] = {}
     for name, value in request.blendshapes.items():
         coefficients[list(kit_indices(name))] = value
@@ -279,6 +280,7 @@ def _built(request: GenerateRequest, seen: dict[Role, DetectedFace], size: int) 
         for kept, angle in zip(own, (request.yaw, request.pitch, request.roll), strict=True)
     )
     # eyeLook* alone would move the lids and leave the irises where they are
+    looks = (0.0, 0.0) if expression is None else expression.gaze
     gaze_yaw, gaze_pitch = (
         own if asked is None else asked for own, asked in zip(looks, gaze_from_lids(named), strict=True)
     )

@@ -93,10 +93,10 @@ class GenerateRequest(StrictModel):
         loading: adapters and LoRA files that are added to it, its precision, and where it runs.
         reader: who reads faces, see `mien.faces.names`; ``auto`` is MediaPipe where it is installed, else the studio's
             own.
-        retarget: how the identity gets the expression (*ours*): ``coefficients``, its own face shape under the
-            coefficients of the expression; ``difference``, the other's landmarks with the difference of the two face
-            shapes added; ``none``, the other's landmarks as they were read, the paper's way. Always the first where a
-            pose, an angle or a blendshape is given, since then there is no one donor to copy.
+        retarget: how the identity gets the expression (*ours*): ``difference``, the other's landmarks with the
+            difference of the two face shapes added; ``coefficients``, its own face shape under the coefficients of the
+            expression; ``none``, the other's landmarks as they were read, the paper's way. By coefficients always where
+            a pose, an angle or a blendshape is given, since then there is no one donor to copy.
         scheduler: one of `Scheduler`; None is the base's own.
         speed: ``exact``; ``fast``: most steps reuse what changes slowly; ``few``: a few steps of a distilled base
             (docs/speed.md).
@@ -129,7 +129,7 @@ class GenerateRequest(StrictModel):
     base: str = "studio"
     loading: Loading = Loading()
     reader: str = "auto"
-    retarget: Annotated[Retarget, BeforeValidator(_retarget_by_name)] = "coefficients"
+    retarget: Annotated[Retarget, BeforeValidator(_retarget_by_name)] = "difference"
     scheduler: Scheduler | None = None
     speed: Speed = "exact"
     guidance_rescale: Annotated[float, Field(ge=0, le=1)] = 0.0

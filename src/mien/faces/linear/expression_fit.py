@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mien.faces.connections import POLYLINES
-from mien.faces.linear.arkit import KIT_NAMES
 from mien.faces.linear.face import LinearFace, Points
 from mien.faces.linear.fit import (
     DRIVEN,
@@ -25,10 +24,8 @@ from mien.faces.linear.fit import (
     LinearFit,
     bounded_step,
     checked_landmarks,
-    lids_of,
 )
 from mien.faces.linear.landmark_map import POINTS
-from mien.faces.linear.recipes import plausible
 from mien.faces.linear.vectors import rotation
 
 BlendshapeNetwork: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -140,14 +137,12 @@ def fit_expression(
     return _fitted(target.tobytes(), np.asarray(blendshapes, np.float64).tobytes(), network)
 
 
-def settled(fit: LinearFit, landmarks: ArrayLike, shape: ArrayLike | None) -> tuple[Points, tuple[float, float]]:
-    """Coefficients [53] and gaze (degrees) under which another person's lids and lips are as near together as seen.
+def settled(fit: LinearFit, landmarks: ArrayLike, shape: ArrayLike | None) -> Points:
+    """Coefficients [53] under which another person's lids and lips are as near together as they were seen.
 
     A small eye may be half shut and a shut one small: one picture cannot tell. So a fit's coefficients leave a
     person's large eyes open where the template's are shut, and lips apart. Lids get the share of their opening at rest
-    that the template's have, lips the same distance; the least change of the coefficients that does it is made. Where
-    lids are shut nothing tells where the eyes look, so the gaze fades with them; and what no face does together is
-    taken back (`mien.faces.linear.recipes.plausible`).
+    that the template's have, lips the same distance; the least change of the coefficients that does it is made.
 
     Args:
         fit: of the template, by `fit_expression`.
@@ -159,21 +154,18 @@ def settled(fit: LinearFit, landmarks: ArrayLike, shape: ArrayLike | None) -> tu
     up = rotation(*fit.pose)[:2, 1] * (1.0, -1.0)  # the head's, in the picture; shorter where it nods
     seen = (target[upper, :2] - target[lower, :2]) @ up / (up @ up) / fit.scale
     own, rest = (head[upper, 1] - head[lower, 1] for head in (face.head(fit.shape), face.head(shape)))
-    open_share = np.clip(seen[:_LIDS] / np.maximum(own[:_LIDS], 1e-3), 0.0, _WIDEST)
-    seen[:_LIDS] = open_share * rest[:_LIDS]
-    sees = float(np.clip(2.0 * open_share.mean(), 0.0, 1.0))
-    gaze = (fit.gaze[0] * sees, fit.gaze[1] * sees)
-    now = np.where(DRIVEN, fit.coefficients, lids_of(np.array(gaze)))
+    seen[:_LIDS] *= rest[:_LIDS] / np.maximum(own[:_LIDS], 1e-3)
+    seen[:_LIDS] = np.minimum(seen[:_LIDS], _WIDEST * rest[:_LIDS])
     moves = face.expression[:, upper, 1] - face.expression[:, lower, 1]
+    missing = seen - rest - fit.coefficients @ moves
     free = moves * DRIVEN[:, None] / _GAP_NOISE
     change = bounded_step(
         free @ free.T + np.eye(len(free)) / _CHANGE**2,
-        free @ (seen - rest - now @ moves) / _GAP_NOISE,
-        np.where(DRIVEN, -now, 0.0),
-        np.where(DRIVEN, 1.0 - now, 0.0),
+        free @ missing / _GAP_NOISE,
+        np.where(DRIVEN, -fit.coefficients, 0.0),
+        np.where(DRIVEN, 1.0 - fit.coefficients, 0.0),
     )
-    kept = plausible(dict(zip(KIT_NAMES, (now + change).tolist(), strict=True)))
-    return np.array([kept[name] for name in KIT_NAMES]), gaze
+    return np.clip(fit.coefficients + change, 0.0, 1.0)
 
 
 def forget_expressions() -> None:

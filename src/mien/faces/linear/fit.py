@@ -125,7 +125,7 @@ class LandmarkSolver:
 
     def coefficients(self) -> Points:
         """All [53], those of the lids included, which follow the gaze."""
-        row = lids_of(self.gaze)
+        row = _lids(self.gaze)
         row[DRIVEN] = self.driven
         return row
 
@@ -155,9 +155,9 @@ class LandmarkSolver:
         face, out = self.face, np.zeros((2, POINTS, 3))
         turned = face.iris @ rotation(self.gaze[0], self.gaze[1] * EYE_PITCH, 0.0).T
         out[:, SURFACE_POINTS:] = np.cross(_turning(self.gaze[0])[:, None] * [[[1.0]], [[EYE_PITCH]]], turned)
-        lids, step = lids_of(self.gaze), 0.01
+        lids, step = _lids(self.gaze), 0.01
         for index in range(2):  # the lids follow in straight lines, so that a difference is a derivative
-            follow = (lids_of(self.gaze + step * np.eye(2)[index]) - lids) / step
+            follow = (_lids(self.gaze + step * np.eye(2)[index]) - lids) / step
             out[index, :SURFACE_POINTS] = np.tensordot(follow[~DRIVEN], face.expression[~DRIVEN], 1)
         return out.transpose(2, 0, 1)
 
@@ -241,7 +241,7 @@ class LandmarkSolver:
         return fit
 
 
-def lids_of(gaze: Points) -> Points:
+def _lids(gaze: Points) -> Points:
     """Coefficients [53] of the lids that follow a gaze; zeros elsewhere."""
     row = np.zeros(len(KIT_NAMES))
     for name, value in gaze_coefficients((gaze[0], gaze[1])).items():
