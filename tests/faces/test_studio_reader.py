@@ -11,8 +11,8 @@ from mien.demo.examples import Examples
 from mien.errors import MissingAsset
 from mien.faces.alignment import STUDIO_CENTRE, STUDIO_RADIUS, studio_matrix, transform_points
 from mien.faces.networks import Detector, IdentityEmbedder, StudioFaceNet
-from mien.faces.studio import StudioReader, _without_doubles, sure_word
-from mien.faces.types import Face, FaceReader, NoFace, OneFace
+from mien.faces.studio import StudioReader, sure_word
+from mien.faces.types import Face, FaceReader, NoFace, OneFace, without_doubles
 
 CLASSES = {"beard": ("none", "stubble")}
 
@@ -87,7 +87,7 @@ def test_saved_reader_comes_back(reader: StudioReader, tmp_path: Path) -> None:
 )
 def test_a_face_inside_a_face_is_no_second_face(second: tuple[float, float, float, float], kept: int) -> None:
     faces = [Face("studio", (0.0, 0.0, 100.0, 100.0), 0.9), Face("studio", second, 0.8)]
-    assert len(_without_doubles(faces)) == kept
+    assert len(without_doubles(faces)) == kept
 
 
 @pytest.mark.parametrize("share", [0.45, 0.7, 1.3])

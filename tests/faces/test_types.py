@@ -7,8 +7,8 @@ from mien.errors import MienError
 from mien.faces.types import Face, NoFace, OneFace, SeveralFaces, reading_of
 
 
-def _face(side: float) -> Face:
-    return Face(reader="test", box=(0.0, 0.0, side, side))
+def _face(side: float, x: float = 0.0, score: float = 1.0) -> Face:
+    return Face(reader="test", box=(x, 0.0, x + side, side), score=score)
 
 
 def test_number_of_faces_decides_the_outcome() -> None:
@@ -19,10 +19,26 @@ def test_number_of_faces_decides_the_outcome() -> None:
 
 
 def test_several_faces_give_the_largest_and_a_warning() -> None:
-    reading = reading_of([_face(3), _face(9), _face(5)], "group.png")
+    reading = reading_of([_face(3), _face(9, x=10), _face(5, x=20)], "group.png")
     assert isinstance(reading, SeveralFaces)
     with pytest.warns(UserWarning, match=r"3 faces found in group\.png"):
         assert reading.face().area == 81
+
+
+def test_size_and_score_together_say_which_face_is_meant() -> None:
+    sure, doubtful = _face(8, score=0.95), _face(10, x=20, score=0.55)
+    assert reading_of([doubtful, sure]).faces == (sure, doubtful)
+    near = _face(20, x=40, score=0.9)
+    assert reading_of([doubtful, sure, near]).faces[0] is near
+
+
+@pytest.mark.parametrize(("x", "kept"), [(0.0, 1), (3.0, 1), (5.0, 2), (9.0, 2)])
+def test_of_two_boxes_that_overlap_the_better_is_kept(x: float, kept: int) -> None:
+    better, worse = _face(10, score=0.9), _face(10, x=x, score=0.6)
+    assert len(reading_of([worse, better]).faces) == kept
+    assert reading_of([worse, better]).faces[0] is better
+    part = Face(reader="test", box=(2.0, 2.0, 6.0, 6.0), score=0.5)  # a mouth taken for a face
+    assert part not in reading_of([part, better]).faces
 
 
 def test_no_face_is_an_error_that_names_the_picture() -> None:

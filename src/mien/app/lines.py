@@ -54,8 +54,8 @@ def _options(request: GenerateRequest) -> Iterator[tuple[str, str | None]]:
         yield "--strength", _word(asked["strength"])
     if "guidance_rescale" in asked:
         yield "--rescale", _word(asked["guidance_rescale"])
-    if not request.retarget:
-        yield "--no-retarget", None
+    if "retarget" in asked:
+        yield "--retarget", asked["retarget"]
     if request.count != 1:
         yield "-n", str(request.count)
     yield "--seed", str(request.seed)

@@ -32,7 +32,7 @@ SETTINGS = {
     "steps": "Denoising steps; 25, except with the speed few.",
     "scales": "Branch -> strength; 0 is off.",
     "guidance": "Dial -> guidance weight.",
-    "retarget": "Landmarks with the identity's face shape.",
+    "retarget": "How the identity gets the expression: difference, coefficients or none.",
     "scheduler": "The base's own if left out.",
     "speed": "exact, fast or few.",
     "guidance_rescale": "Against over-saturation at high guidance.",

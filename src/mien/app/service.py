@@ -20,6 +20,7 @@ from mien.app.lines import lines_of
 from mien.app.pictures import encode_base64, encode_preview, studio_pictures
 from mien.app.problems import WHOLE, FieldProblem, Refused
 from mien.errors import MienError, NoFaceFound
+from mien.faces.linear.expression_fit import forget_expressions
 from mien.faces.linear.fit import forget_fits
 from mien.generation.conditioning import PipelineInputs, open_inputs
 from mien.generation.generate import Prepared, draw_requested, prepare
@@ -153,6 +154,7 @@ class PortraitService:
         """What was derived of faces and kept to be used again goes, too: after each batch and each second of rest."""
         warm.pipeline.forget()
         forget_fits()
+        forget_expressions()
 
     def _draw_taken(self, rows: Sequence[Row], warm: Warm) -> None:
         groups: dict[Any, list[Row]] = defaultdict(list)

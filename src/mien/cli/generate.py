@@ -136,13 +136,17 @@ def generate(
     base: Base = "studio",
     reader: Reader = "auto",
     retarget: Annotated[
-        bool,
+        str,
         typer.Option(
-            "--retarget/--no-retarget",
-            help="Landmarks with the identity's face shape, or the other face's as they are (the paper's way).",
+            metavar="NAME",
+            help="How the identity gets the expression: difference, coefficients, or none (the paper's way: the other "
+            "face's landmarks as they are).",
             rich_help_panel=HOW,
         ),
-    ] = True,
+    ] = "difference",
+    no_retarget: Annotated[
+        bool, typer.Option("--no-retarget", help="The same as --retarget none.", rich_help_panel=HOW)
+    ] = False,
     raw: Raw = False,
     adapter: Adapters = None,
     lora: Loras = None,
@@ -269,7 +273,7 @@ def generate(
         base=base,
         loading=loading,
         reader=reader,
-        retarget=retarget and not raw,
+        retarget="none" if no_retarget or raw else retarget,
         guidance_rescale=rescale,
         scheduler=scheduler,
         speed=speed,

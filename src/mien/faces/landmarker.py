@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mien.assets.first_use import find_or_fetch
-from mien.assets.lookup import how_to_get
+from mien.assets.lookup import find_asset, how_to_get
 from mien.errors import MissingAsset
 from mien.faces.alignment import invert, transform_points
 from mien.faces.blaze_face import BlazeFace
 from mien.faces.limits import faces_within_limits
-from mien.faces.mediapipe import ASSET, pose_of
+from mien.faces.linear.expression_fit import BlendshapeNetwork
+from mien.faces.mediapipe import ASSET, DETECTED, PRESENT, pose_of
 from mien.faces.mediapipe_torch import DETECTOR, GEOMETRY, TorchFaceLandmarker, level_square, read_bundle, sampled
 from mien.faces.metric_pose import CanonicalFace
 from mien.faces.torch_tflite import tflite_graph
@@ -29,6 +30,9 @@ from mien.faces.types import Face, Picture, Reading, reading_of, rgb_array
 
 SURE = 0.85
 """Score from which the first look is enough, and that a small part of a picture must reach (*ours*)."""
+AGAIN = 0.7
+"""Least score of a detection in the turned picture and in the one with a border (*ours*): a look more is a chance more
+to be wrong."""
 MOST = 32
 """Faces read in one picture; the most certain ones where there are more."""
 
@@ -39,7 +43,7 @@ class LandmarkerReader:
     Args:
         model: path of ``face_landmarker.task``; None looks in ``MIEN_ASSETS`` and the cache, and fetches it once where
             there is a network.
-        confidence: least score of a detection, and least presence of a face in its square, in [0, 1].
+        confidence: least score of a detection in the first look, in [0, 1]; see also `mien.faces.mediapipe.PRESENT`.
         search: where no face is found for certain, look again turned by 90, 180 and 270 degrees, with a border (faces
             that fill the picture), and in small parts of the picture.
 
@@ -56,7 +60,7 @@ class LandmarkerReader:
 
     name = "mediapipe-torch"
 
-    def __init__(self, model: Path | str | None = None, *, confidence: float = 0.5, search: bool = True) -> None:
+    def __init__(self, model: Path | str | None = None, *, confidence: float = DETECTED, search: bool = True) -> None:
         path = Path(model) if model is not None else find_or_fetch(ASSET)
         if path is None:
             raise MissingAsset(f"MediaPipe's model is not here: {how_to_get(ASSET)}.")
@@ -90,7 +94,7 @@ class LandmarkerReader:
         matrix, net = square_matrix(points), self._landmarker.landmark_net
         outputs = net(sampled(picture, matrix[None]))
         landmarks, presence = (outputs[name] for name in net.outputs[:2])
-        if presence.sigmoid().item() < self.confidence:
+        if (present := presence.sigmoid().item()) < PRESENT:
             return None
         place = transform_points(invert(matrix), landmarks.reshape(478, 3))
         values = place.numpy()
@@ -99,7 +103,7 @@ class LandmarkerReader:
         return Face(
             reader=self.name,
             box=(x0, y0, x1, y1),
-            score=score,
+            score=(score * present) ** 0.5,
             landmarks=values,
             blendshapes=self._landmarker.blendshapes(place[None])[0].numpy(),
             pose=pose_of(self._canonical.matrix(values, width, height)),
@@ -115,7 +119,7 @@ class LandmarkerReader:
         # a face on its side or upside down is found, if at all, with its parts mistaken for others
         found = [first]
         for view, back in _turns_and_border(picture):
-            points, scores = self._detector(view, self.confidence)
+            points, scores = self._detector(view, max(self.confidence, AGAIN))
             if len(points) and is_level(points[0]):
                 found.append((_moved(points, back), scores))
         for points, scores in sorted((one for one in found if len(one[0])), key=lambda one: -float(one[1][0])):
@@ -174,6 +178,23 @@ def square_matrix(points: Tensor) -> Tensor:
     The square has 1.5 times the box's longer side, and the line between the eyes is level in it.
     """
     return level_square(points[0], points[1], points[3] - points[2])
+
+
+def blendshape_network() -> BlendshapeNetwork | None:
+    """What reads blendshapes of landmarks, if the model file is here; it is not fetched."""
+    path = find_asset(ASSET)
+    return None if path is None else _blendshape_network(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _blendshape_network(path: Path, changed: int) -> BlendshapeNetwork:
+    landmarker = _parts(path, changed)[1]
+
+    @torch.no_grad()
+    def network(points: NDArray[np.float32]) -> NDArray[np.float32]:
+        return landmarker.blendshapes(torch.from_numpy(points)).numpy()
+
+    return network
 
 
 @lru_cache(maxsize=1)

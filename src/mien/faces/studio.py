@@ -83,7 +83,7 @@ class StudioReader:
         """Read one RGB picture (PIL, or uint8 [H, W, 3])."""
         picture = Image.fromarray(rgb_array(image))
         faces = [self._read_face(picture, row) for row in self._detect(picture)]
-        return reading_of(_without_doubles([face for face in faces if face is not None]), source)
+        return reading_of([face for face in faces if face is not None], source)
 
     def read_batch(self, images: Iterable[Picture]) -> list[Reading]:
         """Read several pictures in order."""
@@ -193,20 +193,3 @@ def _mask_of_picture(mask: Tensor, matrix: Tensor, size: int, picture: tuple[int
     side = max(picture)
     whole = warp(mask[None], invert(small)[None], side, padding="zeros")[0, 0, : picture[1], : picture[0]]
     return (whole * 255).round().clamp(0, 255).byte().numpy()
-
-
-def _without_doubles(faces: list[Face]) -> list[Face]:
-    """Keep the better of any two of which one lies mostly inside the other: the same face, or a part taken for one."""
-    kept: list[Face] = []
-    for face in sorted(faces, key=lambda one: -one.score):
-        if all(_overlap(face, other) < 0.6 for other in kept):
-            kept.append(face)
-    return kept
-
-
-def _overlap(one: Face, other: Face) -> float:
-    """Share of the smaller box that lies in the larger."""
-    width = min(one.box[2], other.box[2]) - max(one.box[0], other.box[0])
-    height = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
-    shared = max(width, 0.0) * max(height, 0.0)
-    return shared / max(min(one.area, other.area), 1e-9)

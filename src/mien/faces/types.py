@@ -80,6 +80,11 @@ class Face:
         x0, y0, x1, y1 = self.box
         return max(x1 - x0, 0.0) * max(y1 - y0, 0.0)
 
+    @property
+    def prominence(self) -> float:
+        """Area times the square of the score: of several faces the one with the largest is meant (*ours*)."""
+        return self.area * self.score**2
+
 
 @dataclass(frozen=True, slots=True)
 class NoFace:
@@ -132,7 +137,7 @@ class OneFace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeveralFaces:
-    """Several faces were found, largest first.
+    """Several faces were found, the most prominent first.
 
     Example:
         >>> import mien
@@ -150,11 +155,11 @@ class SeveralFaces:
 
     @property
     def largest(self) -> Face:
-        """The face with the largest box."""
+        """The most prominent face: see `Face.prominence`."""
         return self.faces[0]
 
     def face(self) -> Face:
-        """The largest face, with a ``UserWarning`` that there are others."""
+        """The most prominent face, with a ``UserWarning`` that there are others."""
         message = (
             f"{len(self.faces)} faces found in {self.source}: the largest is used; crop the picture to choose another"
         )
@@ -165,9 +170,29 @@ class SeveralFaces:
 Reading: TypeAlias = NoFace | OneFace | SeveralFaces
 
 
+DOUBLE = 0.6
+"""Share of the smaller of two boxes that lies in the larger one, from which they are one face (*ours*)."""
+
+
+def without_doubles(faces: Iterable[Face]) -> list[Face]:
+    """Keep the better of any two of which one lies mostly inside the other: the same face, or a part taken for one."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda one: (-one.score, -one.area)):
+        if all(_shared(face, other) < DOUBLE for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _shared(one: Face, other: Face) -> float:
+    """Share of the smaller box that lies in the larger."""
+    width = min(one.box[2], other.box[2]) - max(one.box[0], other.box[0])
+    height = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
+    return max(width, 0.0) * max(height, 0.0) / max(min(one.area, other.area), 1e-9)
+
+
 def reading_of(faces: list[Face], source: str = "the picture") -> Reading:
-    """Sort faces by area and wrap them in the outcome that fits their number."""
-    ordered = sorted(faces, key=lambda face: -face.area)
+    """Sort faces by size and score, without doubles, and wrap them in the outcome that fits their number."""
+    ordered = sorted(without_doubles(faces), key=lambda face: -face.prominence)
     if not ordered:
         return NoFace(source)
     if len(ordered) == 1:

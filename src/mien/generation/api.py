@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from mien.conditions import Emotion, Pose
     from mien.diffusion.caching import Speed
-    from mien.generation.request import Branch, Dial, Scheduler
+    from mien.generation.request import Branch, Dial, Retarget, Scheduler
     from mien.media.pictures import PictureLike
     from mien.pipelines.load_options import Device
     from mien.pipelines.portrait import PortraitPipeline
@@ -56,7 +56,7 @@ def generate(
     scales: Mapping[Branch, float] | None = None,
     guidance: Mapping[Dial, float] | None = None,
     guidance_rescale: float = 0.0,
-    retarget: bool = True,
+    retarget: Retarget | bool = "difference",
     scheduler: Scheduler | None = None,
     speed: Speed = "fast",
     base: str | Path | None = None,
@@ -99,7 +99,8 @@ def generate(
         scales: branch -> factor of its attention output; 0 switches it off.
         guidance: condition or ``"text"`` -> guidance weight.
         guidance_rescale: 0 to 1, against over-saturation at high guidance.
-        retarget: put the identity's face shape into the landmarks of the expression.
+        retarget: how the identity gets the expression: ``difference``, ``coefficients`` or ``none``
+            (`GenerateRequest`).
         scheduler: ``dpm++``, ``ddpm``, ``ddim``, ``euler`` or ``lcm``; the base's own when None.
         speed: ``exact``, ``fast`` or ``few`` (docs/speed.md); ``fast`` as on the command line.
         base: ``studio`` (the default), ``sd15``, ``sdxl``, ``arc2face``, a folder, a file or a name on the hub.

@@ -1,10 +1,12 @@
 """From pictures and words to what the pipeline takes: identity, landmark picture, expression crop, emotion, prompt.
 
-The landmark image (FaceCrafter's condition) is made in one of three ways. *Raw*: the expression picture's own
-landmarks, moved and scaled into the studio's framing (``--no-retarget``); the paper's way, which also carries the
-donor's face shape. *Retargeted*: the same with the identity's face shape put in. *Built*: as soon as a pose, an angle
-or a blendshape is named, a linear face with the identity's shape, the expression's coefficients and the wanted pose;
-also where nothing says what the face of a given person or feeling does: then at rest, or as the feeling usually looks.
+The landmark image (FaceCrafter's condition) is made in one of three ways. *Difference*, the default: the expression
+picture's own landmarks, moved and scaled into the studio's framing, with the difference of the two face shapes added.
+*Coefficients* (``--retarget coefficients``): a linear face with the identity's shape and the coefficients, gaze and
+pose that were fitted to the expression picture; always so where a pose, an angle or a blendshape is named, and where
+nothing says what the face of a given person or feeling does: then at rest, or as the feeling usually looks. *None*
+(``--no-retarget``): the expression picture's landmarks as they are, which also carry the donor's face shape; the
+paper's way.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from mien.faces.linear.fit import LinearFit
     from mien.pipelines.portrait import PortraitPipeline
 
 
@@ -203,10 +206,10 @@ def wanted_landmarks(
 ) -> NDArray[np.float32] | None:
     """Landmarks [478, 3] in pixels of the picture to be drawn.
 
-    Those of the expression picture as they are, or built where a pose or a blendshape is asked for. Where no picture
-    shows an expression, an identity or an emotion still gets landmarks (*ours*): neutral and frontal, or the emotion's
-    usual expression; a small model draws a face better when it is given the places of its parts. But where the prompt
-    describes the face, a neutral landmark image would contradict the prompt.
+    Of an expression picture in the way that the request names. Where no picture shows an expression, an identity or an
+    emotion still gets landmarks (*ours*): neutral and frontal, or the emotion's usual expression; a small model draws a
+    face better when it is given the places of its parts. But where the prompt describes the face, a neutral landmark
+    image would contradict the prompt.
 
     Args:
         request: what is asked for.
@@ -217,14 +220,15 @@ def wanted_landmarks(
     Returns:
         None if the prompt alone decides.
     """
-    if request.builds_landmarks:
+    by_coefficients = request.retarget == "coefficients" and "expression" in seen and bool(request.people)
+    if request.builds_landmarks or by_coefficients:
         return _built(request, seen, size)
     if "expression" not in seen:
         said = request.prompt is not None and speaks_of_a_face(request.prompt)
         wanted = by_default and (request.emotion or (seen and not said))
         return _built(request, seen, size) if wanted else None
     points = framed(seen["expression"], size)
-    face_shape = people_shape(request, seen, size) if request.retarget else None
+    face_shape = people_shape(request, seen, size) if request.retarget == "difference" else None
     if face_shape is not None:
         from mien.faces.linear.fit import retarget
 
@@ -242,21 +246,35 @@ def framed(seen: DetectedFace, size: int) -> NDArray[np.float32]:
     return transform_points(studio_matrix(points[None], size)[0], points).numpy()
 
 
+def expression_of(seen: DetectedFace, size: int) -> LinearFit:
+    """Coefficients, gaze and pose of a face: of its landmarks, and of its blendshapes where their network is here."""
+    from mien.faces.landmarker import blendshape_network
+    from mien.faces.linear.expression_fit import fit_expression
+
+    by = seen.face.told_by.get("blendshapes", seen.face.reader)
+    network = blendshape_network() if by in ("mediapipe", "mediapipe-torch") else None
+    return fit_expression(framed(seen, size), seen.face.blendshapes, network)
+
+
 def _built(request: GenerateRequest, seen: dict[Role, DetectedFace], size: int) -> NDArray[np.float32]:
     """The linear face with the identity's shape, the expression's coefficients and gaze, and the wanted pose."""
     from mien.faces.linear.arkit import KIT_NAMES, kit_indices
+    from mien.faces.linear.expression_fit import settled
     from mien.faces.linear.face import LinearFace
     from mien.faces.linear.fit import fit_face
     from mien.faces.linear.state import gaze_from_lids
 
-    fits = {role: fit_face(framed(one, size)) for role, one in seen.items() if role in ("expression", "pose")}
-    expression = fits.get("expression")
-    coefficients = _look_of(request.emotion_wanted) if expression is None else expression.coefficients.copy()
+    shape, expression = people_shape(request, seen, size), None
+    if "expression" in seen:
+        expression = expression_of(seen["expression"], size)
+        coefficients = settled(expression, framed(seen["expression"], size), shape)
+    else:
+        coefficients = _look_of(request.emotion_wanted)
     named: dict[str, float] = {}
     for name, value in request.blendshapes.items():
         coefficients[list(kit_indices(name))] = value
         named |= {KIT_NAMES[index]: value for index in kit_indices(name)}
-    donor = fits.get("pose", expression)
+    donor = fit_face(framed(seen["pose"], size)) if "pose" in seen else expression
     own = (0.0, 0.0, 0.0) if donor is None else donor.pose
     yaw, pitch, roll = (
         kept if angle is None else angle
@@ -271,7 +289,7 @@ def _built(request: GenerateRequest, seen: dict[Role, DetectedFace], size: int) 
         coefficients,
         pose=(yaw, pitch, roll),
         gaze=(gaze_yaw, gaze_pitch),
-        shape=people_shape(request, seen, size),
+        shape=shape,
         size=size,
     )
 

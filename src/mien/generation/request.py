@@ -45,6 +45,9 @@ LOCAL = "folder"
 """What a record says of a base that was a folder of the user's."""
 
 
+Retarget = Literal["coefficients", "difference", "none"]
+"""How a person gets the expression of another face: see `mien.generation.conditioning`."""
+
 STRENGTH = 0.8
 """Share of the steps that an edit runs. In the studio more hardly brings the expression nearer, and less keeps more of
 the old one (*ours*)."""
@@ -53,6 +56,11 @@ the old one (*ours*)."""
 def _path_or_image(value: Any) -> Any:
     """Paths stay paths, so that messages can name them; arrays and tensors become RGB pictures."""
     return value if value is None or isinstance(value, str | Path) else as_picture(value)
+
+
+def _retarget_by_name(value: Any) -> Any:
+    """Up to 0.1.0 it was on, which is now ``difference``, or off; records say so."""
+    return {True: "difference", False: "none"}[value] if isinstance(value, bool) else value
 
 
 InputPicture = Annotated[Path | Image.Image, BeforeValidator(_path_or_image)]
@@ -90,9 +98,10 @@ class GenerateRequest(StrictModel):
         loading: adapters and LoRA files that are added to it, its precision, and where it runs.
         reader: who reads faces, see `mien.faces.names`; ``auto`` is MediaPipe where it is installed, else the studio's
             own.
-        retarget: put the identity's face shape into the donor's landmarks (*ours*) instead of drawing them as read,
-            the paper's way; always so when a pose, an angle or a blendshape is given, since then there is no one donor
-            to copy.
+        retarget: how the identity gets the expression (*ours*): ``difference``, the other's landmarks with the
+            difference of the two face shapes added; ``coefficients``, its own face shape under the coefficients of the
+            expression; ``none``, the other's landmarks as they were read, the paper's way. By coefficients always where
+            a pose, an angle or a blendshape is given, since then there is no one donor to copy.
         scheduler: one of `Scheduler`; None is the base's own.
         speed: ``exact``; ``fast``: most steps reuse what changes slowly; ``few``: a few steps of a distilled base
             (docs/speed.md).
@@ -126,7 +135,7 @@ class GenerateRequest(StrictModel):
     base: str = "studio"
     loading: Loading = Loading()
     reader: str = "auto"
-    retarget: bool = True
+    retarget: Annotated[Retarget, BeforeValidator(_retarget_by_name)] = "difference"
     scheduler: Scheduler | None = None
     speed: Speed = "exact"
     guidance_rescale: Annotated[float, Field(ge=0, le=1)] = 0.0

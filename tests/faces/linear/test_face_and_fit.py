@@ -115,7 +115,7 @@ def test_fit_ends_where_more_steps_change_nothing(face: LinearFace, monkeypatch:
 
 
 def test_jacobian_is_the_derivative(face: LinearFace) -> None:
-    solver = fitting._Solver(face, np.asarray(noisy_faces(face, 1)[0], np.float64), None)
+    solver = fitting.LandmarkSolver(face, np.asarray(noisy_faces(face, 1)[0], np.float64), None)
     rng = np.random.default_rng(8)
     solver.gaze, solver.shape = np.array([7.0, -4.0]), rng.normal(size=face.shapes)
     solver.driven = rng.uniform(0.2, 0.8, len(solver.driven))

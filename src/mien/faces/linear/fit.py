@@ -26,11 +26,13 @@ _STEPS = 20
 _ACTIVE_SETS = 20
 _SETTLED = 1e-3
 """Largest change (degrees, px, standard deviations, coefficients) at which the iteration ends."""
-_RIGID, _POSED = 6, 8
+_RIGID, FIXED = 6, 8
 """Number of rigid unknowns (pose [3], log scale, translation [2]), and with gaze [2]; shape and expression follow."""
 _KEPT = 32
 """Fits that are kept, about 1 kB each."""
-_DRIVEN = np.array([not name.startswith("eyeLook") for name in KIT_NAMES])
+DRIVEN = np.array([not name.startswith("eyeLook") for name in KIT_NAMES])
+DRIVEN_NAMES = tuple(name for name in KIT_NAMES if not name.startswith("eyeLook"))
+"""The coefficients that are fitted; those of the lids follow the gaze."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +100,17 @@ def _turning(yaw: float) -> Points:
     return np.radians(1.0) * np.array([[0.0, 1.0, 0.0], [-np.cos(angle), 0.0, np.sin(angle)]])
 
 
-class _Solver:
-    """Gauss-Newton over pose [3], log scale, translation [2], gaze [2], shape [K] and driven coefficients."""
+class LandmarkSolver:
+    """Gauss-Newton over pose [3], log scale, translation [2], gaze [2], shape [K] and driven coefficients.
+
+    Args:
+        face: the model.
+        target: [478, 3] px.
+        shape: [K] a known identity to keep; None fits it.
+    """
+
+    spread = _EXPRESSION_SPREAD
+    least_steps = 2
 
     def __init__(self, face: LinearFace, target: Points, shape: Points | None) -> None:
         self.face, self.target = face, target.copy()
@@ -110,20 +121,23 @@ class _Solver:
         self.rigid = np.array([*pose, np.log(scale), *translation])
         self.gaze = np.zeros(2)
         self.shape = np.zeros(face.shapes) if shape is None else np.asarray(shape, np.float64)
-        self.driven = np.full(int(_DRIVEN.sum()), 0.02)
+        self.driven = np.full(int(DRIVEN.sum()), 0.02)
 
     def coefficients(self) -> Points:
+        """All [53], those of the lids included, which follow the gaze."""
         row = _lids(self.gaze)
-        row[_DRIVEN] = self.driven
+        row[DRIVEN] = self.driven
         return row
 
     def points(self) -> Points:
+        """The unposed points [478, 3] about the middle of the face."""
         head = self.face.head(self.shape, self.coefficients())
         return self.face.with_irises(head, (self.gaze[0], self.gaze[1])) - self.middle
 
     def project(self, points: Points) -> Points:
+        """Unposed points [..., 478, 3] in px, the mean depth 0."""
         out = _camera(points, rotation(*self.rigid[:3]), float(np.exp(self.rigid[3])), self.rigid[4:6])
-        out[:, 2] -= out[:SURFACE_POINTS, 2].mean()
+        out[..., 2] -= out[..., :SURFACE_POINTS, 2].mean(-1, keepdims=True)
         return out
 
     def _directions(self) -> Points:
@@ -132,7 +146,7 @@ class _Solver:
         left, right = face.identity[:, SURFACE_POINTS], face.identity[:, SURFACE_POINTS + 1]
         eyes = np.concatenate([np.repeat(right[:, None], 5, 1), np.repeat(left[:, None], 5, 1)], 1)
         shape = np.concatenate([face.identity[:, :SURFACE_POINTS], eyes], 1)
-        driven = face.expression[_DRIVEN]
+        driven = face.expression[DRIVEN]
         expression = np.concatenate([driven, np.zeros((len(driven), POINTS - SURFACE_POINTS, 3))], 1)
         return np.ascontiguousarray(np.concatenate([shape, expression]).transpose(2, 0, 1))
 
@@ -144,7 +158,7 @@ class _Solver:
         lids, step = _lids(self.gaze), 0.01
         for index in range(2):  # the lids follow in straight lines, so that a difference is a derivative
             follow = (_lids(self.gaze + step * np.eye(2)[index]) - lids) / step
-            out[index, :SURFACE_POINTS] = np.tensordot(follow[~_DRIVEN], face.expression[~_DRIVEN], 1)
+            out[index, :SURFACE_POINTS] = np.tensordot(follow[~DRIVEN], face.expression[~DRIVEN], 1)
         return out.transpose(2, 0, 1)
 
     def _jacobian(self, points: Points, directions: Points) -> Points:
@@ -164,34 +178,67 @@ class _Solver:
         out[:, 2] -= out[:, 2, :SURFACE_POINTS].mean(1)[:, None]
         return out
 
+    def weights(self, residual: Points, scale: float) -> Points:
+        """Weight of each coordinate [3, 478 or 1] in 1/px, for residuals [3, 478] in px at ``scale`` px a unit."""
+        return np.array((1.0, 1.0, _DEPTH_WEIGHT))[:, None] / (_NOISE * scale)
+
+    def further(self, step: int, jacobian: Points, residual: Points) -> list[tuple[Points, Points]]:
+        """Other observations than the single points: derivatives [unknowns, N] and residuals [N], each in deviations.
+
+        Args:
+            step: of the iteration, from 0.
+            jacobian: [unknowns, 3, 478] movements of the projected points, px.
+            residual: [3, 478] what is missing to the target, px.
+        """
+        return []
+
     def run(self) -> None:
+        """Iterate until nothing changes any more."""
         directions = self._directions()
         shapes = self.face.shapes
-        weights = np.array((1.0, 1.0, _DEPTH_WEIGHT))[:, None]
-        face_shape, face = slice(_POSED, _POSED + shapes), slice(_POSED + shapes, None)
-        prior = np.concatenate(
-            [np.full(_POSED, 1e-6), np.ones(shapes), np.full(len(self.driven), _EXPRESSION_SPREAD**-2)]
-        )
-        prior[_RIGID:_POSED] = 15.0**-2  # degrees of gaze
+        face_shape, face = slice(FIXED, FIXED + shapes), slice(FIXED + shapes, None)
+        prior = np.concatenate([np.full(FIXED, 1e-6), np.ones(shapes), np.full(len(self.driven), self.spread**-2)])
+        prior[_RIGID:FIXED] = 15.0**-2  # degrees of gaze
         limit = np.array(MAX_GAZE)
         for step in range(_STEPS):
             points = self.points()
-            weight = weights / (_NOISE * np.exp(self.rigid[3]))
-            a = (self._jacobian(points, directions) * weight).reshape(len(prior), -1)
-            b = ((self.target - self.project(points)).T * weight).reshape(-1)
+            residual = (self.target - self.project(points)).T
+            weight = self.weights(residual, float(np.exp(self.rigid[3])))
+            jacobian = self._jacobian(points, directions)
+            a = (jacobian * weight).reshape(len(prior), -1)
+            hessian, gradient = a @ a.T, a @ (residual * weight).reshape(-1)
+            for derivatives, missing in self.further(step, jacobian, residual):
+                hessian, gradient = hessian + derivatives @ derivatives.T, gradient + derivatives @ missing
             now = np.concatenate([np.zeros(_RIGID), self.gaze, self.shape, self.driven])
             low, high = np.full(len(prior), -np.inf), np.full(len(prior), np.inf)
-            low[_RIGID:_POSED], high[_RIGID:_POSED] = -limit - self.gaze, limit - self.gaze
+            low[_RIGID:FIXED], high[_RIGID:FIXED] = -limit - self.gaze, limit - self.gaze
             low[face], high[face] = -self.driven, 1.0 - self.driven
             if step < 2 or self.fixed_shape is not None:  # first the pose by itself, then everything
                 low[face_shape] = high[face_shape] = 0.0
-            delta = _bounded_step(a @ a.T + np.diag(prior + 1e-9), a @ b - prior * now, low, high)
+            delta = bounded_step(hessian + np.diag(prior + 1e-9), gradient - prior * now, low, high)
             self.rigid += delta[:_RIGID]
-            self.gaze = np.clip(self.gaze + delta[_RIGID:_POSED], -limit, limit)
+            self.gaze = np.clip(self.gaze + delta[_RIGID:FIXED], -limit, limit)
             self.shape = self.shape + delta[face_shape]
             self.driven = np.clip(self.driven + delta[face], 0.0, 1.0)
-            if step >= 2 and np.abs(delta).max() < _SETTLED:
+            if step >= self.least_steps and np.abs(delta).max() < _SETTLED:
                 break
+
+    def fit(self) -> LinearFit:
+        """Run, and say what was found; nobody can write to its arrays."""
+        self.run()
+        here = self.project(self.points())
+        fit = LinearFit(
+            shape=self.shape,
+            coefficients=self.coefficients(),
+            gaze=(float(self.gaze[0]), float(self.gaze[1])),
+            pose=(float(self.rigid[0]), float(self.rigid[1]), float(self.rigid[2])),
+            scale=float(np.exp(self.rigid[3])),
+            translation=self.rigid[4:6].copy(),
+            residual=float(np.sqrt(((here - self.target)[:, :2] ** 2).sum(1).mean())),
+        )
+        for array in (fit.shape, fit.coefficients, fit.translation):
+            array.setflags(write=False)
+        return fit
 
 
 def _lids(gaze: Points) -> Points:
@@ -202,7 +249,7 @@ def _lids(gaze: Points) -> Points:
     return row
 
 
-def _bounded_step(hessian: Points, gradient: Points, low: Points, high: Points) -> Points:
+def bounded_step(hessian: Points, gradient: Points, low: Points, high: Points) -> Points:
     """The d that makes d H d / 2 - g d least within bounds: a primal-dual active set (Hintermueller et al. 2002)."""
     lower, upper = low == high, np.zeros(len(low), bool)
     step = np.zeros(len(low))
@@ -236,11 +283,21 @@ def fit_face(landmarks: ArrayLike, face: LinearFace | None = None, shape: ArrayL
     Raises:
         BadInput: if there are not 478 finite points.
     """
+    target = checked_landmarks(landmarks)
+    known = None if shape is None else np.asarray(shape, np.float64).tobytes()
+    return _fitted(face or LinearFace.load(), target.tobytes(), known)
+
+
+def checked_landmarks(landmarks: ArrayLike) -> Points:
+    """Landmarks as float64 [478, 3].
+
+    Raises:
+        BadInput: if there are not 478 finite points.
+    """
     target = np.asarray(landmarks, np.float64)
     if target.shape != (POINTS, 3) or not np.isfinite(target).all():
         raise BadInput(f"A face has {POINTS} finite points (x, y, z), not an array of shape {target.shape}.")
-    known = None if shape is None else np.asarray(shape, np.float64).tobytes()
-    return _fitted(face or LinearFace.load(), target.tobytes(), known)
+    return target
 
 
 def forget_fits() -> None:
@@ -252,21 +309,7 @@ def forget_fits() -> None:
 def _fitted(face: LinearFace, landmarks: bytes, shape: bytes | None) -> LinearFit:
     """See :func:`fit_face`; float64 arrays as bytes. Nobody can write to the arrays of what is kept."""
     target = np.frombuffer(landmarks).reshape(POINTS, 3)
-    solver = _Solver(face, target, None if shape is None else np.frombuffer(shape))
-    solver.run()
-    here = solver.project(solver.points())
-    fit = LinearFit(
-        shape=solver.shape,
-        coefficients=solver.coefficients(),
-        gaze=(float(solver.gaze[0]), float(solver.gaze[1])),
-        pose=(float(solver.rigid[0]), float(solver.rigid[1]), float(solver.rigid[2])),
-        scale=float(np.exp(solver.rigid[3])),
-        translation=solver.rigid[4:6].copy(),
-        residual=float(np.sqrt(((here - target)[:, :2] ** 2).sum(1).mean())),
-    )
-    for array in (fit.shape, fit.coefficients, fit.translation):
-        array.setflags(write=False)
-    return fit
+    return LandmarkSolver(face, target, None if shape is None else np.frombuffer(shape)).fit()
 
 
 def retarget(landmarks: ArrayLike, shape: ArrayLike, face: LinearFace | None = None) -> NDArray[np.float32]:
