@@ -84,7 +84,8 @@ def _in_parts(base: Path, runs: Path, kinds: tuple[str, ...]) -> dict[str, dict[
     several |= {f"{kind} alone": losses(base, runs / "alone", kind, 4) for kind in alone}
     assert len(several) == 3 * len(kinds)
     for name, found in several.items():
-        assert found == pytest.approx(alone[name.split()[0]], rel=1e-5), name
+        # untrained, ICA's terms are near 1e-8, which is what rounding leaves of a cosine of one
+        assert found == pytest.approx(alone[name.split()[0]], rel=1e-5, abs=1e-8), name
     return alone
 
 
