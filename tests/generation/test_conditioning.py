@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.errors import BadInput
 from mien.faces.linear.face import LinearFace
 from mien.faces.linear.fit import fit_face
 from mien.faces.types import Face, OneFace
@@ -96,6 +97,16 @@ def test_the_bones_are_the_persons_own_unless_raw_landmarks_are_asked_for(photo:
         return fit_face(points).shape
 
     assert drawn()[0] > 1 > -1 > drawn(retarget=False)[0]
+    assert drawn(retarget="coefficients")[0] > 1
+
+
+def test_ways_of_retargeting_are_named_and_records_of_before_mean_what_they_meant() -> None:
+    def way(value: Any) -> str:
+        return GenerateRequest.checked(prompt="x", retarget=value).retarget
+
+    assert (way(True), way(False), way("coefficients")) == ("difference", "none", "coefficients")
+    with pytest.raises(BadInput, match="'difference' or 'none'"):
+        way("copy")
 
 
 def test_a_face_at_rest_does_not_gainsay_the_words(photo: Path) -> None:
