@@ -53,7 +53,8 @@ def page() -> str:
         ]
     parts.append(
         "`make soak` takes an hour: it kills `generate`, `sweep`, `animate`, `studio render`, `pairs build`, "
-        "`evaluate` and training with `kill -9` at points of their writing, fills the disk, runs two of each in one "
+        "`data import`, `generate --from`, `evaluate` and training with `kill -9` at points of their writing, fills "
+        "the disk, runs two of each in one "
         "folder, calls `generate`, `read`, `score` and the page's service a hundred times in one process, and reads "
         "mutants for the rest; each of the first "
         "three kinds of tests gets a fifth of the time. Stopped, it goes on by the same command; "
