@@ -34,6 +34,7 @@ def _facecrafter(folder: Path) -> Any:
     import mien
 
     ours = mien.load(str(folder / "facecrafter"))
+    assert ours.reader is not None
     given = ours.reader(
         ours, prompt=None, identity=folder / "me.jpg", expression=folder / "friend.jpg", pose=None, emotion="happy"
     )
@@ -49,6 +50,7 @@ def _emojidiff(folder: Path) -> Any:
     from mien.diffusion.guidance import Difference, Guidance
 
     ours = mien.load(str(folder / "emojidiff"))
+    assert ours.reader is not None
     given = ours.reader(
         ours, prompt="photo", identity=folder / "me.jpg", expression=folder / "friend.jpg", pose=None, emotion=None
     )

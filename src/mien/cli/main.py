@@ -146,7 +146,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         # the reader of our output went away (mien show | head), where the command-line library exits by itself; what is
         # left must not raise again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""

@@ -184,7 +184,7 @@ def save(image: Image.Image, path: str | Path) -> Path:
     picture_format(path)
     from PIL import Image
 
-    if not isinstance(image, Image.Image):
+    if not isinstance(image, Image.Image):  # pyright: ignore[reportUnnecessaryIsInstance]: callers are not checked
         raise BadInput(f"A picture of mien.generate is saved, with what PIL keeps of it, not {type(image).__name__}.")
     check_writable([path])
     record = image.info.get(CHUNK)

@@ -67,6 +67,11 @@ InputPicture = Annotated[Path | Image.Image, BeforeValidator(_path_or_image)]
 """A picture file, or a picture in memory: see `mien.media.pictures.as_picture` for what is taken."""
 
 
+def _is_recorded(emotion: object) -> bool:
+    """Whether it is an emotion as a record has it."""
+    return isinstance(emotion, Mapping) and "probabilities" in emotion
+
+
 class GenerateRequest(StrictModel):
     """One call of ``mien generate``, or one row of `mien.generate`.
 
@@ -146,8 +151,7 @@ class GenerateRequest(StrictModel):
     @field_validator("emotion", mode="before")
     @classmethod
     def _emotion_is_words(cls, value: Any) -> Any:
-        recorded = isinstance(value, Mapping) and "probabilities" in value
-        if value is not None and not recorded and not isinstance(value, str | Emotion):
+        if value is not None and not _is_recorded(value) and not isinstance(value, str | Emotion):
             raise BadInput(f"An emotion is words, such as 'happy:0.5,surprise:0.5', or a mien.Emotion, not {value!r}.")
         return value
 

@@ -55,9 +55,9 @@ def label_batch(corpus: Corpus, rows: np.ndarray, classes: Classes) -> dict[str,
         for name in ("coefficients", "pose", "gaze", "emotion", "skin_tone", "age", "gender")
     }
     for name, values in classes.items():
-        number = {value: i for i, value in enumerate(values)}
+        number: dict[str, int] = {value: i for i, value in enumerate(values)}
         words = corpus.attributes[name]
-        labels[name] = torch.tensor([number.get(words[row], -1) for row in rows])
+        labels[name] = torch.tensor([number.get(words[int(row)], -1) for row in rows])
     labels[ROW] = torch.from_numpy(np.asarray(rows))
     return labels
 
