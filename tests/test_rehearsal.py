@@ -12,13 +12,14 @@ import pytest
 import typer
 
 from mien.cli.main import COMMANDS
+from mien.core.io import write_json
 from mien.core.log import read_lines
 from tests.conftest import ROOT
 from tests.rehearsal.details import DETAILS
 from tests.rehearsal.play import PROCESSES, Rehearsal
 from tests.rehearsal.recipe import PAGES, commands
 from tests.rehearsal.shell import Shell, kill_rank
-from tests.rehearsal.steps import Detail, NotProved, detail_of, same_files
+from tests.rehearsal.steps import Detail, NotProved, detail_of, same_files, table
 
 papers = pytest.mark.parametrize("paper", PAGES)
 
@@ -80,6 +81,22 @@ def test_differences_are_not_proofs(tmp_path: Path) -> None:
         same_files(tmp_path / "one", tmp_path / "other", ["*.tar"])
     with pytest.raises(NotProved, match="has nothing of"):
         same_files(tmp_path / "one", tmp_path / "other", ["*.png"])
+
+
+def test_a_table_has_a_number_of_every_network(tmp_path: Path) -> None:
+    found = {
+        "valence.emonet": {"value": 0.1},
+        "expression_l2.smirk": {"value": 3.0},
+        "identity.facenet": {"value": 0.2},
+    }
+    for name, missing in (("whole", ""), ("lacking", "identity.facenet"), ("nan", "valence.emonet")):
+        metrics = {key: one if key != missing else {"value": float("nan")} for key, one in found.items()}
+        write_json(tmp_path / name / "report.json", {"models": {"ours": {"metrics": metrics}}})
+    assert table("whole", "celeba-2000")(Shell(tmp_path)) == "smirk, emonet, facenet of ours"
+    with pytest.raises(NotProved, match="ours has no number of facenet in lacking"):
+        table("lacking", "celeba-2000")(Shell(tmp_path))
+    with pytest.raises(NotProved, match="ours has no number of emonet"):
+        table("nan", "celeba-2000")(Shell(tmp_path))
 
 
 def test_a_rehearsal_goes_on_with_what_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from mien.core.io import read_json, sha256_of
+from mien.evaluation.protocols.real import PRESETS
 from mien.training.state import counters_of
 from tests.rehearsal.shell import Shell
 
@@ -120,16 +121,19 @@ def stages_possible(report: str, names: Sequence[str]) -> Callable[[Shell], str]
     return proof
 
 
-def metrics(report: str, wanted: Sequence[str]) -> Callable[[Shell], str]:
-    """Proof that each model of a report has a finite number for each of these metrics."""
+def table(report: str, protocol: str) -> Callable[[Shell], str]:
+    """Proof that each model of a report has a finite number from each network of its protocol's table."""
 
     def proof(shell: Shell) -> str:
         models = read_json(shell.folder / report / "report.json")["models"]
+        networks = PRESETS[protocol].networks
         for name, model in models.items():
-            for metric in wanted:
-                value = model["metrics"].get(metric, {}).get("value")
-                expect(value is not None and np.isfinite(value), f"{metric} of {name} is {value} in {report}")
-        return f"{', '.join(wanted)} of {', '.join(models)}"
+            numbers = {key: one.get("value") for key, one in model["metrics"].items()}
+            finite = [key for key, value in numbers.items() if value is not None and np.isfinite(value)]
+            for network in networks:
+                told = [key for key in finite if network.partition("-")[0] in key]
+                expect(bool(told), f"{name} has no number of {network} in {report}, only {', '.join(finite)}")
+        return f"{', '.join(networks)} of {', '.join(models)}"
 
     return proof
 
