@@ -168,7 +168,7 @@ def test_missing_examples_are_one_sentence(tmp_path: Path) -> None:
 
 def test_a_second_face_in_an_example_is_told_once(tmp_path: Path, examples: Path) -> None:
     tools = fake_tools()
-    two = SeveralFaces((tools.read(None, "x").face(), Face("studio", (0, 0, 1, 1))), "an example")
+    two = SeveralFaces((tools.read(None, "x").face(), Face("studio", (0, 0, 1, 1))), "an example")  # type: ignore
     with pytest.warns(UserWarning, match="2 faces found") as told:
         run(
             tmp_path / "demo", steps=1, examples=examples, pipeline=FakePipeline(tmp_path / "model"),

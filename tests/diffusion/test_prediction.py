@@ -72,7 +72,7 @@ def test_unknown_types_are_refused() -> None:
         config=SimpleNamespace(prediction_type="flow"), alphas_cumprod=DDPMScheduler().alphas_cumprod
     )
     with pytest.raises(ConfigError, match="flow"):
-        to_x0(torch.zeros(1, 4, 8, 8), torch.zeros(1, 4, 8, 8), torch.tensor(3), scheduler)
+        to_x0(torch.zeros(1, 4, 8, 8), torch.zeros(1, 4, 8, 8), torch.tensor(3), scheduler)  # type: ignore
 
 
 def test_gradients() -> None:

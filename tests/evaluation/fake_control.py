@@ -176,14 +176,14 @@ def judge_identity(crops: torch.Tensor) -> torch.Tensor:
 
 def fake_control_tools(model: FakeModel) -> EvaluationContext:
     return EvaluationContext(
-        pipeline=model,
+        pipeline=model,  # type: ignore
         kinds=frozenset({"landmarks", "emotion", "expression"}),
         size=SIZE,
-        renderer=FakeRenderer(),
+        renderer=FakeRenderer(),  # type: ignore
         readers={"fake": FakeReader()},
-        embedder=FakeEmbedder(),
-        judge_face=FakeJudge(),
-        judge_identity=judge_identity,
+        embedder=FakeEmbedder(),  # type: ignore
+        judge_face=FakeJudge(),  # type: ignore
+        judge_identity=judge_identity,  # type: ignore
         models={"unet": "abc"},
         kit="kit",
     )

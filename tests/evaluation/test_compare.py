@@ -232,7 +232,7 @@ def test_pictures_are_kept_until_something_that_made_them_changes(tmp_path: Path
 
     def folder(name: str | None = None, guidance: dict[str, float] | None = None, mode: str = "prompt") -> Path:
         other = replace(tools, models=dict(tools.models) | ({name: "another"} if name else {}))
-        other.pipeline.config = {"guidance": guidance or {}, "scales": {}}
+        other.pipeline.config = {"guidance": guidance or {}, "scales": {}}  # type: ignore
         asked = replace(settings, identity_mode=mode)
         return compare(EvaluationRun(settings, {"one": (asked, other)}, tmp_path))[1]["one"].drawn
 

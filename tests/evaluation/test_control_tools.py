@@ -43,7 +43,7 @@ def test_another_base_is_steered_by_the_same_reader(files: bool, tmp_path: Path)
     unet = SimpleNamespace(config=SimpleNamespace(sample_size=8))
     pipeline = SimpleNamespace(unet=unet, vae_scale_factor=8, adapters={}, expression_encoder=None)
     tools = replace(fake_control_tools(FakeModel()), readers={"first": reader}, judges=judges)
-    told = with_model(tools, pipeline, ModelSpec(base=str(base))).models
+    told = with_model(tools, pipeline, ModelSpec(base=str(base))).models  # type: ignore
     assert "unet/weights.safetensors" in told and "judges/face/x.safetensors" not in told
     assert ("face.task" in told) is files and ("reader/face/x.safetensors" in told) is not files
 

@@ -310,7 +310,7 @@ def test_what_is_lost_where() -> None:
     spoiled[-3:] = 255 - spoiled[-3:]  # below the mouth
     errors = pixel_errors([render.image], [spoiled], render.landmarks[None])
     assert errors[""] > 0 and errors["eyes"] == 0 and errors["mouth"] == 0
-    assert np.array_equal(reconstructed(Blur(1.0), [render.image])[0], render.image)
+    assert np.array_equal(reconstructed(Blur(1.0), [render.image])[0], render.image)  # type: ignore
 
 
 def test_errors_of_readings() -> None:

@@ -138,4 +138,4 @@ def test_the_heaviest_of_several_people_is_described_and_looked_at(
     found = build_inputs(request, pictures, tools, SIZE, frozenset({"face"}))
     colour = ((200, 150, 120), (90, 60, 40))[chief]
     assert found.prompt == str(colour)
-    assert (found.face[0, :, 0, 0] + 1).tolist() == pytest.approx([2 * value / 255 for value in colour], abs=0.01)
+    assert (found.face[0, :, 0, 0] + 1).tolist() == pytest.approx([2 * value / 255 for value in colour], abs=0.01)  # type: ignore

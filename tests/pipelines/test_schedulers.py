@@ -19,13 +19,13 @@ from tests.tiny import tiny_pipeline
 def test_a_sampler_keeps_the_noise_schedule_and_goes_again(name: str) -> None:
     own = DPMSolverMultistepScheduler(prediction_type="v_prediction", beta_schedule="scaled_linear", beta_end=0.012)
     pipeline = SimpleNamespace(scheduler=own)
-    with sampling_with(pipeline, name):
+    with sampling_with(pipeline, name):  # type: ignore
         other = pipeline.scheduler
         assert other is not own and name[:3] in type(other).__name__.lower()
         for setting in ("prediction_type", "beta_schedule", "beta_end", "num_train_timesteps"):
             assert other.config[setting] == own.config[setting]
     assert pipeline.scheduler is own
-    with sampling_with(pipeline, None):
+    with sampling_with(pipeline, None):  # type: ignore
         assert pipeline.scheduler is own
 
 
@@ -34,7 +34,7 @@ def test_no_sampler_clamps_latents_to_the_range_of_pictures(name: str) -> None:
     own: Any = DPMSolverMultistepScheduler.from_config({"prediction_type": "v_prediction", "clip_sample": True})
     assert own.config["clip_sample"], "as in folders that were saved from DDPM's scheduler"
     pipeline = SimpleNamespace(scheduler=own)
-    with sampling_with(pipeline, name):
+    with sampling_with(pipeline, name):  # type: ignore
         assert not pipeline.scheduler.config.get("clip_sample")
 
 
@@ -48,7 +48,7 @@ PUBLISHED: dict[str, Any] = {
 
 def sampler(base: str, name: str | None) -> Any:
     pipeline = SimpleNamespace(scheduler=PUBLISHED[base].from_config(PUBLISHED[base].config))
-    with sampling_with(pipeline, name):
+    with sampling_with(pipeline, name):  # type: ignore
         return pipeline.scheduler
 
 

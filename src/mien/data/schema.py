@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from mien.core.strict import StrictModel
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    pass
 
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -146,7 +146,7 @@ def sample_key(person: int, picture: int) -> str:
     return f"{person:07d}-{picture:03d}"
 
 
-def rounded(values: ArrayLike, digits: int) -> list[Any]:
+def rounded(values: Any, digits: int) -> list[Any]:
     """Numbers of any shape for a record, as plain ones."""
     import numpy as np
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     pass
 
 
-def few_step_scheduler(config: Any, order: int = 1) -> DPMSolverMultistepScheduler:
+def few_step_scheduler(config: Any, order: int = 1) -> Any:
     """A diffusers scheduler with the noise schedule and the prediction type of ``config``, at trailing timesteps.
 
     Args:
@@ -28,12 +28,11 @@ def few_step_scheduler(config: Any, order: int = 1) -> DPMSolverMultistepSchedul
     """
     from diffusers import DPMSolverMultistepScheduler
 
-    scheduler: Any = DPMSolverMultistepScheduler.from_config(
+    return DPMSolverMultistepScheduler.from_config(
         config, algorithm_type="dpmsolver++", solver_order=order, timestep_spacing="trailing",
         final_sigmas_type="zero", lower_order_final=True, use_karras_sigmas=False, use_lu_lambdas=False,
         use_exponential_sigmas=False, use_beta_sigmas=False, use_flow_sigmas=False,
     )  # fmt: skip
-    return scheduler
 
 
 def levels(scheduler: DPMSolverMultistepScheduler) -> tuple[Tensor, Tensor]:

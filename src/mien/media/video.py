@@ -21,7 +21,7 @@ from mien.errors import BadInput, MienError
 from mien.media.pictures import MAX_PIXELS, files_in, open_picture, opened, to_rgb, upright
 
 if TYPE_CHECKING:
-    from av import VideoFrame, VideoStream
+    from av import VideoFrame
     from av.container import InputContainer
     from PIL import Image
 
@@ -119,7 +119,7 @@ def frames_at(path: Path, every: float) -> Iterator[Shown]:
 class _Walk:
     """Frames of a video by their time, forwards only; jumps are made for as long as they help."""
 
-    def __init__(self, video: InputContainer, stream: VideoStream) -> None:
+    def __init__(self, video: InputContainer, stream: Any) -> None:
         self.video, self.stream, self.jumps = video, stream, True
         self.frames = video.decode(stream)
         self.here: VideoFrame | None = next(self.frames, None)
@@ -151,7 +151,7 @@ class _Walk:
             self.frames = self.video.decode(self.stream)
             self.here, self.following = next(self.frames, None), next(self.frames, None)
 
-    def _time(self, frame: VideoFrame) -> float:
+    def _time(self, frame: Any) -> float:
         return float(frame.time or 0.0) - self.start
 
 

@@ -340,7 +340,7 @@ class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderM
         """The sampling loop: one UNet call a step; when exact, all evaluations of all pictures in one batch."""
         scheduler: Scheduler = timetable.apply(self.scheduler, latents.device)
         noise = latents
-        timesteps = scheduler.timesteps
+        timesteps: Any = scheduler.timesteps
         if redraw is None:
             latents = latents * scheduler.init_noise_sigma
         else:

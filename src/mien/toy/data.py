@@ -28,7 +28,7 @@ from mien.studio.plans import plan_scene
 from mien.studio.scene import Scene, attributes, sample_scene
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
     from PIL import Image
 
     from mien.faces.types import Face
@@ -154,7 +154,7 @@ def entry(person: Person, number: int, picture: Scene, words: str, image: Image.
     return Entry(np.asarray(image.convert("RGB")), face.mask, sample)
 
 
-def _listed(values: ArrayLike, least: float | None = None) -> list[Any]:
+def _listed(values: Any, least: float | None = None) -> list[Any]:
     """Plain numbers; those that have a least value are shares, and end at 1."""
     found = np.asarray(values, np.float64)
     return np.round(found if least is None else found.clip(least, 1.0), 3).tolist()

@@ -20,7 +20,6 @@ from mien.generation.tools import FaceTools
 
 if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
-    from mien.studio.renderer import Renderer
 
 
 Picture = NDArray[np.uint8]
@@ -109,7 +108,7 @@ class Oracle:
         renderer: a `mien.studio.renderer.Renderer`.
     """
 
-    renderer: Renderer
+    renderer: Any
     name: str = "oracle"
 
     def make(self, jobs: Sequence[Job]) -> list[Picture]:

@@ -25,8 +25,6 @@ from mien.pipelines.base_facts import base_hashes
 from mien.pipelines.load import picture_size
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from mien.pipelines.portrait import PortraitPipeline
     from mien.pipelines.spec import ModelSpec
 
@@ -249,7 +247,7 @@ def _oracle_of(portraits: Portraits, facekit: Path | None) -> Oracle | None:
     return oracle
 
 
-def _copied(pipeline: PortraitPipeline, image: Image.Image) -> Image.Image:
+def _copied(pipeline: PortraitPipeline, image: Any) -> Any:
     """A picture after the base's autoencoder."""
     import torch
 
