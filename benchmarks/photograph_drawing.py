@@ -78,7 +78,8 @@ def draw_group(
     tools = replace(tools, read=_once(tools.read))
     pipeline, network = load_pipeline("studio"), blendshape_network()
     assert network is not None
-    wanted = [reader.read(open_picture(one.file(folder))).face().blendshapes for one in templates]
+    faces = [reader.read(open_picture(one.file(folder))).face() for one in templates]
+    wanted = [one.blendshapes for one in faces if one.blendshapes is not None]
     images, cells = [], []
     with show(len(people) * len(templates), f"drawing, {group}, {way}") as advance:
         for person in people:
@@ -92,10 +93,11 @@ def draw_group(
                 )
                 prepared = prepare(request, open_inputs(request), pipeline, tools)
                 images.append(draw(pipeline, request, prepared.inputs, seed))
-                read = reader.read(images[-1]).faces
+                read, points = reader.read(images[-1]).faces, prepared.inputs.landmarks
+                assert points is not None
                 cells.append({
                     "person": person.name, "template": template.name,
-                    "landmarks": _nearness(network(prepared.inputs.landmarks[None])[0], wanted),
+                    "landmarks": _nearness(network(points[None])[0], wanted),
                     "drawn": _nearness(read[0].blendshapes if read else None, wanted),
                     "attributes": agree(person.seen, _attributes(studio, images[-1])),
                 })  # fmt: skip
