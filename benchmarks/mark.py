@@ -252,8 +252,9 @@ def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
     head = ["Pictures", "side", "marked", "least PSNR (dB)", "JPEG 75", "half the size", "a tenth cut off"]
     bound = report["false_positive_rate_at_most"]
     trials = None if bound is None else float(f"{1 / bound:.2g}")
+    sides = ", ".join(f"{count:,} of {side} px" for side, count in report["unmarked_by_side"].items() if count)
     told = (
-        f"A mark was seen in {report['false_positives']} of {report['unmarked']:,} pictures without one"
+        f"A mark was seen in {report['false_positives']} of {report['unmarked']:,} pictures without one ({sides})"
         f"{'' if trials is None else f', that is (95 % confidence) in less than 1 of {trials:,.0f}'}. "
         f"{report['fitting_readings']} readings of them fitted, and their checksums were compared by {KEYS:,} other "
         f"keys too: {report['false_positives_by_other_keys']} marks in {report['unmarked'] * KEYS:,} trials "
