@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from mien.assets import embedded_or_none
@@ -41,9 +42,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (runs / name / "config.json").write_text("{}")
     config = {"pictures": 4, "batch": 2, "log_every": 1}
     for name in ("studio-autoencoder", "studio-text", "studio-base", *BRANCHES, "studio-controlnet"):
-        train(name, data=data, held_out=held_out, runs=runs, overrides=config)
+        train(name, data=data, held_out=held_out, runs=runs, overrides=config | {"grid": 2 * (name == BRANCHES[0])})
     pairs = write_corpus(folder / "pairs", people=4, per_person=3, templates=True)
-    train("studio-e-adapter-exact", data=pairs, held_out=held_out, runs=runs, overrides=config)
+    train("studio-e-adapter-exact", data=pairs, held_out=held_out, runs=runs, overrides=config | {"grid": 0})
     return runs
 
 
@@ -53,6 +54,9 @@ def test_a_branch_starts_as_nothing_and_learns(trained: Path) -> None:
     branch = load_adapter(trained / "studio-landmarks" / "export" / "adapters" / "landmarks.safetensors")["landmarks"]
     values = [p for name, p in branch.named_parameters() if "to_v" in name]
     assert values and all(v.abs().max() > 0 for v in values)
+    last = max((trained / "studio-landmarks" / "grid").iterdir())
+    with Image.open(last) as picture:  # as they are, drawn, drawn with another's conditions
+        assert last.name == "0000000004.png" and picture.size == (2 * 128, 3 * 128)
 
 
 def test_the_base_learns_with_its_branches_and_can_be_had_without(trained: Path, tmp_path: Path) -> None:
