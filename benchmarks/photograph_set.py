@@ -124,8 +124,8 @@ def fetch(folder: Path, show: Bar = silent) -> None:
                 raise BadInput(
                     f"{url} cannot be had ({error}): try again, or give a folder that holds the pictures already."
                 ) from error
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(content)
+            with atomic_path(path) as temporary, temporary.open("wb") as stream:
+                stream.write(content)
             advance(1)
     check(folder)
 

@@ -261,7 +261,7 @@ class Blur(torch.nn.Module):
         super().__init__()
         self.kept = kept
         factors = {"scaling_factor": 2.0, "shift_factor": 0.5}
-        self.config = SimpleNamespace(**factors, get=factors.get)
+        self.config = factors
 
     def encode(self, pictures: torch.Tensor) -> Any:
         return SimpleNamespace(latents=pictures)

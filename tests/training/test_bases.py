@@ -52,7 +52,7 @@ def test_the_base_is_used_as_it_was_trained(published: Path, monkeypatch: pytest
     examples = arc.base.examples
     assert examples.latents.shape == (6, 4, 64, 64) and examples.size == 512
     batch = arc.batch(Corpus.load(published / "data"), np.random.default_rng(0), 2)
-    assert batch["condition"].shape == (2, 3, 512, 512) and batch["places"].shape == (2, 64, 64)
+    assert batch["condition"].shape == (2, 512, 512, 3) and batch["places"].shape == (2, 64, 64)
     np.testing.assert_allclose(batch["identity"].norm(dim=1), 1, atol=1e-3)
     # one token of the prompt is the face, padded with zeros from 512 to 768
     assert int((batch["ids"][0] == examples.prompts.id_token).sum()) == 1
