@@ -7,12 +7,12 @@ A RUN is the folder of a run of ``mien train``. Writes ``benchmarks/results/arms
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from mien.core.io import read_json, write_json
+from mien.core.log import read_lines
 
 CURVES = ("loss", "diffusion", "ad")
 RESULT = Path(__file__).parent / "results" / "arms.json"
@@ -21,7 +21,7 @@ RESULT = Path(__file__).parent / "results" / "arms.json"
 def arm(run: Path) -> dict[str, Any]:
     """Settings and the last validation of a run."""
     config = read_json(run / "config.json")
-    records = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    records = read_lines(run / "log.jsonl")
     validation = next(record["validation"] for record in reversed(records) if "validation" in record)
     return {
         "objective": config["objective"].partition(":")[0],

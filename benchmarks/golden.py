@@ -38,6 +38,7 @@ from PIL import Image, ImageSequence
 from safetensors import safe_open
 
 from mien.core.io import write_json
+from mien.core.log import read_lines
 
 STEPS = 10
 BATCH = 4
@@ -229,7 +230,7 @@ def golden_loss(mien: Mien, config: dict[str, Any], data: Path, runs: Path) -> d
 
 def run_digests(run: Path) -> dict[str, Any]:
     """What a run logged, less the time it took, and the digests of its weights; its checkpoint is removed."""
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = read_lines(run / "log.jsonl")
     checkpoint, export = run / "checkpoint.safetensors", run / "export"
     found = {
         "log": [{key: value for key, value in line.items() if key not in MEASURED} for line in lines],

@@ -186,6 +186,20 @@ def test_names_that_are_no_text_reach_the_manifest(tmp_path: Path, drawn: list[t
     assert first["error"] and second["files"]
 
 
+def test_manifests_are_read_by_the_ends_of_their_lines_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sentence may name a file with U+2028, which Python's ``splitlines`` takes for the end of a line."""
+
+    def draw_pictures(request: Any, indices: list[int], **_: Any) -> Any:
+        raise BadInput(f"There is no picture file at {request.identity}; check the path.")
+        yield
+
+    monkeypatch.setattr(many_module, "_loaded", lambda shared: draw_pictures)
+    source = written(tmp_path / "asked.jsonl", {"identity": "a\u2028b.png"})
+    counts = run(source, tmp_path / "out")
+    assert (counts.pictures, counts.failed) == (0, 1)
+    assert "\u2028" in (tmp_path / "out" / "manifest.jsonl").read_text("utf-8")
+
+
 def test_a_full_disk_is_no_fault_of_a_request(
     tmp_path: Path, drawn: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,7 @@ def read(
     """Print, as JSON, what the face reader sees in a picture: pose, blendshapes, emotion, attributes."""
     import json
 
-    from mien.core.io import check_apart, check_writable
+    from mien.core.io import atomic_path, check_apart, check_writable
     from mien.faces.described import describe
     from mien.faces.open import open_reader
     from mien.media.pictures import check_pictures, open_picture
@@ -46,7 +46,6 @@ def read(
         log.info("face at %s, score %.2f, read by %s", [round(value) for value in face.box], face.score, face.reader)
     used = reading.face()
     if output is not None:
-        from mien.core.io import atomic_path
         from mien.faces.marking import mark_faces
 
         with atomic_path(output) as temporary:

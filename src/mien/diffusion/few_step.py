@@ -16,8 +16,6 @@ from mien.diffusion.prediction import Prediction, convert
 if TYPE_CHECKING:
     from diffusers import DPMSolverMultistepScheduler
 
-    pass
-
 
 def few_step_scheduler(config: Any, order: int = 1) -> Any:
     """A diffusers scheduler with the noise schedule and the prediction type of ``config``, at trailing timesteps.

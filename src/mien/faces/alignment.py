@@ -184,6 +184,11 @@ def filtered_crops(images: Tensor, matrices: Tensor, size: int) -> Tensor:
     return crops.div_(127.5).sub_(1)
 
 
+def filtered_crop(images: Tensor, matrix: Tensor, size: int) -> Tensor:
+    """One crop of each picture, float32 [B, 3, size, size], by matrices [B, 2, 3]; see :func:`filtered_crops`."""
+    return filtered_crops(images, matrix[:, None], size)[:, 0]
+
+
 def arcface_matrix(landmarks: Tensor, size: int = CROP) -> Tensor:
     """Matrices [B, 2, 3] that bring faces onto ArcFace's template, scaled from 112 to ``size``.
 
@@ -228,7 +233,7 @@ def judge_gaze_matrices(landmarks: Tensor, size: int = 64) -> Tensor:
 
 def judge_face_crops(images: Tensor, landmarks: Tensor, size: int) -> Tensor:
     """What the face judge reads, [B, 3, size, size], in pictures uint8 [B, H, W, 3] with landmarks [B, 478, 2 or 3]."""
-    return filtered_crops(images, judge_face_matrix(landmarks, size)[:, None], size)[:, 0]
+    return filtered_crop(images, judge_face_matrix(landmarks, size), size)
 
 
 def judge_gaze_crops(images: Tensor, landmarks: Tensor, size: int) -> Tensor:

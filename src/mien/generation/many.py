@@ -15,8 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from mien.core import log
 from mien.core.io import claim, sha256_of, write_text
-from mien.core.log import write_lines
 from mien.core.progress import Bar, silent
 from mien.core.stages.execute import execute
 from mien.core.stages.stage import Process, Resources, Stage
@@ -138,7 +138,7 @@ class _Worker:
             seen.add(line.name)
             rows.append(row if row["error"] else row | self._drawn(task, line, trial))
             trial.advance(1)
-        write_lines(self._stage.outputs(task)[0], rows)
+        log.write_lines(self._stage.outputs(task)[0], rows)
 
     def _lines_of(self, task: int) -> list[Line]:
         first = task * self._stage.per_part
@@ -226,7 +226,7 @@ def generate_many(
     claim(folder / SETTINGS_FILE, asked, "pictures of other requests", defaults={"format": None})
     whole = execute(stage, executor=executor, workers=workers, part=part, finish_only=finish, bar=bar)
     done = [stage.outputs(task)[0] for task in range(stage.count) if stage.is_done(task)]
-    rows = [json.loads(line) for file in done for line in file.read_text(encoding="utf-8").splitlines()]
+    rows = [row for file in done for row in log.read_lines(file)]
     return Counts(count, sum(len(row["files"]) for row in rows), sum(bool(row["error"]) for row in rows), whole)
 
 

@@ -230,7 +230,7 @@ class LandmarkPictures:
             self._drawn = Resident(corpus.cached("landmark_images", self._key(corpus), self._all), device)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray | torch.Tensor:
-        return _draw(self._points(rows), self.size) if self._drawn is None else self._drawn[rows]
+        return landmark_pictures(self._points(rows), self.size) if self._drawn is None else self._drawn[rows]
 
     def _key(self, corpus: Corpus) -> str:
         return f"v1-{len(corpus)}" + ("" if corpus["images"].shape[1] == self.size else f"-{self.size}")
@@ -240,10 +240,11 @@ class LandmarkPictures:
 
     def _all(self) -> Iterator[np.ndarray]:
         parts = [self._points(rows) for rows in slices(slice(0, len(self.corpus)))]
-        return in_processes(_draw, parts, [self.size] * len(parts))
+        return in_processes(landmark_pictures, parts, [self.size] * len(parts))
 
 
-def _draw(points: np.ndarray, size: int) -> np.ndarray:
+def landmark_pictures(points: np.ndarray, size: int) -> np.ndarray:
+    """Drawings uint8 [B, size, size, 3] of landmarks [B, 478, 2 or 3] in pixels of pictures of that side."""
     from mien.faces.drawing import draw_landmarks
 
     drawn = np.empty((len(points), size, size, 3), np.uint8)

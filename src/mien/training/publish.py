@@ -11,7 +11,6 @@ from typing import Any
 from mien.core.io import atomic_path, read_json, sha256_of, write_json
 from mien.core.log import read_lines
 from mien.errors import BadInput, MienError
-from mien.faces.networks import expression_encoder_type
 from mien.training.presets import SHIPPED
 from mien.training.proof import TRAINED
 
@@ -67,6 +66,8 @@ def publish(
     for name, export in exports.items():
         _merge(export, folder)
         ledger[name] = entry_of(runs / name)
+    from mien.faces.networks import expression_encoder_type  # with it diffusers, which a wrong folder need not wait for
+
     index = dict(_INDEX)
     encoder = folder / "expression_encoder"
     kind = expression_encoder_type(encoder) if encoder.is_dir() else None

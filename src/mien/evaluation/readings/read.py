@@ -107,7 +107,7 @@ def judge(context: EvaluationContext, pictures: Sequence[Any], points: Floats) -
     """
     import torch
 
-    from mien.faces.alignment import CROP, filtered_crops, judge_face_crops, judge_gaze_crops, judge_identity_matrix
+    from mien.faces.alignment import CROP, filtered_crop, judge_face_crops, judge_gaze_crops, judge_identity_matrix
 
     there = whole_rows(points)
     # a picture without a face goes through with somebody's landmarks, so that batches keep their shape
@@ -121,7 +121,7 @@ def judge(context: EvaluationContext, pictures: Sequence[Any], points: Floats) -
         if context.judge_gaze is not None:
             crops = judge_gaze_crops(images, filled, context.judge_gaze.config["size"])
             judged["gaze"] = context.judge_gaze.predict(crops)
-        crops = filtered_crops(images, judge_identity_matrix(filled)[:, None], CROP)[:, 0]
+        crops = filtered_crop(images, judge_identity_matrix(filled), CROP)
         judged["identity"] = context.judge_identity(crops)
     return {name: np.where(there[:, None], part.numpy(), np.nan).astype(np.float32) for name, part in judged.items()}
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.adapters import Branch, load_adapter, save_adapter
+from mien.adapters import Branch, load_adapter
 from mien.adapters.encoders import LandmarkEncoder
 from mien.errors import ConfigError
 from mien.faces.alignment import (
@@ -28,12 +28,13 @@ from mien.faces.alignment import (
     transform_points,
     warp,
 )
-from mien.faces.drawing import draw_landmarks
 from mien.faces.networks import ExpressionReader, StudioFaceNet
+from mien.faces.networks.expression_reader import TRUNK
 from mien.training.augmentation import BatchRandom, jitter_parts, mirror_matrix, photograph
 from mien.training.batches import pictures_to_tensor, spread_rows
+from mien.training.export import save_branch
 from mien.training.face_labels import mirror_labels
-from mien.training.features import mean_face_landmarks, training_landmarks
+from mien.training.features import landmark_pictures, mean_face_landmarks, training_landmarks
 from mien.training.normalisation import recalibrate
 from mien.training.objective import Logs, Objective, ObjectiveConfig
 from mien.training.parts import ROW
@@ -100,7 +101,7 @@ class DistillationObjective(Objective):
 
     def learning_rates(self) -> dict[str, float]:
         """The trunk reads faces already."""
-        return {f"net.{name}.": 0.3 for name in ("low", "middle", "high", "gather")}
+        return {f"net.{name}.": 0.3 for name in TRUNK}
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """The mean of the tokens, from which the network starts, and their variance."""
@@ -117,8 +118,8 @@ class DistillationObjective(Objective):
     @torch.no_grad()
     def tokens(self, points: Tensor) -> Tensor:
         """The branch's tokens [B, N, D] of landmarks [B, 478, 3] in pixels of a picture of side 128."""
-        drawn = np.stack([draw_landmarks(one, 128, self.drawing) for one in points.cpu().numpy()])
-        return self.branch.encode(pictures_to_tensor(drawn).to(self.net.device)).float()
+        drawn = landmark_pictures(points.cpu().numpy() * (self.drawing / 128), self.drawing)
+        return self.branch.encode(torch.from_numpy(drawn).to(self.net.device)).float()
 
     def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Random pictures with their landmarks, and those of the mean face."""
@@ -134,7 +135,9 @@ class DistillationObjective(Objective):
         }
 
     @full_precision
-    def pair(self, batch: dict[str, Tensor], jitter: Tensor | None = None, flip: Tensor | None = None) -> Any:
+    def pair(
+        self, batch: dict[str, Tensor], jitter: Tensor | None = None, flip: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Crops [B, 3, S, S], and the mean face's landmarks [B, 478, 3] at the same place, in a picture of side 128.
 
         Args:
@@ -143,7 +146,7 @@ class DistillationObjective(Objective):
             flip: which of them are mirrored [B].
         """
         size = self.net.config["image_size"]
-        images = batch["images"].permute(0, 3, 1, 2).float() / 127.5 - 1
+        images = pictures_to_tensor(batch["images"])
         matrix = FRAMINGS[self.net.config["framing"]](batch["landmarks"], size)
         mirrored = torch.zeros(len(images), dtype=torch.bool, device=images.device) if flip is None else flip
         matrix = compose(mirror_matrix(mirrored, size), matrix if jitter is None else compose(jitter, matrix))
@@ -197,8 +200,7 @@ class DistillationObjective(Objective):
     def export(self, folder: Path) -> None:
         """``expression_encoder/``, and ``adapters/expression.safetensors``: the landmark branch's keys and values."""
         super().export(folder)
-        branch = expression_branch(self.branch, self.net.config["features"])
-        save_adapter(folder / "adapters" / "expression.safetensors", {"expression": branch}, dtype=torch.float16)
+        save_branch(expression_branch(self.branch, self.net.config["features"]), folder, "expression")
 
 
 def expression_branch(landmarks: Branch, features: int) -> Branch:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.faces.alignment import arcface_matrix, compose, filtered_crops, full_precision, warp
+from mien.faces.alignment import arcface_matrix, compose, filtered_crop, full_precision, warp
 from mien.faces.networks import IdentityEmbedder
 from mien.metrics.identity import top1_accuracy
 from mien.training.augmentation import BatchRandom, jitter_matrix, photograph
@@ -130,7 +130,7 @@ class IdentityObjective(Objective):
         size = self.net.config.get("size", 96)
         jitter = jitter_matrix(dice, size, scale=0.05, turn=4.0, shift=0.02, flip=dice.some(0.5))
         matrices = compose(jitter, self.matrix(batch["landmarks"], size))
-        crops = filtered_crops(images, matrices[:, None], size)[:, 0]
+        crops = filtered_crop(images, matrices, size)
         return photograph(crops, generator, self.config.augment, 0.25)
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:

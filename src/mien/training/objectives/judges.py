@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mien.faces.alignment import (
     compose,
+    filtered_crop,
     filtered_crops,
     full_precision,
     judge_face_crops,
@@ -191,7 +192,7 @@ class JudgeFaceObjective(_JudgeObjective[JudgeFace]):
         flip = dice.some(0.5)
         matrix = compose(mirror_matrix(flip, size), compose(jitter, judge_face_matrix(batch["landmarks"], size)))
         labels = mirror_labels(batch | {"pose": turn_pose(batch["pose"], degrees)}, flip)
-        crops = filtered_crops(images, matrix[:, None], size)[:, 0]
+        crops = filtered_crop(images, matrix, size)
         return labels | {"crops": photograph(crops, generator, self.augment, 0.1)}
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
@@ -337,7 +338,7 @@ class JudgeAttributesObjective(_JudgeObjective[JudgeAttributes]):
         images = batch["images"]
         dice = BatchRandom(len(images), generator, images.device)
         jitter = jitter_matrix(dice, 96, scale=0.06, turn=4.0, shift=0.03, flip=dice.some(0.5))
-        crops = filtered_crops(images, compose(jitter, _whole(images))[:, None], 96)[:, 0]
+        crops = filtered_crop(images, compose(jitter, _whole(images)), 96)
         return photograph(crops, generator, self.augment, 0.1)
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
@@ -348,7 +349,7 @@ class JudgeAttributesObjective(_JudgeObjective[JudgeAttributes]):
     def read(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """See the base class."""
         images = batch["images"]
-        return self.net.predict(filtered_crops(images, _whole(images)[:, None], 96)[:, 0])
+        return self.net.predict(filtered_crop(images, _whole(images), 96))
 
     def errors(self, read: dict[str, Tensor], truth: dict[str, Tensor]) -> Logs:
         """Accuracy of each named attribute, mean absolute error of the numbers."""
