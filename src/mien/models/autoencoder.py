@@ -20,7 +20,7 @@ from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.errors import BadInput
+from mien.errors import BadInput, ConfigError
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, AutoencoderTiny
@@ -58,6 +58,15 @@ def _upsample(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs * 4, 3, 1, 1), nn.PixelShuffle(2))
 
 
+def _reduced(sample: Tensor, factor: int) -> Tensor:
+    return sample if factor == 1 else F.avg_pool2d(sample, factor)
+
+
+def enlarged(kernel: Tensor, factor: int) -> Tensor:
+    """Squares [..., H, W] whose every value is one of ``factor`` x ``factor`` pixels."""
+    return kernel.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
+
+
 def pixels_a_latent(config: Mapping[str, Any]) -> int:
     """Side in pixels of the square that a latent of :class:`StudioAutoencoder` stands for, from its configuration."""
     return int(config.get("output_shuffle", 2) * 2 ** (len(config["block_out_channels"]) - 1))
@@ -69,12 +78,14 @@ class StudioAutoencoder(ModelMixin, ConfigMixin):
     Args:
         latent_channels: channels of the latent.
         block_out_channels: widths of the decoder, from fine to coarse, each at half the size of the one before;
-            multiples of 8. The encoder has those at 1/4 of the picture's size and below.
+            multiples of 8. The encoder has those at 1/4 of the size of the pictures that it is given and below.
         output_shuffle: 2 or 4: how many times finer the picture is than the finest of these. Three widths and a shuffle
             of 2 make latents of 8x8 pixels, three and 4 such of 16x16.
         scaling_factor, shift_factor: 1 and 0: the latents this class returns are normalised already.
         linear: with the linear paths; without them the convolutional ones start as others do.
         variational: the encoder also tells a variance, which its training uses (KL term); encoding gives the mean.
+        reduction: pictures are brought down by this factor (means of squares) before they are encoded: latents of
+            coarser pictures, from which the decoder draws finer ones. A base that knows such latents stays as it is.
     """
 
     @register_to_config
@@ -87,12 +98,16 @@ class StudioAutoencoder(ModelMixin, ConfigMixin):
         linear: bool = True,
         variational: bool = False,
         output_shuffle: int = 2,
+        reduction: int = 1,
     ) -> None:
         super().__init__()
         first, last, z = block_out_channels[0], block_out_channels[-1], latent_channels
-        rest = block_out_channels[1:] if output_shuffle == 2 else block_out_channels
         self.patch = pixels_a_latent(self.config)
-        self.linear_encoder = nn.Conv2d(3, z, self.patch, self.patch) if linear else None
+        coarse = self.patch // reduction
+        if coarse * reduction != self.patch or coarse < 4 or coarse // 4 >= 2 ** len(block_out_channels):
+            raise ConfigError(f"A reduction by {reduction} does not fit latents of {self.patch} pixels; take 1 or 2.")
+        rest = block_out_channels[-(coarse // 4).bit_length() :]
+        self.linear_encoder = nn.Conv2d(3, z, coarse, coarse) if linear else None
         self.linear_decoder = nn.ConvTranspose2d(z, 3, self.patch, self.patch) if linear else None
         down: list[nn.Module] = [nn.Conv2d(48, rest[0], 3, 1, 1), ResidualBlock(rest[0]), ResidualBlock(rest[0])]
         for narrow, wide in pairwise(rest):
@@ -141,6 +156,7 @@ class StudioAutoencoder(ModelMixin, ConfigMixin):
 
     def raw_moments(self, sample: Tensor) -> tuple[Tensor, Tensor | None]:
         """Mean and logarithm of the variance of the latents before normalisation; None where it is not variational."""
+        sample = _reduced(sample, self.config["reduction"])
         mean, *log_variance = self.encoder(sample).split(self.config["latent_channels"], 1)
         if self.linear_encoder is not None:
             mean = mean + self.linear_encoder(sample)
@@ -166,7 +182,8 @@ class StudioAutoencoder(ModelMixin, ConfigMixin):
             pictures: [N, 3, H, W] in [-1, 1]; a few hundred are enough.
         """
         assert self.linear_encoder is not None and self.linear_decoder is not None
-        z, side = self.config["latent_channels"], self.patch
+        z, factor = self.config["latent_channels"], self.config["reduction"]
+        side, pictures = self.patch // factor, _reduced(pictures, factor)
         patches = F.unfold(pictures.double(), side, stride=side).transpose(1, 2).reshape(-1, 3 * side * side)
         mean = patches.mean(0)
         eigenvalues, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
@@ -176,8 +193,37 @@ class StudioAutoencoder(ModelMixin, ConfigMixin):
         encoder = (vectors * gain).T.reshape(z, 3, side, side)
         self.linear_encoder.weight.copy_(encoder)
         self.linear_encoder.bias.copy_(-(mean @ (vectors * gain)))  # type: ignore[union-attr]
-        self.linear_decoder.weight.copy_((vectors / gain).T.reshape(z, 3, side, side))
+        self.linear_decoder.weight.copy_(enlarged((vectors / gain).T.reshape(z, 3, side, side).float(), factor))
         self.linear_decoder.bias.copy_(mean.reshape(3, -1).mean(1))  # type: ignore[union-attr]
+
+    @torch.no_grad()
+    def grow_from(self, stored: StudioAutoencoder) -> None:
+        """Begin with another's latents, drawn as pictures that are finer by ``reduction``.
+
+        The encoder and the normalisation are taken as they are, of the decoder what has the same shape and place; its
+        linear path is enlarged, so that the first pictures are those of ``stored``, enlarged, but for the new layers.
+
+        Args:
+            stored: latents of as many channels; its encoder reads pictures as ours brings them down.
+
+        Raises:
+            ConfigError: if its encoder is another.
+        """
+        own, theirs = self.state_dict(), stored.state_dict()
+        encoding = [name for name in own if not name.startswith(("decoder.", "linear_decoder."))]
+        if any(name not in theirs or theirs[name].shape != own[name].shape for name in encoding):
+            raise ConfigError("The autoencoder to begin with has another encoder: its latents would be others.")
+        taken = {name: theirs[name] for name in encoding}
+        levels = len(self.config["block_out_channels"])
+        if levels == len(stored.config["block_out_channels"]):  # else the same names are other sizes of the picture
+            shared = (name for name in theirs if name.startswith("decoder.") and name in own)
+            taken |= {name: theirs[name] for name in shared if theirs[name].shape == own[name].shape}
+        if self.linear_decoder is not None and stored.linear_decoder is not None:
+            for name in ("weight", "bias"):
+                taken[f"linear_decoder.{name}"] = theirs[f"linear_decoder.{name}"]
+            weight = "linear_decoder.weight"
+            taken[weight] = enlarged(taken[weight], own[weight].shape[-1] // taken[weight].shape[-1])
+        self.load_state_dict(taken, strict=False)
 
     @torch.no_grad()
     def fit_normalisation(self, latents: Tensor) -> None:

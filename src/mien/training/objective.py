@@ -65,11 +65,20 @@ def load_compatible(module: nn.Module, state: Mapping[str, Tensor], source: str)
 _BLOCK = re.compile(r".*\.attentions\.\d+\.|kv\.[^.]+\.")
 
 
-def load_part(module: nn.Module, folder: Path) -> None:
-    """Copy the weights of a ``from_pretrained`` folder into a module, see :func:`load_compatible`."""
+def open_part(kind: type[nn.Module], folder: Path) -> Any:
+    """The module in a ``from_pretrained`` folder that a run begins with.
+
+    Raises:
+        MissingAsset: if there is no such folder.
+    """
     if not folder.is_dir():
         raise MissingAsset(f"There is no {folder} to start from; give a folder that holds it, or leave --init out.")
-    stored: Any = type(module).from_pretrained(folder)  # type: ignore[attr-defined]
+    return kind.from_pretrained(folder)  # type: ignore[attr-defined]
+
+
+def load_part(module: nn.Module, folder: Path) -> None:
+    """Copy the weights of a ``from_pretrained`` folder into a module, see :func:`load_compatible`."""
+    stored = open_part(type(module), folder)
     state = stored.state_dict()
     if getattr(module, "classes", None) != getattr(stored, "classes", None):
         state |= grown_head(stored, module)

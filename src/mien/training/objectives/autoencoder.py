@@ -18,7 +18,7 @@ from mien.training.adversarial import PatchDiscriminator, adaptive_weight, adver
 from mien.training.batches import pictures_to_tensor, spread_rows
 from mien.training.features import face_places
 from mien.training.latent_terms import SCALES, feature_alignment, kl_to_normal, transformed
-from mien.training.objective import Logs, Objective, ObjectiveConfig
+from mien.training.objective import Logs, Objective, ObjectiveConfig, open_part
 from mien.training.parts import ROW
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ class AutoencoderConfig(ObjectiveConfig):
             stands for.
         output_shuffle: the same.
         linear: the same.
-        crop: side of random squares that are cut from the pictures, in pixels; 0 takes whole pictures.
+        reduction: the same.
+        crop: side of random squares that are cut from the pictures, in pixels; 0 takes whole pictures. With
+            ``decoder_only`` whole pictures are encoded, and squares cut from latents and pictures.
         noise: standard deviation of noise added to latents in training, in units of their own, so that the decoder
             forgives the diffusion model's small errors.
         max_noise: where it is more than ``noise``, each picture's is drawn between the two.
@@ -56,6 +58,7 @@ class AutoencoderConfig(ObjectiveConfig):
     block_out_channels: tuple[int, ...] = (32, 96, 160)
     output_shuffle: int = 2
     linear: bool = True
+    reduction: int = 1
     crop: int = 0
     noise: float = 0.02
     max_noise: float = 0.0
@@ -91,6 +94,7 @@ class AutoencoderObjective(Objective):
         vae = StudioAutoencoder(
             latent_channels=config.latent_channels, block_out_channels=config.block_out_channels,
             linear=config.linear, variational=config.kl > 0, output_shuffle=config.output_shuffle,
+            reduction=config.reduction,
         )  # fmt: skip
         self.vae = vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for part in (self.vae.encoder, self.vae.linear_encoder):
@@ -131,9 +135,12 @@ class AutoencoderObjective(Objective):
             for name, values in {"pictures": pictures, "weights": weights / weights.mean()}.items()
         }
         if self.config.crop:
-            top, left = rng.integers(0, pictures.shape[-1] - self.config.crop + 1, 2)
-            area = (..., slice(top, top + self.config.crop), slice(left, left + self.config.crop))
-            found = {name: values[area] for name, values in found.items()}
+            step = self.vae.patch if self.config.decoder_only else 1
+            top, left = (rng.integers(0, (pictures.shape[-1] - self.config.crop) // step + 1, 2) * step).tolist()
+            if self.config.decoder_only:
+                found["corner"] = torch.tensor([top, left]).repeat(size, 1)  # one of all rows
+            else:
+                found = {name: _cut(values, top, left, self.config.crop) for name, values in found.items()}
         if self.config.equivariance and rng.random() < self.config.equivariance:
             found["transform"] = torch.tensor([rng.choice(SCALES), rng.integers(4)]).repeat(size, 1)  # one of all rows
         return found | {ROW: torch.from_numpy(rows)}
@@ -142,8 +149,19 @@ class AutoencoderObjective(Objective):
         """See the class."""
         config = self.config
         pictures = batch["pictures"].contiguous(memory_format=torch.channels_last)
-        latents, log_variance = self.vae.raw_moments(pictures)
-        given, wanted, weights = self._noised(latents, log_variance, generator), pictures, batch["weights"]
+        weights = batch["weights"]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not config.decoder_only):
+            latents, log_variance = self.vae.raw_moments(pictures)
+        if "corner" in batch:
+            top, left = batch["corner"][0].tolist()
+            pictures, weights = (_cut(values, top, left, config.crop) for values in (pictures, weights))
+            patch = self.vae.patch
+            parts = (latents, log_variance)
+            latents, log_variance = (
+                None if part is None else _cut(part, top // patch, left // patch, config.crop // patch)
+                for part in parts
+            )
+        given, wanted = self._noised(latents, log_variance, generator), pictures
         if "transform" in batch:
             scale, turns = batch["transform"][0].tolist()
             given, wanted = transformed(given, wanted, scale, int(turns))
@@ -236,6 +254,18 @@ class AutoencoderObjective(Objective):
     def parts(self) -> dict[str, nn.Module]:
         """See the base class."""
         return {"vae": self.vae}
+
+    def start_from(self, folder: Path) -> None:
+        """See the base class; an autoencoder of coarser pictures gives its latents (:meth:`grow_from`)."""
+        stored = open_part(StudioAutoencoder, folder / "vae")
+        if stored.patch < self.vae.patch:
+            self.vae.grow_from(stored)
+        else:
+            super().start_from(folder)
+
+
+def _cut(values: Tensor, top: int, left: int, side: int) -> Tensor:
+    return values[..., top : top + side, left : left + side]
 
 
 def psnr(drawn: Tensor, images: np.ndarray) -> float:
