@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from mien.errors import BadInput
+from mien.errors import BadInput, ConfigError
 from mien.models import StudioAutoencoder
 from tests.tolerance import SAMPLED
 
@@ -70,3 +71,54 @@ def test_latents_of_16_pixels(options: dict[str, bool], widths: tuple[int, ...],
     vae.save_pretrained(tmp_path)
     again = StudioAutoencoder.from_pretrained(tmp_path)
     assert torch.equal(again(pictures).sample, vae(pictures).sample)
+
+
+def _coarse_and_fine(**options: Any) -> tuple[StudioAutoencoder, StudioAutoencoder]:
+    torch.manual_seed(0)
+    coarse = StudioAutoencoder(latent_channels=4, block_out_channels=(8, 16, 24))
+    coarse.init_from_pca(smooth_pictures(12, 32))
+    coarse.fit_normalisation(torch.randn(6, 4, 4, 4))
+    for parameter in coarse.parameters():
+        parameter.data.add_(0.01 * torch.randn_like(parameter))
+    given = {"block_out_channels": (16, 16, 24), "output_shuffle": 4, "reduction": 2} | options
+    return coarse, StudioAutoencoder(latent_channels=4, **given)
+
+
+def test_a_finer_decoder_keeps_the_latents_of_the_coarser_pictures(tmp_path: Path) -> None:
+    coarse, fine = _coarse_and_fine()
+    fine.grow_from(coarse)
+    pictures = smooth_pictures(3, 64)
+    small = F.avg_pool2d(pictures, 2)
+    assert torch.equal(fine.encode(pictures).latents, coarse.encode(small).latents)  # type: ignore[union-attr]
+    latents = coarse.encode(small).latents  # type: ignore[union-attr]
+    assert fine.decode(latents).sample.shape == (3, 3, 64, 64)  # type: ignore[union-attr]
+    raw = latents * coarse.latent_std + coarse.latent_mean
+    assert coarse.linear_decoder is not None
+    linear = F.interpolate(coarse.linear_decoder(raw), scale_factor=2)  # the new last layers begin as nothing
+    torch.testing.assert_close(fine.decode(latents).sample, linear, **SAMPLED)  # type: ignore[union-attr]
+    equal = [one for one, two in zip(fine.decoder, coarse.decoder, strict=True) if _same(one, two)]
+    assert len(equal) >= 3, "blocks of the same shape are taken"
+    fine.save_pretrained(tmp_path)
+    assert torch.equal(StudioAutoencoder.from_pretrained(tmp_path)(pictures).sample, fine(pictures).sample)
+
+
+def _same(one: torch.nn.Module, two: torch.nn.Module) -> bool:
+    first, second = list(one.parameters()), list(two.parameters())
+    return bool(first) and all(a.shape == b.shape and torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_other_encoders_and_reductions_are_refused() -> None:
+    coarse, other = _coarse_and_fine(block_out_channels=(16, 16, 32))
+    with pytest.raises(ConfigError, match="another encoder"):
+        other.grow_from(coarse)
+    for reduction in (3, 8):
+        with pytest.raises(ConfigError, match=f"reduction by {reduction} does not fit"):
+            StudioAutoencoder(block_out_channels=(8, 16, 16), output_shuffle=4, reduction=reduction)
+
+
+def test_the_pca_start_of_latents_of_brought_down_pictures() -> None:
+    vae = StudioAutoencoder(latent_channels=12, block_out_channels=(8, 8, 16), output_shuffle=4, reduction=2)
+    pictures = smooth_pictures(64, 64)
+    vae.init_from_pca(pictures)
+    error = (vae(pictures).sample - pictures).pow(2).mean()
+    assert error < 0.1 * pictures.var()

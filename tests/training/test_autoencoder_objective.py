@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from mien.assets import embedded_or_none
 from mien.data.corpus import Corpus
 from mien.errors import ConfigError
+from mien.models import StudioAutoencoder
 from mien.training.objectives.autoencoder import AutoencoderConfig, AutoencoderObjective
 from mien.training.run import train
 from tests.synthetic import write_corpus
@@ -120,6 +121,46 @@ def test_a_transformed_step_is_held_against_the_transformed_picture(data: Path) 
     often.prepare(corpus, data)
     drawn = [often.batch(corpus, np.random.default_rng(seed), 2)["transform"][0].tolist() for seed in range(40)]
     assert {scale for scale, _ in drawn} == {0.5, 0.75, 1.0} and {turn for _, turn in drawn} == {0.0, 1.0, 2.0, 3.0}
+
+
+FINER = {"block_out_channels": (32, 96, 160), "output_shuffle": 4, "reduction": 2, "decoder_only": True}
+
+
+def test_a_decoder_of_finer_pictures_begins_with_the_latents_of_coarser_ones(data: Path, tmp_path: Path) -> None:
+    config = {"pictures": 4, "batch": 2, "log_every": 1, "lr": 0.01}
+    train("studio-autoencoder", data=data, runs=tmp_path / "first", overrides=config)
+    first = tmp_path / "first" / "studio-autoencoder" / "export"
+    train(
+        "studio-autoencoder", data=data, runs=tmp_path / "finer", start_from=first,
+        overrides=config | {"options": FINER | {"crop": 64}},
+    )  # fmt: skip
+    exported = tmp_path / "finer" / "studio-autoencoder" / "export" / "vae"
+    coarse, fine = (StudioAutoencoder.from_pretrained(one).float() for one in (first / "vae", exported))
+    pictures = torch.rand(2, 3, 128, 128) * 2 - 1
+    small = torch.nn.functional.avg_pool2d(pictures, 2)
+    assert torch.equal(fine.encode(pictures).latents, coarse.encode(small).latents)
+    assert fine(pictures).sample.shape == pictures.shape
+
+
+def test_only_squares_of_whole_latents_are_decoded(data: Path) -> None:
+    """Latents at the edge of a square are those of the whole picture, not of a picture that ends there."""
+    objective = AutoencoderObjective(AutoencoderConfig(**FINER, crop=64, noise=0.0))
+    objective.prepare(Corpus.load(data), data)
+    torch.nn.init.normal_(objective.vae.encoder[-1].weight, std=0.1)
+    corpus, given, wanted = Corpus.load(data), [], []
+    decode = objective.vae.raw_decode
+    objective.vae.raw_decode = lambda z: (given.append(z), decode(z))[1]  # type: ignore[method-assign,func-returns-value]
+    for seed in range(8):
+        batch = objective.batch(corpus, np.random.default_rng(seed), 2)
+        top, left = batch["corner"][0].tolist()
+        assert top % 16 == left % 16 == 0 and batch["pictures"].shape[-1] == 128
+        objective(batch, torch.Generator())
+        whole = objective.vae.raw_encode(batch["pictures"])
+        wanted.append(whole[..., top // 16 : top // 16 + 4, left // 16 : left // 16 + 4])
+        assert not given[-1].requires_grad
+    assert len({tuple(one.flatten().tolist()) for one in wanted}) == 8
+    for one, two in zip(given, wanted, strict=True):
+        torch.testing.assert_close(one, two)
 
 
 def test_a_reader_is_needed_for_its_terms() -> None:

@@ -47,6 +47,21 @@ def test_options_that_do_not_fit_are_named_before_anything_is_loaded(
         build_objective(resolve(preset, {"options": options}), tmp_path)
 
 
+def test_one_option_is_changed_and_the_others_stay() -> None:
+    plain = resolve("studio-base", {})
+    changed = resolve("studio-base", {"options.aux_loss_fraction": 1.0, "options.gamma": 5.0, "lr": 1e-4})
+    assert changed.options == plain.options | {"aux_loss_fraction": 1.0, "gamma": 5.0} and changed.lr == 1e-4
+    assert plain.options == PRESETS["studio-base"].options, "a preset is not changed"
+    of_0_1_0 = resolve("studio-base", {"options.late": 0.5})
+    assert of_0_1_0.options == plain.options | {"aux_loss_fraction": 0.5}
+    replaced = resolve("studio-base", {"options": {"gamma": 5.0}, "options.emphasis": 1.0})
+    assert replaced.options == {"gamma": 5.0, "emphasis": 1.0}
+    with pytest.raises(ConfigError, match=r"options of studio-base: emphasise: "):
+        options_of(resolve("studio-base", {"options.emphasise": 1.0}))
+    with pytest.raises(ConfigError, match="aux_loss_fraction is given twice, also as late"):
+        resolve("studio-base", {"options.late": 0.5, "options.aux_loss_fraction": 0.5})
+
+
 def test_a_fault_of_the_code_is_not_called_a_wrong_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from mien.training.objectives import identity
 

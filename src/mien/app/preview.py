@@ -18,7 +18,7 @@ from mien.generation.conditioning import wanted_landmarks
 if TYPE_CHECKING:
     from PIL import Image
 
-SIDE = 128
+SIDE = 256
 """Side of the preview where the model is not loaded yet, pixels."""
 
 

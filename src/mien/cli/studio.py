@@ -41,7 +41,7 @@ def render(
     read: Read = None,
     facekit: Facekit = None,
     workers: Workers = None,
-    size: Size = 128,
+    size: Size = 256,
     executor: Executor = "local",
     part: Part = None,
     finish: Finish = False,

@@ -38,7 +38,10 @@ def train(
         typer.Option(min=0, callback=finite, help="Stop after this long; the same command continues later."),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the preset; repeat.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change a setting, or with options.KEY an option, of the preset; repeat."
+        ),
     ] = None,
     share: Annotated[
         float,

@@ -15,7 +15,7 @@ from mien.pipelines.files import EMBEDDED
 from mien.pipelines.hub import is_ours
 from mien.provenance.fingerprint import model_hashes
 
-_SIDES = {"studio": 128, "sd15": 512, "arc2face": 512, "sdxl": 1024}
+_SIDES = {"studio": 256, "sd15": 512, "arc2face": 512, "sdxl": 1024}
 """Side in pixels of the pictures of the bases that go by a name."""
 _SD15_PARTS = ("vae", "tokenizer", "scheduler")
 """What Arc2Face takes from Stable Diffusion 1.5."""

@@ -24,16 +24,22 @@ _FILES = {"identity": "faceid"}
 _FEW_STEP = {"landmarks": 0.75, "emotion": 0.6, "expression": 0.2, "identity": 0.5}
 """Probabilities of the studio's branches in a trajectory; identity in prompts without the face."""
 
+_FINE = {
+    "block_out_channels": (64, 96, 160), "output_shuffle": 4, "reduction": 2, "crop": 128, "max_noise": 0.3,
+    "emphasis": 0.5, "square": 4.0, "perceptual": 0.3, "adversarial": 0.4, "adversarial_start": 0.35,
+}  # fmt: skip
+"""Pictures of 256 px from latents of 128 px."""
+
 _SHIPPED = [
-    TrainConfig(name="studio-autoencoder", objective="autoencoder:AutoencoderObjective", pictures=80_000,
-                global_batch=16, lr=8e-4, warmup_images=1200, lr_decay_fraction=1.0, final_lr=0.02, weight_decay=0.0,
-                options={"emphasis": 0.5, "square": 24.0}),
+    TrainConfig(name="studio-reader", objective="reader:ReaderObjective", pictures=600_000, global_batch=32, lr=1e-3,
+                options={"size": 192, "widths": (64, 128, 224, 320), "hidden": 384, "basis": 100}),
+    TrainConfig(name="studio-autoencoder", objective="autoencoder:AutoencoderObjective", pictures=100_000,
+                depends_on=("studio-reader",), global_batch=16, lr=6e-4, warmup_images=2000, lr_decay_fraction=1.0,
+                final_lr=0.02, betas=(0.5, 0.95), weight_decay=0.0, options=_FINE),
     TrainConfig(name="studio-identity", objective="identity:IdentityObjective", pictures=400_000, global_batch=128,
                 lr=2e-3, lr_decay_fraction=0.7),
     TrainConfig(name="studio-text", objective="text:TextObjective", depends_on=_SEEN,
                 pictures=600_000, global_batch=256, lr=1e-3, warmup_images=10_000),
-    TrainConfig(name="studio-reader", objective="reader:ReaderObjective", pictures=600_000, global_batch=32, lr=1e-3,
-                options={"size": 192, "widths": (64, 128, 224, 320), "hidden": 384, "basis": 100}),
     TrainConfig(name="studio-base", objective="base:BaseObjective", depends_on=(*_SEEN, "studio-text", "studio-reader"),
                 pictures=1_500_000, global_batch=40, lr=7e-4, lr_decay_fraction=0.25,
                 options={"branches": {"landmarks": 0.7, "emotion": 0.4}, "branch_prob_with_caption": 0.5,

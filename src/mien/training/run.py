@@ -21,18 +21,29 @@ if TYPE_CHECKING:
 ON_A_BASE = ("branch", "joint", "controlnet", "alignment", "few_step")
 """Objectives that train something beside a frozen base, whichever it is."""
 
+_OPTION = "options."
+
 
 def resolve(name: str, overrides: dict[str, Any]) -> TrainConfig:
     """A preset with changed settings.
+
+    Args:
+        name: of the preset.
+        overrides: settings by name; ``options.KEY`` changes one option of the objective, ``options`` replaces all.
 
     Raises:
         ConfigError: for an unknown preset or setting, or a value that does not fit.
     """
     try:
-        changed = TrainConfig.renamed(overrides)
+        changed = TrainConfig.renamed({key: value for key, value in overrides.items() if not key.startswith(_OPTION)})
+        config = TrainConfig.parsed(preset(name).model_dump(exclude_unset=True) | changed, name)
+        options = {key.removeprefix(_OPTION): value for key, value in overrides.items() if key.startswith(_OPTION)}
+        if not options:
+            return config
+        options = objective_type(config).config_type.renamed(options)
     except ValueError as error:
         raise ConfigError(f"The settings of {name} are wrong: {error}.") from error
-    return TrainConfig.parsed(preset(name).model_dump(exclude_unset=True) | changed, name)
+    return config.model_copy(update={"options": config.options | options})
 
 
 def train(

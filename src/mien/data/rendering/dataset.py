@@ -196,7 +196,7 @@ def render_dataset(
     workers: int | None = None,
     read: bool | None = None,
     kit: Path | str | None = None,
-    size: int = 128,
+    size: int = 256,
     templates: bool = False,
     portraits: bool = False,
     executor: str = "local",
