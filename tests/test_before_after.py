@@ -17,6 +17,7 @@ from mien.assets import embedded_or_none
 from mien.generation.sweep import GAP, LABEL
 from tests.fakes import fake_tools
 
+SIDE = 256
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
 before_after = importlib.import_module("before_after")
@@ -33,13 +34,13 @@ def test_equal_weights_draw_equal_rows(tmp_path: Path) -> None:
         pixels = np.asarray(sheet.convert("RGB"))
     height = (pixels.shape[0] - GAP) // 4
     tops = [GAP + row * height for row in range(4)]
-    assert height == 128 + LABEL + GAP and pixels.shape[1] == len(wishes) * (128 + GAP) + GAP
-    people, templates, before, after = (pixels[top : top + 128] for top in tops)
+    assert height == SIDE + LABEL + GAP and pixels.shape[1] == len(wishes) * (SIDE + GAP) + GAP
+    people, templates, before, after = (pixels[top : top + SIDE] for top in tops)
     assert np.array_equal(before, after)
     # three columns are of words alone: no person and no template above them
-    assert (people[:, : 3 * (128 + GAP)] == before_after.PAPER).all() and not (people == before_after.PAPER).all()
+    assert (people[:, : 3 * (SIDE + GAP)] == before_after.PAPER).all() and not (people == before_after.PAPER).all()
     assert not (templates == before_after.PAPER).all()
-    columns = [before[:, GAP + column * (128 + GAP) :][:, :128] for column in range(len(wishes))]
+    columns = [before[:, GAP + column * (SIDE + GAP) :][:, :SIDE] for column in range(len(wishes))]
     assert len({column.tobytes() for column in columns}) == len(wishes)
 
 

@@ -53,7 +53,7 @@ def test_a_picture_is_that_of_the_library_with_its_record(client: TestClient, wa
 def test_json_tells_seeds_lines_and_what_was_read(client: TestClient) -> None:
     found = client.post("/api/generate", json={"identity": "studio:Bo", "count": 2, "seed": 5, **FEW}).json()
     assert [one["seed"] for one in found["pictures"]] == [5, 6]
-    assert decoded(found["pictures"][0]["image"]).size == (128, 128)
+    assert decoded(found["pictures"][0]["image"]).size == (256, 256)
     assert found["words"].startswith("read as: ")
     assert found["command"] == "mien generate --identity me.jpg --reader studio -n 2 --seed 5 --speed few"
     assert found["pictures"][1]["command"] == "mien generate --identity me.jpg --reader studio --seed 6 --speed few"
@@ -66,7 +66,7 @@ def test_events_tell_progress_and_intermediate_pictures(client: TestClient) -> N
     assert names[:2] == ["queued", "read"] and names[-2:] == ["picture", "done"]
     assert [values["step"] for name, values in told if name == "progress"] == [1, 2, 3, 4, 5, 6]
     previews = [decoded(values["image"]) for name, values in told if name == "preview"]
-    assert [one.size for one in previews] == [(128, 128)] * 2
+    assert [one.size for one in previews] == [(256, 256)] * 2
     final = np.asarray(decoded(next(values["image"] for name, values in told if name == "picture")), float)
     near = [np.abs(np.asarray(one.convert("RGB"), float) - final).mean() for one in previews]
     assert near[1] < near[0] and near[1] < 25  # the sampler's estimates come nearer
@@ -108,11 +108,11 @@ def test_the_preview_is_the_landmark_image_of_the_drawing(client: TestClient, wa
     found = client.post("/api/preview", json={"faces": faces, **settings}).json()
     examples = {one.name: one.path for one in (*Examples.load().people, *Examples.load().templates)}
     request = GenerateRequest(identity=examples["Ada"], expression=examples["laugh"], **settings)  # pyright: ignore[reportArgumentType]
-    inputs = build_inputs(request, open_inputs(request), warm.tools, 128, branch_kinds(warm.pipeline))
+    inputs = build_inputs(request, open_inputs(request), warm.tools, 256, branch_kinds(warm.pipeline))
     assert inputs.landmarks is not None
     # the API rounds the landmarks of the photographs to a hundredth of a pixel
     assert np.abs(np.asarray(found["landmarks"]) - inputs.landmarks[:, :2]).max() < 0.05
-    assert found["size"] == 128 and "--blendshape eyeBlinkLeft=1" in found["command"]
+    assert found["size"] == 256 and "--blendshape eyeBlinkLeft=1" in found["command"]
 
 
 def test_words_alone_have_no_landmarks(client: TestClient) -> None:

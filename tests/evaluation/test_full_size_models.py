@@ -65,7 +65,7 @@ def test_facts_are_those_of_the_opened_base() -> None:
     assert [base_identity_mode(base) for base in ("studio", "sd15", "sdxl", "arc2face")] == [
         "prompt", "branch", "branch", "prompt",
     ]  # fmt: skip
-    assert [base_picture_size(base) for base in ("studio", "sd15", "sdxl", "arc2face")] == [128, 512, 1024, 512]
+    assert [base_picture_size(base) for base in ("studio", "sd15", "sdxl", "arc2face")] == [256, 512, 1024, 512]
 
 
 def test_a_preset_is_looked_for_among_the_runs_on_its_base(tmp_path: Path, assets: Path) -> None:

@@ -219,7 +219,7 @@ def test_a_fresh_interpreter_prints_nothing_but_what_is_asked(tmp_path: Path) ->
         Image.open(examples / source).convert("RGB").save(tmp_path / name, quality=95)
     before = sorted(tmp_path.iterdir())
     done = subprocess.run([sys.executable, "-c", FIVE_LINES], cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stdout.strip()) == (0, "2 (128, 128) (478, 3) 1"), done.stderr
+    assert (done.returncode, done.stdout.strip()) == (0, "2 (256, 256) (478, 3) 1"), done.stderr
     # MediaPipe's C++ code writes notes to the error stream of its own; Python's libraries must not
     assert not [line for line in done.stderr.splitlines() if "arning" in line or "torchvision" in line]
     assert sorted(tmp_path.iterdir()) == before

@@ -40,7 +40,7 @@ def test_the_pipeline_and_generate_draw_the_same(pipe: Any) -> None:
 def test_rows_of_pictures_are_people(pipe: Any) -> None:
     rows: dict[str, Any] = {"identity": [ADA, LAUGH], "pose": mien.Pose(yaw=10), "num_inference_steps": 2}
     both = pipe(**rows, generator=seeded(1, 2), output_type="pt").images
-    assert both.shape == (2, 3, 128, 128)
+    assert both.shape == (2, 3, 256, 256)
     alone = pipe(**rows | {"identity": LAUGH}, generator=seeded(2), output_type="pt").images
     torch.testing.assert_close(both[1:], alone, atol=2 / 255, rtol=0)  # another partition of the batch
     with pytest.raises(mien.MienError, match="different lengths"):
@@ -67,7 +67,7 @@ def test_diffusers_loads_it_as_a_custom_pipeline(pipe: Any, tmp_path: Path, monk
     asked: dict[str, Any] = {"emotion": "happy", "prompt": "red hair", "num_inference_steps": 1, "output_type": "pt"}
     ours, theirs = pipe(**asked, generator=seeded(0)).images, found(**asked, generator=seeded(0)).images
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)  # layers may be loaded in another memory layout
-    assert found(identity=ADA, num_inference_steps=1).images[0].size == (128, 128)
+    assert found(identity=ADA, num_inference_steps=1).images[0].size == (256, 256)
 
 
 def test_read_keeps_order_and_outcomes() -> None:

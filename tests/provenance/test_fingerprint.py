@@ -10,7 +10,7 @@ import pytest
 from mien.errors import BadInput
 from mien.generation.repeat import check_models
 from mien.provenance import fingerprint
-from mien.provenance.fingerprint import environment, model_hashes
+from mien.provenance.fingerprint import JUDGES, environment, model_hashes
 from mien.provenance.record import Record
 
 
@@ -75,7 +75,7 @@ def test_a_record_of_before_configurations_were_hashed_still_holds(tmp_path: Pat
 
     def check(models: dict[str, str]) -> None:
         record = Record(mien="1", settings={}, index=0, inputs={}, models=models, environment={})
-        check_models(record, model_hashes(folder, {}), folder / "picture.png")
+        check_models(record, model_hashes(folder, {}, without=JUDGES), folder / "picture.png")
 
     check(now)
     check(before)
@@ -94,3 +94,18 @@ def test_a_library_without_metadata_is_unknown(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(fingerprint, "LIBRARIES", ("torch", "no-such-library"))
     told = environment("cpu")
     assert told["torch"][0].isdigit() and told["no-such-library"] == "unknown" and told["device"] == "cpu"
+
+
+def test_judges_decide_no_pixel(tmp_path: Path) -> None:
+    """Others may take their place: a picture's record does not hold them, and one of 0.1.0 that does still repeats."""
+    folder = small_model(tmp_path)
+    every = model_hashes(folder, {})
+    drawing = model_hashes(folder, {}, without=JUDGES)
+    assert every.keys() - drawing.keys() == {"judges/face/configuration"}
+    (folder / "judges" / "face" / "config.json").write_text('{"another": 1}')
+    assert model_hashes(folder, {}, without=JUDGES) == drawing
+    record = Record(mien="1", settings={"base": "studio"}, index=0, inputs={}, models=every, environment={})
+    check_models(record, drawing, folder / "picture.png")
+    (folder / "unet" / "config.json").write_text('{"layers": 3}')
+    with pytest.raises(BadInput, match="unet/configuration differs"):
+        check_models(record, model_hashes(folder, {}, without=JUDGES), folder / "picture.png")

@@ -37,7 +37,7 @@ def test_faces_weigh_more_and_weights_average_one(data: Path) -> None:
 
 
 def test_a_base_that_knows_the_latents_keeps_them(data: Path, tmp_path: Path) -> None:
-    config = {"pictures": 4, "batch": 2, "log_every": 1}
+    config = {"pictures": 4, "batch": 2, "log_every": 1, "depends_on": [], "options": {}}
     train("studio-autoencoder", data=data, held_out=data, runs=tmp_path / "both", overrides=config)
     first = tmp_path / "both" / "studio-autoencoder" / "export"
     train(
@@ -52,10 +52,10 @@ def test_a_base_that_knows_the_latents_keeps_them(data: Path, tmp_path: Path) ->
 
 
 def test_an_interrupted_decoder_goes_on_with_the_encoder_it_began_with(data: Path, tmp_path: Path) -> None:
-    config = {"pictures": 8, "batch": 2, "log_every": 1}
+    config = {"pictures": 8, "batch": 2, "log_every": 1, "depends_on": [], "options": {}}
     train("studio-autoencoder", data=data, runs=tmp_path / "both", overrides=config | {"lr": 0.01})
     first, runs = tmp_path / "both" / "studio-autoencoder" / "export", tmp_path / "decoder"
-    config |= {"options": {"decoder_only": True}}
+    config["options"] = {"decoder_only": True}
     asked = {"data": data, "runs": runs, "start_from": first, "overrides": config}
     assert not train("studio-autoencoder", minutes=0.0, **asked)["finished"]
     assert train("studio-autoencoder", **asked)["finished"]
@@ -127,7 +127,7 @@ FINER = {"block_out_channels": (32, 96, 160), "output_shuffle": 4, "reduction": 
 
 
 def test_a_decoder_of_finer_pictures_begins_with_the_latents_of_coarser_ones(data: Path, tmp_path: Path) -> None:
-    config = {"pictures": 4, "batch": 2, "log_every": 1, "lr": 0.01}
+    config = {"pictures": 4, "batch": 2, "log_every": 1, "lr": 0.01, "depends_on": [], "options": {}}
     train("studio-autoencoder", data=data, runs=tmp_path / "first", overrides=config)
     first = tmp_path / "first" / "studio-autoencoder" / "export"
     train(

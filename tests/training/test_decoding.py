@@ -13,7 +13,7 @@ from mien.assets import embedded_or_none
 from mien.errors import BadInput, MissingAsset
 from mien.faces.linear.face import LinearFace
 from mien.models import StudioAutoencoder
-from mien.pipelines.autoencoders import decode_latents
+from mien.pipelines.autoencoders import decode_latents, vae_scale_factor
 from mien.training.bases import base_autoencoder
 from mien.training.decoding import MARGIN, Box, _recorded, decode, decode_boxes, face_boxes, tiny_autoencoder
 from tests.memory import KeptBytes
@@ -22,7 +22,7 @@ KINDS = ("studio", "kl", "tiny")
 
 
 def autoencoder(kind: str) -> Any:
-    """Eight pixels a cell: the studio's trained one, one in SD's layout, one in TAESD's."""
+    """The studio's trained one, one in SD's layout, one in TAESD's; :func:`pixels` says how many a cell has."""
     torch.manual_seed(0)
     four: Any = (8, 8, 8, 8)
     if kind == "studio":
@@ -37,6 +37,11 @@ def autoencoder(kind: str) -> Any:
     else:
         found = AutoencoderTiny(encoder_block_out_channels=four, decoder_block_out_channels=four, latent_channels=4)
     return found.eval().requires_grad_(False)
+
+
+def pixels(vae: Any) -> int:
+    """Of a cell's side."""
+    return vae_scale_factor(vae)
 
 
 def small_faces(size: int) -> torch.Tensor:
@@ -82,23 +87,26 @@ def test_the_decoded_part_is_that_of_the_whole_picture(kind: str) -> None:
         boxes = [Box(6, 5, 14, 13), Box(0, 10, 14, 13)]
         parts = decode_boxes(vae, latents, boxes, statistics)
         assert torch.equal(decode_latents(vae, latents), whole)  # nothing is left behind
-    assert parts.shape == (2, 3, 14 * 8, 13 * 8)
+    scale = pixels(vae)
+    assert parts.shape == (2, 3, 14 * scale, 13 * scale)
     for part, picture, box in zip(parts, whole, boxes, strict=True):
         errors = []
         for inside in (MARGIN, MARGIN + 2):  # the border's effect fades with every cell, in a trained decoder by half
             inner = Box(inside, inside, 14 - 2 * inside, 13 - 2 * inside)
-            errors.append((inner.of(part, 8) - inner.of(box.of(picture, 8), 8)).abs().mean() / whole.std())
+            errors.append((inner.of(part, scale) - inner.of(box.of(picture, scale), scale)).abs().mean() / whole.std())
         assert errors[0] < 0.03 and errors[1] < 0.004
     top = Box(0, MARGIN + 2, MARGIN, 13 - 2 * (MARGIN + 2))  # the picture's own border needs no margin
-    assert (top.of(parts[1], 8) - top.of(boxes[1].of(whole[1], 8), 8)).abs().mean() < 0.004 * whole.std()
+    assert (top.of(parts[1], scale) - top.of(boxes[1].of(whole[1], scale), scale)).abs().mean() < 0.004 * whole.std()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_the_face_alone_gives_the_same_picture_and_the_faces_gradient(kind: str, checkpointing: bool) -> None:
-    vae, points = autoencoder(kind), small_faces(192)
-    weights = torch.randn(2, 3, 192, 192, generator=torch.Generator().manual_seed(2))
-    face = torch.zeros(2, 1, 192, 192)
+    vae = autoencoder(kind)
+    side = 24 * pixels(vae)
+    points = small_faces(side)
+    weights = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(2))
+    face = torch.zeros(2, 1, side, side)
     for row, one in enumerate(points):
         (x0, y0), (x1, y1) = one[:, :2].amin(0).long().tolist(), one[:, :2].amax(0).long().tolist()
         face[row, :, y0:y1, x0:x1] = 1
@@ -120,7 +128,8 @@ def test_the_face_alone_gives_the_same_picture_and_the_faces_gradient(kind: str,
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_checkpointing_changes_nothing_but_what_is_kept(kind: str) -> None:
-    vae, points = autoencoder(kind), small_faces(192)
+    vae = autoencoder(kind)
+    points = small_faces(24 * pixels(vae))
     found, kept = {}, {}
     for name in [("whole", False), ("whole", True), ("face", False), ("face", True)]:
         latents = latents_of(kind).requires_grad_()

@@ -180,7 +180,7 @@ def test_a_run_from_the_command_to_a_picture(data: Path, tmp_path: Path, monkeyp
     picture: Any = pipeline(
         prompt="red hair", speed="few", generator=torch.Generator().manual_seed(0), output_type="pt"
     )
-    assert picture.images.shape == (1, 3, 128, 128) and pipeline.parts["few_step"] == file
+    assert picture.images.shape == (1, 3, 256, 256) and pipeline.parts["few_step"] == file
     again = build_objective(config.model_copy(update={"options": config.options | TINY}), tmp_path / "none")
     again.start_from(file.parent)
     own = {name.replace(".default", ""): value for name, value in again.unet.state_dict().items() if "lora_" in name}

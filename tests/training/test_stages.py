@@ -28,6 +28,10 @@ MIXED = (0.25, 0.25, 0.25, 0.25)
 BRANCHES = ("studio-landmarks", "studio-emotion", "studio-faceid", "studio-image-prompt", "studio-e-adapter")
 
 
+SMALL: dict[str, Any] = {"options": {"emphasis": 0.5, "square": 24.0}, "depends_on": ()}
+"""An autoencoder whose 16 x 16 latents are pictures of 128 px."""
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stages")
@@ -41,7 +45,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (runs / name / "log.jsonl").write_text('{"seen": 0, "seconds": 0}\n')
         (runs / name / "config.json").write_text("{}")
     config = {"pictures": 4, "batch": 2, "log_every": 1}
-    for name in ("studio-autoencoder", "studio-text", "studio-base", *BRANCHES, "studio-controlnet"):
+    train("studio-autoencoder", data=data, held_out=held_out, runs=runs, overrides=config | SMALL)
+    for name in ("studio-text", "studio-base", *BRANCHES, "studio-controlnet"):
         train(name, data=data, held_out=held_out, runs=runs, overrides=config | {"grid": 2 * (name == BRANCHES[0])})
     pairs = write_corpus(folder / "pairs", people=4, per_person=3, templates=True)
     train("studio-e-adapter-exact", data=pairs, held_out=held_out, runs=runs, overrides=config | {"grid": 0})
@@ -428,6 +433,7 @@ def test_a_stage_starts_from_the_weights_of_a_model_folder(trained: Path, tmp_pa
         if needed != name:
             (tmp_path / needed).symlink_to(trained / needed)
     start = trained / name / "export"
+    still |= SMALL if name == "studio-autoencoder" else {}
     train(name, data=data, runs=tmp_path, start_from=start, overrides=still)
     for path in start.rglob("*.safetensors"):
         before, after = load_file(path), load_file(tmp_path / name / "export" / path.relative_to(start))
@@ -438,7 +444,7 @@ def test_a_start_from_nowhere_is_one_clear_sentence(trained: Path, tmp_path: Pat
     with pytest.raises(MienError, match="to start from"):
         train(
             "studio-autoencoder", data=trained.parent / "data", runs=tmp_path, start_from=tmp_path,
-            overrides={"pictures": 2, "batch": 2},
+            overrides={"pictures": 2, "batch": 2} | SMALL,
         )  # fmt: skip
 
 
@@ -451,6 +457,7 @@ def test_all_presets_run_in_order_and_finished_ones_are_left(
     small = {"pictures": 40, "global_batch": 2}
     names = ("studio-autoencoder", "studio-detector")
     presets = {name: preset(name).model_copy(update=small) for name in names}
+    presets["studio-autoencoder"] = presets["studio-autoencoder"].model_copy(update=SMALL)
     monkeypatch.setattr(run, "SHIPPED", presets)
     monkeypatch.setattr(run, "preset", presets.__getitem__)
     options: Any = {"data": trained.parent / "data", "runs": tmp_path, "share": 0.1}

@@ -63,7 +63,7 @@ def publish(
         Path | None, typer.Option(metavar="FOLDER", help="Folder of runs; else in the user's cache folder.")
     ] = None,
 ) -> None:
-    """Collect what `mien train` made into one model that --base takes; at most 60 MB."""
+    """Collect what `mien train` made into one model that --base takes; at most 85 MB."""
     from mien.pipelines.runs import runs_folder
     from mien.training.publish import publish as collect
 

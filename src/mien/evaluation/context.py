@@ -15,6 +15,7 @@ from mien.evaluation.control.scene import Draws, Subject
 from mien.evaluation.judges import judge_in, open_network, picture_features
 from mien.evaluation.networks import Networks, load_networks
 from mien.evaluation.outside import OutsideNetworks
+from mien.provenance.fingerprint import JUDGES
 
 if TYPE_CHECKING:
     from mien.faces.arcface_embedder import ArcFaceEmbedder
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 EMBEDDER = "identity/diffusion_pytorch_model.safetensors"
 _READER = "reader/"
-_NOT_DRAWING = ("judges/", _READER)
+_NOT_DRAWING = (f"{JUDGES}/", _READER)
 """Folders in a model folder of what only reads and judges pictures."""
 _ONLY_FOR = {
     "branch": ("adapters/faceid.safetensors",),

@@ -121,7 +121,7 @@ def generate(
         >>> import mien
         >>> images = mien.generate(identity="me.jpg", expression="friend.jpg", yaw=20, emotion="happy", n=2, steps=2)
         >>> [image.size for image in images]
-        [(128, 128), (128, 128)]
+        [(256, 256), (256, 256)]
     """
     if pipeline is not None and (base is not None or reader is not None):
         raise BadInput("Give pipeline, or base and reader: a pipeline has its own.")

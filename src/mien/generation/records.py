@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 def hashes(pipeline: PortraitPipeline, tools: FaceTools) -> dict[str, str]:
     """sha256 of the weights that a picture depends on, by file, and of their configurations, by folder."""
-    from mien.provenance.fingerprint import model_hashes
+    from mien.provenance.fingerprint import JUDGES, model_hashes
 
-    return model_hashes(pipeline.folder, {**pipeline.parts, **tools.files})
+    return model_hashes(pipeline.folder, {**pipeline.parts, **tools.files}, without=JUDGES)
 
 
 def record_maker(

@@ -20,7 +20,7 @@ class PortraitPipelineOutput(BaseOutput):
         >>> import mien
         >>> pipe = mien.load("studio")
         >>> pipe(emotion="happy", num_inference_steps=1, output_type="pt").images.shape
-        torch.Size([1, 3, 128, 128])
+        torch.Size([1, 3, 256, 256])
     """
 
     images: Any

@@ -239,7 +239,7 @@ class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderM
             >>> pipe = mien.load("studio")
             >>> out = pipe(identity="me.jpg", expression="friend.jpg", pose=mien.Pose(yaw=20), num_inference_steps=2)
             >>> out.images[0].size
-            (128, 128)
+            (256, 256)
         """
         base_options = without_refused(base_options, self)
         check_output_type(output_type)

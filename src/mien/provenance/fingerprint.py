@@ -15,6 +15,8 @@ WEIGHTS = (".safetensors", ".task", ".bin", ".onnx")
 INDEX = "model_index.json"
 CONFIGURATION = "configuration"
 """Under ``FOLDER/configuration`` stand all settings of a network, scheduler or tokenizer, as one hash."""
+JUDGES = "judges"
+"""The folder of a model that decides no pixel: networks that only measure."""
 _SETTINGS = (".json", ".model")
 _WORDS = ("merges.txt", "vocab.txt")
 UNKNOWN = "unknown"
@@ -22,14 +24,14 @@ UNKNOWN = "unknown"
 LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow")
 
 
-def model_hashes(folder: Path | None, extra: Mapping[str, Path]) -> dict[str, str]:
+def model_hashes(folder: Path | None, extra: Mapping[str, Path], without: str = "") -> dict[str, str]:
     """sha256 of every weight file below ``folder`` (by its path inside it) and of the ``extra`` files (by name).
 
     ``model_index.json`` is among them: it names the classes and holds the base's own guidance. So is, for every folder
     inside it with settings of a network, a scheduler or a tokenizer, one hash of them all. An extra folder stands for
-    the files below it.
+    the files below it. What lies in ``without``, a folder of ``folder``, is not read.
     """
-    found = {} if folder is None else _below(folder, "")
+    found = {} if folder is None else _below(folder, "", without)
     for name, path in extra.items():
         found |= _below(path, name) if path.is_dir() else {name: _hash(path)}
     return dict(sorted(found.items()))
@@ -40,12 +42,14 @@ def is_configuration(name: str) -> bool:
     return PurePosixPath(name).name == CONFIGURATION
 
 
-def _below(folder: Path, name: str) -> dict[str, str]:
+def _below(folder: Path, name: str, without: str = "") -> dict[str, str]:
     """Weights and settings; what lies in the model's own folder beside its parts (a ledger) decides no pixel."""
     found: dict[str, str] = {}
     settings: dict[PurePosixPath, list[str]] = defaultdict(list)
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
+        if inside.parts[0] == without:
+            continue
         place = PurePosixPath(name) / inside.as_posix()
         if path.suffix in WEIGHTS or path.name == INDEX:
             found[str(place)] = _hash(path)

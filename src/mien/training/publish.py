@@ -14,7 +14,7 @@ from mien.errors import BadInput, MienError
 from mien.training.presets import SHIPPED
 from mien.training.proof import TRAINED
 
-LIMIT = 60_000_000
+LIMIT = 85_000_000
 # A library of ours must be the module that defines the class: diffusers looks for ModelMixin in it.
 _INDEX = {
     "_class_name": "PortraitPipeline",

@@ -114,7 +114,7 @@ class Order:
         """
         request = self.request
         if request.maker == "oracle":
-            return Builder(request, self.portraits, Oracle(_renderer(self.facekit)), self.tools)
+            return Builder(request, self.portraits, Oracle(_renderer(self.facekit, self.portraits)), self.tools)
         pipeline = self.spec.load()
         if "expression" not in pipeline.adapters:
             raise BadInput(
@@ -213,11 +213,12 @@ def _calibrated_before(request: PairsRequest, folder: Path) -> PairsRequest | No
     return request.model_copy(update={"thresholds": limits})
 
 
-def _renderer(facekit: Path | None) -> Any:
+def _renderer(facekit: Path | None, portraits: Portraits) -> Any:
+    """Of pictures as large as the portraits: a template takes the place of one."""
     from mien.studio.kit import FaceKit
     from mien.studio.renderer import Renderer
 
-    return Renderer(FaceKit.load(facekit))
+    return Renderer(FaceKit.load(facekit), size=len(portraits[0].image))
 
 
 def _good_pairs(builder: Builder, facekit: Path | None) -> Iterator[tuple[Read, Read]]:
@@ -239,7 +240,7 @@ def _good_pairs(builder: Builder, facekit: Path | None) -> Iterator[tuple[Read, 
 def _oracle_of(portraits: Portraits, facekit: Path | None) -> Oracle | None:
     """The exact maker where the portraits are the studio's and the face kit is there."""
     try:
-        oracle = Oracle(_renderer(facekit))
+        oracle = Oracle(_renderer(facekit, portraits))
         oracle.planned(portraits[0].sample)
     except MienError as error:
         log.info("calibrating on copies of the pictures, since there are no exact ones: %s", error)

@@ -57,7 +57,8 @@ class TextObjective(Objective):
         self.sources, self.config = sources, config or TextConfig()
         self.picture_tower = nn.Sequential(
             nn.Conv2d(16, 64, 3, 2, 1), nn.SiLU(), nn.Conv2d(64, 128, 3, 2, 1), nn.SiLU(),
-            nn.Flatten(), nn.Linear(128 * 16, 512), nn.SiLU(), nn.Linear(512, self.config.width),
+            nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten()), nn.Linear(128 * 16, 512), nn.SiLU(),
+            nn.Linear(512, self.config.width),
         )  # fmt: skip
         self.log_scale = nn.Parameter(torch.tensor(2.6593))  # exp(2.66) = 1 / 0.07, as CLIP starts
         self.tokenizer: Any = None
