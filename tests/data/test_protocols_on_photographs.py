@@ -14,6 +14,7 @@ from mien.data.importing.job import ImportJob
 from mien.data.protocols import diverse, make_protocol, pairs_of
 from mien.data.schema import Sample
 from mien.errors import BadInput
+from mien.evaluation.control.folders import emotions_stated
 from mien.evaluation.control.scene import lay_out
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.protocols.real import PRESETS
@@ -51,6 +52,10 @@ def test_celeba_2000_small(celeba: Path, tmp_path: Path) -> None:
     lines = list(read_lines(tmp_path / "a" / "requests.jsonl"))
     assert [line.error for line in lines] == [""] * 6 and len(made["pairs"]) == 6
     assert lines[0].values["emotion"].valence == 0.5
+    stated = emotions_stated(tmp_path / "a" / "targets")
+    assert list(stated) == [one["file"] for one in targets], "an evaluation steers by the emotions of the requests"
+    by_target = {line.values["expression"].name: line.values["emotion"] for line in lines}
+    assert stated == by_target and emotions_stated(tmp_path) == {}
     assert read_protocol(tmp_path / "a", "celeba-2000")["protocol"] == "celeba-2000"
     with pytest.raises(BadInput, match="holds the protocol celeba-2000, not synth-500"):
         read_protocol(tmp_path / "a", "synth-500")

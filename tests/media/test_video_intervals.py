@@ -33,6 +33,13 @@ def test_the_frame_that_stands_at_each_time(tmp_path: Path, key_frames: int, eve
     assert [shade for _, shade in found] == [int(time + 1e-6 + 0.1) for time, _ in found]
 
 
+def test_frames_keep_their_size(tmp_path: Path) -> None:
+    """A face is cut out of them: brought down first, it would be enlarged again to what training wants."""
+    path = write_video(tmp_path / "film.mp4", [Image.new("RGB", (1920, 1080), (90, 90, 90))] * 2)
+    assert [image.size for _, image in frames_at(path, 1.0)] == [(1920, 1080)] * 2
+    assert max(next(read_frames(path).images).size) == 1024, "of a driving video faces are only read"
+
+
 def test_they_are_those_of_a_player(tmp_path: Path) -> None:
     path = write_video(tmp_path / "film.mp4", greys(6))
     at_once = [round(float(np.asarray(image).mean()) / 12) for image in read_frames(path, 1.0).images]

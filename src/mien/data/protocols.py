@@ -210,7 +210,17 @@ def _write(portraits: Portraits, rows: Sequence[int], folder: Path) -> list[str]
 def _about(sample: Sample, file: str) -> dict[str, Any]:
     origin = sample.origin
     about = {} if origin is None else {"from": origin.file, "who": origin.who, "told_by": origin.told_by}
-    return {"file": file, "key": sample.key, **about}
+    emotion = _ten_numbers(sample)
+    return {"file": file, "key": sample.key, **about, **({} if emotion is None else {"emotion": emotion})}
+
+
+def _ten_numbers(sample: Sample) -> list[float] | None:
+    """Valence, arousal and eight probabilities, where they are known."""
+    felt = sample.emotion
+    if felt is None:
+        return None
+    total = sum(felt.probabilities)
+    return [felt.valence, felt.arousal, *(round(one / total, 5) for one in felt.probabilities)]
 
 
 def _write_requests(out: Path, manifest: Mapping[str, Any], targets: Sequence[Sample]) -> None:
@@ -224,9 +234,7 @@ def _write_requests(out: Path, manifest: Mapping[str, Any], targets: Sequence[Sa
             "expression": f"targets/{expressions[target]['file']}",
             "seed": person * 1000 + target,
         }
-        felt = targets[target].emotion
-        if felt is not None:
-            total = sum(felt.probabilities)
-            line["emotion"] = [felt.valence, felt.arousal, *(round(one / total, 5) for one in felt.probabilities)]
+        if (emotion := _ten_numbers(targets[target])) is not None:
+            line["emotion"] = emotion
         lines.append(json.dumps(line))
     write_text(out / REQUESTS, "\n".join(lines) + "\n")

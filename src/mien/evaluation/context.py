@@ -231,19 +231,23 @@ def _studio_reader(judging: Mapping[str, str]) -> dict[str, str]:
 
 
 def _readers(folder: Path) -> dict[str, FaceReader]:
-    """MediaPipe and the studio's reader, as far as they are there.
+    """MediaPipe and the studio's reader, as far as they are there; without MediaPipe's package torch runs its model.
 
     Raises:
         MissingAsset: if neither is.
     """
+    from mien.faces.landmarker import LandmarkerReader
     from mien.faces.mediapipe import MediaPipeReader
     from mien.faces.studio import StudioReader
 
     found: dict[str, FaceReader] = {}
-    for name, load in {
-        "mediapipe": MediaPipeReader,
-        "studio": lambda: StudioReader.from_pretrained(folder),
-    }.items():
+    for name, load in (
+        ("mediapipe", MediaPipeReader),
+        ("mediapipe", LandmarkerReader),
+        ("studio", lambda: StudioReader.from_pretrained(folder)),
+    ):
+        if name in found:
+            continue
         try:
             found[name] = load()
         except (MissingAsset, MissingDependency) as error:

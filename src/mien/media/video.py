@@ -93,7 +93,8 @@ def frames_at(path: Path, every: float) -> Iterator[Shown]:
     """The frames that a video file shows at 0, ``every``, 2 x ``every`` ... seconds after its first one.
 
     What lies between is passed over where the file can be entered there: a long video is not decoded as a whole.
-    Frames are taken as players show them, but without transparency.
+    Frames are taken as players show them, but without transparency, and at their own size: a face is cut out of them
+    that training wants as large as it can be had.
 
     Args:
         path: video file.
@@ -112,7 +113,7 @@ def frames_at(path: Path, every: float) -> Iterator[Shown]:
         tick = 0
         while (frame := walk.frame_at(tick * every, half)) is not None:
             _check_frame(path, frame.width, frame.height)
-            yield Shown(tick * every, _smaller(_as_shown(frame, pixel)))
+            yield Shown(tick * every, _as_shown(frame, pixel))
             tick += 1
 
 

@@ -106,6 +106,7 @@ class ModelSpec(StrictModel):
         from mien.pipelines.load import load_pipeline
 
         pipeline = load_pipeline(self.base)
+        device = pipeline.device
         if (unet := self.folder("unet")) is not None:
             from diffusers import UNet2DConditionModel
 
@@ -143,7 +144,7 @@ class ModelSpec(StrictModel):
 
             pipeline.register_modules(expression_encoder=open_expression_encoder(encoder))
         add_image_encoder(pipeline, self.folder("image_encoder"))
-        return pipeline if self.dtype == "float32" else pipeline.to(dtype=getattr(torch, self.dtype))
+        return pipeline.to(device=device, dtype=getattr(torch, self.dtype))  # parts of the spec's own among them
 
     def adapter_file(self, name: str) -> Path | None:
         """A branch's adapter file, or None where the branch is taken away.

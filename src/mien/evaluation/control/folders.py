@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.conditions import Emotion
+from mien.core.io import read_json
 from mien.core.progress import Bar, silent
 from mien.errors import BadInput
 from mien.evaluation.context import EvaluationContext
@@ -22,6 +23,7 @@ from mien.evaluation.pairing import pictures_in
 from mien.evaluation.readings.arrays import Readings
 from mien.evaluation.readings.read import read_images
 from mien.faces.observed import largest_face
+from mien.generation.protocol_folder import MANIFEST
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +31,10 @@ SIDE = 256
 """Of the crops: twice the networks' own size, so that they can frame the face once more without losing detail."""
 
 
-def read_folder(tools: EvaluationContext, folder: Path, bar: Bar = silent) -> list[Look]:
-    """The faces of a folder's pictures in the studio's framing; pictures without a face are left out with a warning.
+def read_folder(tools: EvaluationContext, folder: Path, bar: Bar = silent) -> dict[str, Look]:
+    """The faces of a folder's pictures in the studio's framing, by the pictures' paths in it, in their order.
+
+    Pictures without a face are left out with a warning.
 
     Raises:
         BadInput: if the folder is absent, or fewer than two of its pictures show a face.
@@ -39,7 +43,7 @@ def read_folder(tools: EvaluationContext, folder: Path, bar: Bar = silent) -> li
     from mien.media.pictures import open_picture
 
     files = pictures_in(folder)
-    reader, found = tools.readers[tools.first_reader], []
+    reader, found = tools.readers[tools.first_reader], {}
     with bar(len(files), folder.name) as advance:
         for file in files:
             image = open_picture(file)
@@ -48,7 +52,8 @@ def read_folder(tools: EvaluationContext, folder: Path, bar: Bar = silent) -> li
                 log.warning("no face in %s: left out", file)
             else:
                 crop, points, _ = studio_crop(image, face.landmarks, SIDE)
-                found.append(Look(np.asarray(crop), np.asarray(points, np.float32), True))
+                name = file.relative_to(folder).as_posix()
+                found[name] = Look(np.asarray(crop), np.asarray(points, np.float32), True)
             advance(1)
     if len(found) < 2:
         raise BadInput(f"{folder} has {len(found)} pictures with a face; at least 2 are needed.")
@@ -74,12 +79,15 @@ def set_up_folders(
 ) -> tuple[ControlSettings, Benchmark]:
     """As `mien.evaluation.control.run.set_up`, for two folders of pictures; also the settings as they were run.
 
-    Emotions of the targets are those the studio's reader sees, where it is there.
+    Emotions of the targets are those that their protocol states (``mien data protocol``), as its requests do; else those
+    the studio's reader sees, where it is there.
 
     Raises:
         BadInput: see `read_folder`.
     """
-    people, wanted = (read_folder(tools, place, bar) for place in (identities, targets))
+    people = list(read_folder(tools, identities, bar).values())
+    named, stated = read_folder(tools, targets, bar), emotions_stated(targets)
+    wanted = list(named.values())
     settings = sized(settings, people, wanted)
     pairs = shown_pairs(lay_out(settings), people, wanted)
     with bar(len(wanted), "reading") as advance:
@@ -87,9 +95,16 @@ def set_up_folders(
     exact = Readings({name: np.full((len(pairs), *rows.shape[1:]), np.nan) for name, rows in goals.values.items()})
     return settings, Benchmark(
         identities=[], targets=[], pairs=pairs, people=people, wanted=wanted, donors=wanted,
-        emotions=[_emotion(tools, look) for look in wanted], exact=exact, goals=goals,
+        emotions=[stated.get(name) or _emotion(tools, look) for name, look in named.items()], exact=exact, goals=goals,
         weights=pair_weights(pairs, settings.draws), folder=folder,
     )  # fmt: skip
+
+
+def emotions_stated(targets: Path) -> dict[str, Emotion]:
+    """Emotions of a protocol's targets, by their files' names; none where the folder is of no protocol."""
+    manifest = targets.parent / MANIFEST
+    pictures = read_json(manifest).get("pictures", {}).get(targets.name, []) if manifest.is_file() else []
+    return {one["file"]: Emotion.of_vector(one["emotion"]) for one in pictures if "emotion" in one}
 
 
 def _emotion(tools: EvaluationContext, look: Look) -> Emotion | None:

@@ -50,7 +50,7 @@ class DiversityProtocol(Protocol):
         first, bar = run.first, run.bar
         settings = replace(run.settings, conditions=("identity",), pairs_per_person=None)
         people = (
-            read_folder(first, run.identities, bar)
+            list(read_folder(first, run.identities, bar).values())
             if run.identities
             else renders(first, identity_subjects(settings), bar, "identities")
         )
