@@ -79,8 +79,8 @@ def set_up_folders(
 ) -> tuple[ControlSettings, Benchmark]:
     """As `mien.evaluation.control.run.set_up`, for two folders of pictures; also the settings as they were run.
 
-    Emotions of the targets are those that their protocol states (``mien data protocol``), as its requests do; else those
-    the studio's reader sees, where it is there.
+    Emotions of the targets are those that their protocol states (``mien data protocol``), as its requests do; else
+    those the studio's reader sees, where it is there.
 
     Raises:
         BadInput: see `read_folder`.

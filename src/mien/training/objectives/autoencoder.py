@@ -20,6 +20,7 @@ from mien.training.features import face_places
 from mien.training.latent_terms import SCALES, feature_alignment, kl_to_normal, transformed
 from mien.training.objective import Logs, Objective, ObjectiveConfig, open_part
 from mien.training.parts import ROW
+from mien.training.redrawn import Redrawn
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
@@ -52,6 +53,9 @@ class AutoencoderConfig(ObjectiveConfig):
         adversarial: weight of the discriminator's term, on top of an adaptive one.
         adversarial_start: share of the run before it counts; the discriminator learns from the start.
         decoder_only: the encoder and the latents' normalisation stay, for a base that knows these latents.
+        redrawn: with ``decoder_only``, share of the rows whose latents that base has noised and denoised in one step
+            (:class:`Redrawn`).
+        redrawn_until: at timesteps below this one.
     """
 
     latent_channels: int = 16
@@ -72,6 +76,8 @@ class AutoencoderConfig(ObjectiveConfig):
     adversarial: float = 0.0
     adversarial_start: float = 0.1
     decoder_only: bool = False
+    redrawn: float = 0.0
+    redrawn_until: int = 400
 
     def build(self, sources: Sources) -> AutoencoderObjective:
         """See the base class."""
@@ -111,6 +117,9 @@ class AutoencoderObjective(Objective):
             assert self.reader is not None
             self.project = nn.Conv2d(config.latent_channels, self.reader.config["widths"][2], 1)
         self.discriminator = PatchDiscriminator() if config.adversarial else None
+        if config.redrawn and (sources is None or not config.decoder_only):
+            raise ConfigError("`redrawn` needs a trained base, whose latents `decoder_only` keeps: set it too.")
+        self.redrawn = Redrawn(sources, config.redrawn_until) if config.redrawn and sources is not None else None
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Start from the PCA of the patches (a continued run then loads its own weights over it); where faces are."""
@@ -141,6 +150,8 @@ class AutoencoderObjective(Objective):
                 found["corner"] = torch.tensor([top, left]).repeat(size, 1)  # one of all rows
             else:
                 found = {name: _cut(values, top, left, self.config.crop) for name, values in found.items()}
+        if self.config.redrawn:
+            found["redrawn"] = torch.from_numpy(rng.random(size) < self.config.redrawn)
         if self.config.equivariance and rng.random() < self.config.equivariance:
             found["transform"] = torch.tensor([rng.choice(SCALES), rng.integers(4)]).repeat(size, 1)  # one of all rows
         return found | {ROW: torch.from_numpy(rows)}
@@ -152,15 +163,15 @@ class AutoencoderObjective(Objective):
         weights = batch["weights"]
         with torch.set_grad_enabled(torch.is_grad_enabled() and not config.decoder_only):
             latents, log_variance = self.vae.raw_moments(pictures)
+        if self.redrawn is not None:
+            mean, deviation = self.vae.latent_mean, self.vae.latent_std
+            latents = self.redrawn((latents.float() - mean) / deviation, batch["redrawn"], generator) * deviation + mean
         if "corner" in batch:
             top, left = batch["corner"][0].tolist()
             pictures, weights = (_cut(values, top, left, config.crop) for values in (pictures, weights))
-            patch = self.vae.patch
-            parts = (latents, log_variance)
-            latents, log_variance = (
-                None if part is None else _cut(part, top // patch, left // patch, config.crop // patch)
-                for part in parts
-            )
+            place = (top // self.vae.patch, left // self.vae.patch, config.crop // self.vae.patch)
+            latents = _cut(latents, *place)
+            log_variance = None if log_variance is None else _cut(log_variance, *place)
         given, wanted = self._noised(latents, log_variance, generator), pictures
         if "transform" in batch:
             scale, turns = batch["transform"][0].tolist()
