@@ -61,8 +61,6 @@ def build(
 
     The same command goes on where it was stopped.
     """
-    from functools import partial
-
     from mien.cli.progress import bar
     from mien.core.stages.execute import parse_part
     from mien.data.idi.open import Order, build_pairs
@@ -73,11 +71,10 @@ def build(
         "strength": strength, "thresholds": thresholds, "attempts": attempts, "steps": steps, "batch": batch,
         "per_shard": per_shard, "seed": seed,
     }  # fmt: skip
-    reopen = partial(Order.of, data, model, maker, settings, targets, reader, facekit)
+    order = Order.of(data, model, maker, settings, targets, reader, facekit)
     report = build_pairs(
-        reopen(), output, calibrate, bar, reopen=reopen, executor=executor, workers=workers, part=parse_part(part),
-        finish=finish,
-    )  # fmt: skip
+        order, output, calibrate, bar, executor=executor, workers=workers, part=parse_part(part), finish=finish
+    )
     if report is None:
         typer.echo(f"Part {part} is done; when all are, the same command with --finish puts them together.")
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -63,17 +64,29 @@ def judge_template(template: Read, target: Read, limits: Thresholds) -> Verdict:
     lms = float(lms_distance(_required(target.face.landmarks), _required(template.face.landmarks)))
     identity = float(template.identity @ target.identity)
     sharp = sharpness(template) / max(sharpness(target), 1e-6)
-    within = exp <= limits.exp, lms <= limits.lms
-    reason = "kept"
+    figures = {"exp": exp, "lms": lms, "identity": identity, "sharpness": sharp}
+    rounded = {name: round(value, 5) for name, value in figures.items()}  # as the manifest has them
+    return Verdict(**rounded, reason=_reason(rounded, limits))
+
+
+def _reason(figures: Mapping[str, float], limits: Thresholds) -> str:
+    """``kept``, or the first filter that these figures do not pass."""
+    within = figures["exp"] <= limits.exp, figures["lms"] <= limits.lms
     if limits.direction == "keep" and not all(within):
-        reason = "lms" if within[0] else "exp"
-    elif limits.direction == "exclude" and all(within):
-        reason = "exp and lms"
-    elif identity > limits.identity:
-        reason = "identity"
-    elif sharp < limits.sharpness:
-        reason = "sharpness"
-    return Verdict(round(exp, 5), round(lms, 5), round(identity, 5), round(sharp, 5), reason)
+        return "lms" if within[0] else "exp"
+    if limits.direction == "exclude" and all(within):
+        return "exp and lms"
+    if figures["identity"] > limits.identity:
+        return "identity"
+    return "sharpness" if figures["sharpness"] < limits.sharpness else "kept"
+
+
+def judged_again(row: Mapping[str, Any], limits: Thresholds) -> dict[str, Any]:
+    """A row of a manifest as these thresholds see its figures; without a face it stays what it was."""
+    if row["exp"] is None:
+        return dict(row)
+    reason = _reason(row, limits)
+    return {**row, "reason": reason, "kept": reason == "kept"}
 
 
 def _required(values: NDArray[np.float32] | None) -> NDArray[np.float32]:
@@ -107,11 +120,14 @@ def calibrated(pairs: list[tuple[Read, Read]], base: Thresholds, percentile: flo
         percentile: 90, so that one good pair in ten is lost.
 
     Raises:
-        ValueError: if no pair has faces on both sides.
+        BadInput: if no pair has faces on both sides.
     """
     scores = [judge_template(*pair, base) for pair in pairs]
     values = [(one.exp, one.lms) for one in scores if one.exp is not None and one.lms is not None]
     if not values:
-        raise ValueError("no pair to calibrate on has faces on both sides")
+        raise BadInput(
+            "No face was read in any picture to calibrate on: draw with another --model, or leave --calibrate out and "
+            "give --exp and --lms."
+        )
     exp, lms = np.percentile(np.array(values), percentile, axis=0)
     return base.model_copy(update={"exp": round(float(exp), 4), "lms": round(float(lms), 4)})

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from mien.core.io import claim
 from mien.core.strict import StrictModel
 from mien.data.idi import defaults
 
@@ -80,12 +78,3 @@ class PairsRequest(StrictModel):
     def rows(self, batch: int) -> range:
         """Targets of a batch: a matter of the request alone."""
         return range(batch * self.batch, min((batch + 1) * self.batch, self.targets))
-
-
-def claim_pairs(folder: Path, request: PairsRequest) -> None:
-    """Write ``pairs.json``, or check that the one in the folder asks for the same pairs.
-
-    Raises:
-        ConfigError: if the folder belongs to another request.
-    """
-    claim(folder / SETTINGS_FILE, request.model_dump(mode="json"), "other pairs")
