@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import mien
+from mien.demo.examples import Examples
 from mien.provenance.consent import NOTE, VARIABLE, remind_once
+from tests.cli.test_cli_commands import mien as mien_command
 
 
 def test_it_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,6 +31,27 @@ def test_where_it_cannot_be_kept_it_is_said_again_and_nothing_fails(
     for _ in range(2):
         remind_once(said.append)
     assert len(said) == 2
+
+
+def test_the_python_api_says_it_once_and_of_people_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada = Examples.load().people[0].path
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
+    mien.generate(prompt="portrait of a smiling woman", steps=1)
+    assert NOTE not in caplog.messages
+    for _ in range(2):
+        mien.generate(identity=ada, steps=1)
+    assert caplog.messages.count(NOTE) == 1
+
+
+def test_a_file_of_requests_is_reminded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "requests.jsonl").write_text('{"prompt": "portrait of a woman", "steps": 1}\n')
+    words = ["generate", "--from", tmp_path / "requests.jsonl", "-o", tmp_path / "drawn"]
+    assert NOTE in " ".join(mien_command(*words).stderr.split()) and NOTE not in mien_command(*words).stderr
 
 
 def test_a_program_can_say_that_it_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
