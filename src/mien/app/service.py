@@ -101,6 +101,11 @@ class PortraitService:
         return {} if self._warm is None else dict(self._warm.pipeline.config["scales"])
 
     @property
+    def guidance(self) -> dict[str, float]:
+        """The base's own guidance weights; none before it is loaded."""
+        return {} if self._warm is None else dict(self._warm.pipeline.config["guidance"])
+
+    @property
     def ready(self) -> bool:
         """Whether the models are loaded."""
         return self._ready.is_set() and not self.failure
