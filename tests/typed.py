@@ -16,7 +16,7 @@ def parse(words: Sequence[str]) -> Any:
 
     Raises:
         KeyError: if there is no such command.
-        click.UsageError: for options and values that there are not.
+        ClickException: of click, or of the one that typer brings, for options and values that there are not.
     """
     first, *rest = words
     found: Any = typer.main.get_command(importlib.import_module(COMMANDS[first][0]).app)
