@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from mien.conditions import CIRCUMPLEX, MAX_POSE
 from mien.faces.connections import IRISES, POLYLINES
 from mien.generation.said import DRAWN_POSE
-from mien.pipelines.request import DEFAULT_GUIDANCE
 
 
 class Slider(NamedTuple):
@@ -53,7 +52,7 @@ def page_controls(scales: Mapping[str, float], guidance: Mapping[str, float]) ->
     return {
         "sliders": [slider._asdict() for slider in SLIDERS],
         "scales": {branch: scales.get(branch, 1.0) for branch in ("landmarks", "expression", "emotion")},
-        "guidance": {dial: guidance.get(dial, DEFAULT_GUIDANCE[dial]) for dial in ("identity", "text")},
+        "guidance": {dial: guidance.get(dial, 1.0) for dial in ("identity", "text")},
         "circumplex": CIRCUMPLEX,
         "pose": {"most": MAX_POSE, "learned": DRAWN_POSE},
         "lines": {name: [*lines] for name, lines in POLYLINES.items()},

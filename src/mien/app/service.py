@@ -102,8 +102,12 @@ class PortraitService:
 
     @property
     def guidance(self) -> dict[str, float]:
-        """The base's own guidance weights; none before it is loaded."""
-        return {} if self._warm is None else dict(self._warm.pipeline.config["guidance"])
+        """The guidance weights of the base; none before it is loaded."""
+        if self._warm is None:
+            return {}
+        from mien.pipelines.request import DEFAULT_GUIDANCE
+
+        return DEFAULT_GUIDANCE | dict(self._warm.pipeline.config["guidance"])
 
     @property
     def ready(self) -> bool:
