@@ -52,12 +52,14 @@ class Builder:
         portraits: the data set.
         maker: makes templates.
         tools: reads faces.
+        quality: LIQE, see `mien.data.idi.quality`; None where it is not asked.
     """
 
     request: PairsRequest
     portraits: Portraits
     maker: TemplateMaker
     tools: FaceTools
+    quality: Callable[[NDArray[np.uint8]], float] | None = None
 
     def build(self, folder: Path, bar: Bar = silent) -> dict[str, Any]:
         """Make all pairs, or those that are missing.
@@ -102,7 +104,7 @@ class Builder:
             jobs = jobs if made else {}
             for (row, (job, keys)), picture in zip(jobs.items(), made, strict=True):
                 template = self.look(picture)
-                verdict = judge_template(template, job.target, self.request.thresholds)
+                verdict = judge_template(template, job.target, self.request.thresholds, self.quality)
                 alike = None if template.identity is None else round(float(template.identity @ job.third), 5)
                 rows.append(self._record(row, attempt, job.seed, keys, verdict, alike))
                 if verdict.kept:

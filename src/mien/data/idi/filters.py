@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ class Verdict:
 
     Attributes:
         exp, lms, identity, sharpness: see :class:`Thresholds`.
+        quality: of LIQE, 1 to 5; None where it is not asked.
         reason: ``kept``, or the first filter that the template did not pass.
     """
 
@@ -44,6 +45,7 @@ class Verdict:
     identity: float | None
     sharpness: float | None
     reason: str
+    quality: float | None = None
 
     @property
     def kept(self) -> bool:
@@ -55,8 +57,17 @@ class Verdict:
         return asdict(self) | {"kept": self.kept}
 
 
-def judge_template(template: Read, target: Read, limits: Thresholds) -> Verdict:
-    """Hold a template against the picture whose expression it is to show."""
+def judge_template(
+    template: Read, target: Read, limits: Thresholds, quality: Callable[[NDArray[np.uint8]], float] | None = None
+) -> Verdict:
+    """Hold a template against the picture whose expression it is to show.
+
+    Args:
+        template: S.
+        target: E.
+        limits: what S must pass.
+        quality: LIQE, where it is asked.
+    """
     if template.face is None or target.face is None:
         return Verdict(None, None, None, None, "no face" if template.face is None else "no face in the target")
     assert template.identity is not None and target.identity is not None
@@ -66,10 +77,11 @@ def judge_template(template: Read, target: Read, limits: Thresholds) -> Verdict:
     sharp = sharpness(template) / max(sharpness(target), 1e-6)
     figures = {"exp": exp, "lms": lms, "identity": identity, "sharpness": sharp}
     rounded = {name: round(value, 5) for name, value in figures.items()}  # as the manifest has them
-    return Verdict(**rounded, reason=_reason(rounded, limits))
+    seen = None if quality is None else round(quality(template.image), 3)
+    return Verdict(**rounded, reason=_reason({**rounded, "quality": seen}, limits), quality=seen)
 
 
-def _reason(figures: Mapping[str, float], limits: Thresholds) -> str:
+def _reason(figures: Mapping[str, Any], limits: Thresholds) -> str:
     """``kept``, or the first filter that these figures do not pass."""
     within = figures["exp"] <= limits.exp, figures["lms"] <= limits.lms
     if limits.direction == "keep" and not all(within):
@@ -78,13 +90,17 @@ def _reason(figures: Mapping[str, float], limits: Thresholds) -> str:
         return "exp and lms"
     if figures["identity"] > limits.identity:
         return "identity"
-    return "sharpness" if figures["sharpness"] < limits.sharpness else "kept"
+    if figures["sharpness"] < limits.sharpness:
+        return "sharpness"
+    quality = figures["quality"]
+    return "quality" if quality is not None and limits.quality is not None and quality < limits.quality else "kept"
 
 
 def judged_again(row: Mapping[str, Any], limits: Thresholds) -> dict[str, Any]:
     """A row of a manifest as these thresholds see its figures; without a face it stays what it was."""
+    row = {"quality": None, **row}  # parts of an interrupted build of 0.1.0 do not tell it
     if row["exp"] is None:
-        return dict(row)
+        return row
     reason = _reason(row, limits)
     return {**row, "reason": reason, "kept": reason == "kept"}
 

@@ -59,7 +59,7 @@ def claim_pairs(folder: Path, request: PairsRequest) -> None:
     Raises:
         ConfigError: if the folder belongs to another request.
     """
-    asked = request.model_dump(mode="json")
+    asked = request.stated()
     path = folder / SETTINGS_FILE
     if path.exists() and _may_give_way(folder, asked):
         make_folder(folder / PARTS)

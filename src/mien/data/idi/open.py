@@ -18,6 +18,7 @@ from mien.data.idi.build import LOCK, Builder, PairsStage
 from mien.data.idi.filters import Read, calibrated
 from mien.data.idi.folder import claim_pairs, is_finished, report_of
 from mien.data.idi.makers import Iterated, Oracle
+from mien.data.idi.quality import PictureQuality
 from mien.data.idi.request import SETTINGS_FILE, PairsRequest
 from mien.data.idi.source import Portraits
 from mien.data.idi.swappers import OnnxSwapper, Redraw
@@ -50,6 +51,7 @@ class Order:
         maker: ``redraw``, ``oracle`` or an ONNX file.
         reader: who reads faces, as it was asked for.
         facekit: the face kit's file; None takes ``MIEN_FACEKIT``.
+        liqe: LIQE's file, see `mien.data.idi.quality`; None does not ask it.
     """
 
     request: PairsRequest
@@ -60,6 +62,7 @@ class Order:
     maker: str
     reader: str
     facekit: Path | None
+    liqe: Path | None = None
 
     @classmethod
     def of(
@@ -71,6 +74,7 @@ class Order:
         targets: int | None = None,
         reader: str = "auto",
         facekit: Path | None = None,
+        liqe: Path | None = None,
     ) -> Order:
         """Check what is asked for.
 
@@ -82,6 +86,7 @@ class Order:
             targets: how many; all when None.
             reader: ``auto``, ``mediapipe`` or ``studio``.
             facekit: for the oracle.
+            liqe: see the attributes.
 
         Raises:
             MienError: if a file is missing or does not fit, or a setting is wrong.
@@ -93,6 +98,8 @@ class Order:
         kind = maker if maker in ("redraw", "oracle") else "onnx"
         if kind == "onnx" and not Path(maker).is_file():
             raise BadInput(f"There is no maker {maker!r}: choose redraw, oracle, or give an ONNX file.")
+        if liqe is not None and not liqe.is_file():
+            raise BadInput(f"There is no file {liqe}: export LIQE as docs/how-to-pairs.md says, or leave --liqe out.")
         tools = FaceTools.load(spec.base, reader)
         base = base_hashes(spec.base)
         if kind == "oracle":
@@ -102,17 +109,21 @@ class Order:
         models |= {name: sha256_of(file) for name, file in tools.files.items()}
         if kind == "onnx":
             models["swapper"] = sha256_of(maker)
+        if liqe is not None:
+            models["liqe"] = sha256_of(liqe)
         request = PairsRequest.checked(
             **settings, data=portraits.sha256, models=dict(sorted(models.items())), maker=kind,
             kit=sha256_of(kit_file(facekit)) if kind == "oracle" else None,
             targets=min(targets or len(portraits), len(portraits)), scales=spec.scales, guidance=spec.guidance,
             identity_mode=spec.mode,
         )  # fmt: skip
-        return cls(request, portraits, tools, model, spec, maker, reader, facekit)
+        return cls(request, portraits, tools, model, spec, maker, reader, facekit, liqe)
 
     def again(self) -> Callable[[], Order]:
         """Gives this order in another process, which neither reads nor hashes the data set anew; picklable."""
-        return partial(_again, self.request, self.portraits, self.model, self.maker, self.reader, self.facekit)
+        return partial(
+            _again, self.request, self.portraits, self.model, self.maker, self.reader, self.facekit, self.liqe
+        )
 
     def open(self) -> Builder:
         """Load what draws.
@@ -121,8 +132,10 @@ class Order:
             MienError: if a file is missing or does not fit.
         """
         request = self.request
+        quality = None if self.liqe is None else PictureQuality(self.liqe)
         if request.maker == "oracle":
-            return Builder(request, self.portraits, Oracle(_renderer(self.facekit, self.portraits)), self.tools)
+            oracle = Oracle(_renderer(self.facekit, self.portraits))
+            return Builder(request, self.portraits, oracle, self.tools, quality)
         pipeline = self.spec.load()
         if "expression" not in pipeline.adapters:
             raise BadInput(
@@ -139,7 +152,7 @@ class Order:
         else:
             swapper = Redraw(pipeline, self.tools, request.conditions, request.strength, options)
         maker = Iterated(pipeline, self.tools, swapper, request.conditions, options)
-        return Builder(request, self.portraits, maker, self.tools)
+        return Builder(request, self.portraits, maker, self.tools, quality)
 
     def _check_size(self, drawn: int) -> None:
         """A template takes the place of a portrait, so it has its size."""
@@ -152,12 +165,18 @@ class Order:
 
 
 def _again(
-    request: PairsRequest, portraits: Portraits, model: str, maker: str, reader: str, facekit: Path | None
+    request: PairsRequest,
+    portraits: Portraits,
+    model: str,
+    maker: str,
+    reader: str,
+    facekit: Path | None,
+    liqe: Path | None,
 ) -> Order:
     from mien.pipelines.spec import load_spec
 
     spec = load_spec(model)
-    return Order(request, portraits, FaceTools.load(spec.base, reader), model, spec, maker, reader, facekit)
+    return Order(request, portraits, FaceTools.load(spec.base, reader), model, spec, maker, reader, facekit, liqe)
 
 
 def build_pairs(
