@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,9 @@ from mien.faces.observed import CLIP_SIDE, DetectedFace, expression_crop, face_c
 from mien.generation.conditioning import wanted_landmarks
 from mien.generation.request import GenerateRequest
 from mien.generation.tools import FaceTools
+from mien.provenance.consent import remind_once
+
+log = logging.getLogger(__name__)
 
 EMBEDDERS: Mapping[str, str] = {"arcface": "sd15", "studio": "studio"}
 """Name of a network that tells people apart -> the base whose adapters were made with it."""
@@ -80,6 +84,7 @@ def identify(faces: list[DetectedFace], embedder: str) -> Person:
     """
     from mien.faces.sphere import sphere_mean
 
+    remind_once(log.warning)
     embed = _tools(EMBEDDERS[embedder], "studio" if embedder == "studio" else "auto").embed
     mean = sphere_mean([embed(one)[0] for one in faces])
     return Person(torch.from_numpy(mean), face_crop(faces[0]))

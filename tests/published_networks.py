@@ -12,6 +12,7 @@ import torch
 OUTPUTS = {
     "arcface": {"683": 512}, "auraface": {"683": 512}, "emotieff": {"output": 10},
     "emonet": {"expression": 8, "valence": 1, "arousal": 1}, "smirk": {"expression_params": 50, "pose_params": 3},
+    "emoca": {"expcode": 50, "posecode": 6},
 }  # fmt: skip
 """Network -> its outputs and their widths."""
 

@@ -6,12 +6,9 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
-from mien.cli.main import COMMANDS
 from mien.core.io import write_json
 from mien.core.log import read_lines
 from tests.conftest import ROOT
@@ -20,6 +17,7 @@ from tests.rehearsal.play import PROCESSES, Rehearsal
 from tests.rehearsal.recipe import PAGES, commands
 from tests.rehearsal.shell import Shell, kill_rank
 from tests.rehearsal.steps import Detail, NotProved, detail_of, same_files, table
+from tests.typed import parse
 
 papers = pytest.mark.parametrize("paper", PAGES)
 
@@ -35,21 +33,13 @@ def test_what_the_rehearsal_knows_is_about_commands_of_the_page(paper: str) -> N
 @papers
 def test_every_command_of_a_page_has_options_that_there_are(paper: str) -> None:
     """As the shell would see it: known commands and options, and datasets that an earlier command has made."""
-    import importlib
-
     made = {"FFHQ", "MEAD", "MEAD-held-out", "CelebA", "AgeDB", "SYNTH", "VIDEOS", "VIDEOS-held-out"}
     for command in commands(PAGES[paper]):
         typed = command if command.startswith("python") else f"{command} {detail_of(command, DETAILS[paper]).small}"
         words = shlex.split(typed.partition("\n")[0])
         if "mien" not in words:
             continue
-        words = words[words.index("mien") + 1 :]
-        found: Any = typer.main.get_command(importlib.import_module(COMMANDS[words[0]][0]).app)
-        while hasattr(found, "commands"):
-            words = words[1:]
-            found = found.commands[words[0]]
-        context = found.make_context(words[0], words[1:], resilient_parsing=False)
-        given = context.params
+        given = parse(words[words.index("mien") + 1 :]).params
         for name in ("data", "held_out", "dataset", "source", "test"):
             if (place := given.get(name)) is not None:
                 assert str(place) in made, f"{command}: {place} is not there yet"

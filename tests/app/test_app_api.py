@@ -17,7 +17,7 @@ import mien
 from mien.app.service import Warm
 from mien.demo.examples import Examples
 from mien.media.pictures import open_picture
-from mien.provenance.png import read_record
+from mien.provenance.png import examine, read_record
 from tests.app.conftest import FEW, decoded, encoded
 
 
@@ -126,10 +126,31 @@ def test_scores_are_those_of_the_command(client: TestClient) -> None:
     assert found["pairs"] == 2 and found["metrics"]["yaw"]["unit"] == "degree"
 
 
+def test_frames_that_were_drawn_here_become_one_film_with_its_record(client: TestClient, tmp_path: Path) -> None:
+    body = {"identity": "studio:Ada", **FEW, "rows": [{"yaw": 0}, {"yaw": 15}, {"yaw": 30}]}
+    frames = [one["image"] for one in client.post("/api/generate", json=body).json()["pictures"]]
+    answer = client.post("/api/video", json={"frames": frames, "rate": 5})
+    assert answer.status_code == 200 and answer.headers["content-type"] == "image/webp"
+    (tmp_path / "film.webp").write_bytes(answer.content)
+    found = examine(tmp_path / "film.webp")
+    assert found.video and found.digital_source_type is not None and found.watermark_fits
+    assert found.record is not None and found.record.settings["yaw"] == 0
+    with Image.open(tmp_path / "film.webp") as film:
+        assert getattr(film, "n_frames", 1) == 3 and film.size == (256, 256)
+    for given, words in (
+        (["studio:Ada", frames[0]], "base64"),
+        ([frames[0], encoded(Image.new("RGB", (256, 256)))], "Frame 2 carries no record of mien"),
+        ([frames[0], "bm90aGluZw=="], "not a picture"),
+    ):
+        (error,) = client.post("/api/video", json={"frames": given}).json()["errors"]
+        assert error["field"] == "frames" and words in error["message"]
+
+
 def test_options_and_studio_pictures(client: TestClient) -> None:
     found = client.get("/api/options").json()
     assert found["people"][0] == "Ada" and found["limits"]["queue"] == 128
     assert found["scales"] == {"landmarks": 1, "expression": 0, "emotion": 1}  # as the bundled base has them
+    assert found["guidance"].keys() == {"identity", "text"} and min(found["guidance"].values()) > 0
     assert client.get("/api/studio/Ada.png").content == Examples.load().people[0].path.read_bytes()
     assert client.get("/api/studio/Nobody.png").status_code == 404
     assert client.get("/api/health").json()["ready"] is True

@@ -13,9 +13,10 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from mien.app.limits import Limits, RateMeter
-from mien.app.server import create_app
+from mien.app.server import create_app, host_names
 from mien.app.service import PortraitService, Warm
 from mien.demo.examples import Examples
+from mien.errors import BadInput
 from tests.app.conftest import FEW, encoded
 
 TINY = encoded(Image.new("RGB", (8, 8)))
@@ -141,6 +142,20 @@ def test_other_sites_and_other_names_are_kept_out(warm: Warm) -> None:
         own = client.get("/api/options", headers={"origin": "http://127.0.0.1:7860"})
         assert own.status_code == 200
         assert "default-src 'self'" in own.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("host", ["portraits.example.org", "portraits.example.org:8443", "127.0.0.1:7860"])
+def test_a_proxy_passes_requests_on_with_its_name_or_ours(warm: Warm, host: str) -> None:
+    service = PortraitService(LIMITS, reader="studio", load=lambda: warm)
+    names = host_names(["Portraits.example.org"])
+    app = create_app(service, hosts=frozenset({"127.0.0.1"}), proxied=names)
+    with TestClient(app, base_url="http://127.0.0.1:7860") as client:
+        page = {"host": host, "origin": "https://portraits.example.org"}
+        assert client.get("/api/options", headers=page).status_code == 200
+        assert client.get("/api/options", headers={**page, "origin": "https://evil.example"}).status_code == 403
+        assert client.get("/api/options", headers={**page, "host": "evil.example"}).status_code == 421
+    with pytest.raises(BadInput, match=r"write it as portraits\.example\.org"):
+        host_names(["https://portraits.example.org/"])
 
 
 def test_too_many_requests_wait_for_their_turn() -> None:

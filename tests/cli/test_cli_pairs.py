@@ -47,6 +47,8 @@ def test_pairs_are_built_and_told(rendered: Path, kit_path: Path, tmp_path: Path
     assert report["attempts"] == 2 and report["pairs"] == sum(row["kept"] for row in rows)
     if maker == "oracle":
         assert all(row["kept"] for row in rows)
+        strict = mien(*words, "-o", tmp_path / "strict", "--identity", "-1", env={"MIEN_FACEKIT": str(kit_path)})
+        assert "None of" in one_sentence(strict) and not list((tmp_path / "strict").glob("*.tar"))
     models = json.loads(rows[0]["models"])
     assert any("expression" in name for name in models) == (maker == "redraw")
     again = mien(*words, env={"MIEN_FACEKIT": str(kit_path)})

@@ -140,4 +140,4 @@ def test_the_embedded_model_draws(server: Server) -> None:
     for node in nodes.values():
         if node["class_type"] == "MienPortrait":
             node["inputs"]["steps"] = 4
-    assert server.run(nodes, saver(nodes)).size == (128, 128)
+    assert server.run(nodes, saver(nodes)).size == (256, 256)

@@ -93,7 +93,7 @@ def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from tests.published_networks import OUTPUTS, onnx_file
 
     pytest.importorskip("onnxruntime")
-    sizes = {"arcface": 112, "emotieff": 224, "emonet": 256, "smirk": 224}
+    sizes = {"arcface": 112, "emotieff": 224, "emonet": 256, "smirk": 224, "emoca": 224}
     for name, size in sizes.items():
         file = tmp_path / (EXPORTED.get(name) or f"{name}/{asset(name).files[0].name}")
         file.parent.mkdir(exist_ok=True)
@@ -106,11 +106,13 @@ def test_networks_fill_the_fields_of_a_face(networks: Path) -> None:
     landmarks = LinearFace.load().landmarks(size=128).astype(np.float32)
     found = Face("mediapipe", (20, 20, 100, 100), landmarks=landmarks)
     picture = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
-    told = {name: NetworkAddition(name).add(picture, found) for name in ("arcface", "emotieff", "emonet", "smirk")}
+    networks_told = ("arcface", "emotieff", "emonet", "smirk", "emoca")
+    told = {name: NetworkAddition(name).add(picture, found) for name in networks_told}
     assert {name: list(values) for name, values in told.items()} == {
-        "arcface": ["identity"], "emotieff": ["emotion"], "emonet": ["emotion"], "smirk": ["flame"],
+        "arcface": ["identity"], "emotieff": ["emotion"], "emonet": ["emotion"], "smirk": ["flame"], "emoca": ["flame"],
     }  # fmt: skip
-    assert told["arcface"]["identity"].shape == (512,) and told["smirk"]["flame"].shape == (53,)
+    assert told["arcface"]["identity"].shape == (512,)
+    assert told["smirk"]["flame"].shape == told["emoca"]["flame"].shape == (53,)
     for name in ("emotieff", "emonet"):
         assert told[name]["emotion"].shape == (10,) and told[name]["emotion"][2:].sum() == pytest.approx(1)
 

@@ -17,6 +17,6 @@ def commands(page: Path) -> list[str]:
         if kind == "python":
             found.append(f"python - <<'END'\n{text}END")
         else:
-            lines = text.replace("\\\n", " ").splitlines()
+            lines = text.replace("\\\n", " ").replace("|\n", "| ").splitlines()
             found += [" ".join(line.partition(" #")[0].split()) for line in lines if line.strip()]
     return found

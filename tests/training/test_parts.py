@@ -8,10 +8,13 @@ import torch
 import torch.multiprocessing as multiprocessing
 
 from mien.core.io import read_json
+from mien.data.corpus import Corpus
 from mien.errors import ConfigError
+from mien.training.examples import Examples
 from mien.training.parts import Part, apart, parts_of, rows_of, step_generators
+from mien.training.sources import Sources
 from tests.golden import assert_golden
-from tests.training.parted_runs import add_base, losses, process
+from tests.training.parted_runs import add_base, losses, options_of, process
 from tests.training.small_base import write_base
 
 CPU = torch.device("cpu")
@@ -70,6 +73,32 @@ def parted_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_base(tmp_path_factory.mktemp("parted"))
     add_base(folder)
     return folder
+
+
+@pytest.mark.parametrize("kind", ["branch", "joint", "alignment"])
+def test_a_part_is_read_alone_and_is_its_rows_of_the_whole_batch(
+    parted_base: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = options_of(kind)
+    objective = options.build(Sources((parted_base,)))
+    data = parted_base / ("pairs" if getattr(options, "templates", False) else "data")
+    corpus = Corpus.load(data)
+    objective.prepare(corpus, parted_base)
+    whole = objective.batch(corpus, np.random.default_rng(3), 6)
+    rows, read, plain = whole.pop("row"), [], Examples.batch
+
+    def batch(examples: Examples, rows: np.ndarray, other: np.ndarray, kinds: np.ndarray) -> dict[str, torch.Tensor]:
+        read.append(rows.tolist())
+        return plain(examples, rows, other, kinds)
+
+    monkeypatch.setattr(Examples, "batch", batch)
+    parts = [Part(1, 3), Part(2, 3)]
+    found, told = objective.batch_parts(corpus, np.random.default_rng(3), 6, parts)
+    assert read == [rows[2:4].tolist(), rows[4:].tolist()], "nothing is read for other processes"
+    assert told is not None and torch.equal(told, rows)
+    for part, values in zip(parts, found, strict=True):
+        expected = part.rows(whole)
+        assert values.keys() == expected.keys() and all(torch.equal(values[name], expected[name]) for name in values)
 
 
 def _in_parts(base: Path, runs: Path, kinds: tuple[str, ...]) -> dict[str, dict[str, float]]:

@@ -47,11 +47,12 @@ SLIDERS: tuple[Slider, ...] = (
 """The sliders, in the order of the page. The gaze's sides are the subject's, as everywhere in mien."""
 
 
-def page_controls(scales: Mapping[str, float]) -> dict[str, Any]:
-    """What the page builds its controls from, as JSON values; ``scales``: the base's own strengths."""
+def page_controls(scales: Mapping[str, float], guidance: Mapping[str, float]) -> dict[str, Any]:
+    """What the page builds its controls from, as JSON values; ``scales`` and ``guidance``: the base's own."""
     return {
         "sliders": [slider._asdict() for slider in SLIDERS],
         "scales": {branch: scales.get(branch, 1.0) for branch in ("landmarks", "expression", "emotion")},
+        "guidance": {dial: guidance.get(dial, 1.0) for dial in ("identity", "text")},
         "circumplex": CIRCUMPLEX,
         "pose": {"most": MAX_POSE, "learned": DRAWN_POSE},
         "lines": {name: [*lines] for name, lines in POLYLINES.items()},

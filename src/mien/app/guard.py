@@ -41,12 +41,18 @@ class Guard:
         token: what ``Authorization: Bearer`` has to carry; None for no token.
         hosts: names that the server may be called by; a page of elsewhere that resolves to this machine (DNS
             rebinding) calls it by another. Empty for any.
+        proxied: names by which a proxy is called that passes requests on, whether or not it passes its name on too.
     """
 
     def __init__(
-        self, app: ASGIApp, limits: Limits, token: str | None = None, hosts: frozenset[str] = frozenset()
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        token: str | None = None,
+        hosts: frozenset[str] = frozenset(),
+        proxied: frozenset[str] = frozenset(),
     ) -> None:
-        self.app, self.limits, self.token, self.hosts = app, limits, token, hosts
+        self.app, self.limits, self.token, self.hosts, self.proxied = app, limits, token, hosts, proxied
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -70,10 +76,10 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: dict[bytes, str]) -> tuple[int, str] | None:
         host = headers.get(b"host", "")
-        if self.hosts and _name(host) not in self.hosts:
+        if self.hosts and _name(host) not in self.hosts | self.proxied:
             return 421, "This server is not known by that name: call it as it was started."
         origin = headers.get(b"origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and (called := urlsplit(origin).netloc) != host and _name(called) not in self.proxied:
             return 403, "Pages of other sites may not use this server."
         path = scope["path"]
         if self.token and path not in OPEN and not path.startswith("/page/"):

@@ -45,13 +45,7 @@ def decode_picture(text: str, field: str, limits: Limits, studio: dict[str, Imag
         if name not in studio:
             raise FieldProblem(field, f"The studio has no picture called {name[:40]!r}: choose {', '.join(studio)}.")
         return studio[name]
-    match = _DATA_URL.match(text[:100])
-    try:
-        content = base64.b64decode(text[match.end() :] if match else text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise FieldProblem(field, "A picture is sent as base64 of its file, or as studio:NAME.") from error
-    if not content:
-        raise FieldProblem(field, "The file is empty: send a PNG, JPEG or WebP file.")
+    content = decode_base64(text, field)
     try:
         with opened(io.BytesIO(content), "The file") as picture:
             width, height = picture.size
@@ -61,6 +55,22 @@ def decode_picture(text: str, field: str, limits: Limits, studio: dict[str, Imag
         return open_picture(io.BytesIO(content), "The file")
     except MienError as error:
         raise FieldProblem(field, str(error)) from error
+
+
+def decode_base64(text: str, field: str) -> bytes:
+    """The file of a picture of a request.
+
+    Raises:
+        FieldProblem: if it is none.
+    """
+    match = _DATA_URL.match(text[:100])
+    try:
+        content = base64.b64decode(text[match.end() :] if match else text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise FieldProblem(field, "A picture is sent as base64 of its file, or as studio:NAME.") from error
+    if not content:
+        raise FieldProblem(field, "The file is empty: send a PNG, JPEG or WebP file.")
+    return content
 
 
 def encode_base64(content: bytes) -> str:

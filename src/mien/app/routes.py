@@ -15,12 +15,13 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from mien import __version__
 from mien.app.controls import page_controls
+from mien.app.film import film
 from mien.app.jobs import LAST, Event, Job
 from mien.app.limits import RateMeter
 from mien.app.preview import preview_landmarks
 from mien.app.problems import FieldProblem, Refused, checked_request
 from mien.app.reading import read_picture, score_pictures
-from mien.app.schema import GenerateBody, PreviewBody, Problems, ReadBody, ScoreBody
+from mien.app.schema import GenerateBody, PreviewBody, Problems, ReadBody, ScoreBody, VideoBody
 from mien.app.service import PortraitService
 from mien.demo.examples import Examples
 from mien.generation.request import GenerateRequest
@@ -86,7 +87,7 @@ def build_routes(service: PortraitService, meter: RateMeter) -> APIRouter:
             "templates": [one.name for one in examples.templates],
             "base": service.base,
             "defaults": {name: _default(name) for name in ("seed", "count", "strength")},
-            **page_controls(service.scales),
+            **page_controls(service.scales, service.guidance),
         }
 
     @router.get("/studio/{name}.png", responses={200: {"content": {"image/png": {}}}, 404: {"model": Problems}})
@@ -121,6 +122,15 @@ def build_routes(service: PortraitService, meter: RateMeter) -> APIRouter:
         """The papers' metrics of generated pictures against their references, as ``mien score --json`` prints them."""
         count(request)
         return await thread("read", partial(score_pictures, body, service))
+
+    @router.post(
+        "/video", response_class=Response, responses={200: {"content": {"image/webp": {}}, "description": "The film."}}
+    )
+    async def video(request: Request, body: VideoBody) -> Response:
+        """Pictures that were drawn here as an animated WebP, with the record of the first and a declaration."""
+        count(request)
+        content = await thread("read", partial(film, body, service))
+        return Response(content, media_type="image/webp", headers={"cache-control": "no-store"})
 
     @router.post(
         "/generate",

@@ -138,6 +138,17 @@ class ScoreBody(BaseModel):
     generated: Annotated[list[Picture], Field(min_length=1, max_length=64)]
 
 
+class VideoBody(BaseModel):
+    """Pictures that were drawn here, as one film."""
+
+    model_config = ConfigDict(title="Video", extra="forbid")
+
+    frames: Annotated[
+        list[Picture], Field(min_length=2, max_length=60, description="PNG files as POST /api/generate answers them.")
+    ]
+    rate: Annotated[float, Field(ge=1, le=60, description="Frames a second.")] = 6.0
+
+
 class Problem(BaseModel):
     """One thing that is wrong.
 

@@ -8,9 +8,10 @@ import ipaddress
 import logging
 import math
 import os
+import re
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from mien.app.limits import RateMeter
 from mien.app.problems import WHOLE, FieldProblem, Refused
 from mien.app.routes import build_routes
 from mien.app.service import FAILED, PortraitService
-from mien.errors import MienError
+from mien.errors import BadInput, MienError
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +36,20 @@ PAGE = Path(__file__).parent / "page"
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
-def create_app(service: PortraitService, *, token: str | None = None, hosts: frozenset[str] = frozenset()) -> FastAPI:
+def create_app(
+    service: PortraitService,
+    *,
+    token: str | None = None,
+    hosts: frozenset[str] = frozenset(),
+    proxied: frozenset[str] = frozenset(),
+) -> FastAPI:
     """The page and the API of a service, which begins to load when the application starts.
 
     Args:
         service: draws.
         token: see `Guard`.
         hosts: see `Guard`.
+        proxied: see `Guard`.
     """
 
     @contextlib.asynccontextmanager
@@ -72,7 +80,7 @@ def create_app(service: PortraitService, *, token: str | None = None, hosts: fro
         return FileResponse(PAGE / "index.html", headers={"cache-control": "no-cache"})
 
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
-    app.add_middleware(Guard, limits=service.limits, token=token, hosts=hosts)
+    app.add_middleware(Guard, limits=service.limits, token=token, hosts=hosts, proxied=proxied)
     return app
 
 
@@ -83,6 +91,7 @@ def serve(
     *,
     token: str | None,
     started: Callable[[str], Any],
+    proxied: frozenset[str] = frozenset(),
 ) -> None:
     """Serve until interrupted.
 
@@ -92,6 +101,7 @@ def serve(
         port: 0 takes a free one.
         token: None for no token.
         started: called with the address of the page once it answers.
+        proxied: see `Guard`.
 
     Raises:
         MienError: if the address cannot be had.
@@ -99,7 +109,7 @@ def serve(
     listening = _listen(host, port)
     own = listening.getsockname()[1]
     hosts = LOOPBACK_NAMES if is_loopback(host) else frozenset()
-    app = create_app(service, token=token, hosts=hosts)
+    app = create_app(service, token=token, hosts=hosts, proxied=proxied)
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     started(f"http://{shown}:{own}/" + (f"#token={token}" if token else ""))
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=20, server_header=False)
@@ -110,6 +120,18 @@ def serve(
 def new_token() -> str:
     """A token that nobody guesses."""
     return secrets.token_urlsafe(18)
+
+
+def host_names(given: Sequence[str]) -> frozenset[str]:
+    """Names of hosts as ``Host`` and ``Origin`` have them.
+
+    Raises:
+        BadInput: for what is an address of a page, or no name.
+    """
+    for name in given:
+        if not re.fullmatch(r"[\w.-]+|\[[\da-fA-F:]+\]", name, re.ASCII):
+            raise BadInput(f"--known-as {name} is no name of a host: write it as portraits.example.org.")
+    return frozenset(name.lower() for name in given)
 
 
 def is_loopback(host: str) -> bool:

@@ -101,6 +101,15 @@ class PortraitService:
         return {} if self._warm is None else dict(self._warm.pipeline.config["scales"])
 
     @property
+    def guidance(self) -> dict[str, float]:
+        """The guidance weights of the base; none before it is loaded."""
+        if self._warm is None:
+            return {}
+        from mien.pipelines.request import DEFAULT_GUIDANCE
+
+        return DEFAULT_GUIDANCE | dict(self._warm.pipeline.config["guidance"])
+
+    @property
     def ready(self) -> bool:
         """Whether the models are loaded."""
         return self._ready.is_set() and not self.failure

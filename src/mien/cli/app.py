@@ -20,6 +20,12 @@ def serve_app(
         typer.Option(metavar="WORDS", help="What a caller has to know; one is made up where others can reach it."),
     ] = None,
     no_token: Annotated[bool, typer.Option("--no-token", help="Let everybody in who can reach the address.")] = False,
+    known_as: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST", help="A name by which it is reached through a proxy, as portraits.example.org; repeat."
+        ),
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     limit: Annotated[
         list[str] | None,
@@ -48,11 +54,13 @@ def serve_app(
         require(package, extra="app")
 
     from mien.app.limits import Limits
-    from mien.app.server import is_loopback, new_token, serve
+    from mien.app.server import host_names, is_loopback, new_token, serve
     from mien.app.service import PortraitService
+    from mien.provenance.consent import remind_once
 
     limits = Limits.parsed(numbers(limit, "--limit"), "--limit", BadInput)
-    if token is None and not no_token and not is_loopback(host):
+    proxied = host_names(known_as or [])
+    if token is None and not no_token and (proxied or not is_loopback(host)):
         token = new_token()
 
     def started(address: str) -> None:
@@ -60,4 +68,6 @@ def serve_app(
         if open_page:
             typer.launch(address)
 
-    serve(PortraitService(limits, base=base, reader=reader), host, port, token=token, started=started)
+    remind_once(lambda words: typer.echo(words, err=True))
+    service = PortraitService(limits, base=base, reader=reader)
+    serve(service, host, port, token=token, started=started, proxied=proxied)

@@ -307,7 +307,9 @@ def _draw_many(requests: Path, output: Path, asked: dict[str, Any], part: str | 
     from mien.cli.progress import bar
     from mien.core.stages.execute import parse_part
     from mien.generation.many import MANIFEST, generate_many
+    from mien.provenance.consent import remind_once
 
+    remind_once(_say)
     counts = generate_many(requests, output, asked, part=parse_part(part), bar=bar, **how)
     rest = f"see {output / MANIFEST}" if counts.whole else "when all parts are done, the same command with --finish"
     typer.echo(f"{counts.pictures} pictures of {counts.requests} requests, {counts.failed} failed; {rest}")

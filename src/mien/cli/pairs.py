@@ -38,6 +38,10 @@ def build(
     sharpness: Annotated[
         float, typer.Option(help="Least sharpness of the template against its target's.")
     ] = defaults.SHARPNESS,
+    liqe: Annotated[
+        Path | None, typer.Option(metavar="FILE.onnx", help="LIQE, exported (docs/how-to-pairs.md): a filter more.")
+    ] = None,
+    quality: Annotated[float, typer.Option(help="With --liqe: least quality that is kept, 1 to 5.")] = defaults.QUALITY,
     direction: Annotated[
         str, typer.Option(metavar="keep|exclude", help="exclude is the paper's sentence.")
     ] = defaults.DIRECTION,
@@ -61,23 +65,21 @@ def build(
 
     The same command goes on where it was stopped.
     """
-    from functools import partial
-
     from mien.cli.progress import bar
     from mien.core.stages.execute import parse_part
     from mien.data.idi.open import Order, build_pairs
 
-    thresholds = {"exp": exp, "lms": lms, "identity": identity, "sharpness": sharpness, "direction": direction}
+    thresholds = {"exp": exp, "lms": lms, "identity": identity, "sharpness": sharpness, "direction": direction,
+                  "quality": None if liqe is None else quality}  # fmt: skip
     settings = {
         "conditions": ("expression", "landmarks") if landmarks else ("expression",),
         "strength": strength, "thresholds": thresholds, "attempts": attempts, "steps": steps, "batch": batch,
         "per_shard": per_shard, "seed": seed,
     }  # fmt: skip
-    reopen = partial(Order.of, data, model, maker, settings, targets, reader, facekit)
+    order = Order.of(data, model, maker, settings, targets, reader, facekit, liqe)
     report = build_pairs(
-        reopen(), output, calibrate, bar, reopen=reopen, executor=executor, workers=workers, part=parse_part(part),
-        finish=finish,
-    )  # fmt: skip
+        order, output, calibrate, bar, executor=executor, workers=workers, part=parse_part(part), finish=finish
+    )
     if report is None:
         typer.echo(f"Part {part} is done; when all are, the same command with --finish puts them together.")
         return

@@ -41,6 +41,7 @@ class _Stage:
         needs: see `mien.data.needs`.
         same_pose: whether its pairs are of one pose; None where it takes no pairs.
         people: how many there must be.
+        templates: whether each picture needs another person's face with its expression.
     """
 
     name: str
@@ -48,6 +49,7 @@ class _Stage:
     needs: tuple[str, ...]
     same_pose: bool | None
     people: int = 1
+    templates: bool = False
 
 
 STAGES: Sequence[_Stage] = (
@@ -55,6 +57,8 @@ STAGES: Sequence[_Stage] = (
     _Stage("emotion branch", "facecrafter-emotion", needs_of("BranchObjective", ("emotion",)), True),
     _Stage("joint stage", "facecrafter-joint", needs_of("JointObjective"), False),
     _Stage("E-Adapter", "emojidiff-base", needs_of("BranchObjective"), False),
+    _Stage("refined E-Adapter", "emojidiff-refined", needs_of("BranchObjective"), False, templates=True),
+    _Stage("ICA", "emojidiff-alignment", needs_of("AlignmentObjective"), False, templates=True),
     _Stage("pairs of IDI", "mien pairs build", ("landmarks", "blendshapes"), None, people=3),
 )
 
@@ -210,6 +214,8 @@ def _stage(stage: _Stage, contents: Contents) -> dict[str, Any]:
     found: dict[str, Any] = {"name": stage.name, "command": stage.presets}
     if corpus.people < stage.people:
         problems.append(f"{stage.people} people are needed and there are {corpus.people}")
+    if stage.templates and (without := int((~contents.has["template"]).sum())):
+        problems.append(f"{without} pictures have no template: build pairs with mien pairs build")
     if stage.same_pose is not None:
         try:
             share, _ = Pairs(corpus, stage.same_pose).shares()

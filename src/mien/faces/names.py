@@ -5,7 +5,7 @@ from __future__ import annotations
 from mien.errors import BadInput
 
 READERS = ("auto", "mediapipe-torch", "mediapipe", "studio", "uniface", "antelopev2")
-NETWORKS = ("arcface", "auraface", "facenet", "emotieff", "emonet", "smirk")
+NETWORKS = ("arcface", "auraface", "facenet", "emotieff", "emonet", "smirk", "emoca")
 """Networks that read a face which a reader has found (`mien.faces.published.networks`)."""
 
 

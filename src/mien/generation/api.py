@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from mien.generation.reading import PictureReader, batch_rows
 from mien.generation.request import STRENGTH, GenerateRequest
 from mien.pipelines.load import load as load_base
 from mien.pipelines.load_options import Loading
+from mien.provenance.consent import remind_once
 from mien.provenance.png import CHUNK, picture_format, write_picture
 from mien.provenance.record import Record
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from mien.media.pictures import PictureLike
     from mien.pipelines.load_options import Device
     from mien.pipelines.portrait import PortraitPipeline
+
+log = logging.getLogger(__name__)
 
 Pictures: TypeAlias = "PictureLike | Sequence[PictureLike]"
 Numbers: TypeAlias = "float | Sequence[float]"
@@ -147,6 +151,8 @@ def generate(
         GenerateRequest.checked(**row, **shared)
         for row in batch_rows({name: value for name, value in rows.items() if value is not None})
     ]
+    if any(one.identity is not None or one.identities or one.edit is not None for one in requests):
+        remind_once(log.warning)
     images: list[Image.Image] = []
     for number, request in enumerate(requests):
         advance = None if progress is None else partial(_later, progress, number * n)

@@ -1,4 +1,4 @@
-"""The note on consent, said once to each user of the command line."""
+"""The note on consent, said once to each user: by commands, the Python API, the page's command or a node."""
 
 from __future__ import annotations
 

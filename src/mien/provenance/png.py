@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mien.core.io import atomic_path
 from mien.errors import BadInput
@@ -157,12 +157,30 @@ def read_record(path: Path | str) -> Record:
         BadInput: if the file is neither, or carries no record.
         MissingDependency: for a video file without ``av``.
     """
-    record = _metadata_of(Path(path)).record
-    if not record:
+    return _record_of(_metadata_of(Path(path)), str(path))
+
+
+def read_record_in(content: bytes, name: str) -> Record:
+    """The record of a picture that lies in memory.
+
+    Args:
+        content: bytes of its file.
+        name: what messages call it.
+
+    Raises:
+        BadInput: if it is no picture, or carries no record.
+    """
+    from io import BytesIO
+
+    return _record_of(_picture_metadata(BytesIO(content), name), name)
+
+
+def _record_of(found: _FileMetadata, name: str) -> Record:
+    if not found.record:
         raise BadInput(
-            f"{path} carries no record of mien: it was made elsewhere, with --no-provenance, or lost its metadata."
+            f"{name} carries no record of mien: it was made elsewhere, with --no-provenance, or lost its metadata."
         )
-    return Record.parse(record, str(path))
+    return Record.parse(found.record, name)
 
 
 class _FileMetadata(NamedTuple):
@@ -180,16 +198,23 @@ class _FileMetadata(NamedTuple):
 
 
 def _metadata_of(path: Path) -> _FileMetadata:
-    from mien.media.pictures import opened
     from mien.media.video import VIDEOS, video_comment
 
     if path.suffix.lower() in VIDEOS:
         return _FileMetadata(_record_in(video_comment(path)), packet_in(path), True)
-    with opened(path, smallest=1) as image:
+    found = _picture_metadata(path, str(path))
+    return found if found.packet else found._replace(packet=packet_in(path))
+
+
+def _picture_metadata(source: Path | IO[bytes], name: str) -> _FileMetadata:
+    """What a picture's chunks and words say; of an XMP packet, what stands in a PNG's chunk."""
+    from mien.media.pictures import opened
+
+    with opened(source, name, smallest=1) as image:
         image.load()  # chunks may stand after the pixels
         texts = {key: str(value) for key, value in getattr(image, "text", {}).items()}
         record = texts.get(CHUNK) or next(filter(None, map(_record_in, _words(image))), "")
-        return _FileMetadata(record, texts.get(XMP_CHUNK) or packet_in(path), getattr(image, "is_animated", False))
+        return _FileMetadata(record, texts.get(XMP_CHUNK, ""), getattr(image, "is_animated", False))
 
 
 def _words(image: Image.Image) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -16,6 +17,8 @@ from mien.media.video import ANIMATIONS, is_taken
 from mien.provenance.declaration import declaration, declare_in_gif, declare_in_mp4, exif
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from mien.provenance.record import Record
 
 CLOCKS = {"gif": (10, 50.0), "webp": (1, 90.0)}
@@ -62,26 +65,44 @@ def check_video(path: Path) -> None:
 
 
 def _write_gif(path: Path, files: Sequence[Path], rate: float, record: Record | None) -> None:
-    _write_animation(path, "gif", files, rate, {} if record is None else {"comment": record.text().encode("utf-8")})
+    words = {} if record is None else {"comment": record.text().encode("utf-8")}
+    _write_animation(path, "gif", [open_picture(file) for file in files], rate, words)
     if record is not None:
         declare_in_gif(path, declaration(record))
 
 
+def encode_webp(frames: Sequence[Image.Image], rate: float, record: Record | None) -> bytes:
+    """The bytes of the WebP file that `write_video` writes.
+
+    Args:
+        frames: RGB pictures of one size.
+        rate: see `write_video`.
+        record: see `write_video`.
+    """
+    stream = io.BytesIO()
+    _write_animation(stream, "webp", frames, rate, _webp_options(record))
+    return stream.getvalue()
+
+
 def _write_webp(path: Path, files: Sequence[Path], rate: float, record: Record | None) -> None:
-    words: dict[str, Any] = {}
-    if record is not None:
-        words = {"exif": exif(record.text()), "xmp": declaration(record).encode("utf-8")}
-    _write_animation(path, "webp", files, rate, {"quality": QUALITY, **words})
+    _write_animation(path, "webp", [open_picture(file) for file in files], rate, _webp_options(record))
 
 
-def _write_animation(path: Path, form: str, files: Sequence[Path], rate: float, options: dict[str, Any]) -> None:
+def _webp_options(record: Record | None) -> dict[str, Any]:
+    words = {} if record is None else {"exif": exif(record.text()), "xmp": declaration(record).encode("utf-8")}
+    return {"quality": QUALITY, **words}
+
+
+def _write_animation(
+    to: Path | io.BytesIO, form: str, frames: Sequence[Image.Image], rate: float, options: dict[str, Any]
+) -> None:
     tick, most = CLOCKS[form]
-    shown = [file for number, file in enumerate(files) if is_taken(number, min(1.0, most / rate))]
+    shown = [frame for number, frame in enumerate(frames) if is_taken(number, min(1.0, most / rate))]
     # each frame ends at the tick that is nearest to its time, so that what is rounded does not add up
     ends = [round(1000 * number / min(rate, most) / tick) for number in range(len(shown) + 1)]
     durations = [(after - before) * tick for before, after in pairwise(ends)]
-    first, *rest = [open_picture(file) for file in shown]
-    first.save(path, form.upper(), save_all=True, append_images=rest, duration=durations, loop=0, **options)
+    first, *rest = shown
+    first.save(to, form.upper(), save_all=True, append_images=rest, duration=durations, loop=0, **options)
 
 
 def _write_mp4(path: Path, files: Sequence[Path], rate: float, record: Record | None) -> None:

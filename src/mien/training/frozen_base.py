@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +19,8 @@ from mien.models.text import encode_ids
 from mien.training.bases import SCALES, base_scheduler, base_sizes, base_tokenizer
 from mien.training.diffusion import diffusion_loss
 from mien.training.examples import Examples
-from mien.training.objective import Logs, ObjectiveConfig
+from mien.training.objective import Logs, Objective, ObjectiveConfig
+from mien.training.parts import ROW, Part
 from mien.training.prompts import Kind
 from mien.training.sources import Sources
 from mien.training.texts import frozen_texts, two_texts
@@ -76,6 +78,7 @@ class Selection(NamedTuple):
         other: where the identity comes from, see :meth:`Examples.portrayed`, [B].
         kinds: of the prompts, [B].
         present: rows that have the condition, bool [B].
+        counts: replicas of each row under each setting, int [B, settings], where a stage has replicas.
     """
 
     examples: Examples
@@ -83,9 +86,42 @@ class Selection(NamedTuple):
     other: np.ndarray
     kinds: np.ndarray
     present: np.ndarray
+    counts: np.ndarray | None = None
+
+    def part(self, part: Part) -> Selection:
+        """The rows of a part of the batch."""
+        counts = None if self.counts is None else part.of_rows(self.counts)
+        chosen = (part.of_rows(values) for values in (self.rows, self.other, self.kinds, self.present))
+        return Selection(self.examples, *chosen, counts)
 
 
 Gather = Callable[[Selection], dict[str, Tensor]]
+
+
+class SelectingObjective(Objective):
+    """An objective on a frozen base: it chooses a batch's rows before any is read, so a process reads only its own."""
+
+    @abstractmethod
+    def select(self, corpus: Corpus, rng: np.random.Generator, size: int) -> Selection:
+        """What is drawn for a batch of ``size`` examples; depends on ``rng`` alone."""
+
+    @abstractmethod
+    def gather(self, selection: Selection) -> dict[str, Tensor]:
+        """The batch of a selection; each row of it follows from the same row of the selection."""
+
+    def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        """See the base class."""
+        return self.gather(self.select(corpus, rng, size))
+
+    def batch_parts(
+        self, corpus: Corpus, rng: np.random.Generator, size: int, parts: Sequence[Part]
+    ) -> tuple[list[dict[str, Tensor]], Tensor | None]:
+        """See the base class."""
+        selection = self.select(corpus, rng, size)
+        made = [self.gather(selection.part(part)) for part in parts]
+        for one in made:
+            one.pop(ROW)
+        return made, torch.from_numpy(selection.rows)
 
 
 class FrozenBase:
@@ -174,7 +210,7 @@ class FrozenBase:
 
     def gather(self, selection: Selection, condition: str) -> dict[str, Tensor]:
         """A batch with what the branch of the kind ``condition`` reads."""
-        examples, rows, other, kinds, present = selection
+        examples, rows, other, kinds, present, _ = selection
         return examples.batch(rows, other, kinds) | {
             "condition": examples.condition(condition, rows, other),
             "present": torch.from_numpy(present),

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mien.training.interrupts import ignore_interrupts
-from mien.training.parts import ROW, Part, PartGenerator, step_generators
+from mien.training.parts import Part, PartGenerator, step_generators
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 PREFETCH = 2
 """Batches that each process makes ahead."""
+GPU_WORKERS = 2
+"""Processes that make batches beside each one that computes on a GPU, where the run says nothing else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +52,7 @@ class _Steps(Dataset):
 
     def __getitem__(self, step: int) -> tuple[list[dict[str, Tensor]], Tensor | None]:
         rng, _ = step_generators(self._config.seed, step, self._parts[0], torch.device("cpu"))
-        whole = self._objective.batch(self._corpus, rng, self._config.global_batch)
-        rows = whole.pop(ROW, None)
-        return [part.rows(whole) for part in self._parts], rows
+        return self._objective.batch_parts(self._corpus, rng, self._config.global_batch, self._parts)
 
     def __len__(self) -> int:
         return self._config.pictures // self._config.global_batch + 1
@@ -76,8 +76,9 @@ class Loader:
         self._config, self._device = config, device
         self._parts = [Part(process * config.accumulate + number, of) for number in range(config.accumulate)]
         self._steps = _Steps(config, objective, corpus, self._parts)
+        self._workers = config.workers if config.workers is not None else GPU_WORKERS * (device.type == "cuda")
         if corpus is not None:
-            corpus.on_device = config.workers == 0
+            corpus.on_device = self._workers == 0
 
     def batches(self, step: int, pictures: int) -> Generator[StepBatch]:
         """The batches of the steps from ``step`` on, until so many pictures are seen."""
@@ -95,14 +96,14 @@ class Loader:
             del made  # ends the processes
 
     def _made(self, steps: range) -> Iterator[tuple[list[dict[str, Tensor]], Tensor | None]]:
-        if not self._config.workers:
+        if not self._workers:
             return (self._steps[step] for step in steps)
         return iter(
             DataLoader(
                 self._steps,
                 batch_size=None,
                 sampler=steps,
-                num_workers=self._config.workers,  # type: ignore[arg-type]
+                num_workers=self._workers,
                 prefetch_factor=PREFETCH,
                 pin_memory=self._device.type == "cuda",
                 worker_init_fn=_begin,

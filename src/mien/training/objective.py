@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mien.errors import ConfigError, MissingAsset
 from mien.faces.networks.classes import grown_head
+from mien.training.parts import ROW, Part
 from mien.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -125,6 +126,20 @@ class Objective(nn.Module, ABC):
 
         Every entry has a row for each example. `mien.training.parts.ROW` tells which rows of the corpus they show.
         """
+
+    def batch_parts(
+        self, corpus: Corpus, rng: np.random.Generator, size: int, parts: Sequence[Part]
+    ) -> tuple[list[dict[str, Tensor]], Tensor | None]:
+        """Some parts of the batch that :meth:`batch` draws.
+
+        Here the whole batch is made; an objective that knows its rows before it reads them makes those of the parts.
+
+        Returns:
+            The parts, without `ROW`; and which rows of the corpus the whole batch shows [B], where it tells.
+        """
+        whole = self.batch(corpus, rng, size)
+        rows = whole.pop(ROW, None)
+        return [part.rows(whole) for part in parts], rows
 
     @abstractmethod
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:

@@ -1,9 +1,9 @@
 """A step's batch in equal parts: one for each process, and for each pass where gradients are accumulated.
 
-Every process draws the same whole batch and takes its own rows, and noise is drawn for the whole batch too, so that the
-losses and gradients of a step are the same in however many parts it is computed. What an objective draws otherwise
-(damage to pictures, crops) comes from a generator of the part's own, and what it measures over a batch (the mean of
-weights, batch statistics, contrasts) it measures over the part.
+Every process draws which rows the whole batch shows and takes its own, and noise is drawn for the whole batch too, so
+that the losses and gradients of a step are the same in however many parts it is computed. What an objective draws
+otherwise (damage to pictures, crops) comes from a generator of the part's own, and what it measures over a batch (the
+mean of weights, batch statistics, contrasts) it measures over the part.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ class Part(NamedTuple):
         if self.of == 1:
             return dict(batch)
         return {name: values.chunk(self.of)[self.number] for name, values in batch.items()}
+
+    def of_rows(self, values: np.ndarray) -> np.ndarray:
+        """The part of an array [B, ...] with a row for each example."""
+        return np.split(values, self.of)[self.number]
 
 
 class PartGenerator(torch.Generator):

@@ -18,9 +18,9 @@ import pytest
 from mien.core.stages.execute import execute
 from mien.core.stages.trial import poisoned
 from mien.data.corpus import Corpus
-from mien.data.idi.build import PairsStage, report_of
+from mien.data.idi.build import PairsStage
+from mien.data.idi.folder import claim_pairs, is_finished, report_of
 from mien.data.idi.manifest import MANIFEST, read_manifest
-from mien.data.idi.request import claim_pairs
 from mien.data.idi.source import Portraits
 from mien.data.shards import read_shard, shard_paths
 from mien.errors import BadInput, ConfigError
@@ -82,7 +82,7 @@ def test_pairs_train_as_a_corpus(built: Path) -> None:
 def test_going_on_makes_the_same_bytes_and_nothing_twice(data: Path, built: Path, tmp_path: Path) -> None:
     first = builder(data)
     for number in (0, 3):
-        first._batch(tmp_path / ".parts", number)
+        first._batch(tmp_path, number)
     second = builder(data)
     assert second.build(tmp_path)["pairs"] > 0
     assert contents(tmp_path) == contents(built)
@@ -135,6 +135,36 @@ def test_killed_at_any_moment_it_ends_the_same(data: Path, built: Path, tmp_path
         process.wait()
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
     assert contents(tmp_path) == contents(built)
+
+
+def test_no_pair_is_an_error_and_other_thresholds_go_on_in_the_folder(data: Path, built: Path, tmp_path: Path) -> None:
+    strict = {"identity": -0.99}
+    first = builder(data, thresholds=strict)
+    for _ in range(2):  # the second time nothing is drawn
+        with pytest.raises(BadInput, match=r"None of 80 attempts was kept .*identity.*larger --exp or --lms"):
+            first.build(tmp_path)
+    assert first.maker.made == 80  # type: ignore[attr-defined]
+    assert is_finished(tmp_path) and not shard_paths(tmp_path) and len(read_manifest(tmp_path / MANIFEST)) == 80
+    with pytest.raises(ConfigError, match="other pairs"):
+        builder(data, thresholds=strict, seed=4).build(tmp_path)
+    second = builder(data)
+    assert second.build(tmp_path)["pairs"] > 0
+    assert contents(tmp_path) == contents(built)
+    with pytest.raises(ConfigError, match="other pairs"):
+        builder(data, thresholds=strict).build(tmp_path)  # a folder with pairs gives nothing up
+
+
+def test_batches_that_other_thresholds_leave_empty_are_not_drawn_again(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="None of 80 attempts"):
+        builder(data, thresholds={"identity": -0.99}).build(tmp_path)
+    second = builder(data, thresholds={"exp": 1e-9, "identity": -0.98})
+    with pytest.raises(BadInput, match="exp 6"):
+        second.build(tmp_path)
+    assert second.maker.made == 0  # type: ignore[attr-defined]
+    with pytest.raises(BadInput, match="None of 80 attempts"):
+        builder(data, thresholds={"exp": 1e-9, "identity": -0.98}).build(tmp_path / "fresh")
+    ours, fresh = contents(tmp_path), contents(tmp_path / "fresh")
+    assert ours == fresh, "judged again is judged as at first"
 
 
 def test_another_request_is_refused(data: Path, built: Path) -> None:

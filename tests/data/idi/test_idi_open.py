@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import pytest
 
 from mien.core.io import read_json, write_json
 from mien.data.idi import open as opening
+from mien.data.idi import source
 from mien.data.idi.build import Builder
 from mien.data.idi.filters import Read
+from mien.data.idi.folder import claim_pairs
 from mien.data.idi.makers import Job
 from mien.data.idi.open import CALIBRATION_FILE, Order, build_pairs
-from mien.data.idi.request import claim_pairs
-from mien.errors import ConfigError, MissingAsset
+from mien.errors import BadInput, ConfigError, MissingAsset
 from mien.faces.types import Reading
 from mien.generation.tools import FaceTools
 from tests.data.idi_fakes import TOOLS, Recolour, builder, read
@@ -127,6 +129,25 @@ def test_what_draws_or_filters_otherwise_makes_other_pairs(
         claim("oracle", kit=tmp_path / "absent.npz")
 
 
+def test_another_process_hashes_and_reads_no_data_anew(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FaceTools, "load", lambda base, reader: TOOLS)
+    order = Order.of(data, "expression", "oracle", {}, facekit=data / "kit.npz")
+    sent = pickle.dumps(order.again())
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("read once more")
+
+    for module, name in ((opening, "sha256_of"), (opening, "base_hashes"), (source, "sha256_of"), (source, "_places")):
+        monkeypatch.setattr(module, name, refuse)
+    again = pickle.loads(sent)()
+    assert again.request == order.request and again.portraits.sha256 == order.portraits.sha256
+    assert [again.portraits.sample(row).key for row in range(3)] == [
+        order.portraits.sample(row).key for row in range(3)
+    ]
+
+
 def test_a_portrait_is_read_twice_at_most_however_many_it_stands_beside(data: Path, tmp_path: Path) -> None:
     seen: list[bytes] = []
 
@@ -136,7 +157,8 @@ def test_a_portrait_is_read_twice_at_most_however_many_it_stands_beside(data: Pa
 
     made = builder(data, attempts=3, thresholds={"exp": 1e-6})  # every attempt fails
     own = {entry.image.tobytes() for entry in (made.portraits[row] for row in range(len(made.portraits)))}
-    Builder(made.request, made.portraits, made.maker, FaceTools("fake", counted, *_rest())).build(tmp_path)
+    with pytest.raises(BadInput, match="None of 36 attempts"):
+        Builder(made.request, made.portraits, made.maker, FaceTools("fake", counted, *_rest())).build(tmp_path)
     # as a target, with its picture, and before that perhaps beside another, when its embedding alone is kept
     assert len(own) == 12 <= len([one for one in seen if one in own]) <= 24
 

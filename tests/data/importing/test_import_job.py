@@ -21,6 +21,7 @@ from mien.data.shards import read_packed, read_shard
 from mien.errors import BadInput, ConfigError, MienError
 from tests.data.importing_fakes import colour_faces, contents, fake_tools
 from tests.raw_data import write_celeba, write_ffhq, write_mead, write_video
+from tests.synthetic import write_corpus
 
 
 def job(source: Path, folder: Path, layout: str, **changes: Any) -> ImportJob:
@@ -187,6 +188,16 @@ def test_intervals_and_parts() -> None:
     for text in ("0/2", "3/2", "1", "a/b"):
         with pytest.raises(BadInput, match="is no part"):
             parse_part(text)
+
+
+def test_check_knows_which_stages_need_templates(tmp_path: Path) -> None:
+    for name, paired in (("plain", False), ("pairs", True)):
+        folder = write_corpus(tmp_path / name, people=2, per_person=3, templates=paired)
+        stages = {one["name"]: one for one in check(read_contents(folder))["stages"]}
+        for stage in ("refined E-Adapter", "ICA"):
+            told = [problem for problem in stages[stage]["problems"] if "template" in problem]
+            assert told == ([] if paired else ["6 pictures have no template: build pairs with mien pairs build"])
+            assert stages[stage]["possible"] == (paired and stages["E-Adapter"]["possible"])
 
 
 def test_check_finds_doubles_people_and_damage(tmp_path: Path) -> None:

@@ -54,6 +54,10 @@ export async function post(path, body, signal) {
   return (await call(path, posted(body, signal, "application/json"))).json();
 }
 
+export async function postForFile(path, body) {
+  return URL.createObjectURL(await (await call(path, posted(body, undefined, "image/webp"))).blob());
+}
+
 // The events of a drawing: {name, values}. Aborting the signal cancels it on the server.
 export async function* draw(body, signal) {
   const answer = await call("/api/generate", posted(body, signal, "text/event-stream"));

@@ -4,6 +4,7 @@ import { $, element } from "./dom.js";
 import { change, endMerge, photos, round, state } from "./state.js";
 
 const STRENGTHS = { landmarks: "Landmarks", expression: "Expression picture", emotion: "Feeling" };
+const GUIDANCE = { identity: "Likeness to the person", text: "Words" };
 const ANGLES = {
   yaw: ["Turn", "to the subject's right", "to the subject's left", 45],
   pitch: ["Nod", "down", "up", 30],
@@ -66,6 +67,15 @@ export function buildDials(options) {
         change({ scales: value === null ? others : { ...others, [branch]: value } }, merge);
       },
       (value, touched) => (touched ? value.toFixed(2) : value ? "the usual" : "off")));
+  }
+  for (const [dial, name] of Object.entries(GUIDANCE)) {
+    $("guidance").append(slider(name, 0, 8, 0.25, ["loose", "close"],
+      (one) => ({ value: one.guidance[dial], usual: options.guidance[dial] }),
+      (value, merge) => {
+        const { [dial]: _, ...others } = state().guidance;
+        change({ guidance: value === null ? others : { ...others, [dial]: value } }, merge);
+      },
+      (value, touched) => (touched ? value.toFixed(2) : "the usual")));
   }
   $("face-reset").addEventListener("click", () => change({ sliders: {} }));
   $("head-reset").addEventListener("click", () => change({ yaw: null, pitch: null, roll: null }));

@@ -29,8 +29,20 @@ async function sourceOf(blob) {
   return canvas.toDataURL("image/jpeg", 0.95);
 }
 
+// Said once in each browser, at its first photograph.
+function remindOfConsent() {
+  let known = null;
+  try { known = localStorage.getItem("consent"); } catch { /* a page without storage says it each time */ }
+  $("consent").hidden = known !== null;
+  $("consent-known").onclick = () => {
+    $("consent").hidden = true;
+    try { localStorage.setItem("consent", "known"); } catch { /* see above */ }
+  };
+}
+
 export async function addBlob(role, blob, name) {
   clearProblems();
+  remindOfConsent();
   if (blob.size > 40e6) return showProblems([{ field: role, message: `${name} is larger than 40 MB: choose a smaller picture.` }]);
   const source = await sourceOf(blob);
   await add(role, { name, source, url: source });

@@ -1,5 +1,6 @@
 // Sweeps: one control changed step by step. And a person who moves as a video moves.
 
+import { postForFile } from "./api.js";
 import { $, clearProblems, element, saveAs, showProblems, status } from "./dom.js";
 import { addStrip } from "./gallery.js";
 import { job } from "./stage.js";
@@ -20,6 +21,7 @@ export function buildRows(given) {
   $("sweep-go").addEventListener("click", sweep);
   $("video-open").addEventListener("click", () => $("video").showModal());
   $("video-go").addEventListener("click", animate);
+  $("video-save").addEventListener("click", saveFilm);
 }
 
 // The state of one step of a row.
@@ -87,6 +89,7 @@ async function animate() {
   const { blendshapes, yaw, pitch, roll, ...settings } = settingsOf(state(), options);
   const plain = { ...state(), expression: null, pose: null, sliders: {}, yaw: null, pitch: null, roll: null };
   const drawn = [];
+  $("video-save").disabled = true;
   for (const [number, frame] of frames.entries()) {
     $("video-words").textContent = `Frame ${number + 1} of ${frames.length}`;
     const words = `frame ${number + 1}`;
@@ -103,7 +106,24 @@ async function animate() {
   $("video-words").textContent = `${drawn.length} of ${frames.length} frames showed a face.`;
   if (drawn.length < 2) return fail("Fewer than two frames showed a face.");
   play(drawn, rate);
+  film = { frames: drawn.map(({ url }) => url), rate };
+  $("video-save").disabled = false;
   addStrip(`From ${file.name}`, drawn);
+}
+
+// The frames that were drawn last, as one file: an animated WebP with its record.
+let film = null;
+async function saveFilm() {
+  clearProblems();
+  $("video-save").disabled = true;
+  try {
+    saveAs(await postForFile("/api/video", film), "portrait.webp");
+  } catch (problem) {
+    if (!problem.errors) throw problem;
+    showProblems(problem.errors.map(({ message }) => ({ field: "video", message })));
+  } finally {
+    $("video-save").disabled = false;
+  }
 }
 
 let playing = null;

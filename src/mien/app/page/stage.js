@@ -84,6 +84,7 @@ export async function job(body, { automatic = false, quiet = false, show: take }
   const own = (running = { abort: () => control.abort(), automatic });
   if (!automatic) clearProblems(); // what follows by itself says nothing of a photo that was refused meanwhile
   busy(true);
+  if (body.speed === "few") body = unguided(body);
   let count = 0;
   const total = body.rows?.length || body.count || 1;
   try {
@@ -113,6 +114,11 @@ export async function job(body, { automatic = false, quiet = false, show: take }
   } finally {
     if (running === own) { running = null; busy(false); }
   }
+}
+
+// The quick mode has its guidance inside, and takes no other.
+function unguided({ guidance, rows, ...rest }) {
+  return rows ? { ...rest, rows: rows.map(({ guidance: _, ...row }) => row) } : rest;
 }
 
 export function cancel() {

@@ -2,7 +2,7 @@
 
 const EMPTY = {
   people: [], weights: {}, expression: null, pose: null, sliders: {}, yaw: null, pitch: null, roll: null, emotion: null,
-  prompt: "", describe: "", scales: {}, speed: "auto", seed: 0,
+  prompt: "", describe: "", scales: {}, guidance: {}, speed: "auto", seed: 0,
 };
 export const photos = new Map(); // number -> {name, source, url, read, words}
 let next = 1;
@@ -76,6 +76,7 @@ export function settingsOf(one, options) {
   if (one.prompt.trim()) found.prompt = one.prompt.trim();
   if (one.describe.trim()) found.describe = one.describe.trim();
   if (Object.keys(one.scales).length) found.scales = one.scales;
+  if (Object.keys(one.guidance).length) found.guidance = one.guidance;
   if (one.people.length > 1 && one.people.some((id) => (one.weights[id] ?? 1) !== 1))
     found.weights = one.people.map((id) => one.weights[id] ?? 1);
   return found;
@@ -113,7 +114,7 @@ export function summaryOf(one) {
 
 // Whether there is anything to draw.
 export function asksSomething(one) {
-  const { seed, scales, ...rest } = settingsOf(one, { sliders: [] });
+  const { seed, scales, guidance, ...rest } = settingsOf(one, { sliders: [] });
   return one.people.length > 0 || one.expression || one.pose || Object.keys(rest).length > 0 || Object.keys(one.sliders).length > 0;
 }
 

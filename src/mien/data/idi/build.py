@@ -6,7 +6,6 @@ name at once; at the end they become shards, ``manifest.parquet`` and the report
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -22,11 +21,12 @@ from mien.core.progress import Bar, silent
 from mien.core.stages.execute import execute
 from mien.core.stages.stage import Process, Resources, Stage
 from mien.core.stages.trial import Trial, sample_of
-from mien.data.idi.filters import Read, Verdict, judge_template
+from mien.data.idi.filters import Read, Verdict, judge_template, judged_again
+from mien.data.idi.folder import claim_pairs, is_finished, pairs_file, report_of, rows_file
 from mien.data.idi.makers import Job, TemplateMaker
 from mien.data.idi.manifest import MANIFEST, write_manifest
 from mien.data.idi.report import write_report
-from mien.data.idi.request import PairsRequest, claim_pairs
+from mien.data.idi.request import PairsRequest
 from mien.data.idi.source import Portraits
 from mien.data.schema import Sample, Template
 from mien.data.shards import Entry, ShardWriter, read_shard, shard_name
@@ -34,7 +34,7 @@ from mien.errors import BadInput
 from mien.faces.observed import DetectedFace, largest_face
 from mien.generation.tools import FaceTools
 
-PARTS, LOCK = ".parts", ".lock"
+LOCK = ".lock"
 REMEMBERED = 64
 """Targets whose reading is kept, picture and all."""
 _PEOPLE = 65_536
@@ -52,12 +52,14 @@ class Builder:
         portraits: the data set.
         maker: makes templates.
         tools: reads faces.
+        quality: LIQE, see `mien.data.idi.quality`; None where it is not asked.
     """
 
     request: PairsRequest
     portraits: Portraits
     maker: TemplateMaker
     tools: FaceTools
+    quality: Callable[[NDArray[np.uint8]], float] | None = None
 
     def build(self, folder: Path, bar: Bar = silent) -> dict[str, Any]:
         """Make all pairs, or those that are missing.
@@ -71,6 +73,7 @@ class Builder:
 
         Raises:
             ConfigError: if the folder holds other pairs.
+            BadInput: if no attempt was kept.
             MienError: if another process makes them.
         """
         claim_pairs(folder, self.request)
@@ -79,7 +82,7 @@ class Builder:
                 execute(PairsStage(folder, self.request, self), workers=1, bar=bar)
             return report_of(folder)
 
-    def _batch(self, parts: Path, number: int, trial: Trial | None = None) -> None:
+    def _batch(self, folder: Path, number: int, trial: Trial | None = None) -> None:
         rows: list[dict[str, Any]] = []
         kept: dict[int, Entry] = {}
         targets: dict[int, Read] = {}
@@ -101,16 +104,16 @@ class Builder:
             jobs = jobs if made else {}
             for (row, (job, keys)), picture in zip(jobs.items(), made, strict=True):
                 template = self.look(picture)
-                verdict = judge_template(template, job.target, self.request.thresholds)
+                verdict = judge_template(template, job.target, self.request.thresholds, self.quality)
                 alike = None if template.identity is None else round(float(template.identity @ job.third), 5)
                 rows.append(self._record(row, attempt, job.seed, keys, verdict, alike))
                 if verdict.kept:
                     kept[row] = self._pair(row, template, job)
             left = [row for row in left if row not in kept]
-        with ShardWriter(parts / f"{number:06d}.tar") as writer:
+        with ShardWriter(pairs_file(folder, number)) as writer:
             for row in sorted(kept):
                 writer.write(kept[row])
-        write_json(_rows_file(parts, number), sorted(rows, key=lambda one: (one["row"], one["attempt"])))
+        write_json(rows_file(folder, number), sorted(rows, key=lambda one: (one["row"], one["attempt"])))
         if trial:
             trial.advance(len(self.request.rows(number)))
 
@@ -225,8 +228,7 @@ class PairsStage(Stage):
 
     def outputs(self, task: int) -> Sequence[Path]:
         """The pairs of a batch, and the record of its attempts, which is written last."""
-        parts = self.folder / PARTS
-        return parts / f"{task:06d}.tar", _rows_file(parts, task)
+        return pairs_file(self.folder, task), rows_file(self.folder, task)
 
     def size(self, task: int) -> int:
         """Targets of a batch."""
@@ -238,27 +240,16 @@ class PairsStage(Stage):
         if builder is None:
             assert self.reopen is not None
             builder = replace(self.reopen().open(), request=self.request)
-        return lambda task, trial: builder._batch(self.folder / PARTS, task, trial)
+        return lambda task, trial: builder._batch(self.folder, task, trial)
 
     def finish(self) -> None:
-        """Shards, manifest and report from the batches."""
-        parts, batches = self.folder / PARTS, range(self.request.batches)
-        rows = [row for number in batches for row in read_json(_rows_file(parts, number))]
-        pairs = (entry for number in batches for entry in read_shard(parts / f"{number:06d}.tar"))
+        """Shards, manifest and report from the batches, some of which may have been made for other thresholds."""
+        batches, limits = range(self.request.batches), self.request.thresholds
+        rows = [judged_again(row, limits) for number in batches for row in read_json(rows_file(self.folder, number))]
+        pairs = (entry for number in batches for entry in read_shard(pairs_file(self.folder, number)))
         shown = write_shards(self.folder, pairs, self.request.per_shard)
         write_report(self.folder, self.request, rows, shown)
         write_manifest(self.folder / MANIFEST, rows, self.request.models)
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether a folder holds all pairs that it was claimed for."""
-    return (folder / MANIFEST).exists()
-
-
-def report_of(folder: Path) -> dict[str, Any]:
-    """The numbers of a finished set; what a killed build may have left beside it is removed."""
-    shutil.rmtree(folder / PARTS, ignore_errors=True)
-    return read_json(folder / "report.json")
 
 
 def write_shards(folder: Path, pairs: Iterator[Entry], per_shard: int, shown: int = 24) -> list[Entry]:
@@ -274,7 +265,3 @@ def write_shards(folder: Path, pairs: Iterator[Entry], per_shard: int, shown: in
                 entry = next(pairs, None)
         number += 1
     return first
-
-
-def _rows_file(parts: Path, number: int) -> Path:
-    return parts / f"{number:06d}.json"

@@ -9,6 +9,8 @@ LMS: Final = 0.18
 """EmojiDiff's thresholds, on photographs."""
 IDENTITY: Final = 0.5
 SHARPNESS: Final = 0.0
+QUALITY: Final = 3.0
+"""Of LIQE's scale from 1 to 5, the middle; the paper says no number."""
 DIRECTION: Final = "keep"
 STRENGTH: Final = 0.6
 ATTEMPTS: Final = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -35,6 +36,7 @@ class Verdict:
 
     Attributes:
         exp, lms, identity, sharpness: see :class:`Thresholds`.
+        quality: of LIQE, 1 to 5; None where it is not asked.
         reason: ``kept``, or the first filter that the template did not pass.
     """
 
@@ -43,6 +45,7 @@ class Verdict:
     identity: float | None
     sharpness: float | None
     reason: str
+    quality: float | None = None
 
     @property
     def kept(self) -> bool:
@@ -54,8 +57,17 @@ class Verdict:
         return asdict(self) | {"kept": self.kept}
 
 
-def judge_template(template: Read, target: Read, limits: Thresholds) -> Verdict:
-    """Hold a template against the picture whose expression it is to show."""
+def judge_template(
+    template: Read, target: Read, limits: Thresholds, quality: Callable[[NDArray[np.uint8]], float] | None = None
+) -> Verdict:
+    """Hold a template against the picture whose expression it is to show.
+
+    Args:
+        template: S.
+        target: E.
+        limits: what S must pass.
+        quality: LIQE, where it is asked.
+    """
     if template.face is None or target.face is None:
         return Verdict(None, None, None, None, "no face" if template.face is None else "no face in the target")
     assert template.identity is not None and target.identity is not None
@@ -63,17 +75,34 @@ def judge_template(template: Read, target: Read, limits: Thresholds) -> Verdict:
     lms = float(lms_distance(_required(target.face.landmarks), _required(template.face.landmarks)))
     identity = float(template.identity @ target.identity)
     sharp = sharpness(template) / max(sharpness(target), 1e-6)
-    within = exp <= limits.exp, lms <= limits.lms
-    reason = "kept"
+    figures = {"exp": exp, "lms": lms, "identity": identity, "sharpness": sharp}
+    rounded = {name: round(value, 5) for name, value in figures.items()}  # as the manifest has them
+    seen = None if quality is None else round(quality(template.image), 3)
+    return Verdict(**rounded, reason=_reason({**rounded, "quality": seen}, limits), quality=seen)
+
+
+def _reason(figures: Mapping[str, Any], limits: Thresholds) -> str:
+    """``kept``, or the first filter that these figures do not pass."""
+    within = figures["exp"] <= limits.exp, figures["lms"] <= limits.lms
     if limits.direction == "keep" and not all(within):
-        reason = "lms" if within[0] else "exp"
-    elif limits.direction == "exclude" and all(within):
-        reason = "exp and lms"
-    elif identity > limits.identity:
-        reason = "identity"
-    elif sharp < limits.sharpness:
-        reason = "sharpness"
-    return Verdict(round(exp, 5), round(lms, 5), round(identity, 5), round(sharp, 5), reason)
+        return "lms" if within[0] else "exp"
+    if limits.direction == "exclude" and all(within):
+        return "exp and lms"
+    if figures["identity"] > limits.identity:
+        return "identity"
+    if figures["sharpness"] < limits.sharpness:
+        return "sharpness"
+    quality = figures["quality"]
+    return "quality" if quality is not None and limits.quality is not None and quality < limits.quality else "kept"
+
+
+def judged_again(row: Mapping[str, Any], limits: Thresholds) -> dict[str, Any]:
+    """A row of a manifest as these thresholds see its figures; without a face it stays what it was."""
+    row = {"quality": None, **row}  # parts of an interrupted build of 0.1.0 do not tell it
+    if row["exp"] is None:
+        return row
+    reason = _reason(row, limits)
+    return {**row, "reason": reason, "kept": reason == "kept"}
 
 
 def _required(values: NDArray[np.float32] | None) -> NDArray[np.float32]:
@@ -107,11 +136,14 @@ def calibrated(pairs: list[tuple[Read, Read]], base: Thresholds, percentile: flo
         percentile: 90, so that one good pair in ten is lost.
 
     Raises:
-        ValueError: if no pair has faces on both sides.
+        BadInput: if no pair has faces on both sides.
     """
     scores = [judge_template(*pair, base) for pair in pairs]
     values = [(one.exp, one.lms) for one in scores if one.exp is not None and one.lms is not None]
     if not values:
-        raise ValueError("no pair to calibrate on has faces on both sides")
+        raise BadInput(
+            "No face was read in any picture to calibrate on: draw with another --model, or leave --calibrate out and "
+            "give --exp and --lms."
+        )
     exp, lms = np.percentile(np.array(values), percentile, axis=0)
     return base.model_copy(update={"exp": round(float(exp), 4), "lms": round(float(lms), 4)})

@@ -16,7 +16,7 @@ MANIFEST = "manifest.parquet"
 _COLUMNS = {
     "row": "int64", "key": "string", "attempt": "int32", "seed": "int64", "second": "string", "third": "string",
     "kept": "bool_", "reason": "string", "exp": "float64", "lms": "float64", "identity": "float64",
-    "identity_third": "float64", "sharpness": "float64", "maker": "string",
+    "identity_third": "float64", "sharpness": "float64", "quality": "float64", "maker": "string",
 }  # fmt: skip
 """Name -> type in pyarrow's words."""
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,12 @@ from mien.core.io import check_writable, claim, read_json, sha256_of, write_json
 from mien.core.log import only_process
 from mien.core.progress import Bar, silent
 from mien.core.stages.execute import execute
-from mien.data.idi.build import LOCK, Builder, PairsStage, is_finished, report_of
+from mien.data.idi.build import LOCK, Builder, PairsStage
 from mien.data.idi.filters import Read, calibrated
+from mien.data.idi.folder import claim_pairs, is_finished, report_of
 from mien.data.idi.makers import Iterated, Oracle
-from mien.data.idi.request import SETTINGS_FILE, PairsRequest, claim_pairs
+from mien.data.idi.quality import PictureQuality
+from mien.data.idi.request import SETTINGS_FILE, PairsRequest
 from mien.data.idi.source import Portraits
 from mien.data.idi.swappers import OnnxSwapper, Redraw
 from mien.errors import BadInput, MienError
@@ -46,7 +49,9 @@ class Order:
         model: name of the spec.
         spec: of the model that draws.
         maker: ``redraw``, ``oracle`` or an ONNX file.
+        reader: who reads faces, as it was asked for.
         facekit: the face kit's file; None takes ``MIEN_FACEKIT``.
+        liqe: LIQE's file, see `mien.data.idi.quality`; None does not ask it.
     """
 
     request: PairsRequest
@@ -55,7 +60,9 @@ class Order:
     model: str
     spec: ModelSpec
     maker: str
+    reader: str
     facekit: Path | None
+    liqe: Path | None = None
 
     @classmethod
     def of(
@@ -67,6 +74,7 @@ class Order:
         targets: int | None = None,
         reader: str = "auto",
         facekit: Path | None = None,
+        liqe: Path | None = None,
     ) -> Order:
         """Check what is asked for.
 
@@ -78,6 +86,7 @@ class Order:
             targets: how many; all when None.
             reader: ``auto``, ``mediapipe`` or ``studio``.
             facekit: for the oracle.
+            liqe: see the attributes.
 
         Raises:
             MienError: if a file is missing or does not fit, or a setting is wrong.
@@ -89,6 +98,8 @@ class Order:
         kind = maker if maker in ("redraw", "oracle") else "onnx"
         if kind == "onnx" and not Path(maker).is_file():
             raise BadInput(f"There is no maker {maker!r}: choose redraw, oracle, or give an ONNX file.")
+        if liqe is not None and not liqe.is_file():
+            raise BadInput(f"There is no file {liqe}: export LIQE as docs/how-to-pairs.md says, or leave --liqe out.")
         tools = FaceTools.load(spec.base, reader)
         base = base_hashes(spec.base)
         if kind == "oracle":
@@ -98,13 +109,21 @@ class Order:
         models |= {name: sha256_of(file) for name, file in tools.files.items()}
         if kind == "onnx":
             models["swapper"] = sha256_of(maker)
+        if liqe is not None:
+            models["liqe"] = sha256_of(liqe)
         request = PairsRequest.checked(
             **settings, data=portraits.sha256, models=dict(sorted(models.items())), maker=kind,
             kit=sha256_of(kit_file(facekit)) if kind == "oracle" else None,
             targets=min(targets or len(portraits), len(portraits)), scales=spec.scales, guidance=spec.guidance,
             identity_mode=spec.mode,
         )  # fmt: skip
-        return cls(request, portraits, tools, model, spec, maker, facekit)
+        return cls(request, portraits, tools, model, spec, maker, reader, facekit, liqe)
+
+    def again(self) -> Callable[[], Order]:
+        """Gives this order in another process, which neither reads nor hashes the data set anew; picklable."""
+        return partial(
+            _again, self.request, self.portraits, self.model, self.maker, self.reader, self.facekit, self.liqe
+        )
 
     def open(self) -> Builder:
         """Load what draws.
@@ -113,8 +132,10 @@ class Order:
             MienError: if a file is missing or does not fit.
         """
         request = self.request
+        quality = None if self.liqe is None else PictureQuality(self.liqe)
         if request.maker == "oracle":
-            return Builder(request, self.portraits, Oracle(_renderer(self.facekit, self.portraits)), self.tools)
+            oracle = Oracle(_renderer(self.facekit, self.portraits))
+            return Builder(request, self.portraits, oracle, self.tools, quality)
         pipeline = self.spec.load()
         if "expression" not in pipeline.adapters:
             raise BadInput(
@@ -131,7 +152,7 @@ class Order:
         else:
             swapper = Redraw(pipeline, self.tools, request.conditions, request.strength, options)
         maker = Iterated(pipeline, self.tools, swapper, request.conditions, options)
-        return Builder(request, self.portraits, maker, self.tools)
+        return Builder(request, self.portraits, maker, self.tools, quality)
 
     def _check_size(self, drawn: int) -> None:
         """A template takes the place of a portrait, so it has its size."""
@@ -143,13 +164,27 @@ class Order:
             )
 
 
+def _again(
+    request: PairsRequest,
+    portraits: Portraits,
+    model: str,
+    maker: str,
+    reader: str,
+    facekit: Path | None,
+    liqe: Path | None,
+) -> Order:
+    from mien.pipelines.spec import load_spec
+
+    spec = load_spec(model)
+    return Order(request, portraits, FaceTools.load(spec.base, reader), model, spec, maker, reader, facekit, liqe)
+
+
 def build_pairs(
     order: Order,
     folder: Path,
     calibrate: bool = False,
     bar: Bar = silent,
     *,
-    reopen: Callable[[], Order] | None = None,
     executor: str = "local",
     workers: int = 1,
     part: tuple[int, int] | None = None,
@@ -163,7 +198,6 @@ def build_pairs(
         calibrate: take the thresholds of Exp and LMS from pairs that are good by construction: exact renders where
             the data set is the studio's and the face kit is there, else each picture and its own reconstruction.
         bar: makes progress bars.
-        reopen: gives the same order in another process; picklable. Needed for several workers and for Ray.
         executor: see `mien.core.stages.execute.execute`, as are the next three.
         workers: processes; each loads what draws.
         part: (i, n): only these batches.
@@ -174,6 +208,7 @@ def build_pairs(
 
     Raises:
         ConfigError: if the folder holds other pairs.
+        BadInput: if no attempt was kept.
         MienError: if a file is missing or does not fit.
     """
     request = _calibrated_before(order.request, folder) if calibrate else order.request
@@ -189,11 +224,12 @@ def build_pairs(
         limits = calibrated(list(_good_pairs(builder, order.facekit)), order.request.thresholds)
         request = order.request.model_copy(update={"thresholds": limits})
         claim_pairs(folder, request)
-        stored = {"request": order.request.model_dump(mode="json"), "exp": limits.exp, "lms": limits.lms}
+        asked = order.request.model_dump(mode="json", exclude={"thresholds"})
+        stored = {"request": asked, "exp": limits.exp, "lms": limits.lms}
         write_json(folder / CALIBRATION_FILE, stored)
     claim_pairs(folder, request)
     own = replace(builder, request=request) if ours and builder is not None else None
-    stage = PairsStage(folder, request, own, reopen)
+    stage = PairsStage(folder, request, own, order.again())
     alone = nullcontext() if part else only_process(folder / LOCK, f"the pairs in {folder}")
     with alone:
         if is_finished(folder):  # by another process, while this one opened its models
@@ -207,7 +243,7 @@ def _calibrated_before(request: PairsRequest, folder: Path) -> PairsRequest | No
     path = folder / CALIBRATION_FILE
     if not path.exists():
         return None
-    claim(path, request.model_dump(mode="json"), "other pairs")
+    claim(path, request.model_dump(mode="json", exclude={"thresholds"}), "other pairs")
     stored = read_json(path)
     limits = request.thresholds.model_copy(update={"exp": stored["exp"], "lms": stored["lms"]})
     return request.model_copy(update={"thresholds": limits})

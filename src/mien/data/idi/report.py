@@ -31,7 +31,7 @@ def summary(request: PairsRequest, rows: Sequence[Mapping[str, Any]]) -> dict[st
         "reasons": dict(sorted(reasons.items())),
         "thresholds": request.thresholds.model_dump(),
     }
-    for name in ("exp", "lms", "identity", "identity_third", "sharpness"):
+    for name in ("exp", "lms", "identity", "identity_third", "sharpness", "quality"):
         values = [row[name] for row in rows if row[name] is not None]
         if values:
             quartiles = np.percentile(values, (10, 50, 90))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from mien.core.io import claim
 from mien.core.strict import StrictModel
 from mien.data.idi import defaults
 
@@ -22,6 +20,7 @@ class Thresholds(StrictModel):
         lms: largest LMS(S, E).
         identity: largest cosine of the identity embeddings of S and E.
         sharpness: least sharpness of S against that of E (variance of the Laplacian of the face); 0 keeps all.
+        quality: least quality of S as LIQE sees it, 1 to 5; None where LIQE is not asked.
         direction: ``keep`` keeps what is within exp and lms; ``exclude`` is the paper's sentence as it stands
             ("excluding the data with Exp <= 0.05 and LMS <= 0.18"), which keeps the rest (DESIGN section 2: reversed).
     """
@@ -30,6 +29,7 @@ class Thresholds(StrictModel):
     lms: float = Field(default=defaults.LMS, gt=0)
     identity: float = Field(default=defaults.IDENTITY, ge=-1, le=1)
     sharpness: float = Field(default=defaults.SHARPNESS, ge=0)
+    quality: float | None = Field(default=None, ge=1, le=5)
     direction: Literal["keep", "exclude"] = defaults.DIRECTION
 
 
@@ -72,6 +72,13 @@ class PairsRequest(StrictModel):
     per_shard: int = Field(default=defaults.PER_SHARD, ge=1)
     seed: int = Field(default=defaults.SEED, ge=0)
 
+    def stated(self) -> dict[str, Any]:
+        """What ``pairs.json`` holds: JSON values, of a quality that is not asked for nothing, as before it could be."""
+        found = self.model_dump(mode="json")
+        if self.thresholds.quality is None:
+            del found["thresholds"]["quality"]
+        return found
+
     @property
     def batches(self) -> int:
         """Number of batches of targets."""
@@ -80,12 +87,3 @@ class PairsRequest(StrictModel):
     def rows(self, batch: int) -> range:
         """Targets of a batch: a matter of the request alone."""
         return range(batch * self.batch, min((batch + 1) * self.batch, self.targets))
-
-
-def claim_pairs(folder: Path, request: PairsRequest) -> None:
-    """Write ``pairs.json``, or check that the one in the folder asks for the same pairs.
-
-    Raises:
-        ConfigError: if the folder belongs to another request.
-    """
-    claim(folder / SETTINGS_FILE, request.model_dump(mode="json"), "other pairs")

@@ -29,4 +29,5 @@ PRESETS: Final[Mapping[str, Preset]] = {
     "agedb-500": Preset("diversity", ("smirk", "lpips-alex", "inception"), each=8),
     "emojidiff-grid": Preset("expression", ("arcface",)),
 }
-"""Name -> how it is run. FaceCrafter reads FLAME's parameters with EMOCA v2; SMIRK stands in."""
+"""Name -> how it is run. FaceCrafter reads FLAME's parameters with EMOCA v2; SMIRK stands in, for whoever has not
+exported EMOCA (``--network emoca``)."""

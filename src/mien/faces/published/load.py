@@ -9,7 +9,7 @@ from mien.faces.published.networks import LAYOUTS
 
 FACE_NETWORKS = tuple(LAYOUTS)
 
-EXPORTED = {"emonet": "emonet_8.onnx", "smirk": "smirk_encoder.onnx"}
+EXPORTED = {"emonet": "emonet_8.onnx", "smirk": "smirk_encoder.onnx", "emoca": "emoca_encoder.onnx"}
 """Networks that a user exports, and the file's name: what EmoNet's licence forbids is passing it on."""
 
 

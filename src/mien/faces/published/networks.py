@@ -142,6 +142,11 @@ def smirk(outputs: Arrays) -> Arrays:
     }
 
 
+def emoca(outputs: Arrays) -> Arrays:
+    """EMOCA's encoder: 50 FLAME expression coefficients; of six numbers of pose the first three turn the head."""
+    return {"expression_parameters": outputs["expcode"][:, :50], "pose_parameters": outputs["posecode"][:, :3]}
+
+
 def _emotion(
     valence: NDArray[Any], arousal: NDArray[Any], logits: NDArray[Any], order: tuple[str, ...]
 ) -> NDArray[Any]:
@@ -176,9 +181,10 @@ LAYOUTS: Mapping[str, Layout] = {
     "emotieff": Layout(_box(1.1), 224, _IMAGENET, emotiefflib, ("emotion",)),
     "emonet": Layout(_box(1.1), 256, _UNIT, emonet, ("emotion",)),
     "smirk": Layout(_box(1.4), 224, _UNIT, smirk, ("expression_parameters", "pose_parameters")),
+    "emoca": Layout(_box(1.25), 224, _UNIT, emoca, ("expression_parameters", "pose_parameters")),
 }
-"""Name -> layout. EmoNet and SMIRK are published as PyTorch code with weights; their layouts are those of the ONNX
-files that docs/assets.md exports."""
+"""Name -> layout. EmoNet, SMIRK and EMOCA are published as PyTorch code with weights; their layouts are those of the
+ONNX files that docs/assets.md exports."""
 
 
 def open_face_network(name: str, path: Path) -> FaceNetwork:

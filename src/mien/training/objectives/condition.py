@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from mien.training.branch_set import BranchSet, CompaniedConfig
-from mien.training.frozen_base import FrozenBase, Selection
-from mien.training.objective import Logs, Objective
+from mien.training.frozen_base import FrozenBase, SelectingObjective, Selection
+from mien.training.objective import Logs
 from mien.training.sources import Sources
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mien.data.corpus import Corpus
 
 
-class ConditionObjective(Objective):
+class ConditionObjective(SelectingObjective):
     """The diffusion loss of a frozen base under one condition, with companions beside.
 
     A subclass puts what reads the condition into ``branches`` or beside the base, and says what is predicted with it.
@@ -47,9 +47,9 @@ class ConditionObjective(Objective):
         """See the base class."""
         self.base.prepare(corpus)
 
-    def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+    def select(self, corpus: Corpus, rng: np.random.Generator, size: int) -> Selection:
         """See :meth:`FrozenBase.select`."""
-        return self.gather(self.base.select(corpus, rng, size, self.config.prompts, self.config.drop))
+        return self.base.select(corpus, rng, size, self.config.prompts, self.config.drop)
 
     def gather(self, selection: Selection) -> dict[str, Tensor]:
         """The batch of a selection."""

@@ -10,8 +10,8 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
 from mien.training.diffusion import PredictionType
-from mien.training.frozen_base import ConditionConfig, FrozenBase, Selection
-from mien.training.objective import Logs, Objective
+from mien.training.frozen_base import ConditionConfig, FrozenBase, SelectingObjective, Selection
+from mien.training.objective import Logs
 from mien.training.sources import Sources
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class FineTuneConfig(ConditionConfig):
         return FineTuneObjective(sources, self)
 
 
-class FineTuneObjective(Objective):
+class FineTuneObjective(SelectingObjective):
     """The diffusion loss of a base, prompts as it knows them; text encoder and autoencoder stay.
 
     Args:
@@ -70,9 +70,9 @@ class FineTuneObjective(Objective):
         """See the base class."""
         self.base.prepare(corpus)
 
-    def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+    def select(self, corpus: Corpus, rng: np.random.Generator, size: int) -> Selection:
         """See :meth:`FrozenBase.select`."""
-        return self.gather(self.base.select(corpus, rng, size, self.config.prompts, self.config.drop))
+        return self.base.select(corpus, rng, size, self.config.prompts, self.config.drop)
 
     def gather(self, selection: Selection) -> dict[str, Tensor]:
         """The batch of a selection; the condition is the identity of its prompts."""

@@ -17,8 +17,8 @@ from mien.training.branch_set import BranchSet
 from mien.training.diffusion import loss_weights, noisy, target_of, weighted_mse
 from mien.training.disentanglement import SETTINGS, Reading, ad_loss, row_pairs
 from mien.training.export import save_branch
-from mien.training.frozen_base import FrozenBase, FrozenBaseConfig, Selection
-from mien.training.objective import Logs, Objective, load_branch
+from mien.training.frozen_base import FrozenBase, FrozenBaseConfig, SelectingObjective, Selection
+from mien.training.objective import Logs, load_branch
 from mien.training.parts import apart
 from mien.training.prompts import Kind
 from mien.training.sources import Sources
@@ -66,7 +66,7 @@ class JointConfig(FrozenBaseConfig):
         return JointObjective(sources, self)
 
 
-class JointObjective(Objective):
+class JointObjective(SelectingObjective):
     """Both branches and the identity's text encoder together, on replicas of each sample under four settings.
 
     Each sample is replicated; every replica has the identity, and landmarks and emotion each or not with equal
@@ -111,17 +111,18 @@ class JointObjective(Objective):
         self.text_encoder = self.base.text_encoder.requires_grad_(True)
         self.text_encoder.set_attn_implementation("eager")
 
-    def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+    def select(self, corpus: Corpus, rng: np.random.Generator, size: int) -> Selection:
         """Samples, and for each how many of its replicas have each setting."""
-        batch = self.gather(self.base.select(corpus, rng, size, self.prompts))
+        selection = self.base.select(corpus, rng, size, self.prompts)
         counts = rng.multinomial(self.config.replicas, np.asarray(self.config.probabilities), size)
-        return batch | {"counts": torch.from_numpy(counts)}
+        return selection._replace(counts=counts)
 
     def gather(self, selection: Selection) -> dict[str, Tensor]:
         """The batch of a selection, with what every branch reads."""
         examples, rows, other = selection.examples, selection.rows, selection.other
-        conditions = {kind: examples.condition(kind, rows, other) for kind in self.kinds}
-        return examples.batch(rows, other, selection.kinds) | conditions
+        batch = examples.batch(rows, other, selection.kinds)
+        batch |= {kind: examples.condition(kind, rows, other) for kind in self.kinds}
+        return batch if selection.counts is None else batch | {"counts": torch.from_numpy(selection.counts)}
 
     def text_states(self, batch: dict[str, Tensor]) -> Tensor:
         """With gradients: the text encoder is what the paper calls the identity extractor.
