@@ -14,7 +14,6 @@ from torch import Tensor
 from mien.adapters.attention import AttentionKind
 from mien.data.pairs import Pairs
 from mien.errors import BadInput
-from mien.models.text import encode_ids
 from mien.training.bases import SCALES, base_scheduler, base_sizes, base_tokenizer
 from mien.training.diffusion import diffusion_loss
 from mien.training.examples import Examples
@@ -215,8 +214,4 @@ class FrozenBase:
     @torch.no_grad()
     def text_states(self, batch: dict[str, Tensor]) -> Tensor:
         """States of the prompts of a batch under the frozen text encoder, [B, L, D]."""
-        return self.trained_text_states(batch)
-
-    def trained_text_states(self, batch: dict[str, Tensor]) -> Tensor:
-        """The same with gradients."""
-        return encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.examples.prompts.id_token)
+        return self.examples.text_states(self.text_encoder, batch)

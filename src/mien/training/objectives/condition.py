@@ -1,4 +1,4 @@
-"""What objectives share that train one condition on a frozen base, whatever reads it."""
+"""What objectives share whose loss is the diffusion loss of a base, above all those that train one condition on it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mien.training.branch_set import BranchSet, CompaniedConfig
-from mien.training.frozen_base import FrozenBase, Selection
+from mien.training.frozen_base import ConditionConfig, FrozenBase, Selection
 from mien.training.objective import Logs, Objective
 from mien.training.sources import Sources
 
@@ -20,7 +20,41 @@ if TYPE_CHECKING:
     from mien.data.corpus import Corpus
 
 
-class ConditionObjective(Objective):
+class DiffusionObjective(Objective):
+    """The diffusion loss of a base on random pictures with their prompts and one condition.
+
+    A subclass sets ``config`` and ``base``, gathers the batch of a selection, and says what is predicted for it.
+    """
+
+    config: ConditionConfig
+    base: FrozenBase
+
+    @abstractmethod
+    def gather(self, selection: Selection) -> dict[str, Tensor]:
+        """The batch of a selection."""
+
+    @abstractmethod
+    def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
+        """The UNet's output for noisy latents under the prompts and conditions of a batch."""
+
+    def prepare(self, corpus: Corpus, folder: Path) -> None:
+        """See the base class."""
+        self.base.prepare(corpus)
+
+    def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        """See :meth:`FrozenBase.select`."""
+        return self.gather(self.base.select(corpus, rng, size, self.config.prompts, self.config.drop))
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
+        """See the class."""
+        return self.base.loss(batch, self.predict, generator), {}
+
+    def gaps(self, corpus: Corpus) -> Logs:
+        """See :meth:`FrozenBase.gaps`."""
+        return self.base.gaps(corpus, self.config.prompts, self.gather, self.predict)
+
+
+class ConditionObjective(DiffusionObjective):
     """The diffusion loss of a frozen base under one condition, with companions beside.
 
     A subclass puts what reads the condition into ``branches`` or beside the base, and says what is predicted with it.
@@ -39,29 +73,9 @@ class ConditionObjective(Objective):
         self.branch_set.add_companions(config.companions, train=config.train_companions)
         self.unet, self.branches = self.base.unet, self.branch_set.modules
 
-    @abstractmethod
-    def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
-        """The UNet's output for noisy latents under the prompts and conditions of a batch."""
-
-    def prepare(self, corpus: Corpus, folder: Path) -> None:
-        """See the base class."""
-        self.base.prepare(corpus)
-
-    def batch(self, corpus: Corpus, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
-        """See :meth:`FrozenBase.select`."""
-        return self.gather(self.base.select(corpus, rng, size, self.config.prompts, self.config.drop))
-
     def gather(self, selection: Selection) -> dict[str, Tensor]:
         """The batch of a selection."""
         return self.base.gather(selection, self.kind) | self.branch_set.companion_rows(selection)
-
-    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
-        """See the class."""
-        return self.base.loss(batch, self.predict, generator), {}
-
-    def gaps(self, corpus: Corpus) -> Logs:
-        """See :meth:`FrozenBase.gaps`."""
-        return self.base.gaps(corpus, self.config.prompts, self.gather, self.predict)
 
     def export(self, folder: Path) -> None:
         """What stands beside the base, and the branches that are trained; see :meth:`BranchSet.export`."""
