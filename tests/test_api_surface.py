@@ -11,6 +11,7 @@ import json
 import os
 import pkgutil
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def described(value: Any) -> Any:
                 continue
             if isinstance(member, property):
                 members[name] = f"property -> {member.fget.__annotations__.get('return', '?')}"  # type: ignore[union-attr]
+            elif isinstance(member, cached_property):
+                members[name] = f"property -> {member.func.__annotations__.get('return', '?')}"
             elif isinstance(member, classmethod | staticmethod):
                 members[name] = type(member).__name__ + signature(member.__func__)
             elif inspect.isfunction(member):

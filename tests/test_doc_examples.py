@@ -1,7 +1,6 @@
-"""Examples in docstrings and docs run: in a folder with me.jpg and friend.jpg, on the embedded weights.
+"""Examples in docstrings, docs and README run: in a folder with me.jpg and friend.jpg, on the embedded weights.
 
-Blocks of a page share their names. A block that cannot run here stands behind ``<!-- no-run: reason -->``. README's run
-in `tests/test_readme.py`.
+Blocks of a page share their names. A block that cannot run here stands behind ``<!-- no-run: reason -->``.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from PIL import Image
 import mien
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"(?P<skip><!-- no-run: [^>]+ -->\n+)?```python\n(?P<code>.*?)```", re.DOTALL)
 
 

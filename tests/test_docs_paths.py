@@ -26,6 +26,10 @@ BELONGS_TO_OTHERS = "## Examples to follow"
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
+WRITTEN = {"stock_pipeline.py"}
+"""Files on pages that a command writes."""
+
+
 def text_of(page: Path) -> str:
     return page.read_text(encoding="utf-8").split(BELONGS_TO_OTHERS)[0]
 
@@ -75,6 +79,16 @@ def test_files_and_folders_on_a_page_exist(page: Path) -> None:
     folders = [span for span in spans if re.fullmatch(r"(?:[a-z_]+/)+", span) and span.split("/")[0] in packages]
     missing = [one for one in {*files, *folders} if not any((place / one).exists() for place in PLACES)]
     assert not missing
+
+
+@pages
+def test_files_named_without_a_folder_exist(page: Path) -> None:
+    """A file that has moved is named by where it is: a bare name must be that of some file here."""
+    spans = re.findall(r"`([^`\n]+)`", text_of(page))
+    named = {name for span in spans for name in re.findall(r"(?<![\w/.<*-])[\w-]+\.py\b", span)}
+    places = ("src", "tests", "benchmarks", "comfyui", "docs")
+    there = {path.name for place in places for path in (ROOT / place).rglob("*.py")}
+    assert not named - there - WRITTEN
 
 
 @pages

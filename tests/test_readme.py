@@ -1,6 +1,6 @@
 """README: its commands run, its branches work in a stock pipeline, its authors are those of the citation file.
 
-Its Python quickstart runs in test_doc_examples.py.
+Its Python quickstart runs in test_doc_examples.py, with the snippets of all pages.
 """
 
 from __future__ import annotations

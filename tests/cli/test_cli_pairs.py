@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mien.data.idi.manifest import read_manifest
 from mien.data.shards import read_shard
 from tests.cli.test_cli_commands import mien, one_sentence
+from tests.manifests import read_manifest
 from tests.synthetic import write_corpus
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'mien[pairs]'")

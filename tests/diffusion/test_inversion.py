@@ -9,8 +9,10 @@ import torch
 from diffusers import DDPMScheduler
 
 from mien.diffusion import SD_F_MAX, adaptive_noise_inversion, f_of_timestep, timestep_of_f
-from mien.diffusion.inversion import SD_R_TMAX
 from tests.tiny import tiny_scheduler
+
+SD_R_TMAX = 600
+"""R_tmax of EmojiDiff suppl. A.1, a timestep of SD's schedule."""
 
 
 def test_f_max_is_f_of_600_on_sds_schedule() -> None:

@@ -8,21 +8,21 @@ import pytest
 from PIL import Image
 
 from mien.errors import MissingAsset
+from mien.faces.linear.vectors import rotation
 from mien.faces.mediapipe import MediaPipeReader, find_model, pose_of
 from mien.faces.types import NoFace, OneFace, SeveralFaces
-from mien.metrics.pose import rotation
 
 
 def test_pose_of_inverts_our_rotation() -> None:
     for pose in [(20.0, -10.0, 5.0), (-35.0, 15.0, -12.0), (0.0, 0.0, 0.0)]:
-        assert pose_of(rotation(pose)) == pytest.approx(pose, abs=1e-9)
+        assert pose_of(rotation(*pose)) == pytest.approx(pose, abs=1e-9)
 
 
 def test_nose_of_a_head_turned_to_its_left_points_to_positive_x() -> None:
-    nose = rotation((30.0, 0.0, 0.0)) @ [0, 0, 1]
+    nose = rotation(30.0, 0.0, 0.0) @ [0, 0, 1]
     assert nose[0] > 0.4  # the subject's left is the picture's right
-    assert (rotation((0.0, 20.0, 0.0)) @ [0, 0, 1])[1] > 0.3  # looks up
-    assert (rotation((0.0, 0.0, 20.0)) @ [0, 1, 0])[0] > 0.3  # the top of the head goes to the subject's left
+    assert (rotation(0.0, 20.0, 0.0) @ [0, 0, 1])[1] > 0.3  # looks up
+    assert (rotation(0.0, 0.0, 20.0) @ [0, 1, 0])[0] > 0.3  # the top of the head goes to the subject's left
 
 
 def test_absent_model_says_where_to_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

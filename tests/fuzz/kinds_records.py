@@ -1,4 +1,4 @@
-"""Shards, manifests, records and studies."""
+"""Shards, records and studies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from PIL.PngImagePlugin import PngInfo
 
 from mien.cli.show import lines, summary
 from mien.core.text import printable
-from mien.data.idi.manifest import read_manifest, write_manifest
 from mien.data.shards import read_shard
 from mien.evaluation.study.plan import load_study, tasks_of
 from mien.evaluation.study.results import results
@@ -65,14 +64,6 @@ def shard(rng: np.random.Generator, folder: Path) -> Path:
     return path
 
 
-def manifest(rng: np.random.Generator, folder: Path) -> Path:
-    path = folder / "manifest.parquet"
-    rows = [{"key": f"{number}", "exp": 0.1 * number, "kept": bool(number % 2)} for number in range(20)]
-    write_manifest(path, rows, {"unet": "a" * 64})
-    path.write_bytes(mutated(path.read_bytes(), rng))
-    return path
-
-
 def record(rng: np.random.Generator, folder: Path) -> Path:
     about = PngInfo()
     about.add_itxt(CHUNK, mutated_json(RECORD, rng))
@@ -105,7 +96,6 @@ def show(path: Path) -> None:
 
 KINDS = {
     "shards": Kind(shard, lambda path: list(read_shard(path))),
-    "manifests": Kind(manifest, read_manifest),
     "records": Kind(record, show),
     "studies": Kind(study, read_study),
 }

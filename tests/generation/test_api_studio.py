@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -89,6 +91,24 @@ def test_what_another_reader_does_not_know_is_read_by_the_studio(assets_folder: 
     face = mien.read(ADA, reader="mediapipe")
     assert face.face.reader == "mediapipe"
     assert face.identity is not None and face.emotion is not None and face.attributes
+    assert face.face.told_by["identity"] == face.face.told_by["emotion"] == "studio"
+    assert face.embedding is face.face.identity
+
+
+def test_an_embedding_is_of_the_studios_network_whoever_read_the_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = mien.read(ADA, reader="studio")
+    assert first.embedding.shape == (512,) and first.embedding.dtype == np.float32
+    assert np.linalg.norm(first.embedding) == pytest.approx(1, abs=1e-5)
+    assert first.identity is not None and np.array_equal(first.identity.vector(), first.embedding)
+
+    foreign = np.eye(512, dtype=np.float32)[0]  # as of another network
+    known = replace(first.face, reader="other", identity=foreign)
+    reader = SimpleNamespace(read=lambda image, source: mien.OneFace(known, source))
+    monkeypatch.setattr("mien.faces.read._reader", lambda name: reader)
+    face = mien.read(ADA, reader="other")
+    assert face.identity is not None and np.array_equal(face.identity.vector(), foreign)
+    assert face.embedding @ first.embedding > 0.99
+    assert face.embedding is face.embedding  # computed once
 
 
 def test_score_takes_pictures_in_memory_and_refuses_what_does_not_pair(tmp_path: Path) -> None:

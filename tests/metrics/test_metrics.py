@@ -44,8 +44,6 @@ def test_pose_errors_wrap_and_average() -> None:
     reference = np.array([[179.0, 0, 0], [0, 0, 0]])
     generated = np.array([[-179.0, 3, 0], [0, -3, 4]])
     assert pose.pose_rmse(reference, generated) == pytest.approx([2**0.5, 3, 8**0.5])
-    assert float(pose.geodesic((0, 0, 0), (30, 0, 0))) == pytest.approx(30)
-    assert float(pose.geodesic((10, 20, 0), (10, 20, 25))) == pytest.approx(25)
 
 
 def test_cosine_and_top1() -> None:
@@ -57,7 +55,6 @@ def test_cosine_and_top1() -> None:
     assert identity.top1(np.ones((3, 3)), [0, 1, 2], np.ones((3, 3))) == 0  # telling nobody apart earns nothing
     people = [7, 7, 9, 9]
     assert identity.top1_accuracy([[1, 0], [0.9, 0.1], [0, 1], [0.8, 0.2]], people) == 0.5
-    assert identity.restored(0.6, 0.2, 1.0) == pytest.approx(0.5)
 
 
 def test_transfer_ends_and_middle() -> None:
@@ -66,10 +63,3 @@ def test_transfer_ends_and_middle() -> None:
     assert transfer.transfer([0.04, 0.06], [0.08], [0.02]) == pytest.approx(0.5)
     with pytest.raises(ValueError, match="does not see"):
         transfer.transfer([0.1], [0.2], [0.2])
-
-
-def test_nothing_stays_in_place_when_shuffled() -> None:
-    for count in (2, 3, 50):
-        order = transfer.derangement(count, np.random.default_rng(count))
-        assert sorted(order) == list(range(count))
-        assert not (order == np.arange(count)).any()

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from mien.faces.linear.vectors import rotation
 from mien.faces.mediapipe import pose_of
-from mien.metrics.pose import rotation
 from mien.training import augmentation as aug
 from mien.training.face_labels import mirror_labels, turn_pose
 
@@ -46,7 +46,7 @@ def test_turned_pose_is_the_pose_of_the_turned_head() -> None:
     assert turned[0].tolist() == [0, 0, 10] or torch.allclose(turned[0], torch.tensor([0.0, 0, 10]), atol=1e-4)
     for pose, angle, result in zip(poses.tolist(), degrees.tolist(), turned.tolist(), strict=True):
         # turning the picture clockwise is a roll of the camera's frame before everything else
-        expected = pose_of(rotation((0.0, 0.0, angle)) @ rotation(pose))
+        expected = pose_of(rotation(0.0, 0.0, angle) @ rotation(*pose))
         np.testing.assert_allclose(result, expected, atol=1e-3)
 
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from mien.diffusion.schedulers import Scheduler
 
 
-SD_R_TMAX = 600
-"""R_tmax of EmojiDiff suppl. A.1, a timestep of SD's schedule (1000 steps, scaled-linear 0.00085 to 0.012)."""
-
 SD_F_MAX = 2.28465
-"""f(R_tmax) on SD's schedule: the bound that carries over to any schedule."""
+"""f(600) on SD's schedule (1000 steps, scaled-linear 0.00085 to 0.012; 600 is R_tmax of EmojiDiff suppl. A.1).
+
+The bound that carries over to any schedule.
+"""
 
 
 def f_of_timestep(scheduler: Scheduler, timesteps: Tensor) -> Tensor:

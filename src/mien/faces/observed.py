@@ -47,6 +47,19 @@ def embed_face(seen: DetectedFace, studio: StudioReader) -> tuple[NDArray[np.flo
     """
     if seen.face.identity is not None and seen.face.reader == studio.name:  # others' embeddings mean other things
         return seen.face.identity, seen.face.attributes or {}
+    return studio_embedding(seen, studio), studio.attributes(seen.image, landmarks_of(seen))
+
+
+def studio_embedding(seen: DetectedFace, studio: StudioReader) -> NDArray[np.float32]:
+    """Embedding [512] of L2 norm 1 of a face, by the studio's identity network, in ArcFace's framing of its landmarks.
+
+    Args:
+        seen: a picture with landmarks.
+        studio: a `mien.faces.StudioReader`.
+
+    Raises:
+        BadInput: if the face's reader gives no landmarks.
+    """
     import torch
 
     from mien.core.pixels import picture_to_tensor
@@ -55,8 +68,7 @@ def embed_face(seen: DetectedFace, studio: StudioReader) -> tuple[NDArray[np.flo
     points = torch.from_numpy(landmarks_of(seen))
     aligned = crop_picture(seen.image, arcface_matrix(points[None])[0], studio.embedder.config["size"])
     with torch.no_grad():
-        embedding = studio.embedder(picture_to_tensor(aligned))[0].numpy()
-    return embedding, studio.attributes(seen.image, landmarks_of(seen))
+        return studio.embedder(picture_to_tensor(aligned))[0].numpy()
 
 
 def largest_face(reader: Reads, picture: Picture, source: str = "the picture") -> Face | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from mien.conditions import MAX_POSE, Emotion, Identity, Pose
@@ -33,17 +33,19 @@ class FaceReading:
 
     Attributes:
         outcome: `NoFace`, `OneFace` or `SeveralFaces`.
+        picture: as it was given; a file is opened again only where `embedding` needs its pixels.
 
     Example:
         >>> import mien
         >>> face = mien.read("me.jpg")
         >>> face.landmarks.shape, face.emotion.label
         ((478, 3), 'neutral')
-        >>> len(face.identity.embedding)
-        512
+        >>> face.embedding.shape, str(face.embedding.dtype)
+        ((512,), 'float32')
     """
 
     outcome: Reading
+    picture: PictureLike = field(repr=False)
 
     @property
     def faces(self) -> tuple[Face, ...]:
@@ -92,9 +94,29 @@ class FaceReading:
 
     @property
     def identity(self) -> Identity | None:
-        """Face embedding [512] of L2 norm 1, of the network that the studio base was trained with."""
+        """Face embedding [512] of L2 norm 1: the reader's own where it gives one, else `embedding`'s."""
         values = self.face.identity
         return None if values is None else Identity(tuple(map(float, values)))
+
+    @cached_property
+    def embedding(self) -> NDArray[np.float32]:
+        """float32 [512] of L2 norm 1: who the person is, by the identity network that the bundled model was trained on.
+
+        The same network whoever read the face, so that embeddings of different readings may be compared by their scalar
+        product. Where the reader has an identity network of its own (its embedding is `identity`), this one is computed
+        when it is first asked for.
+
+        Raises:
+            NoFaceFound: if there is no face.
+            BadInput: if the reader gives no landmarks, or the file is no longer there.
+        """
+        face, studio = self.face, _studio()
+        if face.identity is not None and face.told_by.get("identity", face.reader) == studio.name:
+            return face.identity
+        from mien.faces.observed import DetectedFace, studio_embedding
+        from mien.media.pictures import as_picture
+
+        return studio_embedding(DetectedFace(as_picture(self.picture), face), studio)
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -133,30 +155,36 @@ def read(picture: Any, reader: str = "auto") -> FaceReading | list[FaceReading]:
     """
     from mien.media.pictures import as_picture, picture_name
 
-    opened, studio = _readers(reader)
+    opened = _reader(reader)
     pictures = cast("Sequence[PictureLike]", picture) if isinstance(picture, list | tuple) else [picture]
-    readings = [_complete(as_picture(one), picture_name(one), opened, studio) for one in pictures]
+    readings = [FaceReading(_complete(as_picture(one), picture_name(one), opened, _studio()), one) for one in pictures]
     return readings if isinstance(picture, list | tuple) else readings[0]
 
 
 @lru_cache(maxsize=1)
-def _readers(name: str) -> tuple[FaceReader, StudioReader]:
-    """The reader, and the studio's for what it does not know; the last one stays loaded."""
-    from mien.faces.open import open_reader
+def _studio() -> StudioReader:
+    """The studio's networks, for what a reader does not know."""
     from mien.faces.studio import StudioReader
 
-    studio = StudioReader.from_pretrained()
-    return open_reader(name, studio), studio
+    return StudioReader.from_pretrained()
 
 
-def _complete(image: Image.Image, source: str, reader: FaceReader, studio: StudioReader) -> FaceReading:
+@lru_cache(maxsize=1)
+def _reader(name: str) -> FaceReader:
+    """A reader; the last one stays loaded."""
+    from mien.faces.open import open_reader
+
+    return open_reader(name, _studio())
+
+
+def _complete(image: Image.Image, source: str, reader: FaceReader, studio: StudioReader) -> Reading:
     """A reading with the studio's identity, attributes, emotion and mask where the reader gives none."""
     from mien.faces.joined import same_face
     from mien.faces.observed import DetectedFace, embed_face
 
     reading = reader.read(image, source)
     if isinstance(reading, NoFace):
-        return FaceReading(reading)
+        return reading
     lacking = [face for face in reading.faces if face.emotion is None]
     others = studio.read(image, source).faces if lacking else ()
     faces: list[Face] = []
@@ -169,5 +197,5 @@ def _complete(image: Image.Image, source: str, reader: FaceReader, studio: Studi
             more["emotion"] = other.emotion
             if face.mask is None:
                 more["mask"] = other.mask
-        faces.append(replace(face, **more))
-    return FaceReading(reading_of(faces, source))
+        faces.append(replace(face, told_by={**face.told_by, **dict.fromkeys(more, studio.name)}, **more))
+    return reading_of(faces, source)

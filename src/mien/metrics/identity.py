@@ -46,8 +46,3 @@ def top1_accuracy(embeddings: ArrayLike, people: ArrayLike) -> float:
     probe = np.ones(len(vectors), bool)
     probe[first] = False
     return top1(vectors[probe], index[probe], vectors[first])
-
-
-def restored(similarity: float, impostor: float, oracle: float) -> float:
-    """(similarity - impostor) / (oracle - impostor): 0 is a stranger, 1 the exact render of the wanted person."""
-    return (similarity - impostor) / (oracle - impostor)

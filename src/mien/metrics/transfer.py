@@ -21,13 +21,3 @@ def transfer(model: ArrayLike, shuffled: ArrayLike, oracle: ArrayLike) -> float:
     if none == best:
         raise ValueError("shuffled and oracle distances are equal: this measure does not see the control")
     return (none - level) / (none - best)
-
-
-def derangement(count: int, rng: np.random.Generator) -> np.ndarray:
-    """A permutation [count] that leaves nothing in its place, for shuffled targets (``count`` of at least 2)."""
-    if count < 2:
-        raise ValueError("a single target cannot be shuffled")
-    order = rng.permutation(count)
-    result = np.empty(count, np.int64)
-    result[order] = np.roll(order, 1)  # one cycle through all of them
-    return result

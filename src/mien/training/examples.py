@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from mien.models.text import encode_ids
 from mien.pipelines.autoencoders import vae_scale_factor
 from mien.training.bases import base_autoencoder
 from mien.training.features import (
@@ -81,6 +82,10 @@ class Examples:
         self._conditions = {kind: self._condition(kind, sources) for kind in kinds if kind != "identity"}
         self._faces = Resident(self.identity, self._device)
         self._keep()
+
+    def text_states(self, text_encoder: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+        """States of the prompts of a batch, faces put in, [B, L, D]; with gradients where the encoder has some."""
+        return encode_ids(text_encoder, batch["ids"], batch["identity"], self.prompts.id_token)
 
     def _keep(self) -> None:
         """What is drawn, for the device."""

@@ -15,7 +15,6 @@ from torch import Tensor
 from mien.adapters.attention import AttentionKind
 from mien.data.pairs import Pairs
 from mien.errors import BadInput
-from mien.models.text import encode_ids
 from mien.training.bases import SCALES, base_scheduler, base_sizes, base_tokenizer
 from mien.training.diffusion import diffusion_loss
 from mien.training.examples import Examples
@@ -91,8 +90,8 @@ class Selection(NamedTuple):
     def part(self, part: Part) -> Selection:
         """The rows of a part of the batch."""
         counts = None if self.counts is None else part.of_rows(self.counts)
-        chosen = (part.of_rows(values) for values in (self.rows, self.other, self.kinds, self.present))
-        return Selection(self.examples, *chosen, counts)
+        own = part.of_rows
+        return Selection(self.examples, own(self.rows), own(self.other), own(self.kinds), own(self.present), counts)
 
 
 Gather = Callable[[Selection], dict[str, Tensor]]
@@ -251,8 +250,4 @@ class FrozenBase:
     @torch.no_grad()
     def text_states(self, batch: dict[str, Tensor]) -> Tensor:
         """States of the prompts of a batch under the frozen text encoder, [B, L, D]."""
-        return self.trained_text_states(batch)
-
-    def trained_text_states(self, batch: dict[str, Tensor]) -> Tensor:
-        """The same with gradients."""
-        return encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.examples.prompts.id_token)
+        return self.examples.text_states(self.text_encoder, batch)

@@ -20,11 +20,12 @@ from mien.core.stages.trial import poisoned
 from mien.data.corpus import Corpus
 from mien.data.idi.build import PairsStage
 from mien.data.idi.folder import claim_pairs, is_finished, report_of
-from mien.data.idi.manifest import MANIFEST, read_manifest
+from mien.data.idi.manifest import MANIFEST
 from mien.data.idi.source import Portraits
 from mien.data.shards import read_shard, shard_paths
 from mien.errors import BadInput, ConfigError
 from tests.data.idi_fakes import builder, reopened
+from tests.manifests import read_manifest
 from tests.synthetic import write_corpus
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'mien[pairs]'")

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from mien.data.idi.folder import claim_pairs
-from mien.data.idi.manifest import MANIFEST, read_manifest
+from mien.data.idi.manifest import MANIFEST
 from mien.data.idi.quality import PictureQuality
 from mien.data.idi.request import PairsRequest
 from mien.errors import BadInput
 from tests.data.idi_fakes import builder
+from tests.manifests import read_manifest
 from tests.published_networks import onnx_file
 from tests.synthetic import write_corpus
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from mien.core.io import atomic_path
 from mien.core.optional import require
-from mien.errors import BadInput
 
 MANIFEST = "manifest.parquet"
 
@@ -40,17 +39,3 @@ def write_manifest(path: Path, rows: Sequence[Mapping[str, Any]], models: Mappin
     table = pa.Table.from_pylist([{**row, "models": hashes} for row in rows], schema=schema)
     with atomic_path(path) as temporary:
         parquet.write_table(table, temporary)
-
-
-def read_manifest(path: Path) -> list[dict[str, Any]]:
-    """The attempts of a manifest.
-
-    Raises:
-        BadInput: if it is damaged.
-        MissingDependency: without pyarrow.
-    """
-    parquet = require("pyarrow.parquet", extra="pairs")
-    try:
-        return parquet.read_table(path).to_pylist()
-    except Exception as error:  # whatever the parser raises on a damaged file
-        raise BadInput(f"{path} is not a whole manifest; build the pairs again.") from error

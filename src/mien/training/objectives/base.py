@@ -15,7 +15,6 @@ from mien.adapters import Injection, preset_branch
 from mien.adapters.plan import scatter_rows
 from mien.core.io import read_json
 from mien.diffusion.prediction import to_x0
-from mien.models.text import encode_ids
 from mien.models.unet import build_unet
 from mien.training.batches import WeightedSampler, group_probabilities
 from mien.training.caption_readout import CaptionReadout, shown_in
@@ -222,7 +221,7 @@ class BaseObjective(Objective):
 
     def _states(self, batch: dict[str, Tensor]) -> Tensor:
         """States of the prompts, [B, L, D]."""
-        return encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.examples.prompts.id_token)
+        return self.examples.text_states(self.text_encoder, batch)
 
     def _read(self, readout: CaptionReadout, batch: dict[str, Tensor], hidden: Tensor) -> Tensor:
         words = batch["ids"] != self.tokenizer.pad_token_id

@@ -65,4 +65,4 @@ class BranchObjective(ConditionObjective):
 
     def start_from(self, folder: Path) -> None:
         """Take the branch from its adapter file; see the base class."""
-        load_branch(self.branch_set[self.kind], folder, self.config.file or self.kind)
+        load_branch(self.branch_set[self.kind], folder, self.file)

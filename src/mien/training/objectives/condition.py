@@ -1,4 +1,4 @@
-"""What objectives share that train one condition on a frozen base, whatever reads it."""
+"""What objectives share whose loss is the diffusion loss of a base, above all those that train one condition on it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mien.training.branch_set import BranchSet, CompaniedConfig
-from mien.training.frozen_base import FrozenBase, SelectingObjective, Selection
+from mien.training.frozen_base import ConditionConfig, FrozenBase, SelectingObjective, Selection
 from mien.training.objective import Logs
 from mien.training.sources import Sources
 
@@ -20,24 +20,14 @@ if TYPE_CHECKING:
     from mien.data.corpus import Corpus
 
 
-class ConditionObjective(SelectingObjective):
-    """The diffusion loss of a frozen base under one condition, with companions beside.
+class DiffusionObjective(SelectingObjective):
+    """The diffusion loss of a base on random pictures with their prompts and one condition.
 
-    A subclass puts what reads the condition into ``branches`` or beside the base, and says what is predicted with it.
-
-    Args:
-        sources: where the base and earlier adapters are.
-        config: the options.
-        kind: of the condition.
+    A subclass sets ``config`` and ``base``, gathers the batch of a selection, and says what is predicted for it.
     """
 
-    def __init__(self, sources: Sources, config: CompaniedConfig, kind: str) -> None:
-        super().__init__()
-        self.config, self.kind = config, kind
-        self.base = FrozenBase(sources, config, (kind,))
-        self.branch_set = BranchSet(self.base, kind)
-        self.branch_set.add_companions(config.companions, train=config.train_companions)
-        self.unet, self.branches = self.base.unet, self.branch_set.modules
+    config: ConditionConfig
+    base: FrozenBase
 
     @abstractmethod
     def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
@@ -51,10 +41,6 @@ class ConditionObjective(SelectingObjective):
         """See :meth:`FrozenBase.select`."""
         return self.base.select(corpus, rng, size, self.config.prompts, self.config.drop)
 
-    def gather(self, selection: Selection) -> dict[str, Tensor]:
-        """The batch of a selection."""
-        return self.base.gather(selection, self.kind) | self.branch_set.companion_rows(selection)
-
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
         return self.base.loss(batch, self.predict, generator), {}
@@ -63,7 +49,31 @@ class ConditionObjective(SelectingObjective):
         """See :meth:`FrozenBase.gaps`."""
         return self.base.gaps(corpus, self.config.prompts, self.gather, self.predict)
 
+
+class ConditionObjective(DiffusionObjective):
+    """The diffusion loss of a frozen base under one condition, with companions beside.
+
+    A subclass puts what reads the condition into ``branches`` or beside the base, and says what is predicted with it.
+
+    Args:
+        sources: where the base and earlier adapters are.
+        config: the options.
+        kind: of the condition.
+    """
+
+    def __init__(self, sources: Sources, config: CompaniedConfig, kind: str) -> None:
+        super().__init__()
+        self.config, self.kind, self.file = config, kind, config.file or kind
+        self.base = FrozenBase(sources, config, (kind,))
+        self.branch_set = BranchSet(self.base, kind)
+        self.branch_set.add_companions(config.companions, train=config.train_companions)
+        self.unet, self.branches = self.base.unet, self.branch_set.modules
+
+    def gather(self, selection: Selection) -> dict[str, Tensor]:
+        """The batch of a selection."""
+        return self.base.gather(selection, self.kind) | self.branch_set.companion_rows(selection)
+
     def export(self, folder: Path) -> None:
         """What stands beside the base, and the branches that are trained; see :meth:`BranchSet.export`."""
         super().export(folder)
-        self.branch_set.export(folder, self.config.file or self.kind)
+        self.branch_set.export(folder, self.file)

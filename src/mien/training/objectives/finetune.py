@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
 from mien.training.diffusion import PredictionType
-from mien.training.frozen_base import ConditionConfig, FrozenBase, SelectingObjective, Selection
-from mien.training.objective import Logs
+from mien.training.frozen_base import ConditionConfig, FrozenBase, Selection
+from mien.training.objectives.condition import DiffusionObjective
 from mien.training.sources import Sources
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from mien.data.corpus import Corpus
 
 _ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 
@@ -40,7 +34,7 @@ class FineTuneConfig(ConditionConfig):
         return FineTuneObjective(sources, self)
 
 
-class FineTuneObjective(SelectingObjective):
+class FineTuneObjective(DiffusionObjective):
     """The diffusion loss of a base, prompts as it knows them; text encoder and autoencoder stay.
 
     Args:
@@ -66,31 +60,15 @@ class FineTuneObjective(SelectingObjective):
 
             self.unet.add_adapter(LoraConfig(r=config.rank, lora_alpha=config.rank, target_modules=_ATTENTION))
 
-    def prepare(self, corpus: Corpus, folder: Path) -> None:
-        """See the base class."""
-        self.base.prepare(corpus)
-
-    def select(self, corpus: Corpus, rng: np.random.Generator, size: int) -> Selection:
-        """See :meth:`FrozenBase.select`."""
-        return self.base.select(corpus, rng, size, self.config.prompts, self.config.drop)
-
     def gather(self, selection: Selection) -> dict[str, Tensor]:
         """The batch of a selection; the condition is the identity of its prompts."""
         return self.base.gather(selection, "identity")
-
-    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
-        """See the class."""
-        return self.base.loss(batch, self.predict, generator), {}
 
     def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
         """The UNet's output for noisy latents under the prompts of a batch."""
         hidden = self.base.text_states(batch | {"identity": batch["condition"]})
         noised = noised.contiguous(memory_format=torch.channels_last)
         return self.unet(noised, timesteps, hidden).sample
-
-    def gaps(self, corpus: Corpus) -> Logs:
-        """See :meth:`FrozenBase.gaps`."""
-        return self.base.gaps(corpus, self.config.prompts, self.gather, self.predict)
 
     def parts(self) -> dict[str, nn.Module]:
         """See the base class."""

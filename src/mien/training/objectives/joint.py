@@ -129,7 +129,7 @@ class JointObjective(SelectingObjective):
 
         Not so where the identity is left out and e(0) is the frozen encoder's.
         """
-        states = self.base.trained_text_states(batch)
+        states = self.base.examples.text_states(self.base.text_encoder, batch)
         if self.config.null_prompt == "trained":
             return states
         empty = (batch["ids"] == self._empty_ids.to(states.device)).all(1)
