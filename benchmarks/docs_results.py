@@ -5,34 +5,34 @@ python benchmarks/docs_results.py
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from docs_parts import short, stale_note
-from docs_weights import TITLES, section
+from docs_headline import read_headline
+from docs_headline import section as headline_section
+from docs_judges import judge_section
+from docs_parts import RESULTS, ROOT, short, with_stale_note
+from docs_weights import section
 
 from mien.core.io import read_json, write_text
 from mien.evaluation.report.tables import markdown, table
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "results.md"
 
 
 def page() -> str:
     """The whole page, as Markdown."""
     control, ledger = read_json(RESULTS / "control.json"), read_json(ROOT / "src/mien/assets/studio/training.json")
-    measured = {name: RESULTS / f"{name}.json" for name in ("control", *TITLES, "demo")}
     parts = [
-        *stale_note({name: read_json(file) for name, file in measured.items() if file.exists()}),
         "# What the embedded weights do",
         "Written by `python benchmarks/docs_results.py` from the JSON files in `benchmarks/results/`; every table "
-        "names the command that measured it. How to read a transfer, and what the judges are: "
+        "names the command that measured it. How to read a nearness or a transfer, and what the judges are: "
         "[Metrics](metrics.md) and [benchmarks](../benchmarks/README.md).",
+        *headline_section(read_headline()),
         "## Training so far",
         "`mien model publish` ([ledger](../src/mien/assets/studio/training.json)); the base's preset asks"
         " for 1,500,000.",
         _ledger(ledger),
+        *judge_section(),
         *section(RESULTS),
         "## Control, identity and cross-talk",
         f"`python benchmarks/control.py {_arguments(control['settings'])}` "
@@ -46,7 +46,7 @@ def page() -> str:
         "`mien demo` ([JSON](../benchmarks/results/demo.json)).",
         _demo(read_json(RESULTS / "demo.json")),
     ]
-    return "\n\n".join(parts) + "\n"
+    return with_stale_note("\n\n".join(parts) + "\n")
 
 
 def _arguments(settings: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from docs_parts import stale_note
+from docs_parts import with_stale_note
 from line_chart import panels
 
 from mien.core.io import read_json, write_text
@@ -80,9 +80,7 @@ says so."""
 def page() -> str:
     """The whole page, as Markdown."""
     whole = sorted(SPEEDS["fast"].differences.steps(25)) if SPEEDS["fast"].differences else []
-    files = {file.stem: file for file in sorted(RESULTS.glob("speed_*.json"))}
     parts = [
-        *stale_note({name: read_json(file) for name, file in files.items()}),
         "# Speed",
         "Written by `python benchmarks/docs_speed.py` from the JSON files in `benchmarks/results/`, which "
         "`python benchmarks/speed.py` measures in one go on a machine that does nothing else.",
@@ -106,7 +104,7 @@ def page() -> str:
     for name, title in {"reading": "Reading a photograph", "startup": "Starting"}.items():
         if (file := RESULTS / f"speed_{name}.json").is_file():
             parts += ["## " + title, *_sides(read_json(file), name)]
-    return "\n\n".join(parts) + "\n"
+    return with_stale_note("\n\n".join(parts) + "\n")
 
 
 def _few() -> list[str]:

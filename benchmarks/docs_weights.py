@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from docs_headline import SHIPPED, Headline, score
 from docs_parts import only, short
 
 from mien.core.io import read_json
+from mien.evaluation.control.baselines import EXACT
 from mien.evaluation.report.tables import comparison, number, table
 
 Told = Mapping[str, Any]
@@ -26,6 +28,7 @@ class Bound(NamedTuple):
         asked: the bound.
         least: the value is to be at least that, else at most.
         beside: levels that say what the value means.
+        refused: a dummy model is better than the exact render on it, so nothing is asked of it.
     """
 
     what: str
@@ -33,27 +36,46 @@ class Bound(NamedTuple):
     asked: float
     least: bool
     beside: str = ""
+    refused: bool = False
 
     @property
     def holds(self) -> bool:
         """Whether the value itself is within the bound."""
         value = None if self.value is None else self.value["value"]
-        return value is not None and (value >= self.asked if self.least else value <= self.asked)
+        if value is None or self.refused:
+            return False
+        return value >= self.asked if self.least else value <= self.asked
 
     def row(self) -> list[str]:
         """Of the table."""
         sign = "at least" if self.least else "at most"
-        return [self.what, number(self.value), f"{sign} {self.asked:g}", "holds" if self.holds else "does not hold",
-                self.beside]  # fmt: skip
+        verdict = "refused" if self.refused else "holds" if self.holds else "does not hold"
+        return [self.what, number(self.value), f"{sign} {self.asked:g}", verdict, self.beside]
+
+
+NEARNESS = ("nearness.expression", "nearness.expression.judge", "nearness.gaze.judge", "nearness.pose")
+"""Headline measures of which something is asked."""
+
+
+def headline_bounds(found: Headline) -> Iterator[Bound]:
+    """Nearness to the exact render of the wanted person."""
+    for measure in NEARNESS:
+        value = score(found, SHIPPED, measure)
+        if value is None:
+            continue
+        others = (EXACT, "copy-template", "copy-identity")
+        levels = [(name, score(found, name, measure)) for name in others]
+        beside = [f"{name} {short(one['value'])}" for name, one in levels if one is not None]
+        better = found["refused"].get(measure, ())
+        beside += [f"{', '.join(better)} better than the exact render"] if better else []
+        yield Bound(f"`{measure}`", value, 0.8, True, ", ".join(beside), bool(better))
 
 
 def control_bounds(report: Told) -> Iterator[Bound]:
-    """Face found, transfer, pose, emotion and identity."""
+    """Face found, pose, emotion and identity."""
     reader, measured = report["readers"][0], report["control"]
     yield Bound(f"face found ({reader})", report["faces"][reader]["model"], 0.995, True,
                 f"exact render {short(report['faces'][reader]['oracle']['value'])}")  # fmt: skip
-    for name in (f"{reader}.exp", f"{reader}.lms", "judge.coefficients"):
-        yield Bound(f"transfer of `{name}`", measured[name]["transfer"], 0.8, True)
     for name in ("judge.yaw", "judge.pitch"):
         yield Bound(f"`{name}`, degrees", measured[name]["model"], 4.0, False,
                     f"exact render {short(measured[name]['oracle']['value'])}")  # fmt: skip
@@ -100,7 +122,7 @@ def fairness_bounds(report: Told) -> Iterator[Bound]:
 
 
 BOUNDS: Mapping[str, Callable[[Told], Iterator[Bound]]] = {
-    "control": control_bounds, "fairness": fairness_bounds, "text_only": text_bounds,
+    "headline": headline_bounds, "control": control_bounds, "fairness": fairness_bounds, "text_only": text_bounds,
     "autoencoder": autoencoder_bounds,
 }  # fmt: skip
 TITLES = {
@@ -109,12 +131,12 @@ TITLES = {
     "distribution": ("Pictures as a set", "mien evaluate distribution"),
     "autoencoder": ("The autoencoder", "mien evaluate autoencoder"),
 }
-"""Name of a JSON file -> heading, command; the control report has a section of its own."""
+"""Name of a JSON file -> heading, command; the headline and the control report have sections of their own."""
 
 
 def section(results: Path) -> list[str]:
     """Headings, paragraphs and tables."""
-    files = {name: results / f"{name}.json" for name in ("control", *TITLES)}
+    files = {name: results / f"{name}.json" for name in ("headline", "control", *TITLES)}
     told = {name: read_json(file) for name, file in files.items() if file.exists()}
     rows = [bound.row() for name, bounds in BOUNDS.items() if name in told for bound in bounds(told[name])]
     parts = [

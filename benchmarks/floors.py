@@ -4,7 +4,8 @@
 
 From renders read by MediaPipe (``mien studio render --read``): random pairs of people and expressions, the same person
 under another expression, two people whose faces are at rest, and the same picture after JPEG and a change of size,
-which is the reader's own noise. Photographs add their pairs and their noise. Writes ``benchmarks/results/floors.json``.
+which is the reader's own noise. Photographs add their pairs and their noise. Writes ``benchmarks/results/floors.json``
+and the table in ``docs/metrics.md``.
 """
 
 from __future__ import annotations
@@ -16,16 +17,18 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from docs_parts import RESULTS, ROOT, write_tables
 from PIL import Image
 from result_files import write_result
 
 from mien.data.corpus import Corpus
+from mien.evaluation.report.tables import table
 from mien.faces.mediapipe import MediaPipeReader
 from mien.media.pictures import open_picture
 from mien.metrics.emotion import distribution_distance
 from mien.metrics.expression import exp_distance, lms_distance
 
-RESULTS = Path(__file__).resolve().parent / "results"
+RESULT = RESULTS / "floors.json"
 RESTING = 0.1  # the share of renders with the smallest driven coefficients
 
 
@@ -57,12 +60,31 @@ def noise(reader: MediaPipeReader, pictures: list[Image.Image]) -> dict[str, Any
     return told(np.array(exp), np.array(lms))
 
 
+def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
+    """Page -> what is said to write the table, table."""
+    rows = {
+        "random pairs of two people": report["random_pairs"],
+        "one person under another expression": report["same_person_other_expression"],
+        "two people, faces at rest": report["two_people_both_at_rest"],
+        "the reader's own noise": report["reader_noise"],
+    }
+    if "photographs" in report:
+        rows["two photographs"] = report["photographs"]["random_pairs"]
+        rows["the reader's own noise on photographs"] = report["photographs"]["reader_noise"]
+    cells = [
+        [what, str(one["pairs"]), f"{one['exp']:.3f}", f"{one['exp_sum']:.2f}", f"{one['lms']:.3f}"]
+        for what, one in rows.items()
+    ]
+    source = "benchmarks/floors.py"
+    return {ROOT / "docs" / "metrics.md": (source, table(["Pairs", "N", "Exp", "Exp, sum", "LMS"], cells))}
+
+
 def main(
     renders: Annotated[Path, typer.Option(help="Renders of mien studio render --read.")],
     photographs: Annotated[list[Path] | None, typer.Argument(help="Photographs with a face.")] = None,
     pairs: int = 4000,
     pictures: Annotated[int, typer.Option(help="Pictures for the reader's noise.")] = 200,
-    output: Annotated[Path, typer.Option("-o", "--output")] = RESULTS / "floors.json",
+    output: Annotated[Path, typer.Option("-o", "--output")] = RESULT,
 ) -> None:
     """Measure the levels."""
     corpus, rng = Corpus.load(renders), np.random.default_rng(0)
@@ -104,6 +126,7 @@ def main(
             "reader_noise": noise(reader, images),
         }
     write_result(output, report)
+    write_tables(tables(report))
     typer.echo(output.read_text(encoding="utf-8"))
 
 

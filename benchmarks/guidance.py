@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from docs_parts import by_model, only, write_tables
+from docs_parts import by_model, write_tables
 from result_files import write_result
 
 from mien.cli.progress import bar
@@ -66,7 +66,7 @@ def measured(arms: dict[str, dict[str, Any]], kit: Path | None, people: int, tar
 
 def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
     """Page -> what is said to write the table, table."""
-    return {ROOT / "docs" / "studio-training.md": ("benchmarks/guidance.py", by_model(only(report, METRICS)))}
+    return {ROOT / "docs" / "studio-training.md": ("benchmarks/guidance.py", by_model(report, METRICS))}
 
 
 def main(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from docs_parts import by_model, check_models, only, write_tables
+from docs_parts import by_model, check_models, write_tables
 from exit_codes import exit_codes
 from guidance import METRICS, measured
 from result_files import write_result
@@ -29,7 +29,7 @@ RESULT = ROOT / "benchmarks" / "results" / "rounds.json"
 
 def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
     """Page -> what is said to write the table, table."""
-    return {ROOT / "docs" / "studio-training.md": ("benchmarks/rounds.py", by_model(only(report, METRICS)))}
+    return {ROOT / "docs" / "studio-training.md": ("benchmarks/rounds.py", by_model(report, METRICS))}
 
 
 def main(

@@ -2,25 +2,26 @@
 
     python benchmarks/verdicts.py
 
-Numbers stay. What an arm did in training is read from its run where the cache has it, else from ``arms.json`` and the
-preset's settings; whether a dummy model is better on a metric than the exact render from ``headline.json``.
+Numbers stay. What an arm did in training is read from its run where the cache has it, else what ``claims.json`` says of
+it stays; whether a dummy model is better on a metric than the exact render is read from ``headline.json``. A claim of
+the catalogue that no report has tested gets a row without numbers.
 """
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from docs_parts import RESULTS
+
 from mien.core.io import read_json, write_json
-from mien.errors import MienError
-from mien.evaluation.claims.training import ArmTraining, full_rate_steps, gap_of, runs_of, training_of
+from mien.evaluation.claims.catalogue import Claim, catalogue
+from mien.evaluation.claims.training import runs_of, training_of
 from mien.evaluation.claims.verdicts import judged
 from mien.pipelines.runs import runs_folder
 from mien.pipelines.spec import load_spec
-from mien.training.presets import preset
-
-RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def specs_in(command: str) -> dict[str, str]:
@@ -30,39 +31,77 @@ def specs_in(command: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in named)
 
 
-def training(run: str, arms: dict[str, Any], runs: Path) -> ArmTraining | None:
-    """What a run did; None where nothing is known of it."""
-    if (found := training_of(runs / run)) is not None:
-        return found
-    if run not in arms:
-        return None
-    try:
-        config = preset(run.partition("-seed")[0]).model_dump()
-    except MienError:
-        return None
-    one = arms[run]
-    config |= {"pictures": one["pictures"], "global_batch": one["batch"]}
-    return ArmTraining(run, one["seen"], full_rate_steps(config, one["seen"]), None, gap_of(one["validation"]))
+def untrained(row: dict[str, Any], runs: Path) -> list[str]:
+    """Why the arms of a row test nothing: from the runs that are there, of the others what the row says already."""
+    models = [name for name in row["studio"] if name not in ("metric", "seeds")]
+    specs = [spec for model, spec in specs_in(row["command"]).items() if model.partition("#")[0] in models]
+    names = dict.fromkeys(run for spec in specs for run in runs_of(load_spec(spec)))
+    known = {run: arm for run in names if (arm := training_of(runs / run)) is not None}
+    said = row["reason"].removesuffix(".").split("; ") if row["verdict"] == "not tested" else []
+    reasons = [reason for run in names.keys() - known.keys() for reason in said if run in reason.split()]
+    found = [reason for arm in known.values() if (reason := arm.untrained(catalogue().trained)) is not None]
+    return sorted([*reasons, *found], key=lambda reason: said.index(reason) if reason in said else len(said))
+
+
+REPORTS = ("table1", "table2", "table3", "expression")
+"""Stored reports of ``mien evaluate`` that test claims."""
+
+
+def withdrawn(results: Path = RESULTS) -> dict[str, str]:
+    """Metrics that were taken out of a stored report -> why."""
+    found = [read_json(results / f"{name}.json").get("withdrawn", {}) for name in REPORTS]
+    return {metric: one["why"] for one in found for metric in one.get("metrics", ())}
+
+
+def unmeasured(claim: Claim, gone: Mapping[str, str]) -> dict[str, Any]:
+    """The row of ``claims.json`` of a claim that no report has tested.
+
+    Args:
+        claim: of the catalogue.
+        gone: metrics that were taken out of the reports -> why.
+    """
+    models = " and ".join((claim.model, *claim.baseline))
+    why = f": {gone[claim.metric][0].lower()}{gone[claim.metric][1:]}" if claim.metric in gone else "."
+    return {
+        "id": claim.id,
+        "source": claim.source,
+        "statement": claim.statement,
+        "paper": claim.paper,
+        "studio": {"metric": claim.metric},
+        "effect": None,
+        "low": None,
+        "high": None,
+        "margin": claim.margin,
+        "holds": False,
+        "command": "",
+        "verdict": "not tested",
+        "reason": f"no report has {claim.metric} of {models}{why}",
+    }
 
 
 def with_verdicts(
-    claims: list[dict[str, Any]], arms: list[dict[str, Any]], refused: dict[str, list[str]], runs: Path
+    claims: list[dict[str, Any]], refused: dict[str, list[str]], runs: Path, gone: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """The rows of ``claims.json`` with ``verdict`` and ``reason``."""
-    by_run = {one["run"]: one for one in arms}
-    found = []
+    """The rows of ``claims.json`` with ``verdict`` and ``reason``, and one for each claim that was never tested.
+
+    Args:
+        claims: the rows that are there.
+        refused: metric -> the dummy models that are better on it than the exact render.
+        runs: folder of the training runs.
+        gone: see `unmeasured`.
+    """
+    rows = []
     for row in claims:
-        models = [name for name in row["studio"] if name not in ("metric", "seeds")]
-        specs = [spec for model, spec in specs_in(row["command"]).items() if model.partition("#")[0] in models]
-        names = dict.fromkeys(run for spec in specs for run in runs_of(load_spec(spec)))
-        known = [arm for run in names if (arm := training(run, by_run, runs)) is not None]
-        verdict, reason = judged(row, known, refused)
-        found.append(row | {"verdict": verdict, "reason": reason})
-    return found
+        if row["effect"] is not None:
+            verdict, reason = judged(row, untrained(row, runs), refused)
+            row = row | {"verdict": verdict, "reason": reason}
+        rows.append(row)
+    known = {row["id"] for row in claims}
+    return [*rows, *(unmeasured(claim, gone) for claim in catalogue().claims if claim.id not in known)]
 
 
 if __name__ == "__main__":
     headline = RESULTS / "headline.json"
     refused = read_json(headline)["report_refused"] if headline.is_file() else {}
-    rows = with_verdicts(read_json(RESULTS / "claims.json"), read_json(RESULTS / "arms.json"), refused, runs_folder())
-    write_json(RESULTS / "claims.json", rows)
+    claims = read_json(RESULTS / "claims.json")
+    write_json(RESULTS / "claims.json", with_verdicts(claims, refused, runs_folder(), withdrawn()))

@@ -16,7 +16,7 @@ from tests.test_docs_results import script
 
 @pytest.mark.parametrize(
     ("name", "count"), [("heads", 2), ("guidance", 1), ("rounds", 1), ("photographs", 1), ("choices", 1),
-     ("docs_readme", 1), ("mark", 1), ("app_load", 1),
+     ("floors", 1), ("emotion_headroom", 1), ("mark", 1), ("app_load", 1),
      ("first_portrait", 1), ("costs", 2)],
 )  # fmt: skip
 def test_the_tables_are_what_the_command_writes(name: str, count: int) -> None:
@@ -24,6 +24,13 @@ def test_the_tables_are_what_the_command_writes(name: str, count: int) -> None:
     told = module.tables(read_json(module.RESULT))
     assert len(told) == count
     for page, (source, content) in told.items():
+        text = page.read_text(encoding="utf-8")
+        assert script("docs_parts").with_table(text, source, content) == text, f"run  python benchmarks/{name}.py"
+
+
+@pytest.mark.parametrize("name", ["docs_readme", "docs_headline"])
+def test_the_headline_on_the_pages_is_that_of_its_file_or_says_that_there_is_none(name: str) -> None:
+    for page, (source, content) in script(name).tables(script("docs_headline").read_headline()).items():
         text = page.read_text(encoding="utf-8")
         assert script("docs_parts").with_table(text, source, content) == text, f"run  python benchmarks/{name}.py"
 

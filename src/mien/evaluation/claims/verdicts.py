@@ -42,21 +42,22 @@ def tested(
     Returns:
         Rows of ``claims.json``: id, source, statement, paper, studio (the two values), effect, low, high, margin,
         holds, verdict, reason, command. ``holds`` is about the numbers alone; the verdict is "not tested" where an arm
-        did not train. The reason says so where a dummy model is better on the metric than the exact render.
+        did not train, and where a dummy model is better on the metric than the exact render.
     """
     rows = []
     for claim in catalogue().claims:
         ours = _seeds(claim.model, claim.metric, scores)
         against = {name: _paired(ours, _seeds(name, claim.metric, scores)) for name in claim.baseline}
         if all(against.values()):
-            arms = [
-                arm
+            untrained = [
+                reason
                 for model, runs in (training or {}).items()
                 if model.partition("#")[0] in (claim.model, *claim.baseline)
                 for arm in runs
+                if (reason := arm.untrained(catalogue().trained)) is not None
             ]
             row = _row(claim, against, command)
-            rows.append(row | dict(zip(("verdict", "reason"), judged(row, arms, refused or {}), strict=True)))
+            rows.append(row | dict(zip(("verdict", "reason"), judged(row, untrained, refused or {}), strict=True)))
     return rows
 
 
@@ -79,28 +80,28 @@ def claims_report(
 
 
 def judged(
-    row: Mapping[str, Any], arms: Sequence[ArmTraining], refused: Mapping[str, Sequence[str]]
+    row: Mapping[str, Any], untrained: Sequence[str], refused: Mapping[str, Sequence[str]]
 ) -> tuple[Verdict, str]:
     """The verdict on a row of ``claims.json``, and its reason.
 
     Args:
         row: with ``studio`` (and in it the metric), ``low``, ``high`` and ``margin``.
-        arms: the training runs of its models.
+        untrained: why training runs of its models test nothing, see `ArmTraining.untrained`; none if all trained.
         refused: metric -> the dummy models that are better on it than the exact render.
     """
     metric = row["studio"]["metric"] if isinstance(row.get("studio"), Mapping) else ""
-    reasons = [reason for arm in arms if (reason := arm.untrained(catalogue().trained)) is not None]
+    reasons = list(untrained)
     if row["low"] is None:
         reasons.append("the effect has no interval")
+    if dummies := ", ".join(refused.get(metric, ())):
+        reasons.append(f"on {metric} a dummy model ({dummies}) is better than the exact render")
     if reasons:
         return "not tested", "; ".join(dict.fromkeys(reasons)) + "."
     bound = "0" if not row["margin"] else f"minus the margin of {row['margin']:g}"
-    dummies = ", ".join(refused.get(metric, ()))
-    beside = f"; on {metric} a dummy model ({dummies}) is better than the exact render" if dummies else ""
     interval = f"the interval of the effect, {row['low']:.3g} to {row['high']:.3g},"
     if row["low"] > -row["margin"]:
-        return "held", f"{interval} lies above {bound}{beside}."
-    return "not held", f"{interval} does not lie above {bound}{beside}."
+        return "held", f"{interval} lies above {bound}."
+    return "not held", f"{interval} does not lie above {bound}."
 
 
 def _paired(ours: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[Any, Any]]:

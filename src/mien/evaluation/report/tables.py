@@ -51,7 +51,33 @@ def _control(measured: Mapping[str, Any]) -> str:
         [name, *(number(one[level]) for level in levels), str(one["n"]), str(one["n_failed"])]
         for name, one in measured.items()
     ]
-    return table(["Measure", "model", "exact render", "shuffled", "transfer", "N", "failed"], rows)
+    note = copy_note({name: (one["shuffled"]["value"], one["oracle"]["value"]) for name, one in measured.items()})
+    head = ["Measure", "model", "exact render", "shuffled", "transfer", "N", "failed"]
+    return "\n\n".join([table(head, rows), *([note] if note else [])])
+
+
+def copy_note(levels: Mapping[str, tuple[float | None, float | None]]) -> str:
+    """What a copy of the template would score wherever a transfer compares with the template's own reading.
+
+    A copy is at distance 0 of it, so its transfer is shuffled / (shuffled - exact render).
+
+    Args:
+        levels: measure -> (shuffled, exact render); those that are compared with anything else are left out.
+
+    Returns:
+        A sentence; nothing without such a measure.
+    """
+    copies = [
+        f"{shuffled / (shuffled - exact):.2f} on {name}"
+        for name, (shuffled, exact) in levels.items()
+        if name.endswith((".exp", ".lms")) and shuffled is not None and exact is not None and shuffled > exact
+    ]
+    if not copies:
+        return ""
+    return (
+        "Transfer is no verdict: Exp and LMS compare with the template person's own reading, so a copy of the template "
+        f"would have a transfer of {' and '.join(copies)}, where the exact render of the wanted person has 1."
+    )
 
 
 def _identity(measured: Mapping[str, Any]) -> str:
@@ -101,7 +127,8 @@ def headline_tables(report: Mapping[str, Any]) -> list[str]:
     if "headline" not in report:
         return []
     found = report["headline"]
-    measures = found["measures"]
+    known = {key for one in found["models"].values() for key, score in one.items() if score["value"] is not None}
+    measures = [key for key in found["measures"] if key in known]
     rows = [[name, *(number(one.get(key)) for key in measures)] for name, one in found["models"].items()]
     kinds = "; ".join(f"{name}: {what}" for name, what in found["dummies"].items())
     parts = [
@@ -113,7 +140,14 @@ def headline_tables(report: Mapping[str, Any]) -> list[str]:
     if found["refused"]:
         papers = [key for key in found["refused"] if key in found["meanings"]]
         rows = [[name, *(number(one.get(key)) for key in papers)] for name, one in found["models"].items()]
-        parts += [f"Not in the headline: {_refusals(found['refused'])}.", table(["Model", *papers], rows)]
+        parts += [
+            "Not in the headline, because a dummy model is better than the exact render: "
+            f"{_refusals(found['refused'])}.",
+            table(["Model", *papers], rows),
+        ]
+    missing = [key for key in found["measures"] if key not in known]
+    if missing:
+        parts.append(f"Not measured: {', '.join(missing)}.")
     return parts
 
 
