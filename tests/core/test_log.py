@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
+from threading import Thread
+from typing import IO
 
 import pytest
 
+from mien.core import log
 from mien.core.log import append_line, only_process, read_lines, write_lines
 from mien.errors import BadInput, MienError
 
@@ -28,6 +32,25 @@ def test_a_fragment_is_left_out_and_cut_off_by_the_next_line(tmp_path: Path, fra
     assert read_lines(path) == [1] and path.read_bytes().endswith(fragment)  # reading writes nothing
     append_line(path, 2)
     assert path.read_bytes() == b"1\n2\n"
+
+
+def test_lines_of_two_writers_at_once_are_both_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second writer begins after the first one looked where the file ends."""
+    path = tmp_path / "a.jsonl"
+    append_line(path, 0)
+    end_of_lines, second = log._end_of_lines, Thread(target=append_line, args=(path, 2))
+
+    def slow(stream: IO[bytes]) -> int:
+        end = end_of_lines(stream)
+        if threading.current_thread() is not second:
+            second.start()
+            second.join(0.5)  # it waits for the first one's line
+        return end
+
+    monkeypatch.setattr(log, "_end_of_lines", slow)
+    append_line(path, 1)
+    second.join()
+    assert read_lines(path) == [0, 1, 2]
 
 
 def test_a_disk_that_is_full_when_it_is_synchronised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,10 @@ from PIL import Image
 
 from mien.demo.examples import Examples
 from mien.faces import limits
+from mien.faces.landmarker import LandmarkerReader
 from mien.faces.limits import faces_within_limits
-from mien.faces.types import Face, SeveralFaces
+from mien.faces.studio import StudioReader
+from mien.faces.types import Face, FaceReader, SeveralFaces
 
 
 def found_at(pixels: np.ndarray) -> list[Face]:
@@ -54,19 +56,32 @@ def test_mediapipe_reads_strips_without_an_abort(assets_folder: Path, size: tupl
     reader.close()
 
 
-def test_a_crowd_is_counted_and_the_largest_is_among_it(assets_folder: Path) -> None:
+def reader_named(name: str) -> FaceReader:
+    if name == "studio":
+        return StudioReader.from_pretrained()
+    if name == "mediapipe-torch":
+        return LandmarkerReader()
     pytest.importorskip("mediapipe", reason="mediapipe is not installed: pip install 'mien[faces]'")
     from mien.faces.mediapipe import MediaPipeReader
 
+    return MediaPipeReader(confidence=0.5)  # of faces this small the usual 0.6 finds half
+
+
+@pytest.mark.parametrize("name", ["studio", "mediapipe-torch", "mediapipe"])
+@pytest.mark.parametrize("count", [8, 12])
+def test_a_crowd_is_counted_and_the_largest_is_among_it(name: str, count: int, request: pytest.FixtureRequest) -> None:
+    if name != "studio":
+        request.getfixturevalue("assets_folder")
     face = Image.open(Examples.load().people[0].path).convert("RGB")
-    crowd = Image.new("RGB", (4 * 200, 2 * 200), (120, 120, 120))
-    for number in range(8):
+    crowd = Image.new("RGB", (4 * 200, count // 4 * 200), (120, 120, 120))
+    for number in range(count):
         side = 190 if number == 5 else 150
         crowd.paste(face.resize((side, side)), (200 * (number % 4), 200 * (number // 4)))
-    reader = MediaPipeReader(confidence=0.5)  # of faces this small the usual 0.6 finds half
+    reader = reader_named(name)
     reading = reader.read(crowd)
-    reader.close()
-    assert isinstance(reading, SeveralFaces) and len(reading.faces) == 8
-    assert 200 <= reading.largest.box[0] < 400 and reading.largest.box[1] >= 200
-    with pytest.warns(UserWarning, match="8 faces found"):
+    if name == "mediapipe":
+        reader.close()  # pyright: ignore[reportAttributeAccessIssue]
+    assert isinstance(reading, SeveralFaces) and len(reading.faces) == count
+    assert 200 <= reading.largest.box[0] < 400 and 200 <= reading.largest.box[1] < 400
+    with pytest.warns(UserWarning, match=f"{count} faces found"):
         reading.face()

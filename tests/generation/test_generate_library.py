@@ -162,6 +162,16 @@ def test_conditions_that_were_not_asked_for_are_left_out(tmp_path: Path, photo: 
     assert "landmarks" in call  # a person alone is drawn at rest
 
 
+def test_the_record_keeps_the_words_that_were_read(tmp_path: Path, photo: Path, pipeline: FakePipeline) -> None:
+    words = "portrait of a woman " * 20
+    for named in ({"identity": photo}, {}):
+        request = GenerateRequest.checked(prompt=words, steps=1, output=tmp_path, **named)
+        (file,) = generate(request, pipeline=pipeline, tools=fake_tools())
+        read = pipeline.readable_prompt(words, identity=bool(named))
+        assert len(read) < len(words) and read_record(file).settings["prompt"] == read
+        assert pipeline.calls[-1]["prompt"] == [read]
+
+
 def test_words_alone_are_all_that_is_asked(tmp_path: Path, pipeline: FakePipeline) -> None:
     generate(GenerateRequest(prompt="a knight", steps=1, output=tmp_path), pipeline=pipeline, tools=fake_tools())
     (call,) = pipeline.calls

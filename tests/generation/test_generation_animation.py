@@ -63,6 +63,17 @@ def test_every_frame_is_drawn_with_one_noise(
     assert record.settings["animation"] == {"rate": 25.0, "retarget": True}
 
 
+def test_the_record_of_a_film_keeps_the_words_that_were_read(
+    tmp_path: Path, photo: Path, driving: Path, pipeline: FakePipeline
+) -> None:
+    asked = request(photo, prompt="portrait of a woman " * 20)
+    film = animate(asked, driving, tmp_path / "me.gif", pipeline=pipeline, tools=fake_tools())
+    read = pipeline.readable_prompt("portrait of a woman " * 20, identity=True)
+    assert len(read) < 400 and {words for call in pipeline.calls for words in call["prompt"]} == {read}
+    with Image.open(film) as opened:
+        assert Record.parse(opened.info["comment"].decode(), "film").settings["prompt"] == read
+
+
 def test_an_interrupted_film_goes_on(tmp_path: Path, photo: Path, driving: Path, pipeline: FakePipeline) -> None:
     class Interrupted(FakePipeline):
         def __call__(self, **arguments: Any) -> Any:

@@ -62,6 +62,28 @@ def test_one_seed_one_row_and_a_second_run_draws_only_what_changed(tmp_path: Pat
     assert sorted(path.name for path in (tmp_path / "row").iterdir()) == ["01.png", "02.png", "03.png", "sweep.png"]
 
 
+def test_a_prompt_that_is_too_long_does_not_have_all_drawn_again(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (SIZE, SIZE), (200, 150, 120)).save(photo)
+    words = "portrait of a woman " * 20
+    pipeline, tools = FakePipeline(tmp_path / "base"), fake_tools()
+    for named in ({"identity": photo}, {}):
+        request = GenerateRequest.checked(prompt=words, steps=1, output=tmp_path / f"row{len(named)}", **named)
+        files = sweep(request, angle_stops("yaw", "-20..20", 2), pipeline=pipeline, tools=tools)
+        read = pipeline.readable_prompt(words, identity=bool(named))
+        assert [read_record(file).settings["prompt"] for file in files] == [read] * 3
+        drawn = len(pipeline.calls)
+        sweep(request, angle_stops("yaw", "-20..20", 2), pipeline=pipeline, tools=tools)
+        assert len(pipeline.calls) == drawn
+        sweep(
+            request.model_copy(update={"prompt": words[20:160]}),
+            angle_stops("yaw", "0..9", 1),
+            pipeline=pipeline,
+            tools=tools,
+        )  # a beginning of the words is another picture
+        assert len(pipeline.calls) == drawn + 1
+
+
 def test_pictures_with_provenance_are_not_kept_without(tmp_path: Path) -> None:
     """And the other way round."""
     photo = tmp_path / "photo.png"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from fractions import Fraction
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image
 
 from mien.errors import BadInput
 from mien.media.pictures import files_in
-from mien.media.video import LONGEST_STILL, first_picture, read_frames
+from mien.media.video import LONGEST_STILL, first_picture, frames_at, read_frames
 
 WIDTH, HEIGHT = 64, 48
 IDENTITY = (1, 0, 0, 1)
@@ -124,6 +125,7 @@ def test_a_film_of_a_turned_camera_is_upright(
     images = list(read_frames(path).images)
     assert len(images) == 3 and all(near(image, expected) for image in images)
     assert near(first_picture(path), expected)
+    assert near(next(frames_at(path, 1.0)).image, expected)
 
 
 @pytest.mark.parametrize(("pixel", "size"), [(Fraction(2), (64, 24)), (Fraction(1, 2), (32, 48)), (None, (64, 48))])
@@ -159,6 +161,9 @@ def test_transparency_is_white_in_films_as_in_pictures(
     expected.paste("white", (0, HEIGHT // 2, WIDTH, HEIGHT))
     for shown in read_frames(path).images:
         assert near(shown, expected)
+    if codec:
+        (taken,) = frames_at(path, 1.0)
+        assert near(taken.image, expected)
 
 
 def test_a_hidden_colour_does_not_show(av: Any, tmp_path: Path) -> None:
@@ -227,6 +232,20 @@ def test_a_damaged_clock_is_no_endless_film(tmp_path: Path, caplog: pytest.LogCa
     first.save(tmp_path / "a.gif", save_all=True, append_images=rest, duration=[40, 600_000, 40, 40])
     assert len(numbers(tmp_path / "a.gif", 10)) == pytest.approx(10 * LONGEST_STILL, abs=3)
     assert "stands for more than" in caplog.text
+
+
+def test_a_damaged_clock_has_no_endless_frames_taken(av: Any, tmp_path: Path) -> None:
+    frames, times = [grey(number) for number in range(6)], [0, 40, 80, 120, 864_000_000, 864_000_040]
+    path = film(av, tmp_path / "a.mkv", "ffv1", "bgr0", frames, times)
+    taken = [round(float(np.asarray(one.image).mean()) / 25) for one in islice(frames_at(path, 1.0), 100)]
+    assert taken == [0] + [3] * int(LONGEST_STILL) + [5] or taken == [0] + [3] * int(LONGEST_STILL)
+
+
+def test_a_slow_film_is_taken_at_the_interval_asked_for(av: Any, tmp_path: Path) -> None:
+    times = [60_000 * number for number in range(4)]
+    path = film(av, tmp_path / "a.mkv", "ffv1", "bgr0", [grey(number) for number in range(4)], times)
+    taken = [round(float(np.asarray(one.image).mean()) / 25) for one in frames_at(path, 60.0)]
+    assert taken == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ import pytest
 
 from mien.errors import BadInput
 from mien.generation.repeat import check_models
+from mien.generation.tools import identity_network
 from mien.provenance import fingerprint
 from mien.provenance.fingerprint import JUDGES, environment, model_hashes
 from mien.provenance.record import Record
+from mien.training.publish import hashes
 
 
 def test_files_are_read_once_and_again_when_they_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +96,18 @@ def test_a_library_without_metadata_is_unknown(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(fingerprint, "LIBRARIES", ("torch", "no-such-library"))
     told = environment("cpu")
     assert told["torch"][0].isdigit() and told["no-such-library"] == "unknown" and told["device"] == "cpu"
+
+
+def test_what_an_interrupted_save_left_decides_no_pixel(tmp_path: Path) -> None:
+    for place in ("identity", "adapters"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "model.safetensors").write_bytes(place.encode())
+    before = model_hashes(tmp_path, {}), identity_network(str(tmp_path)), hashes(tmp_path)
+    assert len(before[0]) == len(before[2]) == 2
+    for place in ("identity", "adapters"):
+        (tmp_path / place / ".model.safetensors.abcdefgh.safetensors").write_bytes(b"half")
+    identity_network.cache_clear()
+    assert (model_hashes(tmp_path, {}), identity_network(str(tmp_path)), hashes(tmp_path)) == before
 
 
 def test_judges_decide_no_pixel(tmp_path: Path) -> None:

@@ -27,6 +27,13 @@ def test_an_unknown_setting_is_refused() -> None:
     assert resolve("studio-base", {"lr": 0.1}).lr == 0.1
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**64, 1.5])
+def test_a_seed_that_would_not_act_as_a_whole_is_refused(seed: float) -> None:
+    with pytest.raises(ConfigError, match="seed"):
+        resolve("studio-base", {"seed": seed})
+    assert resolve("studio-base", {"seed": 2**32 - 1}).seed == 2**32 - 1
+
+
 def test_every_preset_needs_only_earlier_ones() -> None:
     seen: set[str] = set()
     for name, config in PRESETS.items():

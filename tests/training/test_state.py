@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -11,7 +12,17 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from mien.errors import MienError
-from mien.training.state import FILE, PREVIOUS, PowerEMA, counters_of, load_state, save_state
+from mien.training import state
+from mien.training.state import (
+    DAMAGED,
+    FILE,
+    PREVIOUS,
+    PowerEMA,
+    counters_of,
+    load_state,
+    previous_name,
+    save_state,
+)
 
 
 def test_a_run_is_continued_on_the_device_of_its_parameters(tmp_path: Path) -> None:
@@ -31,14 +42,14 @@ def test_a_run_is_continued_on_the_device_of_its_parameters(tmp_path: Path) -> N
     ema.update(parameters)
 
 
-def run_of(folder: Path, saves: int) -> dict[str, nn.Parameter]:
+def run_of(folder: Path, saves: int, keep: int = 2) -> dict[str, nn.Parameter]:
     """A run saved after each of its steps; the parameters of the last."""
     parameters = {"weight": nn.Parameter(torch.zeros(300))}
     ema, optimizer = PowerEMA(parameters, 7.0), torch.optim.AdamW(parameters.values())
     for seen in range(1, saves + 1):
         parameters["weight"].grad = torch.ones(300)
         optimizer.step()
-        save_state(folder, parameters, ema, optimizer, {"seen": seen})
+        save_state(folder, parameters, ema, optimizer, {"seen": seen}, keep=keep)
     return parameters
 
 
@@ -73,16 +84,44 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     before = run_of(tmp_path / "one", 1)["weight"].detach().clone()
     run_of(tmp_path, 2)
     damage(tmp_path / FILE, kind)
+    damaged = (tmp_path / FILE).read_bytes()
     with caplog.at_level(logging.WARNING):
         counters, weight = load(tmp_path)
     assert counters is not None and counters["seen"] == 1 and torch.equal(weight, before)
     assert [record.getMessage() for record in caplog.records] == [
-        f"{tmp_path / FILE} is damaged: the run goes on from the checkpoint before it."
+        f"{tmp_path / FILE} is damaged (kept as {DAMAGED}): the run goes on from the checkpoint before it."
     ]
+    assert (tmp_path / DAMAGED).read_bytes() == damaged
     assert counters_of(tmp_path) == counters
-    damage(tmp_path / FILE, kind)  # the one before is in its place now, and nothing is left
-    with pytest.raises(MienError, match="so is the one before it"):
+    for name in (FILE, PREVIOUS):
+        (tmp_path / name).write_bytes(b"damaged")
+    with pytest.raises(MienError, match="so is every one before it"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("passing", "raised"), [(MemoryError(), MemoryError), (PermissionError(13, "Permission denied"), MienError)]
+)
+def test_a_passing_error_loses_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passing: Exception, raised: type[Exception]
+) -> None:
+    run_of(tmp_path, 2)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with monkeypatch.context() as patched:
+        patched.setattr(state, "safe_open", Mock(side_effect=passing))
+        with pytest.raises(raised):
+            load(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    counters, _ = load(tmp_path)
+    assert counters is not None and counters["seen"] == 2
+
+
+def test_every_checkpoint_that_is_kept_is_looked_at(tmp_path: Path) -> None:
+    run_of(tmp_path, 4, keep=4)
+    for name in (FILE, PREVIOUS, previous_name(2)):
+        damage(tmp_path / name, "cut")
+    counters, _ = load(tmp_path)
+    assert counters is not None and counters["seen"] == 1 and counters_of(tmp_path) == counters
 
 
 def test_a_checkpoint_of_a_release_without_digests_is_gone_on_with(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.options import Base, Reader
+from mien.cli.say import say
 
 app = typer.Typer(add_completion=False)
 
@@ -64,7 +65,7 @@ def serve_app(
         token = new_token()
 
     def started(address: str) -> None:
-        typer.echo(address)
+        say(address)
         if open_page:
             typer.launch(address)
 

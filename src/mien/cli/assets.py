@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli.options import Json
+from mien.cli.say import say, say_json
 
 if TYPE_CHECKING:
     from mien.assets.get import Got
@@ -36,20 +37,18 @@ def assets() -> None:
 @app.command("list")
 def list_assets(licence: LicenceOption = None, as_json: Json = False) -> None:
     """What can be fetched, and what is here."""
-    import json
-
     from mien.assets import registry
 
     chosen = [one for one in registry.assets().values() if one.permissive or licence is None]
     if as_json:
-        typer.echo(json.dumps([describe(one) for one in chosen], indent=2))
+        say_json([describe(one) for one in chosen])
         return
-    typer.echo(f"{'name':<35}{'for':<23}{'size':>8}  {'here':<6}{'permissive':<12}licence")
+    say(f"{'name':<35}{'for':<23}{'size':>8}  {'here':<6}{'permissive':<12}licence")
     for one in chosen:
         found = describe(one)
         size, here = "" if one.bytes is None else _size(one.bytes), "yes" if found["path"] else ""
         permissive = "yes" if one.permissive else ""
-        typer.echo(f"{one.name:<35}{one.kind:<23}{size:>8}  {here:<6}{permissive:<12}{one.licence}")
+        say(f"{one.name:<35}{one.kind:<23}{size:>8}  {here:<6}{permissive:<12}{one.licence}")
 
 
 @app.command()
@@ -90,11 +89,11 @@ def verify(names: SomeNames = None) -> None:
     for one in [asset(name) for name in names or all_assets()]:
         verdicts = check(one)
         if all(verdict.state == "not there" for verdict in verdicts):
-            typer.echo(f"{'not there':<16}{one.name}")
+            say(f"{'not there':<16}{one.name}")
             continue
         for verdict in verdicts:
             why = f": {verdict.why}" if verdict.why else ""
-            typer.echo(f"{verdict.state:<16}{one.name}  {verdict.path or verdict.file}{why}")
+            say(f"{verdict.state:<16}{one.name}  {verdict.path or verdict.file}{why}")
         if any(verdict.state == "changed" for verdict in verdicts):
             changed.append(one.name)
     if changed:
@@ -108,7 +107,7 @@ def where(names: SomeNames = None) -> None:
     from mien.assets.registry import assets as all_assets
 
     for name in names or all_assets():
-        typer.echo(f"{name:<35}{find_asset(name) or 'not here'}")
+        say(f"{name:<35}{find_asset(name) or 'not here'}")
 
 
 def describe(one: Asset) -> dict[str, Any]:
@@ -129,11 +128,11 @@ def _tell(got: Got) -> None:
             f"no hash of {files} of {got.asset.name} is known beforehand: what is here now is trusted, its hash is "
             f"written to {lock_file(got.asset.name)}, and every later file is held against it."
         )
-    typer.echo(f"{got.asset.name}: {got.path}" + ("" if got.fetched else "  (was here)"))
+    say(f"{got.asset.name}: {got.path}" + ("" if got.fetched else "  (was here)"))
 
 
 def _note(text: str) -> None:
-    typer.echo(f"mien: note: {text.strip()}", err=True)
+    say(f"mien: note: {text.strip()}", error=True)
 
 
 def _size(count: int) -> str:

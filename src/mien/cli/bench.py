@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mien.cli.say import say
+
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 Out = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write everything here.")]
@@ -118,4 +120,4 @@ def _told(report: dict[str, Any], out: Path | None) -> None:
     if out is not None:
         write_json(out, report)
     for line in lines(report):
-        typer.echo(line)
+        say(line)

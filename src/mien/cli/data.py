@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.options import Executor, Finish, Json, Part, Reader
+from mien.cli.say import say, say_json
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -68,25 +69,24 @@ def import_(
         partial(ImportTools.load, reader, base), bar, executor=executor, workers=workers, part=share, finish_only=finish
     )
     if not whole:
-        typer.echo(f"Part {part} is done; when all are, the same command with --finish puts them together.")
+        say(f"Part {part} is done; when all are, the same command with --finish puts them together.")
         return
     _show(job.summary(), as_json, output)
 
 
 def _show(report: dict[str, object], as_json: bool, folder: Path) -> None:
-    import json
 
     if as_json:
-        typer.echo(json.dumps(report, indent=2))
+        say_json(report)
         return
-    typer.echo(
+    say(
         f"{report['pictures']} pictures of {report['people']} people in {report['shards']} shards in {folder}; "
         f"{report['left_out']} left out"
     )
     reasons = report["reasons"]
     assert isinstance(reasons, dict)
     for reason, count in reasons.items():
-        typer.echo(f"  {count:>7}  {reason}")
+        say(f"  {count:>7}  {reason}")
 
 
 @app.command()
@@ -104,8 +104,6 @@ def check(
 
     Example: mien data check celeba --test agedb -o celeba-check
     """
-    import json
-
     from mien.cli.progress import bar
     from mien.data.check import check as report_of
     from mien.data.check import read_contents
@@ -116,21 +114,21 @@ def check(
     if output is not None:
         write_page(output, dataset, report)
     if as_json:
-        typer.echo(json.dumps(report, indent=2))
+        say_json(report)
         return
-    typer.echo(f"{report['pictures']} pictures of {report['people']} people")
+    say(f"{report['pictures']} pictures of {report['people']} people")
     for stage in report["stages"]:
         partners = f"{stage['with_partner']} pictures with a partner; " if "with_partner" in stage else ""
-        typer.echo(f"  {stage['name']}: {partners}{'possible' if stage['possible'] else '; '.join(stage['problems'])}")
+        say(f"  {stage['name']}: {partners}{'possible' if stage['possible'] else '; '.join(stage['problems'])}")
     for reason, count in report["left_out"].items():
-        typer.echo(f"  {count} left out: {reason}")
+        say(f"  {count} left out: {reason}")
     for sentence in report["damaged"]:
-        typer.echo(f"  damaged: {sentence}")
+        say(f"  damaged: {sentence}")
     if test is not None:
         both = report["test"]
-        typer.echo(f"  {len(both['near_duplicates'])} pictures of {test} are nearly the same as one here")
+        say(f"  {len(both['near_duplicates'])} pictures of {test} are nearly the same as one here")
         known = len({here for here, _ in both["people_in_both"]})
-        typer.echo(f"  {known} of the people here may be in {test} as well")
+        say(f"  {known} of the people here may be in {test} as well")
 
 
 @app.command()
@@ -146,7 +144,7 @@ def join(
     from mien.data.join import join as join_datasets
 
     pictures, people = join_datasets(datasets, output, bar)
-    typer.echo(f"{pictures} pictures of {people} people in {output}")
+    say(f"{pictures} pictures of {people} people in {output}")
 
 
 @app.command()
@@ -173,4 +171,4 @@ def protocol(
     made = make_protocol(name, dataset, output, people, targets, seed, bar)
     counts = ", ".join(f"{len(files)} {role}" for role, files in made["pictures"].items())
     pairs = f", {len(made['pairs'])} pairs" if "pairs" in made else ""
-    typer.echo(f"{counts}{pairs} in {output}")
+    say(f"{counts}{pairs} in {output}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.options import Base, Reader, Speed
+from mien.cli.say import say, say_file
 
 app = typer.Typer(add_completion=False)
 
@@ -31,8 +32,8 @@ def demo(
 
     from mien.cli.progress import bar
 
-    typer.echo("loading the model", err=True)  # seconds, in which there is nothing to count
+    say("loading the model", error=True)  # seconds, in which there is nothing to count
     from mien.demo.run import run
 
     shown = partial(bar, seconds=2.0)  # everybody waits for a demo
-    typer.echo(str(run(output, base=base, reader=reader, speed=speed, steps=steps, seed=seed, bar=shown)))
+    say_file(run(output, base=base, reader=reader, speed=speed, steps=steps, seed=seed, bar=shown))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.options import Executor, Facekit, Networks
+from mien.cli.say import say, say_text
 
 app = typer.Typer(add_completion=False)
 
@@ -121,7 +122,7 @@ def evaluate(
             EvaluationRun(settings, models, place, bar, identities, targets_from, command, training)
         )
     except PartDrawn:
-        typer.echo(f"Part {part} is drawn; when all are, the same command without --part reads and compares them.")
+        say(f"Part {part} is drawn; when all are, the same command without --part reads and compares them.")
         return
     if variants:
         add_sweeps(report, specs, variants)
@@ -131,4 +132,4 @@ def evaluate(
     write_report(output, report, cases)
     if claims is not None:
         merge(claims, report.get("claims", []))
-    typer.echo((output / "report.md").read_text(encoding="utf-8"))
+    say_text((output / "report.md").read_text(encoding="utf-8"))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.say import say
+
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
@@ -30,4 +32,4 @@ def convert(
     path = convert_facekit(folder, output, bar)
     kit = FaceKit.load(path)
     shapes = f"{len(kit.identity)} identity and {len(kit.expression)} expression shapes"
-    typer.echo(f"{path}: {len(kit.neutral)} vertices, {shapes}")
+    say(f"{path}: {len(kit.neutral)} vertices, {shapes}")

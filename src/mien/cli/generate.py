@@ -24,7 +24,7 @@ from mien.cli.options import (
     Speed,
     Tiling,
 )
-from mien.core.text import printable
+from mien.cli.say import say, say_file
 
 app = typer.Typer(add_completion=False)
 
@@ -312,14 +312,14 @@ def _draw_many(requests: Path, output: Path, asked: dict[str, Any], part: str | 
     remind_once(_say)
     counts = generate_many(requests, output, asked, part=parse_part(part), bar=bar, **how)
     rest = f"see {output / MANIFEST}" if counts.whole else "when all parts are done, the same command with --finish"
-    typer.echo(f"{counts.pictures} pictures of {counts.requests} requests, {counts.failed} failed; {rest}")
+    say(f"{counts.pictures} pictures of {counts.requests} requests, {counts.failed} failed; {rest}")
 
 
 def _say(words: str) -> None:
-    typer.echo(printable(words), err=True)
+    say(words, error=True)
 
 
 def _report(files: list[Path]) -> None:
     """The files written, one a line, on the output stream, so that a script can use them."""
     for file in files:
-        typer.echo(str(file))
+        say_file(file)

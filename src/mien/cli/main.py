@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from mien import __version__
+from mien.cli.say import say, say_text
 from mien.core.text import printable
 from mien.errors import MienError
 
@@ -77,7 +78,7 @@ app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, epi
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"mien {__version__}")
+        say(f"mien {__version__}")
         raise typer.Exit()
 
 
@@ -113,7 +114,7 @@ class _Printable(logging.Formatter):
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     """Warnings meant for the user, as one line; the others are for developers and stay silent."""
     if category is UserWarning and "mien" in sys.modules:
-        typer.echo(f"mien: note: {printable(str(message))}", err=True)
+        say(f"mien: note: {message}", error=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -166,7 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
         sentence = error.format_message()  # type: ignore[attr-defined]
         if type(error).__name__ == "NoArgsIsHelpError":
             if sentence:  # older releases hand the help over, newer ones have printed it
-                typer.echo(sentence)
+                say_text(sentence)
             return 0
         end = "" if sentence.endswith((".", "?")) else "."
         hint = f" Try: {context.command_path} --help" if context is not None else ""
@@ -199,5 +200,5 @@ def _work_unheard() -> None:
 
 
 def _fail(sentence: str) -> int:
-    typer.echo("mien: " + printable(" ".join(sentence.split())), err=True)
+    say("mien: " + " ".join(sentence.split()), error=True)
     return 2

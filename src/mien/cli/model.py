@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.options import Json
+from mien.cli.say import say, say_json
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -27,12 +28,10 @@ def info(
 
     parameters = counts(base)
     if as_json:
-        import json
-
-        typer.echo(json.dumps({"parameters": parameters}, indent=2))
+        say_json({"parameters": parameters})
         return
     for part, number in parameters.items():
-        typer.echo(f"{part:<12}{number:>15,}")
+        say(f"{part:<12}{number:>15,}")
 
 
 @app.command()
@@ -53,7 +52,7 @@ def convert(
     from mien.adapters.convert import convert_adapter
 
     for name in convert_adapter(adapter, output, base, layout, branch, half):
-        typer.echo(name)
+        say(name)
 
 
 @app.command()
@@ -68,7 +67,7 @@ def publish(
     from mien.training.publish import publish as collect
 
     for name, entry in collect(runs or runs_folder(), output).items():
-        typer.echo(f"{name:<26}{entry['pictures']:>10,} pictures")
+        say(f"{name:<26}{entry['pictures']:>10,} pictures")
 
 
 @app.command()
@@ -87,4 +86,4 @@ def assemble(
     from mien.pipelines.spec import load_spec
 
     about = build(load_spec(model), output, half)
-    typer.echo(f"{len(about['models'])} files of the model {model} in {output}")
+    say(f"{len(about['models'])} files of the model {model} in {output}")

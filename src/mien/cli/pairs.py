@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.options import Executor, Facekit, Finish, Part, Reader
+from mien.cli.say import say
 from mien.data.idi import defaults
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -81,7 +82,7 @@ def build(
         order, output, calibrate, bar, executor=executor, workers=workers, part=parse_part(part), finish=finish
     )
     if report is None:
-        typer.echo(f"Part {part} is done; when all are, the same command with --finish puts them together.")
+        say(f"Part {part} is done; when all are, the same command with --finish puts them together.")
         return
     reasons = ", ".join(f"{name} {count}" for name, count in report["reasons"].items())
-    typer.echo(f"{report['pairs']} pairs from {report['attempts']} attempts in {output} ({reasons})")
+    say(f"{report['pairs']} pairs from {report['attempts']} attempts in {output} ({reasons})")

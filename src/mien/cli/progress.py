@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mien.cli.say import say
+
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
@@ -21,9 +23,7 @@ PATIENCE = 600.0
 
 
 def _to_stderr(line: str) -> None:
-    import typer
-
-    typer.echo(line, err=True)
+    say(line, error=True)
 
 
 class Lines:

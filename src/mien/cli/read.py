@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.options import Reader
+from mien.cli.say import say_json
 from mien.errors import BadInput
 
 log = logging.getLogger(__name__)
@@ -27,8 +28,6 @@ def read(
     ] = None,
 ) -> None:
     """Print, as JSON, what the face reader sees in a picture: pose, blendshapes, emotion, attributes."""
-    import json
-
     from mien.core.io import atomic_path, check_apart, check_writable
     from mien.faces.described import describe
     from mien.faces.open import open_reader
@@ -51,4 +50,4 @@ def read(
         with atomic_path(output) as temporary:
             mark_faces(image, reading.faces).save(temporary, format="PNG")
     found = describe(used, landmarks) | {"faces": len(reading.faces), "size": list(image.size)}
-    typer.echo(json.dumps(found, indent=2))
+    say_json(found)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.options import Reader
+from mien.cli.say import say
 
 app = typer.Typer(add_completion=False)
 
@@ -29,4 +30,4 @@ def refuse(
     from mien.generation.refusing import add_people
 
     count = add_people(output, photos, bases or ["studio"], reader)
-    typer.echo(f"{output}: {count} embeddings. To heed it:  export MIEN_REFUSED={output.absolute()}")
+    say(f"{output}: {count} embeddings. To heed it:  export MIEN_REFUSED={output.absolute()}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli.options import Json
+from mien.cli.say import say, say_json
 
 if TYPE_CHECKING:
     from mien.training.history import RunHistory
@@ -42,11 +43,11 @@ def list_runs(runs: Runs = None, as_json: Json = False) -> None:
         _print_json([_summary(run) for run in found])
         return
     wide = max(len(run.name) for run in found) + 2
-    typer.echo(f"{'run':<{wide}}{'state':<11}{'pictures':>20}{'hours':>8}{'loss':>10}{'best':>10}{'skipped':>9}")
+    say(f"{'run':<{wide}}{'state':<11}{'pictures':>20}{'hours':>8}{'loss':>10}{'best':>10}{'skipped':>9}")
     for run in found:
         state = "finished" if run.finished else "unfinished"
         seen = f"{run.seen:,} of {run.pictures:,}"
-        typer.echo(
+        say(
             f"{run.name:<{wide}}{state:<11}{seen:>20}{run.seconds / 3600:>8.2f}{_number(run.last('loss')):>10}"
             f"{_number(run.best.get('score')):>10}{run.skipped:>9}"
         )
@@ -73,8 +74,8 @@ def show(
         _print_json(_summary(found) | {"config": found.config, "curves": str(place)})
         return
     for name, value in _summary(found).items():
-        typer.echo(f"{name:<20}{value}")
-    typer.echo(f"{'curves':<20}{place}")
+        say(f"{name:<20}{value}")
+    say(f"{'curves':<20}{place}")
 
 
 @app.command()
@@ -112,7 +113,7 @@ def compare(
         return
     _table("settings", titles, settings)
     _table("results", titles, results)
-    typer.echo(f"curves  {place}")
+    say(f"curves  {place}")
 
 
 def _folder(name: str, runs: Path | None) -> Path:
@@ -135,10 +136,10 @@ def _table(title: str, names: list[str], rows: dict[str, list[Any]]) -> None:
     wide = max([len(title), *map(len, rows)]) + 2
     cells = {name: [_number(value) for value in row] for name, row in rows.items()}
     columns = [max([len(name), *(len(row[at]) for row in cells.values())]) + 2 for at, name in enumerate(names)]
-    typer.echo(f"{title:<{wide}}" + "".join(f"{name:>{width}}" for name, width in zip(names, columns, strict=True)))
+    say(f"{title:<{wide}}" + "".join(f"{name:>{width}}" for name, width in zip(names, columns, strict=True)))
     for name, row in cells.items():
-        typer.echo(f"{name:<{wide}}" + "".join(f"{cell:>{width}}" for cell, width in zip(row, columns, strict=True)))
-    typer.echo("")
+        say(f"{name:<{wide}}" + "".join(f"{cell:>{width}}" for cell, width in zip(row, columns, strict=True)))
+    say()
 
 
 def _number(value: object) -> str:
@@ -148,6 +149,5 @@ def _number(value: object) -> str:
 
 
 def _print_json(value: object) -> None:
-    import json
 
-    typer.echo(json.dumps(value, indent=2))
+    say_json(value)

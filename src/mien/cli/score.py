@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.options import Json, Networks, Reader
+from mien.cli.say import say_json, say_text
 
 app = typer.Typer(add_completion=False)
 
@@ -24,18 +25,22 @@ def score(
     as_json: Json = False,
 ) -> None:
     """The papers' metrics on pictures made by any program; folders are paired by file name."""
-    import json
-
     from mien.cli.progress import bar
     from mien.evaluation.score_pictures import score as run
     from mien.evaluation.score_pictures import score_folders
 
     if unpaired:
         found = score_folders(reference, generated, network or (), bar)
-        typer.echo(json.dumps(found, indent=2) if as_json else "\n".join(_table(found["metrics"])))
+        if as_json:
+            say_json(found)
+        else:
+            say_text("\n".join(_table(found["metrics"])))
         return
     report = run(reference=reference, generated=generated, reader=reader, networks=network or (), bar=bar)
-    typer.echo(json.dumps(report, indent=2) if as_json else as_text(report))
+    if as_json:
+        say_json(report)
+    else:
+        say_text(as_text(report))
 
 
 def as_text(report: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli.options import Json
+from mien.cli.say import say, say_json
 
 if TYPE_CHECKING:
     from mien.provenance.png import Found
@@ -21,17 +22,14 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Say where a picture comes from: its settings, the hashes of its inputs and models, and its watermark."""
-    from mien.core.text import printable
     from mien.provenance.png import examine
 
     found = examine(file)
     if as_json:
-        import json
-
-        typer.echo(printable(json.dumps(summary(found), indent=2, ensure_ascii=False), keep="\n"))
+        say_json(summary(found), ensure_ascii=False)
         return
     for line in lines(found):
-        typer.echo(printable(line))  # what a file says must not look like a line of ours
+        say(line)  # what a file says must not look like a line of ours
 
 
 def summary(found: Found) -> dict[str, Any]:

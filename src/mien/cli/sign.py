@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.say import say_file
+
 app = typer.Typer(add_completion=False)
 
 
@@ -40,4 +42,4 @@ def sign(
 
     target = output or file
     write_signed(file, target, certificates, key, algorithm.value, timestamps)
-    typer.echo(target)
+    say_file(target)

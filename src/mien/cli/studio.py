@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.options import Executor, Facekit, Finish, Part, Workers
+from mien.cli.say import say
 
 app = typer.Typer(help="Synthetic portraits with exact ground truth.", no_args_is_help=True, add_completion=False)
 
@@ -60,12 +61,12 @@ def render(
             finish=finish, bar=bar,
         )  # fmt: skip
     except KeyboardInterrupt:
-        typer.echo(f"Stopped; finished shards stay in {output}. The same command continues.", err=True)
+        say(f"Stopped; finished shards stay in {output}. The same command continues.", error=True)
         raise typer.Exit(130) from None
     if part is not None:
-        typer.echo(f"Part {part} is done; when all are, the same command with --finish checks them.", err=True)
+        say(f"Part {part} is done; when all are, the same command with --finish checks them.", error=True)
         return
     if left_out := poisoned(output):
-        typer.echo(f"{len(left_out)} pictures could not be made and are left out: {output / POISONED}", err=True)
+        say(f"{len(left_out)} pictures could not be made and are left out: {output / POISONED}", error=True)
     what = "pictures" if kind == "render" else kind
-    typer.echo(f"{request.pictures} {what} of {request.people} people in {request.shards} shards in {output}", err=True)
+    say(f"{request.pictures} {what} of {request.people} people in {request.shards} shards in {output}", error=True)

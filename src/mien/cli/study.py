@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.options import Json
-from mien.core.text import printable
+from mien.cli.say import say, say_json
 
 app = typer.Typer(
     help="A user study: which method's pictures do people choose?", no_args_is_help=True, add_completion=False
@@ -31,7 +31,7 @@ def add(
 
     options = {name: Path(folder) for name, folder in named(option, "--option", "FOLDER").items()}
     count = add_question(study, question, options, shown, sets)
-    typer.echo(printable(f"{count} sets: {question}"))
+    say(f"{count} sets: {question}")
 
 
 @app.command()
@@ -44,28 +44,26 @@ def serve(
     from mien.evaluation.study.server import StudyServer
 
     with StudyServer(study, host, port) as server:
-        typer.echo(server.address)
+        say(server.address)
         server.serve_forever()
 
 
 @app.command()
 def results(study: Folder, as_json: Json = False) -> None:
     """Selection rates with 95 % intervals."""
-    import json
-
     from mien.evaluation.study.plan import load_study
     from mien.evaluation.study.results import results as of
     from mien.evaluation.study.votes import Votes
 
     found = of(load_study(study), Votes(study).all())
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        say_json(found)
         return
-    typer.echo(f"{found['participants']} participants, {found['finished']} finished")
+    say(f"{found['participants']} participants, {found['finished']} finished")
     for question in found["questions"]:
-        typer.echo()
-        typer.echo(printable(f"{question['text']}  ({question['votes']} votes; chance {question['chance']:.1%})"))
+        say()
+        say(f"{question['text']}  ({question['votes']} votes; chance {question['chance']:.1%})")
         for method, one in question["methods"].items():
             span = "" if one["low"] is None else f"  ({one['low']:.1%} to {one['high']:.1%})"
             value = "-" if one["value"] is None else format(one["value"], ".1%")
-            typer.echo(printable(f"  {method:20} {value:>7}{span}"))
+            say(f"  {method:20} {value:>7}{span}")

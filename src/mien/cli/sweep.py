@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.options import PERSON, Base, NoProvenance
+from mien.cli.say import say, say_file
 
 app = typer.Typer(add_completion=False)
 
@@ -71,8 +72,8 @@ def sweep(
         from mien.provenance.consent import remind_once
 
         check_pictures(request.input_files)
-        remind_once(lambda words: typer.echo(words, err=True))
+        remind_once(lambda words: say(words, error=True))
     with bar(len(stops), "drawing") as advance:
         files = draw(request, stops, emotion_grid, progress=advance)
     for file in files:
-        typer.echo(str(file))
+        say_file(file)

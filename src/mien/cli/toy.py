@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mien.cli.say import say, say_file
+
 app = typer.Typer(add_completion=False)
 
 
@@ -34,8 +36,8 @@ def toy(
     def show_look(name: str, numbers: dict[str, Any]) -> None:
         error = numbers["pose_error"]
         seen = "no face found" if error is None else f"pose error {error:5.1f} degrees"
-        typer.echo(f"{names.get(name, f'round {name}'):<18}{numbers['pictures']:>6} pictures   {seen}")
+        say(f"{names.get(name, f'round {name}'):<18}{numbers['pictures']:>6} pictures   {seen}")
 
     names = {"shipped": "shipped branch", "0": "without a branch"}
     size = Size(people=people, per_person=per_person, rounds=rounds, pictures=pictures)
-    typer.echo(str(run(output, size, on_look=show_look, bar=silent if quiet else bar)))
+    say_file(run(output, size, on_look=show_look, bar=silent if quiet else bar))

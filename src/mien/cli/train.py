@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.options import finite
+from mien.cli.say import say, say_text
 
 app = typer.Typer(add_completion=False)
 
@@ -65,9 +66,9 @@ def train(
         config = resolve(name, overrides)
         options_of(config)
         if preset != "all" and (warning := config.warning()) is not None:
-            typer.echo(f"Warning: {warning}", err=True)
+            say(f"Warning: {warning}", error=True)
         if dry_run:
-            typer.echo(config.model_dump_json(indent=2))
+            say_text(config.model_dump_json(indent=2))
     if dry_run:
         return
     if data is None:
@@ -83,14 +84,14 @@ def train(
             data=data, held_out=held_out, runs=runs, minutes=minutes, share=share, overrides=overrides, bar=shown
         )
         for name, result in results.items():
-            typer.echo(f"{name:<28}{result['seen']:>9} pictures  {result['logs']}")
+            say(f"{name:<28}{result['seen']:>9} pictures  {result['logs']}")
         return
     result = run(
         preset, data=data, held_out=held_out, base=base, runs=runs, start_from=model_folder(init) if init else None,
         minutes=minutes, overrides=overrides, bar=shown,
     )  # fmt: skip
     for name, value in result.items():
-        typer.echo(f"{name:<16}{value}")
+        say(f"{name:<16}{value}")
 
 
 def model_folder(word: str) -> Path:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.options import Json
+from mien.cli.say import say, say_json
 
 app = typer.Typer(add_completion=False)
 
@@ -24,23 +25,20 @@ def verify(
 
     Exit code 0 if every file speaks for mien and nothing speaks against it, else 1.
     """
-    from mien.core.text import printable
     from mien.provenance.verdict import WORDS
     from mien.provenance.verdict import verify as judge
 
     verdicts = {file: judge(file, anchors) for file in files}
     if as_json:
-        import json
-
         found = [
             {"file": str(file), "finding": one.finding, "made_here": one.made_here, "reasons": list(one.reasons)}
             for file, one in verdicts.items()
         ]
-        typer.echo(printable(json.dumps(found, indent=2, ensure_ascii=False), keep="\n"))
+        say_json(found, ensure_ascii=False)
     else:
         for file, one in verdicts.items():
-            typer.echo(printable(f"{file}: {WORDS[one.finding]}"))
+            say(f"{file}: {WORDS[one.finding]}")
             for reason in one.reasons:
-                typer.echo(printable(f"    {reason}"))
+                say(f"    {reason}")
     if not all(one.made_here for one in verdicts.values()):
         raise typer.Exit(1)

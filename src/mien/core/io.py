@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from mien.errors import BadInput, ConfigError, MienError
@@ -191,13 +191,16 @@ def claim(
         defaults: values of keys that files of earlier releases lack.
 
     Raises:
-        ConfigError: if the folder belongs to another request.
+        ConfigError: if the folder belongs to another request, or its file is damaged.
     """
     if not path.exists():
         with atomic_path(path, first=True) as temporary:
             temporary.write_text(_json_text(request if file is None else file), encoding="utf-8", errors=UNTEXT)
     stored = read_json(path)
-    stored = {**(defaults or {}), **stored.get("request", stored)}
+    asked = stored.get("request", stored) if isinstance(stored, dict) else None
+    if not isinstance(asked, dict):
+        raise ConfigError(f"{path} is damaged: get a whole copy of it, or choose another folder.")
+    stored = {**(defaults or {}), **asked}
     different = [_changed(key, stored.get(key), value) for key, value in request.items() if stored.get(key) != value]
     if different:
         raise ConfigError(
@@ -209,6 +212,15 @@ def _changed(key: str, old: object, new: object) -> str:
     """Hashes and tables of settings are named alone: nobody reads them in a sentence."""
     sentence = f"{key} {old} instead of {new}"
     return sentence if len(sentence) <= 60 else key
+
+
+def is_hidden(path: PurePath) -> bool:
+    """Whether a file or a folder above it has a dot in front: a program's own notes, or what an interrupted write left.
+
+    Args:
+        path: inside the folder that is looked at.
+    """
+    return any(part.startswith(".") for part in path.parts)
 
 
 def sha256_of(path: Path | str) -> str:

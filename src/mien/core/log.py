@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,8 +30,11 @@ def append_line(path: Path, value: object) -> None:
     line = json.dumps(value, ensure_ascii=False).encode("utf-8", UNTEXT) + b"\n"
     try:
         with path.open("a+b", buffering=0) as stream:
+            with suppress(OSError):  # a disk without locks has one writer
+                _lock(stream, wait=True)  # a part of another process's line is no fragment
             end = _end_of_lines(stream)
-            stream.truncate(end)
+            if stream.seek(0, os.SEEK_END) != end:
+                stream.truncate(end)
             try:
                 _write_all(stream, line)
                 os.fsync(stream.fileno())
@@ -148,14 +151,22 @@ def awaited_lock(path: Path, what: str) -> Iterator[None]:
         time.sleep(PAUSE)
 
 
-def _lock(stream: IO[bytes]) -> None:
-    """Take an exclusive lock on an open file without waiting; closing the file drops it."""
+def _lock(stream: IO[bytes], wait: bool = False) -> None:
+    """Take an exclusive lock on an open file; closing the file drops it.
+
+    Args:
+        stream: the file.
+        wait: until it can be had, or else raise at once where another holds it.
+
+    Raises:
+        OSError: if it cannot be had.
+    """
     try:
         import fcntl
     except ImportError:  # Windows
         import msvcrt
 
         stream.seek(0)
-        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        msvcrt.locking(stream.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
     else:
-        fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(stream.fileno(), fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -19,7 +19,7 @@ from mien.assets.first_use import find_or_fetch
 from mien.assets.lookup import find_asset, how_to_get
 from mien.errors import MissingAsset
 from mien.faces.alignment import invert, transform_points
-from mien.faces.blaze_face import BlazeFace
+from mien.faces.blaze_face import OVERLAP, BlazeFace, overlap
 from mien.faces.limits import faces_within_limits
 from mien.faces.linear.expression_fit import BlendshapeNetwork
 from mien.faces.mediapipe import ASSET, DETECTED, PRESENT, pose_of
@@ -83,11 +83,25 @@ class LandmarkerReader:
     def _faces(self, pixels: NDArray[np.uint8]) -> list[Face]:
         picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
         for points, scores in self._detections(picture):
+            if self.search and len(points) > 1:
+                points, scores = self._crowd(picture, points, scores)
             read = [self._read(picture, one, score) for one, score in zip(points, scores.tolist(), strict=True)]
             faces = [face for face in read if face is not None]
             if faces:
                 return faces
         return []
+
+    def _crowd(self, picture: Tensor, points: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Detections [N, 8, 2] and scores [N] with those that are found in quarters of the picture beside them.
+
+        Where there are several faces, each is small in the detector's 128 px, and some are too small to be seen.
+        """
+        for view, back in _squares(picture, 2):
+            found, certain = self._detector(view, max(self.confidence, AGAIN))
+            for one, score in zip(_moved(found, back), certain, strict=True):
+                if overlap(one[None], points).max() < OVERLAP:
+                    points, scores = torch.cat([points, one[None]]), torch.cat([scores, score[None]])
+        return points[:MOST], scores[:MOST]
 
     def _read(self, picture: Tensor, points: Tensor, score: float) -> Face | None:
         """The face at a detection [8, 2]; None where the landmark network sees none. Each face is read by itself."""

@@ -16,7 +16,13 @@ from mien.core.io import check_apart, check_writable, make_folder
 from mien.core.log import only_process
 from mien.core.progress import Bar, silent
 from mien.errors import BadInput
-from mien.generation.conditioning import PipelineInputs, build_inputs, open_inputs, people_shape
+from mien.generation.conditioning import (
+    PipelineInputs,
+    build_inputs,
+    open_inputs,
+    people_shape,
+    with_readable_prompt,
+)
 from mien.generation.request import GenerateRequest
 from mien.media.pictures import files_in
 from mien.media.video import read_frames
@@ -104,12 +110,13 @@ def animate(
     drawn_by: PortraitPipeline = load_pipeline(request.base, request.loading) if pipeline is None else pipeline
     size, kinds = picture_size(drawn_by), branch_kinds(drawn_by)
     person = build_inputs(request, people, tools, size, kinds - {"landmarks"})  # these are the driving face's
+    person, used = with_readable_prompt(request, person, drawn_by)
     shape = people_shape(request, person.seen, size) if retarget else None
     with bar(None, "reading") as read:
         track = follow(driving, tools, size, "expression" in kinds, rate, shape, read)
     if track.unread:
         log.warning("%d frames of %s show no face; they keep the face before", track.unread, driving)
-    animation = {"animation": {"rate": round(track.rate, 4), "retarget": retarget}}
+    animation = used | {"animation": {"rate": round(track.rate, 4), "retarget": retarget}}
     records = record_maker(request, drawn_by, tools, driven, animation)
     count = len(track.landmarks)
     with bar(count, "drawing") as drawn:

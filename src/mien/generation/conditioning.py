@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +92,25 @@ def pipeline_arguments(rows: Sequence[PipelineInputs]) -> dict[str, Any]:
     if first.emotion is not None:
         found["emotion"] = torch.tensor([one.emotion.vector() for one in rows if one.emotion is not None])
     return found
+
+
+def with_readable_prompt(
+    request: GenerateRequest, inputs: PipelineInputs, pipeline: PortraitPipeline
+) -> tuple[PipelineInputs, dict[str, Any]]:
+    """Inputs with as much of their prompt as the base reads, and what the record says of it.
+
+    Args:
+        request: what is asked for.
+        inputs: its conditions.
+        pipeline: what draws them; it warns of what is left out.
+
+    Returns:
+        The inputs, and the settings of the record in the place of the request's: its own prompt as it was read.
+    """
+    if not inputs.prompt:
+        return inputs, {}
+    inputs = replace(inputs, prompt=pipeline.readable_prompt(inputs.prompt, inputs.identity is not None))
+    return inputs, {} if request.prompt is None else {"prompt": inputs.prompt}
 
 
 def run_pipeline(

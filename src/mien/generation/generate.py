@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien.core.io import check_apart, check_writable
-from mien.generation.conditioning import PipelineInputs, build_inputs, open_inputs, run_pipeline
+from mien.generation.conditioning import (
+    PipelineInputs,
+    build_inputs,
+    open_inputs,
+    run_pipeline,
+    with_readable_prompt,
+)
 from mien.generation.editing import Canvas, build_edit_inputs
 from mien.generation.records import record_maker
 from mien.generation.request import GenerateRequest, Role
@@ -163,10 +169,7 @@ def prepare(
         options = canvas.arguments(request.strength)
     if is_small(request.base):
         warn_of_limits(request, inputs, pipeline)
-    used: dict[str, Any] = {}
-    if inputs.prompt:
-        inputs = replace(inputs, prompt=pipeline.readable_prompt(inputs.prompt, inputs.identity is not None))
-        used = {} if request.prompt is None else {"prompt": inputs.prompt}  # the record keeps what was read
+    inputs, used = with_readable_prompt(request, inputs, pipeline)
     record = record_maker(request, pipeline, tools, extra_settings=used) if request.provenance else None
     return Prepared(request, inputs, options, canvas, record)
 

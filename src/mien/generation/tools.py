@@ -39,7 +39,7 @@ def identity_network(base: str) -> str:
     own = Path(base) / "identity"
     if not own.is_dir() and not is_small(base):
         return f"arcface-{sha256_of(arcface_file(base))[:16]}"
-    weights = sorted((own if own.is_dir() else EMBEDDED / "identity").glob("*.safetensors"))
+    weights = sorted((own if own.is_dir() else EMBEDDED / "identity").glob("[!.]*.safetensors"))
     return "-".join(["studio", *(sha256_of(file)[:16] for file in weights)])
 
 

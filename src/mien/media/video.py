@@ -93,8 +93,8 @@ def frames_at(path: Path, every: float) -> Iterator[Shown]:
     """The frames that a video file shows at 0, ``every``, 2 x ``every`` ... seconds after its first one.
 
     What lies between is passed over where the file can be entered there: a long video is not decoded as a whole.
-    Frames are taken as players show them, but without transparency, and at their own size: a face is cut out of them
-    that training wants as large as it can be had.
+    Frames are taken as players show them, and at their own size: a face is cut out of them that training wants as large
+    as it can be had. No frame is taken to stand for longer than ``every`` or, if that is more, `LONGEST_STILL`.
 
     Args:
         path: video file.
@@ -109,7 +109,7 @@ def frames_at(path: Path, every: float) -> Iterator[Shown]:
         _check_frame(path, stream.codec_context.width, stream.codec_context.height)
         pixel = stream.sample_aspect_ratio or Fraction(1)
         half = 0.5 / float(stream.average_rate or stream.guessed_rate or RATE)
-        walk = _Walk(video, stream)
+        walk = _Walk(video, stream, max(LONGEST_STILL, every))
         tick = 0
         while (frame := walk.frame_at(tick * every, half)) is not None:
             _check_frame(path, frame.width, frame.height)
@@ -118,14 +118,22 @@ def frames_at(path: Path, every: float) -> Iterator[Shown]:
 
 
 class _Walk:
-    """Frames of a video by their time, forwards only; jumps are made for as long as they help."""
+    """Frames of a video by their time, forwards only; jumps are made for as long as they help.
 
-    def __init__(self, video: InputContainer, stream: Any) -> None:
-        self.video, self.stream, self.jumps = video, stream, True
-        self.frames = video.decode(stream)
-        self.here: VideoFrame | None = next(self.frames, None)
-        self.following: VideoFrame | None = next(self.frames, None)
-        self.start = 0.0 if self.here is None else float(self.here.time or 0.0)
+    Args:
+        video: that was opened.
+        stream: its frames.
+        still: most seconds from one frame to the next; where the file says more, all later times are moved.
+    """
+
+    def __init__(self, video: InputContainer, stream: Any, still: float) -> None:
+        self.video, self.stream, self.still, self.jumps = video, stream, still, True
+        self.here: VideoFrame | None = None
+        self.following: VideoFrame | None = None
+        self.start = 0.0
+        self._enter()
+        self.first = self.start = 0.0 if self.here is None else float(self.here.time or 0.0)
+        self._keep_short()
 
     def frame_at(self, time: float, half: float) -> VideoFrame | None:
         """The frame that is seen ``time`` seconds after the first, ``half`` a frame of tolerance; None at the end."""
@@ -135,6 +143,7 @@ class _Walk:
             self._jump(time)
         while self.following is not None and self._time(self.following) <= time + half:
             self.here, self.following = self.following, next(self.frames, None)
+            self._keep_short()
         is_over = self.following is None and self._time(self.here) + 2 * half < time + 1e-6
         return None if is_over else self.here
 
@@ -142,15 +151,23 @@ class _Walk:
         """Go on from the last key frame before a time; where that lies behind, jumps are given up."""
         before = self.here
         self.video.seek(int((time + self.start) / self.stream.time_base), stream=self.stream)
-        self.frames = self.video.decode(self.stream)
-        self.here = next(self.frames, None)
-        self.following = next(self.frames, None)
+        self._enter()
         if self.here is None or not self._time(before) < self._time(self.here) <= time:
             # a seek that went back, or past the place: from the beginning, and without further ones
-            self.jumps = False
+            self.jumps, self.start = False, self.first
             self.video.seek(0, stream=self.stream)
-            self.frames = self.video.decode(self.stream)
-            self.here, self.following = next(self.frames, None), next(self.frames, None)
+            self._enter()
+        self._keep_short()
+
+    def _enter(self) -> None:
+        """Decode from where the file stands."""
+        self.frames = _decoded(self.video)
+        self.here, self.following = next(self.frames, None), next(self.frames, None)
+
+    def _keep_short(self) -> None:
+        """Move the clock where the frame after this one is said to come much later."""
+        if self.here is not None and self.following is not None:
+            self.start += max(self._time(self.following) - self._time(self.here) - self.still, 0.0)
 
     def _time(self, frame: Any) -> float:
         return float(frame.time or 0.0) - self.start

@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 
-from mien.core.io import sha256_of
+from mien.core.io import is_hidden, sha256_of
 
 WEIGHTS = (".safetensors", ".task", ".bin", ".onnx")
 INDEX = "model_index.json"
@@ -48,22 +48,17 @@ def _below(folder: Path, name: str, without: str = "") -> dict[str, str]:
     settings: dict[PurePosixPath, list[str]] = defaultdict(list)
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
-        if inside.parts[0] == without:
+        if inside.parts[0] == without or is_hidden(inside):
             continue
         place = PurePosixPath(name) / inside.as_posix()
         if path.suffix in WEIGHTS or path.name == INDEX:
             found[str(place)] = _hash(path)
-        elif (path.suffix in _SETTINGS or path.name in _WORDS) and place.parent.name and not _is_hidden(inside):
+        elif (path.suffix in _SETTINGS or path.name in _WORDS) and place.parent.name:
             settings[place.parent].append(f"{path.name} {_hash(path)}")
     return found | {
         f"{part}/{CONFIGURATION}": hashlib.sha256("\n".join(lines).encode()).hexdigest()
         for part, lines in settings.items()
     }
-
-
-def _is_hidden(path: Path) -> bool:
-    """In a folder of a program's own, such as the hub's notes on what it fetched."""
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _hash(path: Path) -> str:

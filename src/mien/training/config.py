@@ -49,7 +49,7 @@ class TrainConfig(Settings):
     ema_gamma: float = 7.0  # power-function EMA: weight (1 - 1/(n+1))^(gamma+1) on the past; 0 turns it off
     precision: Literal["no", "bf16", "fp16"] = "bf16"
     frozen: Literal["auto", "full", "compute"] = "auto"  # type of frozen layers; auto: the compute type on a GPU
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)  # torch's first weights follow 32 bits alone
     checkpoint_minutes: float = 4.0
     checkpoints: int = Field(default=2, ge=2)  # how many of the last are kept, beside the best
     log_every: int = 50  # steps

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mien.core.io import atomic_path, read_json, sha256_of, write_json
+from mien.core.io import atomic_path, is_hidden, read_json, sha256_of, write_json
 from mien.core.log import read_lines
 from mien.errors import BadInput, MienError
 from mien.training.presets import SHIPPED
@@ -83,14 +83,14 @@ def publish(
 
 def hashes(folder: Path) -> dict[str, str]:
     """sha256 of every weight file, by its path in the folder."""
-    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in sorted(folder.rglob("*.safetensors"))}
+    found = {path.relative_to(folder): path for path in sorted(folder.rglob("*.safetensors"))}
+    return {inside.as_posix(): sha256_of(path) for inside, path in found.items() if not is_hidden(inside)}
 
 
 def _merge(export: Path, folder: Path) -> None:
     for path in sorted(export.rglob("*")):
         place = path.relative_to(export)
-        is_hidden = any(part.startswith(".") for part in place.parts)  # what an interrupted export left
-        if path.is_file() and path.name not in _NOT_SHIPPED and not is_hidden:
+        if path.is_file() and path.name not in _NOT_SHIPPED and not is_hidden(place):
             target = folder / place
             with atomic_path(target) as temporary:
                 shutil.copyfile(path, temporary)

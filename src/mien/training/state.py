@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Mapping
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
+from itertools import count, pairwise, takewhile
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 FILE = "checkpoint.safetensors"
 PREVIOUS = "checkpoint.previous.safetensors"
 """The one before, which a run goes on from where the newest is damaged."""
+DAMAGED = "checkpoint.damaged.safetensors"
+"""The newest one that could not be read, kept for who wants to look at it; a run never reads it."""
 BEST = "checkpoint.best.safetensors"
 """The one with the lowest validation error; it stays when later ones take the place of those beside it."""
 _EXTRA = "extra_state/"
@@ -140,12 +142,17 @@ def counters_of(folder: Path) -> dict[str, Any] | None:
     """The counters a run was saved with, or None where there is none that can be read."""
     if not (folder / FILE).exists():
         return None
-    for path in (folder / FILE, folder / PREVIOUS):
+    for path in (folder / FILE, *_earlier(folder)):
         about = read_about(path) or {}
         counters = _counters(about)
         if counters is not None:
             return counters
     return None
+
+
+def _earlier(folder: Path) -> Iterator[Path]:
+    """The checkpoints before the newest, the later ones first."""
+    return takewhile(Path.exists, (folder / previous_name(number) for number in count(1)))
 
 
 def _counters(about: Mapping[str, str]) -> dict[str, Any] | None:
@@ -170,7 +177,11 @@ class _Stored(NamedTuple):
 
 
 def _read(path: Path) -> _Stored | None:
-    """A whole checkpoint; None where there is none or it is damaged. One of 0.1.0 has no digest to be held against."""
+    """A whole checkpoint; None where it is damaged. One of 0.1.0 has no digest to be held against.
+
+    Raises:
+        MienError: if the disk or the rights do not let it be read: that says nothing of what the file holds.
+    """
     try:
         with safe_open(path, framework="pt") as stored:
             about = dict(stored.metadata() or {})
@@ -178,6 +189,10 @@ def _read(path: Path) -> _Stored | None:
         digest, counters = about.pop(DIGEST, None), _counters(about)
         if counters is None or digest not in (None, content_digest(_arrays(tensors), about)):
             return None
+    except MemoryError:  # passes, and the file is as good as before
+        raise
+    except OSError as error:
+        raise MienError(f"Cannot read {path}: {error.strerror or error}; mend that and start the run again.") from error
     except Exception as error:  # whatever the parser raises on what a disk made of the file
         log.info("%s: %s", path, error)
         return None
@@ -185,21 +200,23 @@ def _read(path: Path) -> _Stored | None:
 
 
 def _read_newest(folder: Path) -> _Stored:
-    """The newest checkpoint, or the one before where it is damaged.
+    """The newest checkpoint that is whole; a damaged newest one is put aside and makes room for it.
 
     Raises:
-        MienError: if both are damaged.
+        MienError: if all are damaged, or one cannot be read for another reason.
     """
-    newest, previous = folder / FILE, folder / PREVIOUS
+    newest = folder / FILE
     found = _read(newest)
     if found is not None:
         return found
-    found = _read(previous)
-    if found is None:
-        raise MienError(f"{newest} is damaged, and so is the one before it: move {folder} away to begin anew.")
-    previous.replace(newest)  # or the next save would keep the damaged one as the one before
-    log.warning("%s is damaged: the run goes on from the checkpoint before it.", newest)
-    return found
+    for path in _earlier(folder):
+        found = _read(path)
+        if found is not None:
+            _link(newest, folder / DAMAGED)
+            _link(path, newest)  # or the next save would keep the damaged one as the one before
+            log.warning("%s is damaged (kept as %s): the run goes on from the checkpoint before it.", newest, DAMAGED)
+            return found
+    raise MienError(f"{newest} is damaged, and so is every one before it: move {folder} away to begin anew.")
 
 
 def load_state(
@@ -223,7 +240,7 @@ def load_state(
         former_names: see :class:`mien.training.objective.Objective`.
 
     Raises:
-        MienError: if the file is of another model, or it and the one before it are damaged.
+        MienError: if the file is of another model, or it and all before it are damaged, or it cannot be read.
     """
     path = folder / FILE
     if not path.exists():

@@ -4,10 +4,12 @@ import errno
 import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+from mien.core.stages import trial
 from mien.core.stages.execute import execute, parse_part
 from mien.core.stages.local import _take_gpu
 from mien.core.stages.ray import _Worker
@@ -67,6 +69,18 @@ def test_a_sample_that_fails_is_skipped_after_three_tries(
     assert [(line["sample"], line["tries"], line["reason"]) for line in told] == [
         ("s5", 3, "ValueError: a bad sample"), ("s7", 3, "ValueError: a bad sample"),
     ]  # fmt: skip
+
+
+def test_a_process_killed_before_it_tells_what_it_left_out_hides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(trial, "append_line", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            execute(Doubling(tmp_path, tasks=2, fails=(5,)), workers=1)
+    assert (tmp_path / "1.txt").exists() and not poisoned(tmp_path)
+    assert execute(Doubling(tmp_path, tasks=2, fails=(5,)), workers=1)
+    assert [(line["task"], line["sample"]) for line in poisoned(tmp_path)] == [(1, "s5")]
 
 
 def test_a_sample_that_kills_its_process_is_skipped_after_three_tries(tmp_path: Path) -> None:

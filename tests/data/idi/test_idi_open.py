@@ -97,6 +97,19 @@ def test_an_interrupted_set_is_not_calibrated_again(
     assert (loads.opened, loads.calibrated) == (3, 2)
 
 
+@pytest.mark.parametrize("damaged", [[], None, {"request": 3}])
+def test_a_damaged_calibration_is_one_sentence(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: Any
+) -> None:
+    loads = Loads(monkeypatch)
+    loads.pairs(data, tmp_path)
+    whole = read_json(tmp_path / CALIBRATION_FILE)
+    for stored in (damaged, {"request": whole["request"]}, whole | {"exp": -1}):
+        write_json(tmp_path / CALIBRATION_FILE, stored)
+        with pytest.raises(ConfigError, match=CALIBRATION_FILE):
+            loads.pairs(data, tmp_path)
+
+
 def test_what_draws_or_filters_otherwise_makes_other_pairs(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

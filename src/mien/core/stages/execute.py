@@ -10,6 +10,7 @@ from mien.core.processes import available_cores
 from mien.core.progress import Bar, silent
 from mien.core.stages.local import run_local
 from mien.core.stages.stage import Stage
+from mien.core.stages.trial import tell_of_done
 from mien.errors import BadInput, MienError
 
 Executor = Literal["local", "ray"]
@@ -78,6 +79,7 @@ def execute(
         raise MienError(
             f"{len(todo)} of {stage.count} tasks of {stage.name} in {stage.folder} are not done: run the parts first."
         )
+    tell_of_done(stage)
     stage.finish()
     shutil.rmtree(stage.state, ignore_errors=True)
     return True

@@ -136,8 +136,20 @@ def run_task(stage: Stage, process: Process, task: int, advance: Callable[[int],
             trial.failed(failure.key, failure.reason)
     if not stage.is_done(task):
         raise MienError(f"Task {task} of {stage.name} in {stage.folder} ended without its files.")
+    _tell(stage, trial)
+
+
+def tell_of_done(stage: Stage) -> None:
+    """Do for tasks with files what a process that was killed after it wrote them could not: say what they lack."""
+    for path in sorted(stage.state.glob("[0-9]*.json")):
+        if stage.is_done(task := int(path.stem)):
+            _tell(stage, Trial(stage.state, task))
+
+
+def _tell(stage: Stage, trial: Trial) -> None:
+    """Write down what a finished task did without, and close its trial."""
     for key, reason in trial.skipped.items():
-        append_line(stage.folder / POISONED, {"task": task, "sample": key, "reason": reason, "tries": TRIES})
+        append_line(stage.folder / POISONED, {"task": trial.task, "sample": key, "reason": reason, "tries": TRIES})
     trial.close()
 
 

@@ -245,7 +245,8 @@ def _calibrated_before(request: PairsRequest, folder: Path) -> PairsRequest | No
         return None
     claim(path, request.model_dump(mode="json", exclude={"thresholds"}), "other pairs")
     stored = read_json(path)
-    limits = request.thresholds.model_copy(update={"exp": stored["exp"], "lms": stored["lms"]})
+    found = {name: stored.get(name) for name in ("exp", "lms")}
+    limits = type(request.thresholds).parsed(request.thresholds.model_dump() | found, path)
     return request.model_copy(update={"thresholds": limits})
 
 

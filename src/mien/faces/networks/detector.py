@@ -46,14 +46,14 @@ class Detector(ModelMixin, ConfigMixin):
         return {"score": output[:, 0], "offset": output[:, 1:3], "log_radius": output[:, 3] + 2.0}
 
     @torch.no_grad()
-    def detect(self, pictures: Tensor, threshold: float = 0.5, limit: int = 8) -> list[Tensor]:
+    def detect(self, pictures: Tensor, threshold: float = 0.5, limit: int = 32) -> list[Tensor]:
         """Faces of each picture, best first: [n, 4] rows (x, y, radius, score), pixels of the ``size`` picture."""
         output = self(pictures)
         score = output["score"].sigmoid()
         peaks = torch.where(F.max_pool2d(score[:, None], 3, 1, 1)[:, 0] == score, score, torch.zeros_like(score))
         found = []
         for b, scores in enumerate(peaks):
-            value, index = scores.flatten().topk(limit)
+            value, index = scores.flatten().topk(min(limit, scores.numel()))
             y, x = index // scores.shape[1], index % scores.shape[1]
             dx, dy = output["offset"][b, :, y, x]
             radius = output["log_radius"][b, y, x].clamp(0.0, 5.0).exp()
