@@ -91,8 +91,10 @@ class Selection(NamedTuple):
     def part(self, part: Part) -> Selection:
         """The rows of a part of the batch."""
         counts = None if self.counts is None else part.of_rows(self.counts)
-        chosen = (part.of_rows(values) for values in (self.rows, self.other, self.kinds, self.present))
-        return Selection(self.examples, *chosen, counts)
+        rows, other, kinds, present = (
+            part.of_rows(values) for values in (self.rows, self.other, self.kinds, self.present)
+        )
+        return Selection(self.examples, rows, other, kinds, present, counts)
 
 
 Gather = Callable[[Selection], dict[str, Tensor]]
