@@ -13,8 +13,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from mien.data.corpus import Corpus
 from mien.errors import ConfigError, MissingDependency
 from mien.training.config import TrainConfig
+from mien.training.loader import Loader, usual_workers
 from mien.training.loop import fit
 from mien.training.measured import score_of
 from mien.training.objective import Logs
@@ -107,6 +109,13 @@ def test_who_makes_the_batches_changes_nothing(tmp_path: Path, workers: int) -> 
         fit(told, model, None, tmp_path / name)  # type: ignore[arg-type] # continued in the middle
     one, two = (load_file(tmp_path / name / FILE) for name in ("none", "some"))
     assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.mark.parametrize(("side", "kind", "count"), [(512, "cuda", 2), (128, "cuda", 0), (512, "cpu", 0)])
+def test_processes_make_batches_of_large_pictures_beside_a_gpu(side: int, kind: str, count: int) -> None:
+    pictures = Corpus(Path(), {"images": np.zeros((1, side, side, 3), np.uint8)}, [""], {})
+    Loader(config(100), Line(), pictures, 0, 1, torch.device(kind))
+    assert usual_workers(pictures, torch.device(kind)) == count and pictures.on_device == (count == 0)
 
 
 def test_the_logged_loss_goes_on_over_sittings(tmp_path: Path) -> None:

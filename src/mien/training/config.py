@@ -58,7 +58,7 @@ class TrainConfig(Settings):
     grid: int = Field(default=4, ge=0)  # held-out pictures that are drawn at every validation
     trackers: tuple[Tracker, ...] | None = None  # None: TensorBoard where it is installed
     workers: int | None = Field(default=None, ge=0)  # processes that make batches ahead; 0: this one, as they are
-    # needed; None: 2 where a GPU computes, else 0
+    # needed; None: 2 where a GPU computes on pictures above 128 px, else 0
     loss_spike: float | None = Field(default=20.0, gt=1)  # a step whose loss is so many times the usual is skipped
     max_skipped: int = Field(default=10, ge=0)  # of the last 100 steps; beyond, the run stops
     timeout_minutes: float = Field(default=30.0, gt=0)  # how long processes wait for one another

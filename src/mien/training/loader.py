@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from mien.training.features import KEPT_SIZE
 from mien.training.interrupts import ignore_interrupts
 from mien.training.parts import Part, PartGenerator, step_generators
 
@@ -29,6 +30,16 @@ PREFETCH = 2
 """Batches that each process makes ahead."""
 GPU_WORKERS = 2
 """Processes that make batches beside each one that computes on a GPU, where the run says nothing else."""
+
+
+def usual_workers(corpus: Corpus | None, device: torch.device) -> int:
+    """How many processes make batches where the run says nothing: some beside a GPU, but not for small pictures.
+
+    What batches of small ones are drawn from lies in the GPU's memory, where no other process could gather it.
+    """
+    if device.type != "cuda" or corpus is None:
+        return 0
+    return GPU_WORKERS if corpus["images"].shape[1] > KEPT_SIZE else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +87,7 @@ class Loader:
         self._config, self._device = config, device
         self._parts = [Part(process * config.accumulate + number, of) for number in range(config.accumulate)]
         self._steps = _Steps(config, objective, corpus, self._parts)
-        self._workers = config.workers if config.workers is not None else GPU_WORKERS * (device.type == "cuda")
+        self._workers = usual_workers(corpus, device) if config.workers is None else config.workers
         if corpus is not None:
             corpus.on_device = self._workers == 0
 

@@ -9,6 +9,7 @@ import pytest
 
 from mien.data.idi.filters import Read, calibrated, judge_template, sharpness
 from mien.data.idi.request import Thresholds
+from mien.errors import BadInput
 from mien.faces.types import Face
 
 RNG = np.random.default_rng(0)
@@ -57,5 +58,5 @@ def test_calibration_loses_one_good_pair_in_ten() -> None:
     limits = calibrated(pairs, Thresholds(identity=0.3))
     assert limits.exp == pytest.approx(0.09, abs=1e-4) and limits.identity == 0.3
     assert 90 <= sum(judge_template(*pair, limits.model_copy(update={"lms": 1.0})).kept for pair in pairs) <= 92
-    with pytest.raises(ValueError, match="faces on both sides"):
+    with pytest.raises(BadInput, match="No face was read"):
         calibrated([(seen(face=False), seen())], Thresholds())

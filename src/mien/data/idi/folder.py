@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,37 +52,35 @@ def report_of(folder: Path) -> dict[str, Any]:
 def claim_pairs(folder: Path, request: PairsRequest) -> None:
     """Write ``pairs.json``, or check that the one in the folder asks for the same pairs.
 
-    A request that differs in thresholds alone takes over a folder in which no attempt was kept so far. Of its batches
-    those are made again in which an attempt passes now.
+    A finished set without a pair gives way to a request that differs in thresholds alone. Of its batches those are made
+    again in which an attempt passes now.
 
     Raises:
         ConfigError: if the folder belongs to another request.
     """
-    asked = request.stated()
+    asked, limits = request.stated(), request.thresholds
     path = folder / SETTINGS_FILE
-    if path.exists() and _may_give_way(folder, asked):
+    if _gives_way(folder, asked):
         make_folder(folder / PARTS)
         with awaited_lock(folder / PARTS / ".claim", f"taking {folder} over for other thresholds"):
-            if _may_give_way(folder, asked):  # else another part has done it
-                for batch, rows in _batches(folder, request.batches):
-                    if any(judged_again(row, request.thresholds)["kept"] for row in rows):
-                        rows_file(folder, batch).unlink()
-                (folder / MANIFEST).unlink(missing_ok=True)
-                write_json(path, asked)  # last: killed before, the folder is still the former request's
+            if _gives_way(folder, asked):  # else another part has done it
+                for batch in range(request.batches):
+                    rows = rows_file(folder, batch)
+                    if rows.exists() and any(judged_again(row, limits)["kept"] for row in read_json(rows)):
+                        rows.unlink()
+                write_json(path, asked)
     claim(path, asked, "other pairs")
+    if _is_empty(folder) and read_json(folder / REPORT)["thresholds"] != limits.model_dump():
+        (folder / MANIFEST).unlink(missing_ok=True)  # after the claim: stopped in between, it is done by the next call
 
 
-def _may_give_way(folder: Path, asked: dict[str, Any]) -> bool:
+def _is_empty(folder: Path) -> bool:
+    """Whether a folder holds a finished set without a pair."""
+    return is_finished(folder) and not read_json(folder / REPORT)["pairs"]
+
+
+def _gives_way(folder: Path, asked: dict[str, Any]) -> bool:
+    if not _is_empty(folder) or not (folder / SETTINGS_FILE).exists():
+        return False
     stored = read_json(folder / SETTINGS_FILE)
-    if stored == asked or {**stored, "thresholds": asked["thresholds"]} != asked:
-        return False
-    if is_finished(folder) and read_json(folder / REPORT)["pairs"]:
-        return False
-    return not any(row["kept"] for _, rows in _batches(folder, -(-asked["targets"] // asked["batch"])) for row in rows)
-
-
-def _batches(folder: Path, count: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """Number and attempts of the batches that are made."""
-    for batch in range(count):
-        if (path := rows_file(folder, batch)).exists():
-            yield batch, read_json(path)
+    return stored != asked and {**stored, "thresholds": asked["thresholds"]} == asked

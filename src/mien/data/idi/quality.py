@@ -45,7 +45,7 @@ class PictureQuality:
         Raises:
             BadInput: if the file tells something else than a number for each square.
         """
-        squares = np.stack(_squares(image)).astype(np.float32).transpose(0, 3, 1, 2) / 255
+        squares = np.stack(_squares(image)).transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
         outputs = self._model(squares)
         values = next(iter(outputs.values()))
         if len(outputs) != 1 or values.size != len(squares):

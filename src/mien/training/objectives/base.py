@@ -141,7 +141,8 @@ class BaseObjective(Objective):
             self.caption_readout = CaptionReadout(width, self._shown.shape[1]).to(self.unet.device)
         if self.representation is not None:
             place = self.sources.path("reader/face")
-            self._features = Resident(reader_features(corpus, place, self.unet.device), self.unet.device)
+            features = reader_features(corpus, place, self.unet.device)
+            self._features = Resident(features, self.unet.device if corpus.on_device else torch.device("cpu"))
         weights = group_probabilities(corpus, self.config.balance)
         photographs = np.nonzero(photo_like_rows(corpus))[0]
         self._rows = WeightedSampler(np.arange(len(corpus)), weights)
