@@ -13,11 +13,14 @@ import pkgutil
 import re
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import mien
 
 SNAPSHOT = Path(__file__).with_name("api_surface.json")
+MODULES = ("mien.conditions", "mien.errors")
+"""Public modules that are no packages."""
 UPDATE = "MIEN_UPDATE_SNAPSHOTS=1 pytest tests/test_api_surface.py"
 
 
@@ -55,14 +58,29 @@ def described(value: Any) -> Any:
 
 
 def surface() -> dict[str, Any]:
-    packages = ["mien"]
-    packages += [one.name for one in pkgutil.walk_packages(mien.__path__, "mien.") if one.ispkg]
+    names = ["mien", *MODULES]
+    names += [one.name for one in pkgutil.walk_packages(mien.__path__, "mien.") if one.ispkg]
     found = {}
-    for package in packages:
-        module = importlib.import_module(package)
-        if hasattr(module, "__all__"):
-            found[package] = {name: described(getattr(module, name)) for name in sorted(module.__all__)}
+    for name in names:
+        module = importlib.import_module(name)
+        public = {one: getattr(module, one) for one in sorted(getattr(module, "__all__", ()))}
+        for one, value in public.items():
+            if inspect.ismodule(value):  # a package of modules, such as the metrics: what each defines is public
+                found[f"{name}.{one}"] = {key: described(member) for key, member in defined(value)}
+        if public:
+            found[name] = {one: described(value) for one, value in public.items()}
     return found
+
+
+def defined(module: ModuleType) -> list[tuple[str, Any]]:
+    """Public functions and classes that a module itself defines, by name."""
+    return [
+        (name, value)
+        for name, value in sorted(vars(module).items())
+        if not name.startswith("_")
+        and (inspect.isfunction(value) or inspect.isclass(value))
+        and value.__module__ == module.__name__
+    ]
 
 
 def test_the_public_surface_is_the_recorded_one() -> None:

@@ -15,6 +15,18 @@ from mien.errors import BadInput, did_you_mean
 if TYPE_CHECKING:
     import numpy as np
 
+__all__ = [
+    "CIRCUMPLEX",
+    "EMBEDDING_WIDTH",
+    "EMOTIONS",
+    "MAX_POSE",
+    "SYNONYMS",
+    "Emotion",
+    "Identity",
+    "NullPrompt",
+    "Pose",
+]
+
 EMOTIONS: tuple[str, ...] = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
 """Emotion classes in EmoNet's order."""
 

@@ -9,6 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+__all__ = [
+    "BadInput",
+    "ConfigError",
+    "IdentityRefused",
+    "MienError",
+    "MissingAsset",
+    "MissingDependency",
+    "NoFaceFound",
+]
+
 
 class MienError(Exception):
     """Base of all errors mien raises on purpose; the command line prints it and exits with code 2.
@@ -24,7 +34,17 @@ class MienError(Exception):
 
 
 class BadInput(MienError):
-    """A picture, number or file given by the user cannot be used."""
+    """A picture, number or file given by the user cannot be used.
+
+    Example:
+        >>> from mien.conditions import Pose
+        >>> from mien.errors import BadInput
+        >>> try:
+        ...     Pose(yaw=200)
+        ... except BadInput as error:
+        ...     print(error)
+        The yaw must lie between -90 and 90 degrees, not 200.
+    """
 
 
 class NoFaceFound(BadInput):
@@ -42,19 +62,62 @@ class NoFaceFound(BadInput):
 
 
 class IdentityRefused(BadInput):
-    """The person in a picture said no to being drawn here (`mien.provenance.refusals`)."""
+    """The person in a picture said no to being drawn here (`mien.provenance.refusals`).
+
+    Example:
+        >>> import mien
+        >>> from mien.errors import IdentityRefused
+        >>> from mien.provenance import refuse_identities
+        >>> undo = refuse_identities(lambda embedding, network: True)
+        >>> try:
+        ...     mien.generate(identity="me.jpg", steps=1)
+        ... except IdentityRefused:
+        ...     print("asked, and refused")
+        asked, and refused
+        >>> undo()
+    """
 
 
 class MissingDependency(MienError):
-    """An optional package is not installed; the message carries the exact pip line."""
+    """An optional package is not installed; the message carries the exact pip line.
+
+    Example:
+        >>> from mien.core.optional import require
+        >>> from mien.errors import MissingDependency
+        >>> try:
+        ...     require("package_that_is_not_there", extra="studio")
+        ... except MissingDependency as error:
+        ...     print("pip install" in str(error))
+        True
+    """
 
 
 class MissingAsset(MienError):
-    """Weights or data files are absent; the message says where they were looked for and how to get them."""
+    """Weights or data files are absent; the message says where they were looked for and how to get them.
+
+    Example:
+        >>> from mien.assets import embedded
+        >>> from mien.errors import MissingAsset
+        >>> try:
+        ...     embedded("another-model")
+        ... except MissingAsset:
+        ...     print("not in this package")
+        not in this package
+    """
 
 
 class ConfigError(MienError):
-    """A configuration has an unknown key, a wrong type or a value out of range."""
+    """A configuration has an unknown key, a wrong type or a value out of range.
+
+    Example:
+        >>> from mien.adapters import branch_preset
+        >>> from mien.errors import ConfigError
+        >>> try:
+        ...     branch_preset("sd15", "smile")
+        ... except ConfigError as error:
+        ...     print(error)
+        A branch of kind 'smile' is unknown; choose among landmarks, emotion, expression, identity.
+    """
 
 
 WHOLE = "the whole"

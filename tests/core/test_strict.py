@@ -36,7 +36,7 @@ class Rate(StrictModel):
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400"])
 def test_numbers_are_finite(value: str) -> None:
-    """``--set max_grad_norm=nan`` was taken, and trained weights that are no numbers."""
+    """``--set max_grad_norm=nan`` was taken, and trained weights that are not finite."""
     with pytest.raises(BadInput, match=r"^value: input should be a finite number, not"):
         Rate.checked(value=float(value))
     for text in (value, f'"{value}"'):

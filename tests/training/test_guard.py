@@ -84,7 +84,7 @@ def test_weights_that_are_no_numbers_are_not_exported(tmp_path: Path) -> None:
     with torch.no_grad():
         model.layer.bias.fill_(float("nan"))
 
-    with pytest.raises(DivergedRun, match=r"layer\.bias holds values that are no numbers"):
+    with pytest.raises(DivergedRun, match=r"layer\.bias holds values that are not finite"):
         fit(config(100).model_copy(update={"max_skipped": 100}), model, None, tmp_path)  # type: ignore[arg-type]
     assert not (tmp_path / "export").exists()
 

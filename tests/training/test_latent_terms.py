@@ -55,11 +55,11 @@ def test_each_player_moves_its_own_weights_alone() -> None:
     torch.manual_seed(0)
     judge, decoder = PatchDiscriminator((4, 4, 4)), nn.Conv2d(3, 3, 1)
     drawn, real = decoder(torch.randn(2, 3, 32, 32)), torch.randn(2, 3, 32, 32)
-    fooled, told = adversarial_losses(judge, drawn, real)
-    fooled.backward(retain_graph=True)
+    generator, discriminator = adversarial_losses(judge, drawn, real)
+    generator.backward(retain_graph=True)
     assert decoder.weight.grad is not None and all(one.grad is None for one in judge.parameters())
     before = decoder.weight.grad.clone()
-    told.backward()
+    discriminator.backward()
     assert torch.equal(decoder.weight.grad, before)
     assert all(one.grad is not None and one.requires_grad for one in judge.parameters())
 
@@ -70,8 +70,8 @@ def test_a_discriminator_learns_to_tell_and_its_loss_is_the_hinge() -> None:
             return x.mean((1, 2, 3), keepdim=True)
 
     drawn, real = torch.full((1, 3, 4, 4), -0.5), torch.full((1, 3, 4, 4), 0.25)
-    fooled, told = adversarial_losses(Sum(), drawn, real)
-    assert fooled == 0.5 and told.item() == pytest.approx(0.75 + 0.5)
+    generator, discriminator = adversarial_losses(Sum(), drawn, real)
+    assert generator == 0.5 and discriminator.item() == pytest.approx(0.75 + 0.5)
 
 
 def test_the_adaptive_weight_is_the_quotient_of_two_pulls() -> None:

@@ -111,6 +111,16 @@ class BranchedAttnProcessor:
         base: the processor that computes the base's attention.
         residual: where a branch of the serial site enters, what sees the residual stream; else None.
         serial: names of those branches.
+
+    Example:
+        >>> import torch
+        >>> from diffusers.models.attention_processor import Attention, AttnProcessor
+        >>> from mien.adapters import BranchedAttnProcessor
+        >>> attention = Attention(query_dim=8, cross_attention_dim=6, heads=2, dim_head=4)
+        >>> hidden, text = torch.zeros(1, 4, 8), torch.zeros(1, 3, 6)
+        >>> attention.set_processor(BranchedAttnProcessor("attn2", AttnProcessor()))
+        >>> attention(hidden, encoder_hidden_states=text).shape
+        torch.Size([1, 4, 8])
     """
 
     def __init__(

@@ -22,6 +22,12 @@ class BlockSpec(NamedTuple):
         hidden: inner width of queries, keys and values (heads x width of a head).
         heads: number of attention heads.
         cross_dim: width of the tokens its own ``to_k`` reads (the text width for cross-attention).
+
+    Example:
+        >>> from mien.adapters import BlockSpec
+        >>> spec = BlockSpec(hidden=320, heads=8, cross_dim=768)
+        >>> spec.hidden // spec.heads
+        40
     """
 
     hidden: int
@@ -56,6 +62,15 @@ def describe_unet(unet: nn.Module, site: Site = "parallel") -> dict[str, BlockSp
 
     Raises:
         ConfigError: if the UNet has no such block, or joins text and picture keys in one attention (Kandinsky).
+
+    Example:
+        >>> import torch
+        >>> from diffusers import UNet2DConditionModel
+        >>> from mien.adapters import describe_unet, unet_config
+        >>> with torch.device("meta"):
+        ...     unet = UNet2DConditionModel.from_config(unet_config("sd15"))
+        >>> len(describe_unet(unet)), describe_unet(unet)["mid_block/attentions/0/transformer_blocks/0/attn2"].hidden
+        (16, 1280)
     """
     blocks: dict[str, BlockSpec] = {}
     if site == "controlnet":
@@ -82,6 +97,12 @@ def select_blocks(blocks: Mapping[str, BlockSpec], patterns: str | Iterable[str]
 
     Raises:
         ConfigError: if a pattern matches no block.
+
+    Example:
+        >>> from mien.adapters import BlockSpec, select_blocks
+        >>> blocks = {"mid_block/0": BlockSpec(8, 2, 6), "up_blocks/1/0": BlockSpec(8, 2, 6)}
+        >>> list(select_blocks(blocks, "up_blocks/*"))
+        ['up_blocks/1/0']
     """
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)
     for pattern in patterns:

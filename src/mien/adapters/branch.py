@@ -57,6 +57,16 @@ class Branch(ModelMixin, ConfigMixin):
         lora: ``{"rank": r, "blocks": {key: [hidden, heads, cross_dim]}}`` of low-rank updates of the base's own
             attention that belong to the branch, as in IP-Adapter-FaceID's files. While the branch is in, they act on
             every row, whatever its scale.
+
+    Example:
+        >>> import torch
+        >>> from diffusers import UNet2DConditionModel
+        >>> from mien.adapters import Branch, unet_config
+        >>> with torch.device("meta"):
+        ...     unet = UNet2DConditionModel.from_config(unet_config("studio"))
+        >>> branch = Branch.for_unet(unet, "emotion", 16, encoder={"hidden": 8, "tokens": 2})
+        >>> branch.encode(torch.zeros(1, 10)).shape
+        torch.Size([1, 2, 16])
     """
 
     @register_to_config

@@ -32,6 +32,18 @@ def export_ip_adapter(branch: Branch, unet: nn.Module, path: Path | str, dtype: 
 
     Raises:
         ConfigError: if that layout cannot say what the branch does.
+
+    Example:
+        >>> import torch
+        >>> from diffusers import UNet2DConditionModel
+        >>> from mien.adapters import Branch, export_ip_adapter, read_adapter, unet_config
+        >>> with torch.device("meta"):
+        ...     unet = UNet2DConditionModel.from_config(unet_config("studio"))
+        >>> width, encoder = unet.config["cross_attention_dim"], {"feature_dim": 20, "tokens": 4}
+        >>> branch = Branch.for_unet(unet, "expression", width, null="zeros", encoder=encoder)
+        >>> export_ip_adapter(branch, unet, "ip-adapter.safetensors")
+        >>> list(read_adapter("ip-adapter.safetensors", unet))
+        ['expression']
     """
     base: Any = unet
     width: int = base.config.cross_attention_dim

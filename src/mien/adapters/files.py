@@ -40,6 +40,17 @@ def save_adapter(
 
     Raises:
         ConfigError: for no branch, or a name with a dot.
+
+    Example:
+        >>> import torch
+        >>> from diffusers import UNet2DConditionModel
+        >>> from mien.adapters import load_adapter, preset_branch, save_adapter, unet_config
+        >>> with torch.device("meta"):
+        ...     unet = UNet2DConditionModel.from_config(unet_config("studio"))
+        >>> branch = preset_branch(unet, "studio", "emotion")
+        >>> save_adapter("half.safetensors", {"emotion": branch}, dtype=torch.float16, notes={"licence": "Apache-2.0"})
+        >>> next(load_adapter("half.safetensors", dtype=None)["emotion"].parameters()).dtype
+        torch.float16
     """
     if not branches or any("." in name or not name for name in branches):
         raise ConfigError("An adapter file needs at least one branch, and names without a dot.")
@@ -66,6 +77,16 @@ def load_adapter(path: Path | str, *, dtype: torch.dtype | None = torch.float32)
     Raises:
         MissingAsset: if the file is absent.
         ConfigError: if it is no adapter file, of a later version, or holds settings or tensors that are unknown.
+
+    Example:
+        >>> import torch
+        >>> from diffusers import UNet2DConditionModel
+        >>> from mien.adapters import load_adapter, preset_branch, save_adapter, unet_config
+        >>> with torch.device("meta"):
+        ...     unet = UNet2DConditionModel.from_config(unet_config("studio"))
+        >>> save_adapter("emotion.safetensors", {"emotion": preset_branch(unet, "studio", "emotion")})
+        >>> load_adapter("emotion.safetensors")["emotion"].kind
+        'emotion'
     """
     path = Path(path)
     if not path.is_file():

@@ -1,4 +1,8 @@
-"""A LoRA that belongs to a branch: low-rank updates of the base's attention while the branch is in (FaceID files)."""
+"""A LoRA that belongs to a branch: low-rank updates of the base's attention while the branch is in (FaceID files).
+
+Kept beside peft, which puts modules of its own into the UNet: these are hooks that go with the branch, and the UNet's
+modules and names of weights stay as they were.
+"""
 
 from __future__ import annotations
 

@@ -65,6 +65,15 @@ class BranchTerm(NamedTuple):
         regions: number of positions of a grid -> region mask [R, positions, 1]; None without a mask.
         places: of a local branch, where its scores fall with the distance.
         steps: first and last fraction of the sampling at which the branch takes part, 0 <= start < end <= 1.
+
+    Example:
+        >>> import torch
+        >>> from mien.adapters import BranchTerm
+        >>> block = "mid_block/attentions/0/transformer_blocks/0/attn2"
+        >>> keys = {block: torch.zeros(2, 4, 32)}
+        >>> term = BranchTerm("emotion", keys, keys, scale=torch.ones(2))
+        >>> term.part(slice(0, 1)).keys[block].shape
+        torch.Size([1, 4, 32])
     """
 
     name: str
@@ -137,6 +146,14 @@ class Tap(NamedTuple):
         terms: branch name -> s_b Attn_b [B, S, hidden], zero in rows that take no part.
         total: their sum, the block's whole output before ``to_out`` [B, S, hidden].
         grid: (h, w) with h w = S.
+
+    Example:
+        >>> import torch
+        >>> from mien.adapters import Tap
+        >>> base, added = torch.zeros(1, 16, 8), torch.ones(1, 16, 8)
+        >>> tap = Tap(base, {"emotion": added}, base + added, grid=(4, 4))
+        >>> bool((tap.total - tap.base == tap.terms["emotion"]).all())
+        True
     """
 
     base: Tensor
@@ -155,6 +172,11 @@ class BranchPlan(NamedTuple):
         taps: block key -> :class:`Tap`, filled by the call; None when nothing is recorded. Gradient checkpointing
             runs a block twice: the second run overwrites, it never appends.
         text: keys and values of the base's text, for ``batch`` rows; None when each call computes them.
+
+    Example:
+        >>> from mien.adapters import BranchPlan
+        >>> BranchPlan(terms=(), batch=0, grid=(8, 8)).terms
+        ()
     """
 
     terms: tuple[BranchTerm, ...]

@@ -19,7 +19,14 @@ BASES: tuple[Base, ...] = get_args(Base)
 
 
 class BranchPreset(NamedTuple):
-    """Settings of one branch: D, the encoder's settings, what a missing condition means, ``local`` (see Branch)."""
+    """Settings of one branch: D, the encoder's settings, what a missing condition means, ``local`` (see Branch).
+
+    Example:
+        >>> from mien.adapters import branch_preset
+        >>> preset = branch_preset("sd15", "emotion")
+        >>> preset.token_dim, preset.null
+        (256, 'cut')
+    """
 
     token_dim: int
     encoder: dict[str, Any]
@@ -64,6 +71,11 @@ def branch_preset(base: str, kind: str) -> BranchPreset:
 
     Raises:
         ConfigError: for an unknown base or kind.
+
+    Example:
+        >>> from mien.adapters import branch_preset
+        >>> branch_preset("studio", "landmarks").encoder["size"]
+        128
     """
     _check(base)
     presets = PRESETS[cast(Base, base)]
@@ -83,6 +95,15 @@ def preset_branch(unet: UNet2DConditionModel, base: str, kind: str, site: Site =
 
     Raises:
         ConfigError: for an unknown base or kind.
+
+    Example:
+        >>> import torch
+        >>> from diffusers import UNet2DConditionModel
+        >>> from mien.adapters import preset_branch, unet_config
+        >>> with torch.device("meta"):
+        ...     unet = UNet2DConditionModel.from_config(unet_config("studio"))
+        >>> preset_branch(unet, "studio", "emotion").encode(torch.zeros(2, 10)).shape
+        torch.Size([2, 4, 128])
     """
     from mien.adapters.branch import Branch
 
@@ -99,6 +120,11 @@ def unet_config(base: str) -> dict[str, Any]:
 
     Raises:
         ConfigError: for an unknown base.
+
+    Example:
+        >>> from mien.adapters import unet_config
+        >>> unet_config("sd15")["cross_attention_dim"]
+        768
     """
     _check(base)
     return json.loads(resources.files("mien.adapters").joinpath(f"configs/{base}.json").read_text(encoding="utf-8"))
@@ -116,6 +142,11 @@ def counts(base: str) -> dict[str, int]:
 
     Raises:
         ConfigError: for an unknown base.
+
+    Example:
+        >>> from mien.adapters import counts
+        >>> round(counts("studio")["emotion"] / 1e6, 1)
+        0.5
     """
     import torch
     from diffusers import ControlNetModel, UNet2DConditionModel

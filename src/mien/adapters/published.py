@@ -62,6 +62,16 @@ def read_adapter(
     Raises:
         MissingAsset: if the file is absent.
         ConfigError: if it has no layout that is known, or was made for another base.
+
+    Example:
+        >>> import torch
+        >>> from diffusers import UNet2DConditionModel
+        >>> from mien.adapters import preset_branch, read_adapter, save_adapter, unet_config
+        >>> with torch.device("meta"):
+        ...     unet = UNet2DConditionModel.from_config(unet_config("studio"))
+        >>> save_adapter("emotion.safetensors", {"emotion": preset_branch(unet, "studio", "emotion")})
+        >>> list(read_adapter("emotion.safetensors", unet))
+        ['emotion']
     """
     path = Path(path)
     if not path.is_file():

@@ -89,7 +89,7 @@ class Guard:
         try:
             length = int(headers.get(b"content-length", "0"))
         except ValueError:
-            return 400, "The length of the request is no number."
+            return 400, "The length of the request is not a number."
         if length > self.limits.request_bytes:
             return 413, _too_large(self.limits)
         return None

@@ -13,7 +13,13 @@ _HERE = Path(__file__).parent
 
 
 def embedded_or_none(name: str) -> Path | None:
-    """Folder of an embedded model, or None while it is not there."""
+    """Folder of an embedded model, or None while it is not there.
+
+    Example:
+        >>> from mien.assets import embedded_or_none
+        >>> print(embedded_or_none("another-model"))
+        None
+    """
     folder = _HERE / name
     return folder if (folder / "model_index.json").exists() else None
 
@@ -23,6 +29,11 @@ def embedded(name: str) -> Path:
 
     Raises:
         MissingAsset: if the package was installed without it.
+
+    Example:
+        >>> from mien.assets import embedded
+        >>> (embedded("studio") / "unet").is_dir()
+        True
     """
     folder = embedded_or_none(name)
     if folder is None:

@@ -50,6 +50,12 @@ def find_asset(name: str) -> Path | None:
 
     Raises:
         BadInput: if no asset has that name.
+
+    Example:
+        >>> from mien.assets import find_asset
+        >>> found = find_asset("arcface")
+        >>> found is None or found.exists()
+        True
     """
     one = asset(name)
     folder = folder_with(one)
@@ -63,6 +69,15 @@ def require_asset(name: str) -> Path:
         BadInput: if no asset has that name.
         MissingAsset: if it is not here; the message holds the command that fetches it, and the licence if that does
             not allow everything.
+
+    Example:
+        >>> from mien.assets import require_asset
+        >>> from mien.errors import MissingAsset
+        >>> try:
+        ...     print("here:", require_asset("arcface").exists())
+        ... except MissingAsset as error:
+        ...     print("here:", "mien assets get" not in str(error))
+        here: False
     """
     path = find_asset(name)
     if path is not None:

@@ -1,4 +1,7 @@
-"""Names of a package that are imported when first used, so that importing the package is cheap."""
+"""Names of a package that are imported when first used, so that importing the package is cheap.
+
+The package lazy-loader does the same; these few lines spare every import of mien a dependency.
+"""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def check_finite(place: object, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse weights that are no numbers: they would draw a black picture.
+    """Refuse weights that are not finite: they would draw a black picture.
 
     Args:
         place: the file or model, for the message.

@@ -7,6 +7,9 @@ alone or together; none of them needs training:
 - :class:`GuidanceInterval`: guidance between two fractions of the sampling only (Kynkaanniemi et al. 2024,
   arXiv 2404.07724);
 - :class:`FeatureReuse`: the deep blocks at some steps only (DeepCache, Ma et al. 2024, arXiv 2312.00858).
+
+Kept beside the package DeepCache and the cache hooks of diffusers: they know one guidance of two evaluations, not a sum
+of differences whose evaluations differ from step to step.
 """
 
 from __future__ import annotations
@@ -31,6 +34,11 @@ class DifferenceCaching:
         growth: how much longer each gap is than the one before it, in steps; the first is 1. Of 25 steps, 1.5 computes
             differences at 0, 1, 4, 8, 13 and 20; 0 at every step.
         extrapolate: D moves on as it did between the last two steps at which it was computed; else it stays.
+
+    Example:
+        >>> from mien.diffusion import DifferenceCaching
+        >>> sorted(DifferenceCaching(growth=1.5).steps(25))
+        [0, 1, 4, 8, 13, 20]
     """
 
     growth: float = 1.5
@@ -56,6 +64,11 @@ class GuidanceInterval:
     Attributes:
         start: first fraction with guidance, 0 the first step.
         end: last fraction with guidance, 1 the last step.
+
+    Example:
+        >>> from mien.diffusion import GuidanceInterval
+        >>> [step for step in range(25) if GuidanceInterval(0.2, 0.8).holds(step, 25)][::14]
+        [5, 19]
     """
 
     start: float = 0.0
@@ -77,6 +90,11 @@ class FeatureReuse:
     Attributes:
         every: 1 is every step.
         depth: how many layers of the way down and up are run at every step besides the outermost (0).
+
+    Example:
+        >>> from mien.diffusion import Caching, FeatureReuse
+        >>> [step.deep for step in Caching(features=FeatureReuse(every=3)).schedule(6, evaluations=1)]
+        [True, False, False, True, False, False]
     """
 
     every: int = 3
@@ -95,6 +113,12 @@ class Caching:
         differences: of the guidance.
         interval: of the guidance.
         features: of the deep blocks.
+
+    Example:
+        >>> from mien.diffusion import Caching, DifferenceCaching
+        >>> steps = Caching(differences=DifferenceCaching(1.5)).schedule(25, evaluations=4)
+        >>> sum(step.whole for step in steps)
+        6
     """
 
     differences: DifferenceCaching | None = None

@@ -34,6 +34,12 @@ class Difference(NamedTuple):
         weight: its guidance weight.
         present: conditions of the first evaluation.
         absent: conditions of the second.
+
+    Example:
+        >>> from mien.diffusion import Difference, Guidance
+        >>> smile = Difference("landmarks", 2.0, frozenset({"landmarks"}), frozenset())
+        >>> Guidance((smile,)).evaluations()
+        (frozenset(), frozenset({'landmarks'}))
     """
 
     name: str
@@ -51,6 +57,13 @@ class Guidance:
         start: conditions of the first term, none by default.
         rescale: 0 to 1, how far the standard deviation of the result is pulled to that of the most conditioned
             evaluation ("Common Diffusion Noise Schedules and Sample Steps are Flawed", Eq. 15-16).
+
+    Example:
+        >>> from mien.diffusion import Guidance
+        >>> weights = {"identity": 2.5, "landmarks": 2.0, "emotion": 2.0}
+        >>> facecrafter = Guidance.around(weights, anchor=[["identity"]])
+        >>> [(sorted(conditions), factor) for conditions, factor in facecrafter.coefficients().items()]
+        [([], -1.5), (['identity'], -1.5), (['identity', 'landmarks'], 2.0), (['emotion', 'identity'], 2.0)]
     """
 
     differences: tuple[Difference, ...]

@@ -27,13 +27,29 @@ The bound that carries over to any schedule.
 
 
 def f_of_timestep(scheduler: Scheduler, timesteps: Tensor) -> Tensor:
-    """f(t) = sqrt((1 - alpha_bar_t) / alpha_bar_t), the noise-to-signal ratio; float32, shape of ``timesteps``."""
+    """f(t) = sqrt((1 - alpha_bar_t) / alpha_bar_t), the noise-to-signal ratio; float32, shape of ``timesteps``.
+
+    Example:
+        >>> import torch
+        >>> from diffusers import DDPMScheduler
+        >>> from mien.diffusion import f_of_timestep
+        >>> scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+        >>> round(float(f_of_timestep(scheduler, torch.tensor(600))), 2)
+        2.28
+    """
     alpha_bar = scheduler.alphas_cumprod.to(timesteps.device).float()[timesteps.long()]
     return ((1 - alpha_bar) / alpha_bar).sqrt()
 
 
 def timestep_of_f(scheduler: Scheduler, f_max: float = SD_F_MAX) -> int:
-    """R_tmax of a schedule: its last timestep with f(t) <= ``f_max`` (600 for SD's schedule); 0 if there is none."""
+    """R_tmax of a schedule: its last timestep with f(t) <= ``f_max`` (600 for SD's schedule); 0 if there is none.
+
+    Example:
+        >>> from diffusers import DDPMScheduler
+        >>> from mien.diffusion import timestep_of_f
+        >>> timestep_of_f(DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"))
+        600
+    """
     alpha_bar = scheduler.alphas_cumprod.double()
     inside = ((1 - alpha_bar) / alpha_bar).sqrt() <= f_max
     return max(int(inside.sum()) - 1, 0)
@@ -61,6 +77,17 @@ def adaptive_noise_inversion(
 
     Returns:
         z0_hat [B, C, h, w] float32.
+
+    Example:
+        >>> import torch
+        >>> from diffusers import DDPMScheduler
+        >>> from mien.diffusion import adaptive_noise_inversion
+        >>> scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+        >>> clean, noise, timesteps = torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8), torch.tensor([900])
+        >>> noisy = scheduler.add_noise(clean, noise, timesteps)
+        >>> estimate = adaptive_noise_inversion(clean, noise, noise, noisy, timesteps, scheduler)
+        >>> torch.equal(estimate, clean)  # a UNet that predicts the very noise
+        True
     """
     f = f_of_timestep(scheduler, timesteps.to(output.device)).clamp(max=f_max)[:, None, None, None]
     return clean.float() + f * (noise.float() - to_epsilon(output, noisy, timesteps, scheduler))

@@ -41,6 +41,14 @@ def signal_and_noise(scheduler: Scheduler, timesteps: Tensor) -> tuple[Tensor, T
     Args:
         scheduler: any diffusers scheduler with ``alphas_cumprod``.
         timesteps: int [B] or a scalar (then B = 1).
+
+    Example:
+        >>> import torch
+        >>> from diffusers import DDPMScheduler
+        >>> from mien.diffusion import signal_and_noise
+        >>> a, s = signal_and_noise(DDPMScheduler(), torch.tensor([500]))
+        >>> a.shape, round(float(a**2 + s**2), 4)
+        (torch.Size([1, 1, 1, 1]), 1.0)
     """
     alpha_bar = scheduler.alphas_cumprod.to(timesteps.device).float()[timesteps.long().reshape(-1)]
     return alpha_bar.sqrt()[:, None, None, None], (1 - alpha_bar).sqrt()[:, None, None, None]
@@ -60,6 +68,14 @@ def convert(output: Tensor, noisy: Tensor, a: Tensor, s: Tensor, source: Predict
 
     Returns:
         [B, C, h, w] float32.
+
+    Example:
+        >>> import torch
+        >>> from mien.diffusion import convert
+        >>> x0, noise, a, s = torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8), torch.tensor(0.6), torch.tensor(0.8)
+        >>> velocity = convert(noise, a * x0 + s * noise, a, s, "epsilon", "v_prediction")
+        >>> torch.allclose(velocity, a * noise - s * x0, atol=1e-5)
+        True
     """
     output, noisy = output.float(), noisy.float()
     if source == target:
@@ -86,15 +102,49 @@ def to_epsilon(output: Tensor, noisy: Tensor, timesteps: Tensor, scheduler: Sche
         noisy: z_t [B, C, h, w].
         timesteps: int [B] or a scalar.
         scheduler: gives alpha_bar and the prediction type.
+
+    Example:
+        >>> import torch
+        >>> from diffusers import DDPMScheduler
+        >>> from mien.diffusion import to_epsilon
+        >>> scheduler = DDPMScheduler(prediction_type="v_prediction")
+        >>> clean, noise, timesteps = torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8), torch.tensor([500])
+        >>> noisy = scheduler.add_noise(clean, noise, timesteps)
+        >>> velocity = scheduler.get_velocity(clean, noise, timesteps)
+        >>> torch.allclose(to_epsilon(velocity, noisy, timesteps, scheduler), noise, atol=1e-4)
+        True
     """
     return _to(output, noisy, timesteps, scheduler, "epsilon")
 
 
 def to_x0(output: Tensor, noisy: Tensor, timesteps: Tensor, scheduler: Scheduler) -> Tensor:
-    """The clean latent that a UNet output stands for; arguments as :func:`to_epsilon`."""
+    """The clean latent that a UNet output stands for; arguments as :func:`to_epsilon`.
+
+    Example:
+        >>> import torch
+        >>> from diffusers import DDPMScheduler
+        >>> from mien.diffusion import to_x0
+        >>> scheduler = DDPMScheduler(prediction_type="epsilon")
+        >>> clean, noise, timesteps = torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8), torch.tensor([500])
+        >>> noisy = scheduler.add_noise(clean, noise, timesteps)
+        >>> torch.allclose(to_x0(noise, noisy, timesteps, scheduler), clean, atol=1e-4)
+        True
+    """
     return _to(output, noisy, timesteps, scheduler, "sample")
 
 
 def to_v(output: Tensor, noisy: Tensor, timesteps: Tensor, scheduler: Scheduler) -> Tensor:
-    """The velocity that a UNet output stands for; arguments as :func:`to_epsilon`."""
+    """The velocity that a UNet output stands for; arguments as :func:`to_epsilon`.
+
+    Example:
+        >>> import torch
+        >>> from diffusers import DDPMScheduler
+        >>> from mien.diffusion import to_v
+        >>> scheduler = DDPMScheduler(prediction_type="epsilon")
+        >>> clean, noise, timesteps = torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8), torch.tensor([500])
+        >>> noisy = scheduler.add_noise(clean, noise, timesteps)
+        >>> velocity = scheduler.get_velocity(clean, noise, timesteps)
+        >>> torch.allclose(to_v(noise, noisy, timesteps, scheduler), velocity, atol=1e-4)
+        True
+    """
     return _to(output, noisy, timesteps, scheduler, "v_prediction")

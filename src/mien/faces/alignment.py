@@ -3,6 +3,9 @@
 Convention:
     Points are continuous pixel coordinates, x right, y down: the centre of the top left pixel is (0.5, 0.5). A matrix
     [..., 2, 3] maps points of the picture to points of the crop: ``crop = matrix[:, :2] @ point + matrix[:, 2]``.
+
+Kept beside scikit-image's ``SimilarityTransform`` and insightface's ``norm_crop``, which take one face in numpy: losses
+of the training need batches of crops that gradients pass through.
 """
 
 from __future__ import annotations

@@ -46,6 +46,12 @@ def draw_landmarks(
 
     Raises:
         ValueError: if the shape is not [478, >= 2] or a coordinate is not finite.
+
+    Example:
+        >>> import mien
+        >>> from mien.faces import draw_landmarks
+        >>> draw_landmarks(mien.read("me.jpg", reader="studio").landmarks, size=256, out=128).shape
+        (128, 128, 3)
     """
     points = np.asarray(landmarks, np.float32)
     if points.ndim != 2 or points.shape[0] != 478 or points.shape[1] < 2:

@@ -145,6 +145,14 @@ class MediaPipeReader:
     Raises:
         MissingAsset: if the model file is not found.
         MissingDependency: if the package is not installed.
+
+    Example:
+        >>> from PIL import Image
+        >>> from mien.faces import MediaPipeReader
+        >>> reader = MediaPipeReader()
+        >>> reader.read(Image.open("me.jpg")).face().landmarks.shape
+        (478, 3)
+        >>> reader.close()
     """
 
     name = "mediapipe"

@@ -68,6 +68,11 @@ def default_reader(studio: StudioReader | None = None) -> FaceReader:
 
     Args:
         studio: the studio's reader, if it is already loaded.
+
+    Example:
+        >>> from mien.faces import FaceReader, default_reader
+        >>> isinstance(default_reader(), FaceReader)
+        True
     """
     from mien.faces.landmarker import LandmarkerReader
 

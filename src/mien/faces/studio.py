@@ -51,6 +51,13 @@ class StudioReader:
         face: reads a framed face.
         embedder: tells people apart.
         threshold: least score of a detection and least presence of a face in its frame.
+
+    Example:
+        >>> from PIL import Image
+        >>> from mien.faces import StudioReader
+        >>> face = StudioReader.from_pretrained().read(Image.open("me.jpg")).face()
+        >>> face.landmarks.shape, face.identity.shape
+        ((478, 3), (512,))
     """
 
     name = "studio"

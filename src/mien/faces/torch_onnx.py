@@ -1,6 +1,7 @@
 """ONNX files as torch modules that gradients pass through: the operations of face recognition networks.
 
-`mien.faces.onnx` runs the same files faster where no gradient is wanted.
+`mien.faces.onnx` runs the same files faster where no gradient is wanted; onnxruntime passes none. The package
+onnx2torch does what this module does for many more operations; it has not been tried on these files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""TensorFlow Lite files as torch modules: the operations of MediaPipe's face networks, in float16 or float32."""
+"""TensorFlow Lite files as torch modules: the operations of MediaPipe's face networks, in float16 or float32.
+
+Kept beside the packages that run such files (MediaPipe, ai-edge-litert): those run them outside torch, one picture at a
+time, so that no gradient passes through them and no GPU of torch's is used.
+"""
 
 from __future__ import annotations
 

@@ -205,7 +205,15 @@ Picture: TypeAlias = "Image.Image | NDArray[np.uint8]"
 
 @runtime_checkable
 class FaceReader(Protocol):
-    """Reads faces from pictures."""
+    """Reads faces from pictures.
+
+    Example:
+        >>> from PIL import Image
+        >>> from mien.faces import FaceReader, StudioReader
+        >>> reader: FaceReader = StudioReader.from_pretrained()
+        >>> [len(reading.faces) for reading in reader.read_batch([Image.open("me.jpg"), Image.open("friend.jpg")])]
+        [1, 1]
+    """
 
     name: str
 

@@ -20,17 +20,34 @@ def mean_identity_std(samples: ArrayLike) -> float:
 
     Raises:
         ValueError: for fewer than two samples an identity.
+
+    Example:
+        >>> from mien.metrics.diversity import mean_identity_std
+        >>> mean_identity_std([[[0.0], [2.0]], [[0.0], [4.0]]])  # two people, two samples of one parameter each
+        1.5
     """
     return float(per_identity_std(samples).mean())
 
 
 def per_identity_std(samples: ArrayLike) -> NDArray[np.float64]:
-    """The same for each identity, [identities]; NaN where a sample is."""
+    """The same for each identity, [identities]; NaN where a sample is.
+
+    Example:
+        >>> from mien.metrics.diversity import per_identity_std
+        >>> per_identity_std([[[0.0], [2.0]], [[0.0], [4.0]]]).tolist()
+        [1.0, 2.0]
+    """
     return np.linalg.norm(_samples(samples).std(axis=1), axis=-1)
 
 
 def pairwise(samples: ArrayLike) -> float:
-    """Mean L2 distance between two different samples of one identity, averaged over identities; arguments as above."""
+    """Mean L2 distance between two different samples of one identity, averaged over identities; arguments as above.
+
+    Example:
+        >>> from mien.metrics.diversity import pairwise
+        >>> pairwise([[[0.0], [2.0]], [[0.0], [4.0]]])
+        3.0
+    """
     values = _samples(samples)
     count = values.shape[1]
     first, second = np.triu_indices(count, 1)
@@ -43,13 +60,26 @@ def perceptual(samples: Any, distance: Callable[[Any, Any], ArrayLike]) -> NDArr
     Args:
         samples: [identities, K, 3, H, W] in [-1, 1], all of one size and crop.
         distance: (pictures [B, 3, H, W], pictures [B, 3, H, W]) -> [B], such as ``lpips.LPIPS(net="alex")``.
+
+    Example:
+        >>> import numpy as np
+        >>> from mien.metrics.diversity import perceptual
+        >>> pictures = np.zeros((2, 3, 3, 8, 8))
+        >>> perceptual(pictures, lambda first, second: np.abs(first - second).mean((1, 2, 3))).tolist()
+        [0.0, 0.0]
     """
     first, second = np.triu_indices(len(samples[0]), 1)
     return np.array([np.asarray(distance(one[first], one[second]), np.float64).mean() for one in samples])
 
 
 def relative(value: float, renderer: float) -> float:
-    """A diversity over that of the studio's own renders of the same people: 1 is as diverse; above 1 is not better."""
+    """A diversity over that of the studio's own renders of the same people: 1 is as diverse; above 1 is not better.
+
+    Example:
+        >>> from mien.metrics.diversity import relative
+        >>> relative(0.3, renderer=0.6)
+        0.5
+    """
     return value / renderer
 
 

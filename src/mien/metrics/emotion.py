@@ -9,7 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def circumplex_rmse(reference: ArrayLike, generated: ArrayLike) -> NDArray[np.float64]:
-    """V-RMSE and A-RMSE: root mean square error of (valence, arousal) [N, 2] in [-1, 1] -> [2]; lower is better."""
+    """V-RMSE and A-RMSE: root mean square error of (valence, arousal) [N, 2] in [-1, 1] -> [2]; lower is better.
+
+    Example:
+        >>> from mien.metrics.emotion import circumplex_rmse
+        >>> circumplex_rmse([[0.5, 0.5], [0.0, 0.0]], [[0.5, 0.0], [0.0, 0.5]]).tolist()
+        [0.0, 0.5]
+    """
     a, b = (np.asarray(x, np.float64) for x in (reference, generated))
     return np.sqrt(np.square(a - b).mean(axis=0))
 
@@ -29,6 +35,11 @@ def distribution_distance(
 
     Raises:
         ValueError: if a row does not sum to 1 (logits were handed in: EmoNet's output needs a softmax first).
+
+    Example:
+        >>> from mien.metrics.emotion import distribution_distance
+        >>> round(float(distribution_distance([1.0, 0.0], [0.0, 1.0])), 4)
+        1.4142
     """
     a, b = (np.asarray(x, np.float64) for x in (reference, generated))
     for name, rows in (("reference", a), ("generated", b)):
@@ -39,5 +50,11 @@ def distribution_distance(
 
 
 def same_class(reference: ArrayLike, generated: ArrayLike) -> NDArray[np.float64]:
-    """1 where the most likely of the classes [..., C] is the same, else 0; its mean is the class accuracy."""
+    """1 where the most likely of the classes [..., C] is the same, else 0; its mean is the class accuracy.
+
+    Example:
+        >>> from mien.metrics.emotion import same_class
+        >>> same_class([[0.9, 0.1], [0.2, 0.8]], [[0.6, 0.4], [0.7, 0.3]]).tolist()
+        [1.0, 0.0]
+    """
     return (np.asarray(reference).argmax(-1) == np.asarray(generated).argmax(-1)).astype(np.float64)

@@ -38,6 +38,13 @@ def exp_distance(
 
     Raises:
         ValueError: if the last axis is not 52.
+
+    Example:
+        >>> import numpy as np
+        >>> from mien.metrics.expression import exp_distance
+        >>> rest, wry = np.zeros(52), np.full(52, 0.25)
+        >>> float(exp_distance(rest, wry)), float(exp_distance(rest, wry, "sum"))
+        (0.25, 13.0)
     """
     a, b = np.asarray(reference, np.float64), np.asarray(generated, np.float64)
     if a.shape[-1] != 52 or b.shape[-1] != 52:
@@ -58,6 +65,14 @@ def movement_ratios(landmarks: ArrayLike) -> NDArray[np.float64]:
 
     Returns:
         [..., 5], order ``RATIO_NAMES``.
+
+    Example:
+        >>> import mien
+        >>> from mien.metrics.expression import RATIO_NAMES, movement_ratios
+        >>> face, laugh = mien.read(["me.jpg", "friend.jpg"], reader="studio")
+        >>> mouth = RATIO_NAMES.index("mouth")
+        >>> bool(movement_ratios(laugh.landmarks)[mouth] > movement_ratios(face.landmarks)[mouth])
+        True
     """
     points = np.asarray(landmarks, np.float64)[..., :2]
 
@@ -73,10 +88,24 @@ def lms_distance(reference: ArrayLike, generated: ArrayLike) -> NDArray[np.float
     Args:
         reference: [..., 478, 2 or 3] pixels of its own picture.
         generated: [..., 478, 2 or 3] pixels of its own picture.
+
+    Example:
+        >>> import mien
+        >>> from mien.metrics.expression import lms_distance
+        >>> face, laugh = mien.read(["me.jpg", "friend.jpg"], reader="studio")
+        >>> bool(lms_distance(face.landmarks, laugh.landmarks) > lms_distance(face.landmarks, face.landmarks))
+        True
     """
     return np.abs(movement_ratios(reference) - movement_ratios(generated)).sum(-1)
 
 
 def coefficient_distance(reference: ArrayLike, generated: ArrayLike) -> NDArray[np.float64]:
-    """Mean absolute difference of driven coefficients [..., 53] -> [...]; the studio's own measure; lower is better."""
+    """Mean absolute difference of driven coefficients [..., 53] -> [...]; the studio's own measure; lower is better.
+
+    Example:
+        >>> import numpy as np
+        >>> from mien.metrics.expression import coefficient_distance
+        >>> float(coefficient_distance(np.zeros(53), np.full(53, 0.25)))
+        0.25
+    """
     return np.abs(np.asarray(reference, np.float64) - np.asarray(generated, np.float64)).mean(-1)

@@ -17,6 +17,12 @@ def iris_offsets(landmarks: ArrayLike) -> NDArray[np.float64]:
 
     Returns:
         [..., 4], in widths of the eye: 0 is the middle; half a width is the corner.
+
+    Example:
+        >>> import mien
+        >>> from mien.metrics.gaze import iris_offsets
+        >>> iris_offsets(mien.read("me.jpg", reader="studio").landmarks).shape
+        (4,)
     """
     points = np.asarray(landmarks, np.float64)[..., :2]
     found: list[NDArray[np.float64]] = []

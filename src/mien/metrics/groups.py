@@ -22,6 +22,11 @@ def by_group(model: ArrayLike, oracle: ArrayLike, groups: ArrayLike, minimum: in
 
     Returns:
         label -> mean(model) - mean(oracle).
+
+    Example:
+        >>> from mien.metrics.groups import by_group
+        >>> by_group([3.0, 4.0, 9.0], [1.0, 2.0, 6.0], ["light", "light", "dark"], minimum=1)
+        {'dark': 3.0, 'light': 2.0}
     """
     a, b, labels = np.asarray(model, np.float64), np.asarray(oracle, np.float64), np.asarray(groups)
     there = np.isfinite(a) & np.isfinite(b)
@@ -34,7 +39,13 @@ def by_group(model: ArrayLike, oracle: ArrayLike, groups: ArrayLike, minimum: in
 
 
 def worst_group_gap(excess: Mapping[str, float]) -> float:
-    """Excess of the worst group over the best; 0 is even; NaN for fewer than two groups."""
+    """Excess of the worst group over the best; 0 is even; NaN for fewer than two groups.
+
+    Example:
+        >>> from mien.metrics.groups import worst_group_gap
+        >>> worst_group_gap({"dark": 3.0, "light": 2.0})
+        1.0
+    """
     return max(excess.values()) - min(excess.values()) if len(excess) > 1 else float("nan")
 
 
@@ -47,6 +58,11 @@ def behind_mean(relative: ArrayLike) -> NDArray[np.float64]:
     Returns:
         1 - relative / mean over the groups, [groups, ...]; negative for a group ahead, NaN where the mean is not
         positive or a group has no value, since a share of nothing says nothing.
+
+    Example:
+        >>> from mien.metrics.groups import behind_mean
+        >>> behind_mean([0.5, 1.5]).tolist()
+        [0.5, -0.5]
     """
     values = np.asarray(relative, np.float64)
     mean = values.mean(0)

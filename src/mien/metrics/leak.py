@@ -9,7 +9,13 @@ from mien.metrics.identity import cosine
 
 
 def angle(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
-    """Angle in degrees between embeddings [..., D] -> [...]."""
+    """Angle in degrees between embeddings [..., D] -> [...].
+
+    Example:
+        >>> from mien.metrics.leak import angle
+        >>> round(float(angle([1.0, 0.0], [0.0, 1.0])), 6)
+        90.0
+    """
     return np.degrees(np.arccos(np.clip(cosine(first, second), -1.0, 1.0)))
 
 
@@ -26,6 +32,12 @@ def leak(generated: ArrayLike, wanted: ArrayLike, template: ArrayLike) -> NDArra
 
     Returns:
         [...]; NaN where wanted and template are the same embedding.
+
+    Example:
+        >>> from mien.metrics.leak import leak
+        >>> wanted, template = [1.0, 0.0], [0.0, 1.0]
+        >>> float(leak(wanted, wanted, template)), float(leak(template, wanted, template))
+        (-1.0, 1.0)
     """
     apart = angle(wanted, template)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -24,6 +24,11 @@ def parameter_distance(
 
     Raises:
         ValueError: if the numbers of parameters differ.
+
+    Example:
+        >>> from mien.metrics.parameters import parameter_distance
+        >>> float(parameter_distance([0.0, 0.0], [3.0, 4.0])), float(parameter_distance([0.0] * 4, [2.0] * 4, "rmse"))
+        (5.0, 2.0)
     """
     a, b = (np.asarray(x, np.float64) for x in (reference, generated))
     if a.shape[-1] != b.shape[-1]:

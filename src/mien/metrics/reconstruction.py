@@ -26,6 +26,13 @@ def region_mask(landmarks: ArrayLike, region: str, size: int) -> NDArray[np.bool
         landmarks: [478, 2 or 3] continuous pixel coordinates.
         region: ``eyes`` or ``mouth``.
         size: side of the picture in pixels.
+
+    Example:
+        >>> import mien
+        >>> from mien.metrics.reconstruction import region_mask
+        >>> landmarks = mien.read("me.jpg", reader="studio").landmarks
+        >>> bool(0 < region_mask(landmarks, "eyes", 256).mean() < 0.2)
+        True
     """
     points = np.asarray(landmarks, np.float64)[:, :2]
     middle = np.arange(size) + 0.5
@@ -42,6 +49,12 @@ def squared_error(first: ArrayLike, second: ArrayLike, mask: ArrayLike | None = 
     """Mean square difference of two pictures uint8 [H, W, 3] on the scale 0..1, over a mask [H, W] where given.
 
     NaN for an empty mask.
+
+    Example:
+        >>> import numpy as np
+        >>> from mien.metrics.reconstruction import squared_error
+        >>> squared_error(np.zeros((8, 8, 3)), np.full((8, 8, 3), 255))
+        1.0
     """
     difference = (np.asarray(first, np.float64) - np.asarray(second, np.float64)) / 255.0
     chosen = difference if mask is None else difference[np.asarray(mask, bool)]
@@ -49,6 +62,12 @@ def squared_error(first: ArrayLike, second: ArrayLike, mask: ArrayLike | None = 
 
 
 def decibels(error: ArrayLike) -> NDArray[np.float64]:
-    """Peak signal-to-noise ratio in dB of mean square errors on the scale 0..1; infinite for 0; higher is better."""
+    """Peak signal-to-noise ratio in dB of mean square errors on the scale 0..1; infinite for 0; higher is better.
+
+    Example:
+        >>> from mien.metrics.reconstruction import decibels
+        >>> float(decibels(0.001))
+        30.0
+    """
     with np.errstate(divide="ignore"):
         return -10.0 * np.log10(np.asarray(error, np.float64))

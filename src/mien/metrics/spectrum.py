@@ -25,6 +25,7 @@ def octave_power(pictures: ArrayLike) -> NDArray[np.float64]:
 
     Example:
         >>> import numpy as np
+        >>> from mien.metrics.spectrum import octave_power
         >>> noise = np.random.default_rng(0).normal(size=(4, 64, 64, 3))
         >>> octave_power(noise).shape
         (4,)

@@ -16,6 +16,11 @@ def transfer(model: ArrayLike, shuffled: ArrayLike, oracle: ArrayLike) -> float:
 
     Raises:
         ValueError: if shuffled and oracle are equal: the measure cannot tell control from none.
+
+    Example:
+        >>> from mien.metrics.transfer import transfer
+        >>> round(transfer(model=[0.04, 0.06], shuffled=[0.08], oracle=[0.02]), 6)
+        0.5
     """
     level, none, best = (float(np.mean(np.asarray(x, np.float64))) for x in (model, shuffled, oracle))
     if none == best:

@@ -86,6 +86,14 @@ class StudioAutoencoder(ModelMixin, ConfigMixin):
         variational: the encoder also tells a variance, which its training uses (KL term); encoding gives the mean.
         reduction: pictures are brought down by this factor (means of squares) before they are encoded: latents of
             coarser pictures, from which the decoder draws finer ones. A base that knows such latents stays as it is.
+
+    Example:
+        >>> import torch
+        >>> from mien.models import StudioAutoencoder
+        >>> vae = StudioAutoencoder(latent_channels=4, block_out_channels=(8, 8, 8)).eval()
+        >>> latents = vae.encode(torch.zeros(1, 3, 32, 32)).latents
+        >>> latents.shape, vae.decode(latents).sample.shape
+        (torch.Size([1, 4, 4, 4]), torch.Size([1, 3, 32, 32]))
     """
 
     @register_to_config

@@ -32,7 +32,13 @@ ID_TOKEN = "id"
 
 
 def identity_tokens(hidden_size: int, identity_size: int = 512) -> int:
-    """How many token embeddings of ``hidden_size`` a face embedding of ``identity_size`` needs."""
+    """How many token embeddings of ``hidden_size`` a face embedding of ``identity_size`` needs.
+
+    Example:
+        >>> from mien.models import identity_tokens
+        >>> identity_tokens(256), identity_tokens(768)
+        (2, 1)
+    """
     return -(-identity_size // hidden_size)
 
 
@@ -57,6 +63,13 @@ def encode_prompt(
 
     Raises:
         BadInput: if the numbers of prompts and identities differ.
+
+    Example:
+        >>> from mien.models import build_text_encoder, encode_prompt, train_tokenizer
+        >>> tokenizer = train_tokenizer(["a person with red hair", "round glasses"], vocabulary=100, length=16)
+        >>> text_encoder = build_text_encoder(tokenizer, hidden=64, layers=1, intermediate=16)
+        >>> encode_prompt(tokenizer, text_encoder, ["red hair", "glasses"]).shape
+        torch.Size([2, 16, 64])
     """
     return prompt_output(tokenizer, text_encoder, prompts, identity, chunks).last_hidden_state
 
@@ -263,6 +276,12 @@ def train_tokenizer(captions: Iterable[str], vocabulary: int = 1024, length: int
 
     Returns:
         ``transformers.PreTrainedTokenizerFast`` with bos, eos, pad and unk tokens.
+
+    Example:
+        >>> from mien.models import train_tokenizer
+        >>> tokenizer = train_tokenizer(["a person with red hair", "round glasses"], vocabulary=300, length=16)
+        >>> tokenizer.tokenize("a person id")
+        ['a', 'person', 'id']
     """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
@@ -284,7 +303,15 @@ def train_tokenizer(captions: Iterable[str], vocabulary: int = 1024, length: int
 
 
 def load_or_train_tokenizer(folder: Path, captions: Iterable[str]) -> Any:
-    """The tokenizer kept in ``folder``, trained on the captions the first time."""
+    """The tokenizer kept in ``folder``, trained on the captions the first time.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from mien.models import load_or_train_tokenizer
+        >>> tokenizer = load_or_train_tokenizer(Path("tokenizer"), ["a person with red hair", "round glasses"])
+        >>> len(load_or_train_tokenizer(Path("tokenizer"), [])) == len(tokenizer)  # the second time it is only read
+        True
+    """
     from transformers import PreTrainedTokenizerFast
 
     if not (folder / "tokenizer.json").exists():
@@ -295,7 +322,14 @@ def load_or_train_tokenizer(folder: Path, captions: Iterable[str]) -> Any:
 def build_text_encoder(
     tokenizer: PreTrainedTokenizerBase, hidden: int = 256, layers: int = 3, intermediate: int = 512
 ) -> Any:
-    """A small CLIP text model (about 1.9 M parameters) for the studio."""
+    """A small CLIP text model (about 1.9 M parameters) for the studio.
+
+    Example:
+        >>> from mien.models import build_text_encoder, train_tokenizer
+        >>> tokenizer = train_tokenizer(["a person with red hair", "round glasses"], vocabulary=100, length=16)
+        >>> build_text_encoder(tokenizer, hidden=64, layers=1, intermediate=16).config.hidden_size
+        64
+    """
     from transformers import CLIPTextConfig, CLIPTextModel
 
     config = CLIPTextConfig(

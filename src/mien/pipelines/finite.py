@@ -1,4 +1,4 @@
-"""Pictures that are no numbers: they are refused, with what made them so."""
+"""Pictures that are not finite: they are refused, with what made them so."""
 
 from __future__ import annotations
 
@@ -34,4 +34,4 @@ def check_drawn(pipeline: PortraitPipeline, values: Tensor) -> Tensor:
         check_finite(f"The {name} of this base", {**dict(part.named_parameters()), **dict(part.named_buffers())})
     if pipeline.unet.dtype == torch.float16:
         raise MienError("The picture overflowed in float16: draw with --precision bf16 or fp32.")
-    raise MienError("The picture came out as no numbers: use smaller weights of guidance and LoRA, or another sampler.")
+    raise MienError("The picture is not finite: use smaller weights of guidance and LoRA, or another sampler.")

@@ -57,12 +57,12 @@ class Loading(StrictModel):
         """This, with what a record kept: to draw the same picture again.
 
         Raises:
-            BadInput: if the record tells of another number of LoRA files, or of what cannot be.
+            BadInput: if the record names another number of LoRA files, or settings that cannot be.
         """
         kept = dict(recorded) if isinstance(recorded, Mapping) else {"loading": recorded}
         weights = kept.pop("lora_weights", [])
         if not isinstance(weights, list) or not kept.keys() <= _RECORDED:
-            raise BadInput("The picture's record tells of its loading in a way that this mien does not know.")
+            raise BadInput("The picture's record describes its loading in a way that this mien does not know.")
         if len(weights) != len(self.loras):
             raise BadInput(f"The picture was made with {len(weights)} LoRA files: give them again, in their order.")
         loras = [{"file": one.file, "weight": weight} for one, weight in zip(self.loras, weights, strict=True)]
@@ -73,7 +73,7 @@ def loras_of(words: Sequence[str]) -> tuple[Lora, ...]:
     """LoRA files of words such as ``style.safetensors`` or ``style.safetensors:0.7``.
 
     Raises:
-        BadInput: if a weight is no number from -10 to 10.
+        BadInput: if a weight is not a number from -10 to 10.
     """
     found = []
     for word in words:

@@ -43,6 +43,13 @@ class Watermark:
     Attributes:
         id: 8 hex digits, the beginning of the record's sha256.
         strength: mean agreement of the votes with the code word, 0 (chance) to 1 (untouched pixels).
+
+    Example:
+        >>> from PIL import Image
+        >>> from mien.provenance import detect_watermark, embed_watermark
+        >>> found = detect_watermark(embed_watermark(Image.open("me.jpg"), "0123abcd"))
+        >>> found.id, found.strength > 0.5
+        ('0123abcd', True)
     """
 
     id: str

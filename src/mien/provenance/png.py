@@ -72,6 +72,14 @@ def write_picture(path: Path | str, image: Image.Image, record: Record | None) -
 
     Raises:
         BadInput: for another ending, or a record that is too long for a JPEG file's comment.
+
+    Example:
+        >>> from PIL import Image
+        >>> from mien.provenance import Record, write_picture
+        >>> record = Record(mien="0.1.0", settings={"seed": 3}, index=0, inputs={}, models={}, environment={})
+        >>> write_picture("portrait.webp", Image.open("me.jpg"), record)
+        >>> Image.open("portrait.webp").size
+        (256, 256)
     """
     content = encode_picture(image, record, picture_format(path))
     with atomic_path(path) as temporary:
@@ -156,6 +164,14 @@ def read_record(path: Path | str) -> Record:
     Raises:
         BadInput: if the file is neither, or carries no record.
         MissingDependency: for a video file without ``av``.
+
+    Example:
+        >>> from PIL import Image
+        >>> from mien.provenance import Record, read_record, write_picture
+        >>> record = Record(mien="0.1.0", settings={"seed": 3}, index=0, inputs={}, models={}, environment={})
+        >>> write_picture("portrait.png", Image.open("me.jpg"), record)
+        >>> read_record("portrait.png") == record
+        True
     """
     return _record_of(_metadata_of(Path(path)), str(path))
 

@@ -36,6 +36,12 @@ class Record(StrictModel):
         models: file inside the model folder -> sha256; ``FOLDER/configuration`` -> sha256 of all its settings; kind and
             number of a file that was added, such as ``adapter:1`` -> sha256.
         environment: what the bits depend on besides: library versions, threads, device.
+
+    Example:
+        >>> from mien.provenance import Record
+        >>> record = Record(mien="0.1.0", settings={"seed": 3}, index=0, inputs={}, models={}, environment={})
+        >>> Record.parse(record.text(), "the picture").settings["seed"]
+        3
     """
 
     format: Literal[1] = FORMAT

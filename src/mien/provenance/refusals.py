@@ -42,6 +42,14 @@ class RefusalList:
     Attributes:
         embeddings: name of a network -> [N, 512], rows of L2 norm 1.
         near: cosine from which a face is taken for one of them.
+
+    Example:
+        >>> import numpy as np
+        >>> from mien.provenance import RefusalList
+        >>> anna, somebody = np.eye(512, dtype=np.float32)[:2]
+        >>> refused = RefusalList().added("studio", anna)
+        >>> refused(anna, "studio"), refused(somebody, "studio")
+        (True, False)
     """
 
     embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)

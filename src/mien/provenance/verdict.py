@@ -36,6 +36,15 @@ class Verdict:
         reasons: what speaks for it, one sentence each.
         found: what file and pixels say.
         signature: its content credentials; None where it has none, or c2pa-python is not installed.
+
+    Example:
+        >>> from PIL import Image
+        >>> from mien.provenance import Record, Verdict, verify, write_picture
+        >>> record = Record(mien="0.1.0", settings={"seed": 3}, index=0, inputs={}, models={}, environment={})
+        >>> write_picture("portrait.png", Image.open("me.jpg"), record)
+        >>> verdict: Verdict = verify("portrait.png")
+        >>> verdict.finding, verdict.made_here
+        ('consistent', True)
     """
 
     finding: Finding

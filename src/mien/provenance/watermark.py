@@ -83,6 +83,12 @@ def embed_watermark(image: Image.Image, watermark_id: str) -> Image.Image:
 
     Raises:
         BadInput: if the picture is too small or the id is not 8 hex digits.
+
+    Example:
+        >>> from PIL import Image
+        >>> from mien.provenance import detect_watermark, embed_watermark
+        >>> detect_watermark(embed_watermark(Image.open("me.jpg"), "0123abcd")).id
+        '0123abcd'
     """
     from PIL import Image as Pictures
 
@@ -139,6 +145,12 @@ def detect_watermark(image: Image.Image) -> Watermark | None:
     For 20 places and scales 64 readings are tried. One counts if it fits the picture better than chance does, which few
     readings of unmarked pictures do, and if a checksum of 24 bits fits: odds of less than one in a million
     (``benchmarks/results/mark.json`` holds what was measured).
+
+    Example:
+        >>> from PIL import Image
+        >>> from mien.provenance import detect_watermark
+        >>> print(detect_watermark(Image.open("friend.jpg")))
+        None
     """
     if min(image.size) < SMALLEST_SIDE // 2:
         return None

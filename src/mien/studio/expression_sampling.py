@@ -148,6 +148,12 @@ def sample_expression(rng: Generator, kind: str | None = None) -> ExpressionStat
 
     Raises:
         ExpressionError: for a kind that does not exist.
+
+    Example:
+        >>> import numpy as np
+        >>> from mien.studio import sample_expression
+        >>> sample_expression(np.random.default_rng(0)) == sample_expression(np.random.default_rng(0))
+        True
     """
     total = sum(KINDS.values())
     kind = kind or _pick(rng, tuple(KINDS), tuple(weight / total for weight in KINDS.values()))

@@ -61,6 +61,12 @@ class FaceKit:
         landmarks68: [68] mesh vertices of the 68 usual face points.
         region: [V] index into ``region_names``.
         sha256: hash of the file it was read from.
+
+    Example:
+        >>> from mien.studio import FaceKit
+        >>> kit = FaceKit.load()
+        >>> kit.identity.shape[0], len(kit.expression_names)
+        (100, 53)
     """
 
     neutral: Floats

@@ -140,6 +140,12 @@ class Person:
         beard: one of ``BEARDS``; ``beard_length`` 0..1; ``stubble``: shadow of the shaved beard, 0..1.
         shoulders: width factor.
         headwear: what they are used to wearing on the head, one of ``headwear.HABITS``.
+
+    Example:
+        >>> from mien.studio import sample_person
+        >>> person = sample_person(seed=7)
+        >>> len(person.shape), 0 <= person.skin_band <= 3
+        (100, True)
     """
 
     seed: int
@@ -185,7 +191,13 @@ class Person:
 
 
 def sample_person(seed: int) -> Person:
-    """Draw a person; the same seed gives the same person."""
+    """Draw a person; the same seed gives the same person.
+
+    Example:
+        >>> from mien.studio import sample_person
+        >>> sample_person(seed=7) == sample_person(seed=7)
+        True
+    """
     rng = np.random.default_rng([seed, 0x6D69656E])
     # Two overlapping humps with few people in between, as faces read.
     gender = float(np.clip(rng.choice((-0.72, 0.72)) + 0.2 * rng.normal(), -1.0, 1.0))

@@ -72,6 +72,13 @@ class Render:
         mask: uint8 [S, S], 255 on the face (skin, eyes, mouth, glasses; not hair, ears or neck).
         matte: uint8 [S, S], share of each pixel that is not background, 255 on the person.
         head: the geometry it shows.
+
+    Example:
+        >>> from mien.studio import FaceKit, Renderer, sample_person, sample_scene
+        >>> person = sample_person(seed=7)
+        >>> render = Renderer(FaceKit.load(), size=64).render(person, sample_scene(7, person))
+        >>> render.image.shape, render.landmarks.shape
+        ((64, 64, 3), (478, 3))
     """
 
     image: NDArray[np.uint8]
@@ -95,6 +102,12 @@ class Renderer:
         kit: the face kit.
         size: pixels a side.
         supersample: samples a pixel and axis.
+
+    Example:
+        >>> from mien.studio import FaceKit, Renderer, sample_person, sample_scene
+        >>> person = sample_person(seed=7)
+        >>> Renderer(FaceKit.load(), size=64).render(person, sample_scene(7, person)).image.shape
+        (64, 64, 3)
     """
 
     def __init__(self, kit: FaceKit, size: int = 128, supersample: int = 2) -> None:

@@ -118,6 +118,12 @@ class Scene:
         background: a name of ``palette.BACKGROUNDS``; ``background_center`` where its gradient is brightest, in
             picture coordinates -1..1.
         headwear: what is worn on the head, or None.
+
+    Example:
+        >>> from mien.studio import sample_person, sample_scene
+        >>> scene = sample_scene(3, sample_person(seed=7))
+        >>> len(scene.pose), scene.seed
+        (3, 3)
     """
 
     seed: int
@@ -141,7 +147,14 @@ class Scene:
 
 
 def sample_scene(seed: int, person: Person) -> Scene:
-    """Draw a picture of ``person``; the same seed and person give the same picture."""
+    """Draw a picture of ``person``; the same seed and person give the same picture.
+
+    Example:
+        >>> from mien.studio import sample_person, sample_scene
+        >>> person = sample_person(seed=7)
+        >>> sample_scene(3, person) == sample_scene(3, person)
+        True
+    """
     rng = np.random.default_rng([seed, 0x70696374, person.seed])
     return Scene(
         seed=seed,

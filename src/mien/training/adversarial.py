@@ -40,11 +40,11 @@ def adversarial_losses(judge: nn.Module, drawn: Tensor, real: Tensor) -> tuple[T
     trained = [parameter for parameter in judge.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)
-    fooled = -judge(drawn).float().mean()
+    generator = -judge(drawn).float().mean()
     for parameter in trained:
         parameter.requires_grad_(True)
-    told = F.relu(1 - judge(real).float()).mean() + F.relu(1 + judge(drawn.detach()).float()).mean()
-    return fooled, told
+    discriminator = F.relu(1 - judge(real).float()).mean() + F.relu(1 + judge(drawn.detach()).float()).mean()
+    return generator, discriminator
 
 
 def adaptive_weight(wanted: Tensor, other: Tensor, last: Tensor, most: float = 1e4) -> Tensor:

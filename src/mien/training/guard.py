@@ -1,4 +1,4 @@
-"""Steps that would harm the weights: a loss or gradient that is no number, or a loss far above the usual."""
+"""Steps that would harm the weights: a loss or gradient that is not finite, or a loss far above the usual."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def check_skipped(folder: Path, config: TrainConfig, counters: Mapping[str, Any]
 
 @torch.no_grad()
 def check_finite(parameters: Mapping[str, nn.Parameter], folder: Path) -> None:
-    """Refuse to export weights that are no numbers.
+    """Refuse to export weights that are not finite.
 
     Raises:
         DivergedRun: naming the first.
@@ -92,5 +92,5 @@ def check_finite(parameters: Mapping[str, nn.Parameter], folder: Path) -> None:
     for name, parameter in parameters.items():
         if not bool(torch.isfinite(parameter).all()):
             raise DivergedRun(
-                f"{name} holds values that are no numbers, so nothing is exported: begin {folder} anew with a lower lr."
+                f"{name} holds values that are not finite, so nothing is exported: begin {folder} anew with a lower lr."
             )

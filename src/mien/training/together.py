@@ -1,4 +1,4 @@
-"""What the processes of a run tell each other: the main one reads and writes, the others are sent what it knows."""
+"""What the processes of a run exchange: the main one reads and writes, and sends the others what it has read."""
 
 from __future__ import annotations
 

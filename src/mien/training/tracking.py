@@ -58,7 +58,7 @@ class Trackers:
                 self._try(lambda tracker=tracker: tracker.store_init_configuration(told))
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
-        """Numbers of a step; what is no number is left out."""
+        """Numbers of a step; what is not finite is left out."""
         numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
         self._try(lambda: self._accelerator.log(numbers, step))
 

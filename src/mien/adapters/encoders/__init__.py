@@ -47,6 +47,11 @@ def build_encoder(kind: str, token_dim: int, settings: dict[str, Any]) -> Condit
 
     Raises:
         ConfigError: for an unknown kind, an unknown setting or a missing one.
+
+    Example:
+        >>> from mien.adapters.encoders import build_encoder
+        >>> type(build_encoder("emotion", 16, {"hidden": 8, "tokens": 2})).__name__
+        'EmotionEncoder'
     """
     if kind not in _ENCODERS:
         raise ConfigError(f"A branch of kind {kind!r} is unknown; choose among {', '.join(KINDS)}.")
@@ -61,7 +66,14 @@ def build_encoder(kind: str, token_dim: int, settings: dict[str, Any]) -> Condit
 
 
 def encode(encoder: ConditionEncoder, condition: Tensor) -> Tensor:
-    """Run an encoder on a condition in the encoder's own dtype; see each encoder for shapes."""
+    """Run an encoder on a condition in the encoder's own dtype; see each encoder for shapes.
+
+    Example:
+        >>> import torch
+        >>> from mien.adapters.encoders import EmotionEncoder, encode
+        >>> encode(EmotionEncoder(16, hidden=8), torch.zeros(1, 10, dtype=torch.float64)).dtype
+        torch.float32
+    """
     parameter = next(encoder.parameters())
     condition = condition.to(parameter.device)
     if condition.dtype == torch.uint8:  # pictures [B, H, W, 3]: a quarter of the size on the way here

@@ -13,6 +13,13 @@ class ConditionEncoder(nn.Module):
         condition_shape: shape of one condition, without the batch axis.
         looks: whether it reads a face's picture beside its embedding.
         grid: side of the square grid of the picture that the tokens lie on, row by row; None where they have no place.
+
+    Example:
+        >>> import torch
+        >>> from mien.adapters.encoders import ConditionEncoder, EmotionEncoder
+        >>> encoder: ConditionEncoder = EmotionEncoder(token_dim=16, hidden=8)
+        >>> encoder.condition_shape
+        (10,)
     """
 
     condition_shape: tuple[int, ...]

@@ -16,6 +16,14 @@ class EmotionEncoder(ConditionEncoder):
         token_dim: D, width of a token.
         hidden: width of the MLP.
         tokens: N, number of tokens.
+
+    Example:
+        >>> import mien
+        >>> import torch
+        >>> from mien.adapters.encoders import EmotionEncoder
+        >>> encoder = EmotionEncoder(token_dim=16, hidden=8, tokens=4)
+        >>> encoder(torch.tensor([mien.Emotion.of("happy").vector()])).shape
+        torch.Size([1, 4, 16])
     """
 
     def __init__(self, token_dim: int, hidden: int = 256, tokens: int = 4) -> None:

@@ -19,6 +19,12 @@ class ExpressionProjection(ConditionEncoder):
         grid: side of the square grid of the picture that the features lie on, for a ``local`` branch (*ours*); the
             crop is taken to fill the picture, which portraits nearly do.
         norm: False leaves the layer norm out, for features that are tokens of another branch already (*ours*).
+
+    Example:
+        >>> import torch
+        >>> from mien.adapters.encoders import ExpressionProjection
+        >>> ExpressionProjection(token_dim=16, feature_dim=20, tokens=4)(torch.zeros(2, 20)).shape
+        torch.Size([2, 4, 16])
     """
 
     def __init__(

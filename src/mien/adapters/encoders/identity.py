@@ -15,6 +15,12 @@ class IdentityProjection(ConditionEncoder):
         embedding_dim: width of the embedding (512 for ArcFace).
         hidden: width of the MLP; upstream takes twice the embedding.
         tokens: N, number of tokens.
+
+    Example:
+        >>> import torch
+        >>> from mien.adapters.encoders import IdentityProjection
+        >>> IdentityProjection(token_dim=16, hidden=8, tokens=4)(torch.zeros(2, 512)).shape
+        torch.Size([2, 4, 16])
     """
 
     def __init__(self, token_dim: int, embedding_dim: int = 512, hidden: int = 1024, tokens: int = 4) -> None:

@@ -59,6 +59,13 @@ class LandmarkEncoder(ConditionEncoder):
         unshuffle: side of the patches that become channels first (the picture is sparse lines: nothing is lost).
         channels: widths, the first at size / unshuffle, each further one at half the side before.
         residuals: residual blocks after each width.
+
+    Example:
+        >>> import torch
+        >>> from mien.adapters.encoders import LandmarkEncoder
+        >>> encoder = LandmarkEncoder(token_dim=16, size=32, unshuffle=4, channels=[8, 8], residuals=[0, 1])
+        >>> encoder(torch.zeros(1, 3, 32, 32)).shape, encoder.grid
+        (torch.Size([1, 16, 16]), 4)
     """
 
     def __init__(

@@ -29,6 +29,13 @@ class Resampler(ConditionEncoder):
     Attributes:
         absent: features [1, M, F] of a picture of zeros, which stand for none in IP-Adapter Plus; zeros until they are
             set, since only the image encoder knows them.
+
+    Example:
+        >>> import torch
+        >>> from mien.adapters.encoders import Resampler
+        >>> encoder = Resampler(token_dim=16, feature_dim=24, hidden=64, heads=1, tokens=4, depth=1)
+        >>> encoder(torch.zeros(2, 9, 24)).shape
+        torch.Size([2, 4, 16])
     """
 
     absent: Tensor | None
@@ -70,6 +77,14 @@ class FaceResampler(ConditionEncoder):
         tokens: N.
         depth: blocks.
         shortcut: tokens of the embedding plus what the picture adds (v2); else only the latter (v1).
+
+    Example:
+        >>> import torch
+        >>> from mien.adapters.encoders import FaceResampler
+        >>> from mien.adapters.encoders.resampler import face_and_picture
+        >>> encoder = FaceResampler(token_dim=64, embedding_dim=32, feature_dim=24, heads=1, tokens=4, depth=1)
+        >>> encoder(face_and_picture(torch.zeros(2, 32), torch.zeros(2, 9, 24))).shape
+        torch.Size([2, 4, 64])
     """
 
     looks = True

@@ -106,13 +106,13 @@ def judged_again(row: Mapping[str, Any], limits: Thresholds) -> dict[str, Any]:
 
 
 def _required(values: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    """What the reader tells.
+    """What the reader gives.
 
     Raises:
-        BadInput: if it tells no such thing.
+        BadInput: if it gives no such thing.
     """
     if values is None:
-        raise BadInput("This reader tells no blendshapes or no landmarks, which the filters need; choose another.")
+        raise BadInput("This reader gives no blendshapes or no landmarks, which the filters need; choose another.")
     return values
 
 

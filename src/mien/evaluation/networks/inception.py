@@ -1,7 +1,8 @@
 """Inception's pool features, for FID and KID: the TensorFlow network of 2015 as NVIDIA's TorchScript file.
 
 Pictures are brought to 299 px with PIL's antialiased bicubic filter in floats ("clean" in Parmar et al. 2022): the
-filter moves an FID by several points, so values only compare with others that were made this way.
+filter moves an FID by several points, so values only compare with others that were made this way. The package clean-fid
+computes whole FIDs of folders and fetches the network itself; here features are wanted, for KID and bootstraps too.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Inception:
         with torch.no_grad():
             found = self.network(pixels, return_features=True).double().numpy()
         if found.shape != (1, WIDTH):
-            raise BadInput(f"The file tells {found.shape[-1]} features, not Inception's {WIDTH}: get inception again.")
+            raise BadInput(f"The file gives {found.shape[-1]} features, not Inception's {WIDTH}: get inception again.")
         return found
 
 

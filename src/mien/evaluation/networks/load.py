@@ -26,6 +26,11 @@ class Networks:
         sets: name -> features [1, D] of a whole picture, for Frechet distance and KID.
         pairs: name -> distances [B] of two batches of pictures [B, 3, H, W] in [-1, 1].
         files: name -> sha256, for the record.
+
+    Example:
+        >>> from mien.evaluation.networks import Networks
+        >>> Networks().parts()  # without any network nothing is read
+        {}
     """
 
     faces: Mapping[str, FaceNetwork] = field(default_factory=dict)
@@ -53,6 +58,15 @@ def load_networks(names: Iterable[str]) -> Networks:
         BadInput: for another name, or a broken file.
         MissingAsset: if a file is not there; the message has the command that gets it.
         MissingDependency: if a package is not there.
+
+    Example:
+        >>> from mien.errors import BadInput
+        >>> from mien.evaluation.networks import load_networks
+        >>> try:
+        ...     load_networks(["arcfase"])
+        ... except BadInput as error:
+        ...     print(str(error)[:34])
+        There is no network 'arcfase'; cho
     """
     from mien.core.io import sha256_of
 

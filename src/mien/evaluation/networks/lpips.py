@@ -1,6 +1,8 @@
 """LPIPS (Zhang et al. 2018): distances between deep features, weighted by heads fitted to people's judgement.
 
-The backbones are torchvision's files; the heads (version 0.1) come with torchmetrics.
+The backbones are torchvision's files; the heads (version 0.1) come with torchmetrics. The packages lpips and
+torchmetrics build the backbone through torchvision, which they need and which fetches its weights itself: here they
+come from the assets, checked, and nothing is fetched unasked.
 """
 
 from __future__ import annotations

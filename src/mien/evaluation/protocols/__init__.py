@@ -25,6 +25,11 @@ def protocol_named(name: str) -> Protocol:
 
     Raises:
         BadInput: if there is none of that name.
+
+    Example:
+        >>> from mien.evaluation.protocols import protocol_named
+        >>> protocol_named("control").name
+        'control'
     """
     if name not in PROTOCOLS:
         raise BadInput(f"There is no protocol {name!r}{one_of(name, PROTOCOLS)}.")

@@ -37,6 +37,14 @@ class EvaluationRun:
         command: the command line that is noted in the claims.
         training: model -> the training runs it takes weights from, where they are known.
         parts: of models of which only a part of the pictures was drawn.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from mien.evaluation.protocols import EvaluationRun, protocol_named
+        >>> run = EvaluationRun(protocol_named("control").settings(people=10), {}, Path("run"))
+        >>> with run.part():
+        ...     pass  # a model's turn: draw, read, score
+        >>> run.check_whole()
     """
 
     settings: ControlSettings
@@ -78,6 +86,12 @@ class Report(NamedTuple):
     Attributes:
         data: the report as JSON; every protocol has the keys of `mien.evaluation.report.assemble.assembled`.
         cases: model -> the pictures to show.
+
+    Example:
+        >>> from mien.evaluation.protocols import Report
+        >>> report = Report({"protocol": "control"}, {})
+        >>> report.data["protocol"]
+        'control'
     """
 
     data: dict[str, Any]
@@ -96,6 +110,12 @@ class Protocol(ABC):
         pairs_per_person: targets of each person; None is every one.
         conditions: what models are given whose spec leaves it open.
         own_pictures: which of a user's own pictures it accepts.
+
+    Example:
+        >>> from mien.evaluation.protocols import protocol_named
+        >>> protocol = protocol_named("diversity")
+        >>> protocol.settings(people=10).people, protocol.own_pictures
+        (10, 'identities')
     """
 
     name: str

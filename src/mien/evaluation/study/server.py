@@ -153,7 +153,7 @@ class StudyHandler(BaseHTTPRequestHandler):
         self._json(self._next(token))
 
     def _body(self) -> bytes:
-        """The body of the request; ValueError if its length is no number or out of range."""
+        """The body of the request; ValueError if its length is not a number or out of range."""
         length = int(self.headers.get("Content-Length") or 0)
         if not 0 <= length <= LARGEST_BODY:
             raise ValueError

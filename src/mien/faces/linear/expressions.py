@@ -17,6 +17,11 @@ def preset_expression(emotion: str, intensity: float = 1.0, variant: int = 0) ->
 
     Raises:
         ExpressionError: for an unknown emotion or an intensity outside [0, 1].
+
+    Example:
+        >>> from mien.studio import preset_expression
+        >>> max(preset_expression("happy").coefficients) > max(preset_expression("happy", 0.5).coefficients)
+        True
     """
     if emotion not in EMOTIONS:
         raise ExpressionError(f"There is no emotion called {emotion!r}; choose from {', '.join(EMOTIONS)}.")

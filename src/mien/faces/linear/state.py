@@ -66,6 +66,11 @@ class ExpressionState:
             `gaze`: a renderer applies them as they are and rotates the eyeballs by `gaze`, and adds nothing.
         gaze: degrees relative to the head, (yaw, pitch); yaw + to the subject's left, pitch + up.
         flush: 0..1, emotional redness of cheeks, nose and ears.
+
+    Example:
+        >>> from mien.studio import ExpressionState
+        >>> ExpressionState(gaze=(10.0, 0.0)).gaze
+        (10.0, 0.0)
     """
 
     coefficients: tuple[float, ...] = (0.0,) * len(KIT_NAMES)

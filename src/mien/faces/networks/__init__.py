@@ -19,7 +19,14 @@ _EXPRESSION = {kind.__name__: kind for kind in (ExpressionEncoder, ExpressionRea
 
 
 def expression_encoder_type(folder: Path) -> type[Any] | None:
-    """Class of the expression encoder in a folder; None if it is none of ours, such as CLIP."""
+    """Class of the expression encoder in a folder; None if it is none of ours, such as CLIP.
+
+    Example:
+        >>> from mien.assets import embedded
+        >>> from mien.faces.networks import expression_encoder_type
+        >>> expression_encoder_type(embedded("studio") / "expression_encoder").__name__
+        'ExpressionEncoder'
+    """
     return _EXPRESSION.get(read_json(folder / "config.json").get("_class_name"))
 
 
@@ -28,6 +35,15 @@ def open_expression_encoder(folder: Path) -> Any:
 
     Raises:
         BadInput: if it is none of ours.
+
+    Example:
+        >>> import torch
+        >>> from mien.assets import embedded
+        >>> from mien.faces.networks import expression_input, open_expression_encoder
+        >>> encoder = open_expression_encoder(embedded("studio") / "expression_encoder")
+        >>> side = expression_input(encoder.config)["size"]
+        >>> encoder(torch.zeros(1, 3, side, side)).shape[0]
+        1
     """
     kind = expression_encoder_type(folder)
     if kind is None:
@@ -40,6 +56,11 @@ def expression_input(config: Any) -> dict[str, Any]:
 
     Args:
         config: ours, as diffusers or a file has it, or transformers' of a CLIP vision model.
+
+    Example:
+        >>> from mien.faces.networks import ExpressionEncoder, expression_input
+        >>> expression_input(ExpressionEncoder(size=32, widths=(8, 8)).config)
+        {'size': 96, 'framing': 'box'}
     """
     told = config if isinstance(config, Mapping) else config.to_dict()
     return {"size": int(told.get("image_size", 96)), "framing": told.get("framing", "box")}

@@ -22,6 +22,13 @@ class Detector(ModelMixin, ConfigMixin):
     Args:
         size: side of the picture.
         widths: channels at 1/4, 1/8 and 1/16.
+
+    Example:
+        >>> import torch
+        >>> from mien.faces.networks import Detector
+        >>> detector = Detector(size=32, widths=(8, 8, 8)).eval()
+        >>> [len(faces) for faces in detector.detect(torch.zeros(2, 3, 32, 32))]
+        [0, 0]
     """
 
     @register_to_config

@@ -21,6 +21,13 @@ class IdentityEmbedder(ModelMixin, ConfigMixin):
         widths: channels at 1/4, 1/8 and 1/16 of it.
         depths: dense blocks at 1/8 and depthwise blocks at 1/16.
         embedding: length of the embedding.
+
+    Example:
+        >>> import torch
+        >>> from mien.faces.networks import IdentityEmbedder
+        >>> embedder = IdentityEmbedder(size=32, widths=(8, 8, 8), depths=(1, 1)).eval()
+        >>> embedder(torch.zeros(1, 3, 32, 32)).shape
+        torch.Size([1, 512])
     """
 
     @register_to_config

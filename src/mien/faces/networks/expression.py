@@ -21,6 +21,12 @@ class ExpressionEncoder(ModelMixin, ConfigMixin):
         size: side of the crop, a multiple of 16.
         widths: channels at 1/4 and 1/8.
         features: width of a token.
+
+    Example:
+        >>> import torch
+        >>> from mien.faces.networks import ExpressionEncoder
+        >>> ExpressionEncoder(size=32, widths=(8, 8), features=12).eval()(torch.zeros(1, 3, 32, 32)).shape
+        torch.Size([1, 4, 12])
     """
 
     @register_to_config

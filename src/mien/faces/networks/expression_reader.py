@@ -29,6 +29,14 @@ class ExpressionReader(ModelMixin, ConfigMixin):
         channels: width of the layers between.
         depth: how many of them.
         framing: of the crop, see :data:`mien.faces.alignment.FRAMINGS`.
+
+    Example:
+        >>> import torch
+        >>> from mien.faces.networks import ExpressionReader
+        >>> small = {"widths": (8, 8, 8, 8), "hidden": 16, "channels": 8, "depth": 1}
+        >>> reader = ExpressionReader(image_size=64, features=12, grid=4, **small)
+        >>> reader.eval()(torch.zeros(1, 3, 64, 64)).shape
+        torch.Size([1, 16, 12])
     """
 
     @register_to_config

@@ -60,7 +60,15 @@ class NextTrunk(nn.Sequential):
 
 
 class JudgeIdentity(ModelMixin, ConfigMixin):
-    """Who: [B, 3, 96, 96] crops aligned by ``alignment.judge_identity_matrix`` -> [B, 256] of L2 norm 1."""
+    """Who: [B, 3, 96, 96] crops aligned by ``alignment.judge_identity_matrix`` -> [B, 256] of L2 norm 1.
+
+    Example:
+        >>> import torch
+        >>> from mien.faces.networks import JudgeIdentity
+        >>> judge = JudgeIdentity(widths=(8, 8, 8), depths=(1, 1, 1), embedding=16).eval()
+        >>> judge(torch.zeros(2, 3, 96, 96)).shape
+        torch.Size([2, 16])
+    """
 
     @register_to_config
     def __init__(
@@ -90,6 +98,13 @@ class JudgeFace(ModelMixin, ConfigMixin):
         pool: rows and columns of the places at which features are read, beside their mean over all places.
         determination: how well each coefficient is read on exact renders of held-out people: its name -> R2; empty
             where nobody measured it.
+
+    Example:
+        >>> import torch
+        >>> from mien.faces.networks import JudgeFace
+        >>> judge = JudgeFace(widths=(8, 8, 8), depths=(1, 1, 1)).eval()
+        >>> judge.predict(torch.zeros(2, 3, 96, 96))["coefficients"].shape
+        torch.Size([2, 53])
     """
 
     LEGIBLE: ClassVar[float] = 0.2
@@ -140,6 +155,13 @@ class JudgeGaze(ModelMixin, ConfigMixin):
     Args:
         widths, depths: channels and blocks of each stage of the trunks.
         size: side of each crop in pixels.
+
+    Example:
+        >>> import torch
+        >>> from mien.faces.networks import JudgeGaze
+        >>> judge = JudgeGaze(widths=(8, 8, 8), depths=(1, 1, 1)).eval()
+        >>> judge.predict(torch.zeros(2, 3, 3, 64, 64)).shape
+        torch.Size([2, 2])
     """
 
     @register_to_config
@@ -171,7 +193,15 @@ class JudgeGaze(ModelMixin, ConfigMixin):
 
 
 class JudgeAttributes(ModelMixin, ConfigMixin):
-    """What a person looks like: named attributes, skin tone, age, gender, from the whole picture at 96 px."""
+    """What a person looks like: named attributes, skin tone, age, gender, from the whole picture at 96 px.
+
+    Example:
+        >>> import torch
+        >>> from mien.faces.networks import JudgeAttributes
+        >>> judge = JudgeAttributes(widths=(8, 8, 8), depths=(1, 1, 1), classes={"glasses": ["none", "round"]}).eval()
+        >>> judge.predict(torch.zeros(2, 3, 96, 96))["glasses"].shape
+        torch.Size([2, 2])
+    """
 
     last = "head"
 

@@ -56,6 +56,13 @@ class StudioFaceNet(ModelMixin, ConfigMixin):
         hidden: width of the common feature vector.
         basis: number of shapes the landmarks are a mixture of.
         classes: for each named attribute, its classes.
+
+    Example:
+        >>> import torch
+        >>> from mien.faces.networks import StudioFaceNet
+        >>> net = StudioFaceNet(size=64, widths=(8, 8, 8, 8), hidden=16, basis=4).eval()
+        >>> net.predict(torch.zeros(1, 3, 64, 64))["landmarks"].shape
+        torch.Size([1, 478, 3])
     """
 
     last = "numbers"

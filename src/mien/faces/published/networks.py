@@ -98,7 +98,7 @@ class FaceNetwork:
                 found[part][rows] = values
         except (KeyError, IndexError, ValueError) as error:
             raise BadInput(
-                f"{self.name} tells {', '.join(outputs)}, not what the published file does: get {self.name} again."
+                f"{self.name} gives {', '.join(outputs)}, not what the published file does: get {self.name} again."
             ) from error
         return found
 

@@ -198,11 +198,11 @@ class AutoencoderObjective(Objective):
             scale = self._balance(loss, term, self.vae.encoder[-1].weight)
             loss, logs["alignment"] = loss + config.alignment * scale * term, term.detach()
         if self.discriminator is not None:
-            fooled, told = adversarial_losses(self.discriminator, output, wanted)
-            scale = self._balance(loss, fooled, self.vae.decoder[-2].weight)
+            for_decoder, for_judge = adversarial_losses(self.discriminator, output, wanted)
+            scale = self._balance(loss, for_decoder, self.vae.decoder[-2].weight)
             counts = float(self.progress >= config.adversarial_start)
-            loss = loss + counts * config.adversarial * scale * fooled + told
-            logs |= {"fooled": fooled.detach(), "told": told.detach()}
+            loss = loss + counts * config.adversarial * scale * for_decoder + for_judge
+            logs |= {"generator": for_decoder.detach(), "discriminator": for_judge.detach()}
         return loss, logs  # type: ignore[return-value]
 
     def _noised(self, latents: Tensor, log_variance: Tensor | None, generator: torch.Generator) -> Tensor:
