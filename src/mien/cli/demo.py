@@ -32,7 +32,9 @@ def demo(
     from mien.cli.progress import bar
 
     typer.echo("loading the model", err=True)  # seconds, in which there is nothing to count
+    from mien.bench.stamp import command_line, stamp
     from mien.demo.run import run
 
     shown = partial(bar, seconds=2.0)  # everybody waits for a demo
-    typer.echo(str(run(output, base=base, reader=reader, speed=speed, steps=steps, seed=seed, bar=shown)))
+    how = {"base": base, "reader": reader, "speed": speed, "steps": steps, "seed": seed}
+    typer.echo(str(run(output, **how, bar=shown, made_by=stamp(command_line()))))
