@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mien.core.io import read_json, write_json
+from result_files import write_result
+
+from mien.core.io import read_json
 from mien.core.log import read_lines
 
 CURVES = ("loss", "diffusion", "ad")
@@ -36,4 +38,4 @@ def arm(run: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    write_json(RESULT, [arm(Path(run)) for run in sys.argv[1:]])
+    write_result(RESULT, {"arms": [arm(Path(run)) for run in sys.argv[1:]]})

@@ -69,7 +69,7 @@ def page() -> str:
             ["Model", "what it is"],
             [[f"`{name}`", _told(name)] for name in found["expression"]["models"]],
         ),
-        _arms([one for one in found["arms"] if one["run"] in _RUNS]),
+        _arms([one for one in found["arms"]["arms"] if one["run"] in _RUNS]),
         *_pairs(found["pairs"]),
         *_expression(found["expression"]),
         "The paper compares with methods that move a face after it was drawn; its other tables are in its main body, "

@@ -74,8 +74,8 @@ def _setting(found: dict[str, Any]) -> list[str]:
         "## What was trained",
         "Everything on the same frozen base. The joint stage starts from the landmark and the emotion module, and so "
         "do its ablations. `python benchmarks/arms.py RUN ...` ([JSON with curves](../benchmarks/results/arms.json)).",
-        _arms([one for one in found["arms"] if one["objective"] in _MODULES and one["kind"] in _READ]),
-        _joint_arms([one for one in found["arms"] if one["objective"] == "joint"]),
+        _arms([one for one in found["arms"]["arms"] if one["objective"] in _MODULES and one["kind"] in _READ]),
+        _joint_arms([one for one in found["arms"]["arms"] if one["objective"] == "joint"]),
     ]
 
 

@@ -7,6 +7,7 @@ Where there is no such file the pages say so; no number is written by hand.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def section(found: Headline | None) -> list[str]:
     heading = "## The headline"
     if found is None:
         return [heading, UNMEASURED]
-    command = found.get("made_by", {}).get("command", COMMAND)
+    command = _without_places(found.get("made_by", {}).get("command", COMMAND))
     further = [metric for metric in found.get("report_refused", {}) if metric not in found["refused"]]
     parts = [
         heading,
@@ -56,6 +57,17 @@ def section(found: Headline | None) -> list[str]:
         names = ", ".join(f"`{name}`" for name in further)
         parts.append(f"Outside the headline a dummy model is better than the exact render on: {names}.")
     return parts
+
+
+PLACES = ("-o", "--output", "--page", "--pictures")
+"""Options that say where files of the one who measured lie."""
+
+
+def _without_places(command: str) -> str:
+    """A command line without `PLACES` and what follows them."""
+    words = shlex.split(command)
+    kept = [word for before, word in zip(["", *words], words, strict=False) if not {before, word} & set(PLACES)]
+    return shlex.join(kept)
 
 
 def metric_table(found: Headline | None) -> str:

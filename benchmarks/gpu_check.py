@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the small networ
 import numpy as np
 import torch
 import typer
+from result_files import write_result
 
-from mien.core.io import write_json
 from mien.data.corpus import Corpus
 from mien.training.config import TrainConfig
 from mien.training.loop import fit
@@ -158,7 +158,7 @@ def main(
             typer.echo(f"{name}: {report[name]}")
     about = {"device": torch.cuda.get_device_name() if device == "cuda" else "cpu", "torch": torch.__version__}
     if output is not None:
-        write_json(output, about | {"checks": report})
+        write_result(output, about | {"checks": report})
     raise typer.Exit(any("failed" in one for one in report.values()))
 
 

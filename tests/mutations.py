@@ -44,6 +44,8 @@ EXPRESSION, DISTRIBUTIONS = "metrics/expression.py", "metrics/distributions.py"
 INJECTION_TESTS, AD_TESTS = "adapters/test_injection.py", "training/test_disentanglement.py"
 GUIDANCE_TESTS, ANI_TESTS = "diffusion/test_guidance.py", "diffusion/test_inversion.py"
 ICA_TESTS, LOSS_TESTS = "training/test_alignment_settings.py", "training/test_diffusion.py"
+HEADLINE, HEADLINE_TESTS = "evaluation/control/headline.py", "evaluation/test_headline.py"
+PAIR_TESTS, STAGE_TESTS = "data/test_pairs.py", "training/test_stages.py"
 METRIC_TESTS, PAPER_METRIC_TESTS = "metrics/test_metrics.py", "metrics/test_paper_metrics.py"
 
 MUTATIONS = (
@@ -220,6 +222,63 @@ MUTATIONS = (
         "metrics/leak.py", "score = (angle(generated, wanted) - angle(generated, template))",
         "score = (angle(generated, template) - angle(generated, wanted))",
         f"{PAPER_METRIC_TESTS}::test_leak_is_one_for_the_template_and_minus_one_for_the_wanted",
+    ),
+    # FaceCrafter sec. 3.2: which pictures are a pair; Eq. 5; e(0) of Eq. 6 in training
+    Mutation(
+        "sec. 3.2: a partner of another pose where the same is wanted",
+        "data/pairs.py", "angle <= POSE_ALIKE if self.same_pose else angle >= POSE_APART", "angle >= POSE_APART",
+        f"{PAIR_TESTS}::test_partners_are_of_another_expression_and_pose_or_the_same",
+    ),
+    Mutation(
+        "sec. 3.2: a partner of the same expression",
+        "data/pairs.py", ".mean(-1) >= self._apart", ".mean(-1) >= 0",
+        f"{PAIR_TESTS}::test_partners_are_of_another_expression_and_pose_or_the_same",
+    ),
+    Mutation(
+        "Eq. 5: lambda dropped",
+        "training/objectives/joint.py", "loss + config.ad * apart", "loss + apart",
+        f"{STAGE_TESTS}::test_replicas_that_are_one_row_are_computed_once",
+    ),
+    Mutation(
+        "Eq. 6: e(0) of the encoder that is trained",
+        "training/objectives/joint.py", "self._null.to(states.dtype), states)", "states, states)",
+        f"{STAGE_TESTS}::test_the_empty_prompt_is_of_one_encoder[frozen]",
+    ),
+    # the headline measures, and what refuses one
+    Mutation(
+        "nearness: a ceiling that is not the autoencoder's",
+        HEADLINE, '/ (levels["shuffled"] - best)', '/ (levels["shuffled"] - levels["oracle"])',
+        f"{HEADLINE_TESTS}::test_a_picture_without_a_face_counts_as_no_control",
+    ),
+    Mutation(
+        "nearness: pictures without a face left out",
+        HEADLINE, "np.where(share > 0, share * near, 0.0)", "np.where(share > 0, near, 0.0)",
+        f"{HEADLINE_TESTS}::test_a_picture_without_a_face_counts_as_no_control",
+    ),
+    Mutation(
+        "identity.top1: the exact renders in the place of the pictures",
+        HEADLINE, "first_rows(seen[rows], gallery", "first_rows(exact[rows], gallery",
+        f"{HEADLINE_TESTS}::test_a_model_that_draws_the_exact_render_is_at_the_ceiling_and_a_blank_at_nothing",
+    ),
+    Mutation(
+        "headline's leak: not as a share of the template's own",
+        HEADLINE, "return np.where(of > 0, above / of, np.nan)", "return np.where(of > 0, above, np.nan)",
+        f"{HEADLINE_TESTS}::test_leak_is_zero_for_the_exact_render_and_one_for_a_copy_of_the_template",
+    ),
+    Mutation(
+        "headline's leak: not beyond that of the exact render",
+        HEADLINE, " - cosine(exact, donors[targets]) for rows", " for rows",
+        f"{HEADLINE_TESTS}::test_leak_is_zero_for_the_exact_render_and_one_for_a_copy_of_the_template",
+    ),
+    Mutation(
+        "gaze: one angle only",
+        "evaluation/control/measures.py", "np.square(seen - target).mean(-1)", "np.square(seen - target)[..., 0]",
+        f"{HEADLINE_TESTS}::test_a_gaze_is_off_by_the_root_mean_square_of_its_two_angles",
+    ),
+    Mutation(
+        "refused: a dummy model that is better by chance",
+        "evaluation/control/baselines.py", "else high < -_EQUAL", "else low < -_EQUAL",
+        f"{HEADLINE_TESTS}::test_a_metric_on_which_a_dummy_beats_the_exact_render_is_refused",
     ),
 )  # fmt: skip
 

@@ -35,7 +35,7 @@ def made_up(measured: tuple[str, ...] = MEASURED, refused: dict[str, list[str]] 
         "ceiling": "autoencoder",
         "settings": {"people": 100},
         "pairs": 2000,
-        "made_by": {"command": "python benchmarks/headline.py --no-outside"},
+        "made_by": {"command": "python benchmarks/headline.py --page /a/page --no-outside"},
     }
 
 

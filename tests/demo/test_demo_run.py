@@ -183,6 +183,8 @@ def test_the_pictures_are_drawn_at_the_speed_that_is_asked_for(tmp_path: Path, e
     assert {call["speed"] for call in pipeline.calls} == {"fast"}
     record = examine(tmp_path / "demo" / "sheet.png").record
     assert record is not None and record.settings["speed"] == "fast"
-    run(tmp_path / "slow", steps=1, speed="exact", examples=examples, pipeline=pipeline, tools=fake_tools())
+    told = {"speed": "exact", "made_by": {"command": "mien demo"}}
+    run(tmp_path / "slow", steps=1, examples=examples, pipeline=pipeline, tools=fake_tools(), **told)
     assert pipeline.calls[-1]["speed"] == "exact"
-    assert json.loads((tmp_path / "slow" / "metrics.json").read_text())["speed"] == "exact"
+    metrics = json.loads((tmp_path / "slow" / "metrics.json").read_text())
+    assert metrics["speed"] == "exact" and metrics["made_by"] == {"command": "mien demo"}

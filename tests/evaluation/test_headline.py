@@ -11,7 +11,7 @@ import pytest
 
 from mien.evaluation.control.baselines import DUMMIES, refused
 from mien.evaluation.control.headline import MEANINGS, headline, nearness_score
-from mien.evaluation.control.measures import Distances
+from mien.evaluation.control.measures import Distances, gaze_angles
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.control.summary import pair_weights
@@ -56,6 +56,11 @@ def test_a_model_that_draws_the_exact_render_is_at_the_ceiling_and_a_blank_at_no
     assert models["exact"]["identity.top1"]["value"] == models["copy-identity"]["identity.top1"]["value"] == 1
     assert models["copy-template"]["identity.top1"]["value"] < 0.5 and models["blank"]["identity.top1"]["value"] == 0
     assert models["deaf"]["identity.top1"]["value"] == pytest.approx(0.95)
+
+
+def test_a_gaze_is_off_by_the_root_mean_square_of_its_two_angles() -> None:
+    wanted, seen = np.zeros((2, 2)), np.array([[3.0, 4.0], [-5.0, 0.0]])
+    assert gaze_angles(wanted, seen) == pytest.approx(np.sqrt([12.5, 12.5]))
 
 
 def test_leak_is_zero_for_the_exact_render_and_one_for_a_copy_of_the_template(report: Any) -> None:

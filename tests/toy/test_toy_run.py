@@ -55,8 +55,9 @@ def test_the_same_command_again_only_reads(toy: Path, monkeypatch: Any) -> None:
 def test_a_toy_in_two_sittings_ends_where_one_in_one_does(toy: Path, tmp_path: Path) -> None:
     for folder in ("data", "looks"):  # what both have in common is not drawn again
         shutil.copytree(toy / folder, tmp_path / folder, ignore=shutil.ignore_patterns("1*", "2*"))
-    run(tmp_path, replace(TINY, rounds=1))
+    run(tmp_path, replace(TINY, rounds=1), made_by={"command": "mien toy"})
     assert list(read_json(tmp_path / "toy.json")["looks"]) == ["shipped", "0", "1"]
+    assert read_json(tmp_path / "toy.json")["made_by"] == {"command": "mien toy"}
     run(tmp_path, TINY)
     one, two = load_file(toy / CHECKPOINT), load_file(tmp_path / CHECKPOINT)
     assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import platform
+import shlex
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,11 @@ def stamp(command: str, files: Mapping[str, str] | None = None) -> dict[str, Any
         "shipped": read_json(embedded("studio") / "hashes.json"),
         "files": dict(files or {}),
     }
+
+
+def command_line() -> str:
+    """The ``mien`` command that runs now, as it is typed."""
+    return shlex.join(["mien", *sys.argv[1:]])
 
 
 def commit(folder: Path = Path(__file__).parent) -> str | None:

@@ -114,10 +114,11 @@ def _use(threads: int | None) -> None:
 
 def _told(report: dict[str, Any], out: Path | None) -> None:
     """The seconds of each side and the ratios, as lines; everything as JSON where it is asked for."""
+    from mien.bench.stamp import command_line, stamp
     from mien.bench.summary import lines
     from mien.core.io import write_json
 
     if out is not None:
-        write_json(out, report)
+        write_json(out, report | {"made_by": stamp(command_line())})
     for line in lines(report):
         say(line)

@@ -33,7 +33,9 @@ def demo(
     from mien.cli.progress import bar
 
     say("loading the model", error=True)  # seconds, in which there is nothing to count
+    from mien.bench.stamp import command_line, stamp
     from mien.demo.run import run
 
     shown = partial(bar, seconds=2.0)  # everybody waits for a demo
-    say_file(run(output, base=base, reader=reader, speed=speed, steps=steps, seed=seed, bar=shown))
+    how = {"base": base, "reader": reader, "speed": speed, "steps": steps, "seed": seed}
+    say_file(run(output, **how, bar=shown, made_by=stamp(command_line())))

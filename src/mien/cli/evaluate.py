@@ -71,10 +71,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Compare models on the same people, targets and seeds; run again, the command continues."""
-    import shlex
-    import sys
-
-    from mien.bench.stamp import stamp
+    from mien.bench.stamp import command_line, stamp
     from mien.cli.progress import bar
     from mien.cli.words import named
     from mien.core.io import cache_folder, check_writable, sha256_of
@@ -116,7 +113,7 @@ def evaluate(
     models = load_models(specs, settings, facekit, variants, identities is None, network or (), drawing=drawing)
     runs = {name: [training_of(runs_folder(spec.base) / run) for run in runs_of(spec)] for name, spec in specs.items()}
     training = {name: [arm for arm in arms if arm is not None] for name, arms in runs.items()}
-    command = shlex.join(["mien", *sys.argv[1:]])
+    command = command_line()
     try:
         report, cases = chosen.run(
             EvaluationRun(settings, models, place, bar, identities, targets_from, command, training)

@@ -29,6 +29,7 @@ def toy(
 
     Writes toy.png and toy.json, anew after each round. The same command continues where it stopped.
     """
+    from mien.bench.stamp import command_line, stamp
     from mien.cli.progress import bar
     from mien.core.progress import silent
     from mien.toy.run import Size, run
@@ -40,4 +41,5 @@ def toy(
 
     names = {"shipped": "shipped branch", "0": "without a branch"}
     size = Size(people=people, per_person=per_person, rounds=rounds, pictures=pictures)
-    say_file(run(output, size, on_look=show_look, bar=silent if quiet else bar))
+    shown, made_by = silent if quiet else bar, stamp(command_line())
+    say_file(run(output, size, on_look=show_look, bar=shown, made_by=made_by))

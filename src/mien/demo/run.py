@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,7 @@ def run(
     pipeline: PortraitPipeline | None = None,
     tools: FaceTools | None = None,
     bar: Bar = silent,
+    made_by: Mapping[str, Any] | None = None,
 ) -> Path:
     """Draw and measure the demo.
 
@@ -58,6 +59,7 @@ def run(
         pipeline: a loaded pipeline; the base's if None.
         tools: readers; those of the base if None.
         bar: shows how many inputs are read, pictures drawn, and pictures measured.
+        made_by: what ``metrics.json`` says of the command, the machine and the weights.
 
     Returns:
         The page.
@@ -112,7 +114,8 @@ def run(
         "seconds": {"drawing": round(drawn - started, 1), "all": round(time.perf_counter() - started, 1)},
     }
     write_picture(output / "sheet.png", sheet(cells, images, inputs), record)
-    write_json(output / "metrics.json", {**facts, "metrics": _by_name(metrics), "cells": _listed(cells, numbers)})
+    told = {**facts, "metrics": _by_name(metrics), "cells": _listed(cells, numbers)}
+    write_json(output / "metrics.json", told if made_by is None else told | {"made_by": dict(made_by)})
     html = page(cells, [file.read_bytes() for file in files], inputs, metrics, numbers, facts)
     write_text(output / "index.html", html)
     return output / "index.html"

@@ -6,7 +6,7 @@ budget: each round continues the last one's checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +64,7 @@ def run(
     *,
     on_look: Callable[[str, dict[str, Any]], Any] = lambda name, numbers: None,
     bar: Bar = silent,
+    made_by: Mapping[str, Any] | None = None,
 ) -> Path:
     """Draw, train and watch; the same call, or one with more rounds, continues an interrupted one.
 
@@ -72,6 +73,7 @@ def run(
         size: how much of each.
         on_look: called after each look with its name and numbers.
         bar: makes progress bars of (total, label).
+        made_by: what ``toy.json`` says of the command, the machine and the weights.
 
     Returns:
         The picture.
@@ -89,7 +91,7 @@ def run(
     fixed = {name: value for name, value in asdict(size).items() if name != "rounds"}
     claim(output / "size.json", fixed, "a toy of another size")
     tools, pipeline = FaceTools.load("studio", "studio"), load_pipeline("studio")
-    report = Report(output, Watch(tools, pipeline, size.steps), asdict(size), on_look)
+    report = Report(output, Watch(tools, pipeline, size.steps), asdict(size), on_look, made_by)
     report.look("shipped", 0, 0.0)
     with bar(size.people * size.per_person, "drawing what to learn from") as advance:
         draw_dataset(output / "data", size.people, size.per_person, pipeline, tools, advance)
@@ -112,6 +114,7 @@ class Report:
         watch: who looks.
         settings: what the report says of the run.
         on_look: called with each.
+        made_by: what ``toy.json`` says of the command, the machine and the weights.
         looks: by name, in their order.
     """
 
@@ -119,6 +122,7 @@ class Report:
     watch: Watch
     settings: dict[str, Any]
     on_look: Callable[[str, dict[str, Any]], Any]
+    made_by: Mapping[str, Any] | None = None
     looks: dict[str, tuple[dict[str, Any], list[Image.Image]]] = field(default_factory=dict)
     _base: Record = field(init=False)
 
@@ -167,7 +171,9 @@ class Report:
         picture = sheet(self.watch.wanted, [label for label, _ in WISHES], list(columns.values()), shipped)
         write_picture(self.output / "toy.png", picture, self._base)
         numbers = {name: numbers for name, (numbers, _) in self.looks.items()}
-        write_json(self.output / "toy.json", {"mien": __version__, "size": self.settings, "looks": numbers})
+        told = {"mien": __version__, "size": self.settings, "looks": numbers}
+        made_by = {} if self.made_by is None else {"made_by": dict(self.made_by)}
+        write_json(self.output / "toy.json", told | made_by)
         return self.output / "toy.png"
 
     def _record(self) -> Record:

@@ -2,8 +2,9 @@
 
 Nearness is (shuffled - model) / (shuffled - ceiling) of distances to the exact render of the same person and target.
 The ceiling is the exact render through the autoencoder: the best that a model which decodes its pictures can do. A
-picture without a face counts as no control at all. Copying the template or the identity does not pay here, since
-neither is the exact render; the papers' own Exp, LMS and likeness stand beside, where it does.
+picture without a face counts as no control at all. A copy of the template or of the identity is not the exact render:
+it stays below it here, though it may be above a model. In the papers' own Exp, LMS and likeness, which stand beside,
+it is the best.
 """
 
 from __future__ import annotations
