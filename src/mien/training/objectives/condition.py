@@ -65,6 +65,8 @@ class ConditionObjective(DiffusionObjective):
         kind: of the condition.
     """
 
+    config: CompaniedConfig
+
     def __init__(self, sources: Sources, config: CompaniedConfig, kind: str) -> None:
         super().__init__()
         self.config, self.kind = config, kind
