@@ -22,7 +22,7 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "comfyui/README.md",
 ]
-SHELL = {"[", "cd", "curl", "export", "git", "ln", "make", "pip", "ray", "{", ".", "python"}
+SHELL = {"[", "cd", "curl", "export", "find", "git", "ln", "make", "pip", "ray", "{", ".", "python"}
 """What else stands at the beginning of a line."""
 
 

@@ -29,7 +29,7 @@ def test_starts_are_timed_by_the_clock_in_processes_of_their_own(
     assert (only["of"], only["to"]) == ("mien --help", "python") and only["ratio"]["median"] > 1
     assert "mien --help / python" in done.output
     made_by = report["made_by"]
-    assert made_by["command"].startswith("mien ") and made_by["shipped"] and made_by["machine"] and made_by["date"]
+    assert made_by["command"].startswith("mien") and made_by["shipped"] and made_by["machine"] and made_by["date"]
 
 
 def test_a_start_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

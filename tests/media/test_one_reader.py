@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import ast
 from pathlib import Path
 
 import mien
@@ -10,10 +10,10 @@ import mien
 
 def test_pictures_are_opened_in_one_place() -> None:
     root = Path(mien.__file__).parent
-    calls = {
-        path.relative_to(root).as_posix(): line.strip()
+    calls = [
+        (path.relative_to(root).as_posix(), {keyword.arg for keyword in node.keywords})
         for path in sorted(root.rglob("*.py"))
-        for line in path.read_text(encoding="utf-8").splitlines()
-        if re.search(r"\bImage\.open\(", line)
-    }
-    assert list(calls) == ["media/pictures.py"] and "formats=" in calls["media/pictures.py"]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Image.open"
+    ]
+    assert calls == [("media/pictures.py", {"formats"})]

@@ -69,6 +69,6 @@ def serve_app(
         if open_page:
             typer.launch(address)
 
-    remind_once(lambda words: typer.echo(words, err=True))
+    remind_once(lambda words: say(words, error=True))
     service = PortraitService(limits, base=base, reader=reader)
     serve(service, host, port, token=token, started=started, proxied=proxied)

@@ -81,7 +81,7 @@ def test_a_file_that_tells_something_else_is_one_sentence(tmp_path: Path) -> Non
     with pytest.raises(BadInput, match="get arcface again"):
         network([gradient()], POINTS)
     network = open_face_network("emonet", onnx_file(tmp_path / "y.onnx", 256, {"other": 8}))
-    with pytest.raises(BadInput, match="tells other"):
+    with pytest.raises(BadInput, match="gives other"):
         network([gradient()], POINTS)
     (tmp_path / "z.onnx").write_bytes(b"no model")
     with pytest.raises(BadInput, match="cannot be read as an ONNX file"):

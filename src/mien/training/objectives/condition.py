@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
     from mien.data.corpus import Corpus
 
+Config = TypeVar("Config", bound=ConditionConfig)
 
-class DiffusionObjective(SelectingObjective):
+
+class DiffusionObjective(SelectingObjective, Generic[Config]):
     """The diffusion loss of a base on random pictures with their prompts and one condition.
 
     A subclass sets ``config`` and ``base``, gathers the batch of a selection, and says what is predicted for it.
     """
 
-    config: ConditionConfig
+    config: Config
     base: FrozenBase
 
     @abstractmethod
@@ -50,7 +52,7 @@ class DiffusionObjective(SelectingObjective):
         return self.base.gaps(corpus, self.config.prompts, self.gather, self.predict)
 
 
-class ConditionObjective(DiffusionObjective):
+class ConditionObjective(DiffusionObjective[CompaniedConfig]):
     """The diffusion loss of a frozen base under one condition, with companions beside.
 
     A subclass puts what reads the condition into ``branches`` or beside the base, and says what is predicted with it.

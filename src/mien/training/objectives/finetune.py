@@ -34,7 +34,7 @@ class FineTuneConfig(ConditionConfig):
         return FineTuneObjective(sources, self)
 
 
-class FineTuneObjective(DiffusionObjective):
+class FineTuneObjective(DiffusionObjective[FineTuneConfig]):
     """The diffusion loss of a base, prompts as it knows them; text encoder and autoencoder stay.
 
     Args:
