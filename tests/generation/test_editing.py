@@ -74,6 +74,19 @@ def test_transparency_stays(side: int, provenance: bool, other: Path, tmp_path: 
     assert difference.max() <= (24 if provenance else 0)  # the colours behind the transparency, with the mark
 
 
+@pytest.mark.parametrize("provenance", [True, False])
+def test_transparency_is_white_in_a_jpeg(provenance: bool, other: Path, tmp_path: Path) -> None:
+    own = portrait(tmp_path / "own.png", SIZE)
+    picture = Image.open(own).convert("RGBA")
+    picture.paste((0, 0, 0, 0), (0, 0, SIZE, 32))
+    picture.save(own)
+    request = GenerateRequest(edit=own, expression=other, steps=2, provenance=provenance, output=tmp_path / "a.jpg")
+    with pytest.warns(UserWarning, match="JPEG holds no transparency"):
+        (file,) = generate(request, pipeline=FakePipeline(tmp_path / "model"), tools=fake_tools())
+    with Image.open(file) as opened:
+        assert np.asarray(opened)[:24].mean() > 245
+
+
 def test_what_the_pipeline_is_told(other: Path, tmp_path: Path) -> None:
     own = portrait(tmp_path / "own.png", SIZE)
     pipeline = FakePipeline(tmp_path / "model")

@@ -112,6 +112,7 @@ REFUSED: dict[str, tuple[str, Any, Any]] = {
     "comes without its text encoder": ("sd15", _without("cond_stage_model"), None),
     "without its text encoder: get": ("sdxl", _without("conditioner.embedders.1"), None),
     "says that its UNet predicts 'flow'": ("sd15", lambda _: None, {"modelspec.prediction_type": "flow"}),
+    "made for the timesteps 0,199, a part": ("sd15", lambda _: None, {"modelspec.timestep_range": "0,199"}),
     "holds no whole": ("sd15", _without("first_stage_"), None),
     "SDXL's refiner": (
         "sdxl",
@@ -195,6 +196,7 @@ def test_a_folder_that_lacks_a_weight_is_refused(part: str, folder: Path) -> Non
         ("unet", "num_class_embeds", 10, "has a num_class_embeds"),
         ("unet", "out_channels", 8, "reads 4 channels and predicts 8"),
         ("scheduler", "prediction_type", "flow_prediction", "predicts flow_prediction, which mien cannot steer"),
+        ("vae", "scaling_factor", 0.13025, "its autoencoder's scale of 0.13025 is SDXL's"),
     ],
 )
 def test_parts_that_do_not_fit_are_named(part: str, setting: str, value: Any, told: str, folder: Path) -> None:
@@ -204,10 +206,19 @@ def test_parts_that_do_not_fit_are_named(part: str, setting: str, value: Any, to
         config: Any = UNet2DConditionModel.load_config(folder / "unet")
         UNet2DConditionModel.from_config({**config, setting: value}).save_pretrained(folder / "unet")  # type: ignore[union-attr]
     else:
-        file = folder / part / "scheduler_config.json"
+        file = folder / part / ("config.json" if part == "vae" else "scheduler_config.json")
         file.write_text(json.dumps(json.loads(file.read_text()) | {setting: value}))
     with pytest.raises(BadInput, match=told):
         open_base(folder)
+
+
+def test_an_autoencoder_of_sd15_is_refused_under_sdxl(assets: Path, tmp_path: Path) -> None:
+    """Its latents have the same shape and another scale: pictures of wrong colours, without a word."""
+    shutil.copytree(assets / "sdxl", tmp_path / "base")
+    file = tmp_path / "base" / "vae" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"scaling_factor": 0.18215}))
+    with pytest.raises(BadInput, match=r"scale of 0\.18215 is Stable Diffusion 1\.5's"):
+        open_base(tmp_path / "base")
 
 
 LONG = "photo of a person, " * 12  # in the tiny tokenizer letters are tokens

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,9 @@ def test_lora_files_that_are_not_there_or_do_not_fit(tmp_path: Path) -> None:
     write_lora(tiny_pipeline(()), tmp_path / "small.safetensors", ("unet",))
     with pytest.raises(ConfigError, match="is no LoRA for this base"):
         add_loras(tiny_xl_pipeline(()), (Lora(file=tmp_path / "small.safetensors"),))
+    shutil.copy(tmp_path / "small.safetensors", tmp_path / "BIG.SAFETENSORS")
+    with pytest.raises(BadInput, match=r"Rename .*BIG\.SAFETENSORS so that it ends in \.safetensors"):
+        add_loras(tiny_pipeline(()), (Lora(file=tmp_path / "BIG.SAFETENSORS"),))
     save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(ConfigError, match="is no LoRA for this base"):
         add_loras(tiny_pipeline(()), (Lora(file=tmp_path / "other.safetensors"),))

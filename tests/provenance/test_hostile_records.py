@@ -14,8 +14,8 @@ from PIL.PngImagePlugin import PngInfo
 from mien.cli.main import main
 from mien.errors import BadInput
 from mien.generation.repeat import MOST_THREADS, _threads
-from mien.provenance.png import CHUNK, read_record
-from mien.provenance.record import LONGEST
+from mien.provenance.png import CHUNK, read_record, write_picture
+from mien.provenance.record import LONGEST, Record
 
 GOOD: dict[str, Any] = {
     "format": 1, "mien": "0.1.0", "settings": {"seed": 3, "prompt": "a person"}, "index": 0, "inputs": {}, "models": {},
@@ -73,6 +73,15 @@ def test_a_record_cannot_print_a_line_of_its_own(tmp_path: Path, capsys: pytest.
     assert not {"\x1b", "\x07", "\u202e"} & set(told)
     assert main(["show", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["record"]["mien"] == hostile
+
+
+def test_show_says_that_a_copied_record_proves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Record and mark of another picture, put into a photograph."""
+    photo = Image.effect_noise((256, 256), 30).convert("RGB")
+    write_picture(tmp_path / "photo.png", photo, Record.parse(json.dumps(GOOD), "another picture"))
+    assert main(["show", str(tmp_path / "photo.png")]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("watermark")]
+    assert line.endswith("belongs to the record (no proof: anyone can put both into any picture)")
 
 
 def test_a_name_cannot_print_a_line_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from mien import __version__
+from mien.app.connections import Connection
 from mien.app.guard import Guard
 from mien.app.limits import RateMeter
 from mien.app.problems import WHOLE, FieldProblem, Refused
@@ -102,7 +103,9 @@ def serve(
     app = create_app(service, token=token, hosts=hosts)
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     started(f"http://{shown}:{own}/" + (f"#token={token}" if token else ""))
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=20, server_header=False)
+    config = uvicorn.Config(
+        app, http=Connection, log_level="warning", access_log=False, timeout_keep_alive=20, server_header=False
+    )
     with listening:
         uvicorn.Server(config).run(sockets=[listening])
 

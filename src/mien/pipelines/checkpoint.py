@@ -86,7 +86,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise BadInput(f"{path} is {_OTHERS.get(kind, f'a {kind}')}, and no Stable Diffusion 1.5 or SDXL base.")
     if not all(any(key.startswith(start) for key in shapes) for start in _TEXT[kind]):
         raise BadInput(f"{path} comes without its text encoder: get the whole checkpoint.")
-    return Checkpoint(kind, _prediction(path, read_metadata(path), "v_pred" in shapes), "ztsnr" in shapes)
+    metadata = read_metadata(path)
+    if (part := _part_of_schedule(metadata)) is not None:
+        raise BadInput(f"{path} is made for the timesteps {part}, a part of the schedule; choose a whole base.")
+    return Checkpoint(kind, _prediction(path, metadata, "v_pred" in shapes), "ztsnr" in shapes)
+
+
+def _part_of_schedule(metadata: dict[str, str]) -> str | None:
+    """The timesteps that a UNet is an expert of, as its header states them; None where it knows the whole schedule."""
+    stated = metadata.get("modelspec.timestep_range", "")
+    numbers = [word.strip() for word in stated.strip("[]() ").split(",")]
+    return None if not stated.strip() or numbers in (["0", "999"], ["0", "1000"]) else stated.strip()
 
 
 def _prediction(path: Path, metadata: dict[str, str], marked: bool) -> Prediction:

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
 
 
+_SCALINGS = {0.18215: 1, 0.13025: 2}
+"""Scale of the latents of the published autoencoders -> text encoders of the bases that are trained on them."""
+_MADE_FOR = {1: "Stable Diffusion 1.5", 2: "SDXL"}
+
+
 def check_parts(pipeline: PortraitPipeline, base: object) -> None:
     """Refuse a base whose parts do not fit each other, or that wants something mien does not tell it.
 
@@ -78,6 +83,9 @@ def _misfits(pipeline: PortraitPipeline) -> Iterator[str]:
             yield f"the {name} knows {encoder.config.vocab_size} words and has {tokens}"
         elif not isinstance(tokenizer.model_max_length, int) or tokenizer.model_max_length < 3:
             yield f"the {name} has a tokenizer for {tokenizer.model_max_length!r} tokens"
+    scaling = pipeline.vae.config.get("scaling_factor")
+    if scaling in _SCALINGS and _SCALINGS[scaling] != len(texts):  # same shapes, and pictures of wrong colours
+        yield f"its autoencoder's scale of {scaling} is {_MADE_FOR[_SCALINGS[scaling]]}'s"
     for setting in ("class_embed_type", "num_class_embeds", "encoder_hid_dim_type"):
         if unet.get(setting) is not None:
             yield f"the UNet has a {setting}, which nothing here tells it"

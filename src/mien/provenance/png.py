@@ -5,6 +5,7 @@ The record stands in a text chunk of PNG, in JPEG's comment, and in the descript
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -91,11 +92,19 @@ def picture_format(path: Path | str) -> PictureFormat:
 
 
 def encode_picture(image: Image.Image, record: Record | None, form: PictureFormat = "PNG") -> bytes:
-    """The bytes that `write_picture` writes; no time is among them, so the same picture and record give the same."""
+    """The bytes that `write_picture` writes; no time is among them, so the same picture and record give the same.
+
+    JPEG holds no transparency: on a picture that has some it becomes white, with a warning.
+    """
     from io import BytesIO
 
+    from mien.media.pictures import to_rgb
     from mien.provenance.watermark import SMALLEST_SIDE, embed_watermark
 
+    if form == "JPEG":
+        if "A" in image.getbands() and image.getchannel("A").histogram()[255] < image.width * image.height:
+            warnings.warn("JPEG holds no transparency, which becomes white: write a .png or .webp file", stacklevel=2)
+        image = to_rgb(image)
     if record is not None and min(image.size) >= SMALLEST_SIDE:
         marked = embed_watermark(image, record.watermark_id)
         if "A" in image.getbands():
@@ -103,7 +112,7 @@ def encode_picture(image: Image.Image, record: Record | None, form: PictureForma
         image = marked
     stream = BytesIO()
     if form == "JPEG":
-        image.convert("RGB").save(stream, form, quality=QUALITY, subsampling=0, **_jpeg_words(record))
+        image.save(stream, form, quality=QUALITY, subsampling=0, **_jpeg_words(record))
         return stream.getvalue() if record is None else declared_jpeg(stream.getvalue(), declaration(record))
     if form == "WEBP":
         words = {} if record is None else {"exif": exif(record.text()), "xmp": declaration(record).encode("utf-8")}
