@@ -85,7 +85,8 @@ def test_evaluate_embeds_with_the_bases_arcface(
     words = ["evaluate", "control", "--model", f"own={spec}", "--identities", pictures(tmp_path / "people", (0, 1)),
              "--targets", pictures(tmp_path / "targets", (5, 6)), "--steps", "2", "--draws", "10",
              "-o", out]  # fmt: skip
-    assert main([str(word) for word in words]) == 0, capsys.readouterr().err
+    assert main([str(word) for word in words]) == 2
+    assert "None of 2 attempts was kept as a pair (no face 2)" in capsys.readouterr().err
     report = json.loads((out / "report.json").read_text())
     made = report["models"]["own"]["made_with"]
     assert made["conditions"] == ["identity", "expression"]
@@ -100,7 +101,10 @@ def test_arcface_is_called_as_the_studios_embedder(assets: Path) -> None:
 
 
 def test_pairs_are_built_on_sd15(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Raw pictures to pairs: imported, redrawn, swapped, judged; every attempt has a row."""
+    """Raw pictures to pairs: imported, redrawn, swapped, judged; every attempt has a row.
+
+    A made-up base draws no face, so none is kept, which is said.
+    """
     data, spec = tmp_path / "data", spec_of(tmp_path, "sd15")
     write_ffhq(tmp_path / "raw", example_faces(), people=4, side=256)
     words = ["data", "import", tmp_path / "raw", "--layout", "ffhq", "--size", "128", "--reader", "studio", "-o", data]
@@ -108,7 +112,8 @@ def test_pairs_are_built_on_sd15(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert len(Corpus.load(data)) == 4
     words = ["pairs", "build", "--data", data, "--model", spec, "--reader", "studio", "--steps", "2", "--targets", "2",
              "-o", tmp_path / "pairs"]  # fmt: skip
-    assert main([str(word) for word in words]) == 0, capsys.readouterr().err
+    assert main([str(word) for word in words]) == 2
+    assert "None of 2 attempts was kept as a pair (no face 2)" in capsys.readouterr().err
     report = json.loads((tmp_path / "pairs" / "report.json").read_text())
     assert report["targets"] == report["attempts"] == 2
     words = ["data", "import", tmp_path / "raw", "--layout", "ffhq", "--size", "64", "--reader", "studio",

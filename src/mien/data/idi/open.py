@@ -10,10 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from mien.core.io import check_writable, claim, read_json, sha256_of, write_json
 from mien.core.log import only_process
 from mien.core.progress import Bar, silent
 from mien.core.stages.execute import execute
+from mien.core.strict import StrictModel
 from mien.data.idi.build import LOCK, Builder, PairsStage
 from mien.data.idi.filters import Read, calibrated
 from mien.data.idi.folder import claim_pairs, is_finished, report_of
@@ -238,6 +241,13 @@ def build_pairs(
     return report_of(folder) if done else None
 
 
+class _Calibrated(StrictModel):
+    """What a calibration found; 0 where good pairs do not differ at all."""
+
+    exp: float = Field(ge=0)
+    lms: float = Field(ge=0)
+
+
 def _calibrated_before(request: PairsRequest, folder: Path) -> PairsRequest | None:
     """The request with the thresholds that an earlier call found for it; None where there was none."""
     path = folder / CALIBRATION_FILE
@@ -245,8 +255,8 @@ def _calibrated_before(request: PairsRequest, folder: Path) -> PairsRequest | No
         return None
     claim(path, request.model_dump(mode="json", exclude={"thresholds"}), "other pairs")
     stored = read_json(path)
-    found = {name: stored.get(name) for name in ("exp", "lms")}
-    limits = type(request.thresholds).parsed(request.thresholds.model_dump() | found, path)
+    found = _Calibrated.parsed({name: stored.get(name) for name in ("exp", "lms")}, path)
+    limits = request.thresholds.model_copy(update=found.model_dump())
     return request.model_copy(update={"thresholds": limits})
 
 
