@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,11 +35,15 @@ def test_a_perfect_base_gives_back_what_it_was_shown(sources: Sources, monkeypat
     add_noise = redrawn.scheduler.add_noise
 
     def recorded(clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        shown.update(velocity=redrawn.scheduler.get_velocity(clean, noise, timesteps), timesteps=timesteps)
+        shown["velocity"] = redrawn.scheduler.get_velocity(clean, noise, timesteps)
         return add_noise(clean, noise, timesteps)
 
+    def forward(_noisy: torch.Tensor, timesteps: torch.Tensor, _states: torch.Tensor) -> Any:
+        shown["timesteps"] = timesteps
+        return SimpleNamespace(sample=shown["velocity"][rows])
+
     monkeypatch.setattr(redrawn.scheduler, "add_noise", recorded)
-    monkeypatch.setattr(redrawn.unet, "forward", lambda *_: type("Output", (), {"sample": shown["velocity"]}))
+    monkeypatch.setattr(redrawn.unet, "forward", forward)
     rows = torch.tensor([True, False, True])
     found = redrawn(latents, rows, torch.Generator().manual_seed(1))
     torch.testing.assert_close(found, latents, rtol=1e-4, atol=1e-4)

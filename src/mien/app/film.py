@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mien.app.pictures import decode_base64, decode_picture
+from mien.app.pictures import decode_base64, open_content
 from mien.app.problems import FieldProblem
 from mien.app.schema import VideoBody
 from mien.app.service import PortraitService
@@ -24,15 +24,14 @@ def film(body: VideoBody, service: PortraitService) -> bytes:
     from mien.provenance.video import encode_webp
 
     limits, left = service.limits, service.limits.picture_pixels * service.limits.pictures
+    files = [decode_base64(text, FRAMES) for text in body.frames]
     try:
-        records = [
-            read_record_in(decode_base64(text, FRAMES), f"Frame {number}") for number, text in enumerate(body.frames, 1)
-        ]
+        records = [read_record_in(content, f"Frame {number}") for number, content in enumerate(files, 1)]
     except MienError as error:
         raise FieldProblem(FRAMES, str(error)) from error
     pictures = []
-    for text in body.frames:
-        picture = decode_picture(text, FRAMES, limits, {})
+    for content in files:
+        picture = open_content(content, FRAMES, limits)
         if pictures and picture.size != pictures[0].size:
             raise FieldProblem(FRAMES, "The frames have several sizes: send those of one drawing.")
         left -= picture.width * picture.height

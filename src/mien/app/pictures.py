@@ -45,7 +45,11 @@ def decode_picture(text: str, field: str, limits: Limits, studio: dict[str, Imag
         if name not in studio:
             raise FieldProblem(field, f"The studio has no picture called {name[:40]!r}: choose {', '.join(studio)}.")
         return studio[name]
-    content = decode_base64(text, field)
+    return open_content(decode_base64(text, field), field, limits)
+
+
+def open_content(content: bytes, field: str, limits: Limits) -> Image.Image:
+    """The picture in the bytes of a file; arguments and errors as of `decode_picture`."""
     try:
         with opened(io.BytesIO(content), "The file") as picture:
             width, height = picture.size

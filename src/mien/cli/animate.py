@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.options import PERSON, Base, NoProvenance, Raw, Reader
-from mien.cli.say import say, say_file
+from mien.cli.say import say_error, say_file
 
 app = typer.Typer(add_completion=False)
 
@@ -63,5 +63,5 @@ def animate(
     from mien.provenance.consent import remind_once
 
     check_pictures(request.input_files)
-    remind_once(lambda words: say(words, error=True))
+    remind_once(say_error)
     say_file(draw(request, driving, output, rate=fps, retarget=retarget and not raw, bar=bar))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.options import Base, Reader
-from mien.cli.say import say
+from mien.cli.say import say, say_error
 
 app = typer.Typer(add_completion=False)
 
@@ -69,6 +69,6 @@ def serve_app(
         if open_page:
             typer.launch(address)
 
-    remind_once(lambda words: say(words, error=True))
+    remind_once(say_error)
     service = PortraitService(limits, base=base, reader=reader)
     serve(service, host, port, token=token, started=started, proxied=proxied)

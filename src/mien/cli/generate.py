@@ -24,7 +24,7 @@ from mien.cli.options import (
     Speed,
     Tiling,
 )
-from mien.cli.say import say, say_file
+from mien.cli.say import say, say_error, say_file
 
 app = typer.Typer(add_completion=False)
 
@@ -293,13 +293,13 @@ def generate(
     if people or edit:
         from mien.provenance.consent import remind_once
 
-        remind_once(_say)
+        remind_once(say_error)
     from mien.cli.progress import bar
     from mien.generation.generate import generate as draw
 
     total = None if request.steps_run is None else request.count * request.steps_run
     with bar(total, "drawing") as advance:
-        files = draw(request, on_read=_say, progress=lambda picture, step: advance(1))
+        files = draw(request, on_read=say_error, progress=lambda picture, step: advance(1))
     _report(files)
 
 
@@ -309,14 +309,10 @@ def _draw_many(requests: Path, output: Path, asked: dict[str, Any], part: str | 
     from mien.generation.many import MANIFEST, generate_many
     from mien.provenance.consent import remind_once
 
-    remind_once(_say)
+    remind_once(say_error)
     counts = generate_many(requests, output, asked, part=parse_part(part), bar=bar, **how)
     rest = f"see {output / MANIFEST}" if counts.whole else "when all parts are done, the same command with --finish"
     say(f"{counts.pictures} pictures of {counts.requests} requests, {counts.failed} failed; {rest}")
-
-
-def _say(words: str) -> None:
-    say(words, error=True)
 
 
 def _report(files: list[Path]) -> None:

@@ -23,6 +23,11 @@ def say(line: str = "", error: bool = False) -> None:
     typer.echo(printable(line), err=error)
 
 
+def say_error(line: str) -> None:
+    """Print one line on the error stream: for what takes a function of the words alone."""
+    say(line, error=True)
+
+
 def say_text(text: str) -> None:
     """Print several lines; everything but their ends is escaped as in `say`."""
     typer.echo(printable(text, keep="\n"))

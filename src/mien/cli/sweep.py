@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.options import PERSON, Base, NoProvenance
-from mien.cli.say import say, say_file
+from mien.cli.say import say_error, say_file
 
 app = typer.Typer(add_completion=False)
 
@@ -72,7 +72,7 @@ def sweep(
         from mien.provenance.consent import remind_once
 
         check_pictures(request.input_files)
-        remind_once(lambda words: say(words, error=True))
+        remind_once(say_error)
     with bar(len(stops), "drawing") as advance:
         files = draw(request, stops, emotion_grid, progress=advance)
     for file in files:

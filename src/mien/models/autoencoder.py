@@ -62,11 +62,6 @@ def _reduced(sample: Tensor, factor: int) -> Tensor:
     return sample if factor == 1 else F.avg_pool2d(sample, factor)
 
 
-def enlarged(kernel: Tensor, factor: int) -> Tensor:
-    """Squares [..., H, W] whose every value is one of ``factor`` x ``factor`` pixels."""
-    return kernel.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
-
-
 def pixels_a_latent(config: Mapping[str, Any]) -> int:
     """Side in pixels of the square that a latent of :class:`StudioAutoencoder` stands for, from its configuration."""
     return int(config.get("output_shuffle", 2) * 2 ** (len(config["block_out_channels"]) - 1))
@@ -201,7 +196,9 @@ class StudioAutoencoder(ModelMixin, ConfigMixin):
         encoder = (vectors * gain).T.reshape(z, 3, side, side)
         self.linear_encoder.weight.copy_(encoder)
         self.linear_encoder.bias.copy_(-(mean @ (vectors * gain)))  # type: ignore[union-attr]
-        self.linear_decoder.weight.copy_(enlarged((vectors / gain).T.reshape(z, 3, side, side).float(), factor))
+        self.linear_decoder.weight.copy_(
+            F.interpolate((vectors / gain).T.reshape(z, 3, side, side), scale_factor=factor)
+        )
         self.linear_decoder.bias.copy_(mean.reshape(3, -1).mean(1))  # type: ignore[union-attr]
 
     @torch.no_grad()
@@ -230,7 +227,7 @@ class StudioAutoencoder(ModelMixin, ConfigMixin):
             for name in ("weight", "bias"):
                 taken[f"linear_decoder.{name}"] = theirs[f"linear_decoder.{name}"]
             weight = "linear_decoder.weight"
-            taken[weight] = enlarged(taken[weight], own[weight].shape[-1] // taken[weight].shape[-1])
+            taken[weight] = F.interpolate(taken[weight], size=own[weight].shape[-1])
         self.load_state_dict(taken, strict=False)
 
     @torch.no_grad()

@@ -37,13 +37,24 @@ def studio_scheduler(
 
 
 def noisy(
-    scheduler: TrainingScheduler, latents: Tensor, generator: torch.Generator, sampling: TimestepSampling = "uniform"
+    scheduler: TrainingScheduler,
+    latents: Tensor,
+    generator: torch.Generator,
+    sampling: TimestepSampling = "uniform",
+    until: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw timesteps and noise: (noisy latents, timesteps [B], noise), all on the latents' device.
 
     Of a part of a batch they are those that the whole batch would have in these rows (`mien.training.parts`).
+
+    Args:
+        scheduler: adds the noise.
+        latents: [B, C, h, w].
+        generator: of both.
+        sampling: how timesteps are drawn.
+        until: they lie below this one; None takes all.
     """
-    count, size, device = scheduler.config["num_train_timesteps"], latents.shape[1:], latents.device
+    count, size, device = until or scheduler.config["num_train_timesteps"], latents.shape[1:], latents.device
 
     def drawn(rows: int, dice: torch.Generator) -> Tensor:
         if sampling == "uniform":

@@ -11,7 +11,7 @@ from torch import Tensor
 from mien.diffusion.prediction import to_x0
 from mien.models.text import encode_ids
 from mien.training.bases import base_scheduler, base_tokenizer
-from mien.training.parts import rows_of
+from mien.training.diffusion import noisy
 from mien.training.sources import Sources
 from mien.training.texts import frozen_texts
 
@@ -45,22 +45,15 @@ class Redrawn:
             rows: which, bool [B].
             generator: of timesteps and noise, the same whatever the rows.
         """
-        size, device = latents.shape[1:], latents.device
-        if self.unet.device != device:
-            self.unet.to(device)
-            self.states = self.states.to(device)
-        timesteps = rows_of(
-            lambda count, draws: torch.randint(0, self.until, (count,), generator=draws, device=device),
-            len(latents), generator,
-        )[rows]  # fmt: skip
-        noise = rows_of(
-            lambda count, draws: torch.randn(count, *size, generator=draws, device=device), len(latents), generator
-        )[rows]
+        if self.unet.device != latents.device:
+            self.unet.to(latents.device)
+            self.states = self.states.to(latents.device)
+        every, timesteps, _ = noisy(self.scheduler, latents, generator, until=self.until)
         if not rows.any():
             return latents
-        noisy = self.scheduler.add_noise(latents[rows], noise, timesteps)
-        states = self.states.expand(len(noisy), -1, -1)
-        output = self.unet(noisy.contiguous(memory_format=torch.channels_last), timesteps, states).sample
+        shown, timesteps = every[rows], timesteps[rows]
+        states = self.states.expand(len(shown), -1, -1)
+        output = self.unet(shown.contiguous(memory_format=torch.channels_last), timesteps, states).sample
         guessed = latents.clone()
-        guessed[rows] = to_x0(output.float(), noisy, timesteps, self.scheduler)
+        guessed[rows] = to_x0(output.float(), shown, timesteps, self.scheduler)
         return guessed
