@@ -103,6 +103,11 @@ def test_the_image_encoder_is_found_or_given(clip: Any, tmp_path: Path, monkeypa
     other: Any = tiny_pipeline(())
     add_image_encoder(other, place)
     assert other.expression_encoder is not None
+    (place / "model.safetensors").rename(place / "model.fp16.safetensors")  # as it is often published
+    again: Any = tiny_pipeline(())
+    add_image_encoder(again, place)
+    stated = other.expression_encoder.state_dict()
+    assert all(torch.equal(value, stated[key]) for key, value in again.expression_encoder.state_dict().items())
     with pytest.raises(BadInput, match="holds no CLIP image encoder"):
         add_image_encoder(other, tmp_path)
 

@@ -14,9 +14,11 @@ import torch
 from diffusers import DDIMScheduler, EulerDiscreteScheduler, PNDMScheduler
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from mien.errors import BadInput
 from mien.pipelines.bases import open_base
+from mien.pipelines.load import picture_size
 from mien.pipelines.schedulers import sampling_with
 from tests.ldm import write_checkpoint
 from tests.published import write_sd15, write_sdxl
@@ -89,6 +91,40 @@ def test_what_a_file_states_of_its_prediction_is_heeded(
             assert float(pipeline.scheduler.timesteps.max()) > 990  # pyright: ignore[reportOptionalMemberAccess]
 
 
+@pytest.mark.parametrize(("stated", "side"), [("768x768", 768), ("640", 640), ("832x1216", None)])
+@pytest.mark.parametrize("base", ["sd15", "sdxl"])
+def test_the_size_that_a_file_states_is_that_of_its_pictures(
+    base: str, stated: str, side: int | None, assets: Path, tmp_path: Path
+) -> None:
+    file, to = assets / f"{base}.safetensors", tmp_path / "base.safetensors"
+    pipeline = open_base(changed(file, to, lambda _: None, {"modelspec.resolution": stated}))
+    assert picture_size(pipeline) == (side or picture_size(open_base(file)))
+
+
+def test_layers_that_a_file_was_trained_without_are_left_out(
+    assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What others call clip skip 2; SDXL's files all have it."""
+    monkeypatch.setenv("MIEN_ASSETS", str(tmp_path))
+    folder = write_sd15(tmp_path / "sd15")
+    config: Any = CLIPTextConfig.from_pretrained(folder / "text_encoder", num_hidden_layers=3)
+    CLIPTextModel(config).save_pretrained(folder / "text_encoder")
+    plain = write_checkpoint(open_base(folder), tmp_path / "plain.safetensors")
+    before: Any = open_base(plain)
+    ids = before.tokenizer("a face", return_tensors="pt").input_ids
+    encoder = before.text_encoder
+    last_but_one = encoder(ids, output_hidden_states=True).hidden_states[-2]
+    file = changed(plain, tmp_path / "skips.safetensors", lambda _: None, {"modelspec.encoder_layer": "2"})
+    found: Any = open_base(file).text_encoder
+    normed = getattr(encoder, "text_model", encoder).final_layer_norm(last_but_one)
+    assert torch.equal(found(ids).last_hidden_state, normed) and found.config.num_hidden_layers == 2
+    xl = changed(
+        assets / "sdxl.safetensors", tmp_path / "xl.safetensors", lambda _: None, {"modelspec.encoder_layer": "2"}
+    )
+    monkeypatch.setenv("MIEN_ASSETS", str(assets))
+    assert open_base(xl).text_encoder.config.num_hidden_layers == 2
+
+
 def _wide(weights: Weights) -> None:
     key = "model.diffusion_model.input_blocks.0.0.weight"
     weights[key] = torch.cat([weights[key]] * 2 + [weights[key][:, :1]], dim=1)
@@ -113,6 +149,9 @@ REFUSED: dict[str, tuple[str, Any, Any]] = {
     "without its text encoder: get": ("sdxl", _without("conditioner.embedders.1"), None),
     "says that its UNet predicts 'flow'": ("sd15", lambda _: None, {"modelspec.prediction_type": "flow"}),
     "made for the timesteps 0,199, a part": ("sd15", lambda _: None, {"modelspec.timestep_range": "0,199"}),
+    "pictures of 'large', which is no size": ("sd15", lambda _: None, {"modelspec.resolution": "large"}),
+    "reads layer '13' from the end": ("sd15", lambda _: None, {"modelspec.encoder_layer": "13"}),
+    "reads layer '1' from the end": ("sdxl", lambda _: None, {"modelspec.encoder_layer": "1"}),
     "holds no whole": ("sd15", _without("first_stage_"), None),
     "SDXL's refiner": (
         "sdxl",

@@ -5,17 +5,20 @@ from __future__ import annotations
 import fnmatch
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import diffusers.configuration_utils
 import diffusers.pipelines.pipeline_utils
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects
 
 from mien import pipelines
 from mien.core.io import read_json
 from mien.pipelines import PortraitPipeline, PortraitXLPipeline, hub
 from mien.pipelines.bases import open_base
+from tests.published import write_sd15
 from tests.tiny import tiny_pipeline, tiny_xl_pipeline
 
 KINDS = ("emotion", "landmarks")
@@ -74,3 +77,36 @@ def test_other_models_are_left_to_diffusers(asked: list[dict[str, Any]], tmp_pat
     (tmp_path / "repository" / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
     assert hub.fetch_ours("owner/portraits") is None
     assert len(asked) == 1, "the index alone was asked for"
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_base_of_others_comes_in_half_precision_where_it_is_in_no_other(
+    half: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """diffusers says that there are no safetensors."""
+    repository, snapshot = tmp_path / "repository", tmp_path / "snapshot"
+    write_sd15(repository)
+    for path in repository.rglob("*.safetensors"):
+        if half:
+            path.rename(path.with_name(path.name.replace(".safetensors", ".fp16.safetensors")))
+    files = sorted(str(path.relative_to(repository)) for path in repository.rglob("*") if path.is_file())
+
+    def config(name: str, filename: str, **options: Any) -> str:
+        (snapshot / filename).parent.mkdir(parents=True, exist_ok=True)
+        return str(shutil.copy(repository / filename, snapshot / filename))
+
+    def fetch(name: str, allow_patterns: list[str], ignore_patterns: list[str], **options: Any) -> str:
+        for place in filter_repo_objects(files, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns):
+            config(name, place)
+        return str(snapshot)
+
+    def listed(name: str, **options: Any) -> SimpleNamespace:
+        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=place) for place in files])
+
+    monkeypatch.setattr(diffusers.configuration_utils, "hf_hub_download", config)
+    for called, by in (("hf_hub_download", config), ("model_info", listed), ("snapshot_download", fetch)):
+        monkeypatch.setattr(diffusers.pipelines.pipeline_utils, called, by)
+    opened = open_base("owner/base")
+    assert type(opened) is PortraitPipeline
+    weights = {path.name for path in (snapshot / "unet").iterdir()} - {"config.json"}
+    assert weights == {f"diffusion_pytorch_model{'.fp16' if half else ''}.safetensors"}

@@ -14,12 +14,13 @@ from mien.assets import find_asset, require_asset
 from mien.core.io import read_json
 from mien.errors import BadInput, MienError, MissingAsset
 from mien.pipelines.base_names import check_base
-from mien.pipelines.checkpoint import heeded, read_checkpoint
+from mien.pipelines.checkpoint import Checkpoint, heeded, read_checkpoint
 from mien.pipelines.files import EMBEDDED
 from mien.pipelines.fit import check_parts
 from mien.pipelines.hub import fetch_ours, is_ours
 from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.portrait_xl import PortraitXLPipeline
+from mien.pipelines.variants import HALF, variant_of
 
 INDEX = "model_index.json"
 ARC2FACE = {"unet": "arc2face", "text_encoder": "encoder", "identity": "arcface.onnx"}
@@ -125,7 +126,7 @@ def pipeline_class(index: Mapping[str, Any], name: str) -> type[PortraitPipeline
 def _open_folder(folder: Path, dtype: torch.dtype) -> PortraitPipeline:
     index = _index_of(folder)
     kind = pipeline_class(index, str(folder))
-    variant = _variant(folder)
+    variant = variant_of(folder / part for part in ("unet", "vae", "text_encoder", "text_encoder_2"))
     with _whole(folder):
         own = _text_encoders(folder, index, dtype, variant)
         options: dict[str, Any] = {**_manner(index), **({} if variant is None else {"variant": variant})}
@@ -135,25 +136,6 @@ def _open_folder(folder: Path, dtype: torch.dtype) -> PortraitPipeline:
         pipeline.parts = {part: folder / part for part in pipeline.components if (folder / part).is_dir()}
     check_parts(pipeline, folder)
     return pipeline
-
-
-def _variant(folder: Path) -> str | None:
-    """The variant in which a folder has its weights, where it has them in no other form: ``fp16``, mostly.
-
-    Raises:
-        BadInput: if the weights of a part are there as a pickle alone.
-    """
-    found: set[str] = set()
-    for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
-        files = [path.name for path in (folder / part).glob("*") if not path.name.startswith(".")]
-        weights = [name for name in files if name.endswith(".safetensors")]
-        if not weights and any(name.endswith((".bin", ".ckpt", ".pt", ".pth")) for name in files):
-            raise BadInput(f"{folder / part} holds its weights as a pickle, which mien does not open: get safetensors.")
-        # diffusion_pytorch_model.fp16.safetensors, model.fp16-00001-of-00002.safetensors
-        named = {name.split(".")[1].split("-")[0] for name in weights if name.count(".") > 1}
-        if weights and all(name.count(".") > 1 for name in weights):
-            found |= {"fp16"} & named or named
-    return min(found, default=None)
 
 
 def _text_encoders(folder: Path, index: Mapping[str, Any], dtype: torch.dtype, variant: str | None) -> dict[str, Any]:
@@ -217,13 +199,28 @@ def _open_hub(name: str, dtype: torch.dtype) -> PortraitPipeline:
     try:
         index: Any = DiffusionPipeline.load_config(name)
         pipeline_class(index, name)  # before gigabytes are fetched
-        folder = fetch_ours(name) or Path(DiffusionPipeline.download(name, use_safetensors=True))
+        folder = fetch_ours(name) or _fetch(name)
     except (OSError, ValueError) as error:
         raise MissingAsset(
             f"There is no folder {name}, and no base of that name with safetensors on the hub, or the hub cannot be "
             f"reached ({str(error).strip().splitlines()[0]})."
         ) from error
     return _open_folder(folder, dtype)
+
+
+def _fetch(name: str) -> Path:
+    """A base of others on the hub; in half precision where it is published in that alone.
+
+    Raises:
+        OSError: if it is not there with safetensors, or cannot be reached.
+    """
+    try:
+        return Path(DiffusionPipeline.download(name, use_safetensors=True))
+    except OSError as error:
+        try:
+            return Path(DiffusionPipeline.download(name, use_safetensors=True, variant=HALF))
+        except (OSError, ValueError):
+            raise error from None
 
 
 def _open_arc2face(parts: Mapping[str, Path], dtype: torch.dtype) -> PortraitPipeline:
@@ -261,9 +258,20 @@ def _open_file(path: Path, dtype: torch.dtype) -> PortraitPipeline:
             raise MissingAsset(f"{path} comes without a tokenizer: run  mien assets get {asset}  once.") from error
         raise BadInput(f"{path} cannot be read as one base ({_first_line(error)}).") from error
     pipeline.register_modules(scheduler=heeded(pipeline.scheduler, checkpoint))
+    _heed(pipeline, checkpoint)
     pipeline.parts = {"base": path}  # recorded under this, not its own name, which is often somebody's
     check_parts(pipeline, path)
     return pipeline
+
+
+def _heed(pipeline: PortraitPipeline, checkpoint: Checkpoint) -> None:
+    """Draw pictures of the side that a file was trained at, and read text through the layers it was trained with."""
+    if checkpoint.side is not None:
+        pipeline.unet.register_to_config(sample_size=checkpoint.side // pipeline.vae_scale_factor)
+    if checkpoint.skipped:
+        encoder = getattr(pipeline.text_encoder, "text_model", pipeline.text_encoder).encoder  # transformers 4 and 5
+        encoder.layers = encoder.layers[: max(len(encoder.layers) - checkpoint.skipped, 1)]
+        pipeline.text_encoder.config.num_hidden_layers = len(encoder.layers)
 
 
 def _manner(index: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 The community marks checkpoints by keys without weights of their own: ``v_pred`` for velocity prediction, ``ztsnr`` for
 a schedule that ends in pure noise, ``edm_mean`` and ``edm_vpred.sigma_max`` for EDM's; headers follow Stability's model
-specification (``modelspec.prediction_type``). A loader that does not look draws grey noise.
+specification (``modelspec.prediction_type``, ``timestep_range``, ``resolution``, ``encoder_layer``). A loader that does
+not look draws grey noise.
 """
 
 from __future__ import annotations
@@ -47,11 +48,17 @@ class Checkpoint:
         kind: diffusers' name of it: ``v1`` or ``xl_base``.
         prediction: what its UNet predicts.
         zero_snr: whether its noise schedule ends in pure noise (Lin et al. 2024, arXiv 2305.08891).
+        side: of the square pictures that it was trained on, in pixels; None where it does not say, or names another
+            shape (one of many on which such bases are trained).
+        skipped: last layers of its text encoder that it was trained without, 0 where it does not say ("clip skip"
+            counts from 1).
     """
 
     kind: str
     prediction: Prediction
     zero_snr: bool
+    side: int | None
+    skipped: int
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -89,7 +96,32 @@ def read_checkpoint(path: Path) -> Checkpoint:
     metadata = read_metadata(path)
     if (part := _part_of_schedule(metadata)) is not None:
         raise BadInput(f"{path} is made for the timesteps {part}, a part of the schedule; choose a whole base.")
-    return Checkpoint(kind, _prediction(path, metadata, "v_pred" in shapes), "ztsnr" in shapes)
+    prediction = _prediction(path, metadata, "v_pred" in shapes)
+    return Checkpoint(kind, prediction, "ztsnr" in shapes, _side(path, metadata), _skipped(path, metadata, kind))
+
+
+def _side(path: Path, metadata: dict[str, str]) -> int | None:
+    """From ``1024x1024`` or ``1024``."""
+    stated = metadata.get("modelspec.resolution", "").strip().lower()
+    if not stated:
+        return None
+    sides = [int(side) for side in stated.split("x") if side.strip().isdecimal()]
+    if len(sides) != stated.count("x") + 1 or len(sides) > 2 or not all(64 <= side <= 8192 for side in sides):
+        raise BadInput(f"{path} says that it draws pictures of {stated!r}, which is no size; choose another file.")
+    return sides[0] if len({*sides}) == 1 else None
+
+
+def _skipped(path: Path, metadata: dict[str, str], kind: str) -> int:
+    """SDXL reads the last layer but one in any case; Stable Diffusion 1.5 the last, unless told otherwise."""
+    usual = {"v1": "1", "xl_base": "2"}[kind]
+    stated = metadata.get("modelspec.encoder_layer", usual).strip()
+    if stated == usual:
+        return 0
+    if kind == "v1" and stated.isdecimal() and 1 <= int(stated) <= 12:
+        return int(stated) - 1
+    raise BadInput(
+        f"{path} reads layer {stated!r} from the end of its text encoder, which mien cannot; choose another file."
+    )
 
 
 def _part_of_schedule(metadata: dict[str, str]) -> str | None:

@@ -12,6 +12,7 @@ from mien.assets.lookup import how_to_get
 from mien.assets.registry import asset
 from mien.errors import BadInput
 from mien.pipelines.features import check_width
+from mien.pipelines.variants import variant_of
 
 if TYPE_CHECKING:
     import torch
@@ -69,8 +70,9 @@ def missing_encoder(pipeline: PortraitPipeline) -> str | None:
 def _open(folder: Path, dtype: torch.dtype) -> Any:
     from transformers import CLIPVisionModelWithProjection
 
+    options: dict[str, Any] = {"torch_dtype": dtype, "output_loading_info": True, "variant": variant_of([folder])}
     try:
-        loaded: Any = CLIPVisionModelWithProjection.from_pretrained(folder, torch_dtype=dtype, output_loading_info=True)
+        loaded: Any = CLIPVisionModelWithProjection.from_pretrained(folder, use_safetensors=True, **options)
         encoder, report = loaded
     except (MemoryError, KeyboardInterrupt):
         raise
