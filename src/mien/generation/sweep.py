@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +123,7 @@ def sweep(
         MienError: see `mien.generation.generate.generate`.
     """
     check_folder(request.output)  # before torch is imported
-    from mien.generation.generate import generate
+    from mien.generation.generate import draw_pictures
     from mien.generation.records import hashes
     from mien.generation.tools import FaceTools
     from mien.media.pictures import open_picture
@@ -140,22 +139,16 @@ def sweep(
     drawn_by: PortraitPipeline = load_pipeline(request.base, request.loading) if pipeline is None else pipeline
     requests = [_readable(one, drawn_by) for one in requests]
     make_folder(request.output)
-    models, files = hashes(drawn_by, tools), []
+    models = hashes(drawn_by, tools)
     for place, one in zip(places, requests, strict=True):
-        if _is_this(place, one, models, tools.reader_name):
-            files.append(place)
-            progress(1)
-            continue
-        with tempfile.TemporaryDirectory(dir=request.output, prefix=".") as folder:
-            (file,) = generate(one.model_copy(update={"output": Path(folder)}), pipeline=drawn_by, tools=tools)
-            files.append(file.replace(place))
+        if not _is_this(place, one, models, tools.reader_name):
+            (picture,) = draw_pictures(one, pipeline=drawn_by, tools=tools)
+            write_picture(place, picture.image, picture.record)
         progress(1)
-    record = read_record(files[0]) if request.provenance else None
-    images = []
-    for file in files:
-        images.append(open_picture(file))
+    record = read_record(places[0]) if request.provenance else None
+    images = [open_picture(place) for place in places]
     write_picture(row, mount(images, [stop.caption for stop in stops], columns or len(images)), record)
-    return [row, *files]
+    return [row, *places]
 
 
 def _readable(request: GenerateRequest, pipeline: PortraitPipeline) -> GenerateRequest:
