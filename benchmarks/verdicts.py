@@ -61,6 +61,7 @@ def unmeasured(claim: Claim, gone: Mapping[str, str]) -> dict[str, Any]:
         gone: metrics that were taken out of the reports -> why.
     """
     models = " and ".join((claim.model, *claim.baseline))
+    metrics = " and ".join((claim.metric, *claim.also))
     why = f": {gone[claim.metric][0].lower()}{gone[claim.metric][1:]}" if claim.metric in gone else "."
     return {
         "id": claim.id,
@@ -75,8 +76,13 @@ def unmeasured(claim: Claim, gone: Mapping[str, str]) -> dict[str, Any]:
         "holds": False,
         "command": "",
         "verdict": "not tested",
-        "reason": f"no report has {claim.metric} of {models}{why}",
+        "reason": f"no report has {metrics} of {models}{why}",
     }
+
+
+def metrics_of(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The metrics that a row's numbers are of."""
+    return tuple(part["studio"]["metric"] for part in (row, *row.get("also", ())))
 
 
 def with_verdicts(
@@ -90,9 +96,13 @@ def with_verdicts(
         runs: folder of the training runs.
         gone: see `unmeasured`.
     """
-    rows = []
+    rows, asked = [], {claim.id: claim for claim in catalogue().claims}
     for row in claims:
-        if row["effect"] is not None:
+        claim = asked.get(row["id"])
+        if claim is not None and metrics_of(row) != (claim.metric, *claim.also):
+            reason = f"the catalogue asks for {' and '.join((claim.metric, *claim.also))}, which no report has yet."
+            row = row | {"statement": claim.statement, "verdict": "not tested", "reason": reason}
+        elif row["effect"] is not None:
             verdict, reason = judged(row, untrained(row, runs), refused)
             row = row | {"verdict": verdict, "reason": reason}
         rows.append(row)

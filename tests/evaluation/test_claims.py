@@ -18,7 +18,7 @@ from mien.pipelines.spec import load_spec
 from mien.training.config import TrainConfig, learning_rate
 
 TRAINED = ArmTraining("studio-alignment", 80_000, 3000.0, 0.2, 0.1)
-METRIC = "identity.cosine"
+METRIC = "nearness.identity"
 
 
 def report(gain: float, training: dict[str, Any], refused: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -63,6 +63,49 @@ def test_a_metric_on_which_a_dummy_is_better_tests_nothing() -> None:
     row = report(0.5, {}, {METRIC: ["copy-identity"]})["row"]
     assert row["verdict"] == "not tested" and row["holds"]
     assert "a dummy model (copy-identity) is better" in row["reason"]
+
+
+def both(judge: float, reader: float, refused: dict[str, list[str]] | None = None) -> dict[str, Any]:
+    """The row of a claim that has to hold by two judges, with these gains."""
+    weights = np.concatenate([np.ones((1, 40)), np.random.default_rng(0).multinomial(40, [1 / 40] * 40, 100)])
+    people = np.random.default_rng(1).normal(size=40)
+    scores = {
+        name: {
+            metric: mean_score(people + gain * plus, people, weights.astype(float), "higher")
+            for metric, gain in (("nearness.expression.judge", judge), ("nearness.expression", reader))
+        }
+        for name, plus in (("ica", 1.0), ("animate", 0.0))
+    }
+    found = claims_report(scores, "mien evaluate", {}, refused or {})["claims"]
+    (row,) = [row for row in found if row["id"] == "emojidiff-vs-animate-exp"]
+    return row
+
+
+def test_a_claim_has_to_hold_by_each_judge() -> None:
+    row = both(0.5, 0.25)
+    assert row["verdict"] == "held" and row["holds"] and row["effect"] == pytest.approx(0.5)
+    (other,) = row["also"]
+    assert other["studio"]["metric"] == "nearness.expression" and other["effect"] == pytest.approx(0.25)
+    for gains in ((0.5, -0.25), (-0.5, 0.25)):
+        row = both(*gains)
+        assert row["verdict"] == "not held" and not row["holds"]
+        assert row["reason"].count(" lies above 0") == 1 and row["reason"].count("does not lie above 0") == 1
+    row = both(0.5, 0.25, {"nearness.expression": ["copy-template"]})
+    assert row["verdict"] == "not tested" and "on nearness.expression a dummy model" in row["reason"]
+
+
+def test_of_a_leak_the_size_counts() -> None:
+    """The exact render has 0: more of the template's person is worse, and so is less."""
+    weights = np.concatenate([np.ones((1, 40)), np.random.default_rng(0).multinomial(40, [1 / 40] * 40, 100)])
+    around = np.random.default_rng(1).normal(scale=0.01, size=40)
+    for ours, theirs, holds in ((0.1, 0.4, True), (-0.1, 0.4, True), (-0.4, 0.1, False), (0.4, 0.1, False)):
+        scores = {
+            name: {"leak": mean_score(around + level, around, weights.astype(float), "zero")}
+            for name, level in (("refined", ours), ("same", theirs))
+        }
+        (row,) = claims_report(scores, "mien evaluate", {}, {})["claims"]
+        assert row["id"] == "emojidiff-idi-leak" and row["holds"] == holds
+        assert row["effect"] == pytest.approx(abs(theirs) - abs(ours), abs=0.01)
 
 
 def test_steps_at_full_rate_follow_the_training_schedule() -> None:

@@ -22,7 +22,8 @@ class Claim(StrictModel):
         id: kept stable.
         source: paper and table; ``(inferred)`` where the paper's own numbers are not in the text we have.
         statement: one sentence.
-        metric: of the report.
+        metric: of the report, or a measure of its headline.
+        also: the same by other judges; the claim has to hold on each.
         model: the model that should be better, by its name in the run.
         baseline: what it is compared with; of several the best, chosen anew in each resample.
         paper: the paper's own two numbers, model then baseline, or None where it gives none.
@@ -33,6 +34,7 @@ class Claim(StrictModel):
     source: str
     statement: str
     metric: str
+    also: tuple[str, ...] = ()
     model: str
     baseline: tuple[str, ...] = Field(min_length=1)
     paper: tuple[float, float] | None = None

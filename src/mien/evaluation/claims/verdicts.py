@@ -41,14 +41,15 @@ def tested(
 
     Returns:
         Rows of ``claims.json``: id, source, statement, paper, studio (the two values), effect, low, high, margin,
-        holds, verdict, reason, command. ``holds`` is about the numbers alone; the verdict is "not tested" where an arm
-        did not train, and where a dummy model is better on the metric than the exact render.
+        holds, verdict, reason, command; ``also`` has studio, effect, low and high by the other judges. ``holds`` is
+        about the numbers alone; the verdict is "not tested" where an arm did not train, and where a dummy model is
+        better on a metric than the exact render.
     """
     rows = []
     for claim in catalogue().claims:
-        ours = _seeds(claim.model, claim.metric, scores)
-        against = {name: _paired(ours, _seeds(name, claim.metric, scores)) for name in claim.baseline}
-        if all(against.values()):
+        metrics = (claim.metric, *claim.also)
+        compared = {metric: _against(claim, metric, scores) for metric in metrics}
+        if all(all(against.values()) for against in compared.values()):
             untrained = [
                 reason
                 for model, runs in (training or {}).items()
@@ -56,7 +57,7 @@ def tested(
                 for arm in runs
                 if (reason := arm.untrained(catalogue().trained)) is not None
             ]
-            row = _row(claim, against, command)
+            row = _row(claim, compared, command)
             rows.append(row | dict(zip(("verdict", "reason"), judged(row, untrained, refused or {}), strict=True)))
     return rows
 
@@ -89,19 +90,31 @@ def judged(
         untrained: why training runs of its models test nothing, see `ArmTraining.untrained`; none if all trained.
         refused: metric -> the dummy models that are better on it than the exact render.
     """
-    metric = row["studio"]["metric"] if isinstance(row.get("studio"), Mapping) else ""
     reasons = list(untrained)
-    if row["low"] is None:
-        reasons.append("the effect has no interval")
-    if dummies := ", ".join(refused.get(metric, ())):
-        reasons.append(f"on {metric} a dummy model ({dummies}) is better than the exact render")
+    parts = [row, *row.get("also", ())]
+    for part in parts:
+        metric = part["studio"]["metric"]
+        if part["low"] is None:
+            reasons.append("the effect has no interval")
+        if dummies := ", ".join(refused.get(metric, ())):
+            reasons.append(f"on {metric} a dummy model ({dummies}) is better than the exact render")
     if reasons:
         return "not tested", "; ".join(dict.fromkeys(reasons)) + "."
     bound = "0" if not row["margin"] else f"minus the margin of {row['margin']:g}"
-    interval = f"the interval of the effect, {row['low']:.3g} to {row['high']:.3g},"
-    if row["low"] > -row["margin"]:
-        return "held", f"{interval} lies above {bound}."
-    return "not held", f"{interval} does not lie above {bound}."
+    intervals = []
+    for part in parts:
+        where = f" on {part['studio']['metric']}" if len(parts) > 1 else ""
+        lies = "lies" if part["low"] > -row["margin"] else "does not lie"
+        low, high = f"{part['low']:.3g}", f"{part['high']:.3g}"
+        intervals.append(f"the interval of the effect{where}, {low} to {high}, {lies} above {bound}")
+    held = all(part["low"] > -row["margin"] for part in parts)
+    return ("held" if held else "not held"), "; ".join(intervals) + "."
+
+
+def _against(claim: Claim, metric: str, scores: Mapping[str, Mapping[str, Any]]) -> dict[str, list[tuple[Any, Any]]]:
+    """Baseline -> pairs of the model's score and its own, one a training seed."""
+    ours = _seeds(claim.model, metric, scores)
+    return {name: _paired(ours, _seeds(name, metric, scores)) for name in claim.baseline}
 
 
 def _paired(ours: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[Any, Any]]:
@@ -121,27 +134,35 @@ def _seeds(name: str, metric: str, scores: Mapping[str, Mapping[str, Any]]) -> d
     }
 
 
-def _row(claim: Claim, against: dict[str, list[tuple[Any, Any]]], command: str) -> dict[str, Any]:
-    levels = {name: [(ours.as_json(), theirs.as_json()) for ours, theirs in pairs] for name, pairs in against.items()}
-    (first, *_), seeds = (next(iter(levels.values())), max(map(len, levels.values())))
-    sign = -1.0 if first[0]["better"] == "lower" else 1.0
-    draws = {name: _over_seeds(np.stack([a.apart(b) for a, b in pairs])) for name, pairs in against.items()}
-    effect = estimate(np.minimum.reduce([sign * one for one in draws.values()]))
-    values = {claim.model: _mean([ours["value"] for ours, _ in next(iter(levels.values()))])}
-    values |= {name: _mean([theirs["value"] for _, theirs in pairs]) for name, pairs in levels.items()}
+def _row(claim: Claim, compared: Mapping[str, dict[str, list[tuple[Any, Any]]]], command: str) -> dict[str, Any]:
+    first, *others = [_effect(claim, metric, against) for metric, against in compared.items()]
+    holds = all(part["low"] is not None and part["low"] > -claim.margin for part in (first, *others))
     return {
         "id": claim.id,
         "source": claim.source,
         "statement": claim.statement,
         "paper": claim.paper,
-        "studio": {"metric": claim.metric, **values} | ({"seeds": seeds} if seeds > 1 else {}),
-        "effect": effect["value"],
-        "low": effect["low"],
-        "high": effect["high"],
+        **first,
+        **({"also": others} if others else {}),
         "margin": claim.margin,
-        "holds": effect["low"] is not None and effect["low"] > -claim.margin,
+        "holds": holds,
         "command": command,
     }
+
+
+def _effect(claim: Claim, metric: str, against: dict[str, list[tuple[Any, Any]]]) -> dict[str, Any]:
+    """The values of one metric, and the effect over the best of the baselines."""
+    levels = {name: [(ours.as_json(), theirs.as_json()) for ours, theirs in pairs] for name, pairs in against.items()}
+    (first, *_), seeds = (next(iter(levels.values())), max(map(len, levels.values())))
+    sign = 1.0 if first[0]["better"] == "higher" else -1.0
+    draws = {name: _over_seeds(np.stack([a.apart(b) for a, b in pairs])) for name, pairs in against.items()}
+    effect = estimate(np.minimum.reduce([sign * one for one in draws.values()]))
+    values = {claim.model: _mean([ours["value"] for ours, _ in next(iter(levels.values()))])}
+    values |= {name: _mean([theirs["value"] for _, theirs in pairs]) for name, pairs in levels.items()}
+    return {
+        "studio": {"metric": metric, **values} | ({"seeds": seeds} if seeds > 1 else {}),
+        "effect": effect["value"], "low": effect["low"], "high": effect["high"],
+    }  # fmt: skip
 
 
 def _over_seeds(draws: NDArray[np.float64]) -> NDArray[np.float64]:

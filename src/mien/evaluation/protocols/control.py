@@ -119,7 +119,6 @@ def compare(run: EvaluationRun) -> Comparison:
         baselines = baseline_runs(stage, first, bar)
         levels = {name: every_score(one) for name, one in baselines.items()}
         report |= baseline_report(levels)
-        report |= claims_report(scores, run.command, run.training, refused(levels))
         ceiling = baselines.get(AUTOENCODER, baselines[EXACT]).outputs
         templates = gallery(first, stage.wanted)
         classes = {} if first.judge_attributes is None else first.judge_attributes.classes
@@ -133,7 +132,11 @@ def compare(run: EvaluationRun) -> Comparison:
                 for name, one in runs.items()
             }
 
-        report["headline"] = headline(summed(done, scores), summed(baselines, levels))
+        summed_up, best = summed(done, scores), summed(baselines, levels)
+        report["headline"] = headline(summed_up, best)
+        both = {name: {**scores[name], **summed_up[name]} for name in scores}
+        without = refused({name: {**levels[name], **best[name]} for name in levels})
+        report |= claims_report(both, run.command, run.training, without)
     return Comparison(report, done, stage)
 
 

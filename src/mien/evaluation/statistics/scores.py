@@ -61,10 +61,11 @@ class Score:
         return estimate(self.apart(other))
 
     def apart(self, other: Score) -> Draws:
-        """See `Comparable`."""
+        """See `Comparable`; of their sizes where 0 is the best."""
         both = self.counted & other.counted
+        ours, theirs = self.level(both), other.level(both)
         with np.errstate(invalid="ignore"):  # two infinite levels, such as the PSNR of equal pictures, do not differ
-            return self.level(both) - other.level(both)
+            return np.abs(ours) - np.abs(theirs) if self.better == "zero" else ours - theirs
 
 
 @dataclass(frozen=True)
