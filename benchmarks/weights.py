@@ -2,6 +2,7 @@
 
     python benchmarks/weights.py --facekit KIT                          # hours on two cores; results/*.json
     python benchmarks/weights.py --only autoencoder --only text         # some of it
+    python benchmarks/weights.py --only fairness --least 10 --outside   # groups as networks from outside see them
     python benchmarks/weights.py --small --steps 4 -o FOLDER            # minutes, to see that it runs
 
 The same command continues where it was interrupted: pictures are kept, and each JSON is written as soon as it is done.
@@ -11,11 +12,13 @@ The same command continues where it was interrupted: pictures are kept, and each
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from exit_codes import exit_codes
+from outside_networks import FaceApi
 from result_files import write_result
 
 from mien.cli.progress import bar
@@ -59,10 +62,12 @@ def main(
     small: Annotated[bool, typer.Option("--small", help="A few people each, to see that it runs.")] = False,
     pictures: Annotated[Path | None, typer.Option(help="Where pictures are kept; the cache if not given.")] = None,
     reports: Annotated[Path | None, typer.Option(help="Also write pages with the pictures behind the numbers.")] = None,
+    least: Annotated[int | None, typer.Option(help="People in every group of the fairness protocol.")] = None,
+    outside: Annotated[bool, typer.Option("--outside", help="Also ask networks from outside; needs Node.js.")] = False,
     threads: Annotated[int | None, typer.Option(help="Threads of the model; torch decides if not given.")] = None,
 ) -> None:
     """Run all protocols, or some, on the embedded weights."""
-    with exit_codes():
+    with ExitStack() as stack, exit_codes():
         names = only or list(FILES)
         if wrong := [name for name in names if name not in FILES]:
             raise BadInput(f"--only takes {', '.join(FILES)}, not {', '.join(wrong)}.")
@@ -74,14 +79,17 @@ def main(
             torch.set_num_threads(threads)
         folder, place = output or RESULTS, pictures or cache_folder() / "benchmarks" / "control"
         how: dict[str, Any] = {"steps": steps, "batch": batch, "draws": draws}
-        tools = load_models({"embedded": load_spec(model)}, control_settings(small, **how), facekit)["embedded"][1]
+        networks = stack.enter_context(FaceApi()) if outside else None
+        asked = {"embedded": load_spec(model)}
+        tools = load_models(asked, control_settings(small, **how), facekit, outside=networks)["embedded"][1]
         for name in names:
             start = time.monotonic()
             if name == "control":
                 settings = control_settings(small, **how).for_model(load_spec(model))
                 report = run_control(settings, tools, place, bar)
             else:
-                settings = protocol_named(name).settings(**(SMALL[name] if small else {}), **how)
+                sizes = SMALL[name] if small else {"people": least} if least and name == "fairness" else {}
+                settings = protocol_named(name).settings(**sizes, **how)
                 models = {"embedded": (settings.for_model(load_spec(model)), tools)}
                 report, cases = protocol_named(name).run(EvaluationRun(settings, models, place, bar))
                 if reports is not None:

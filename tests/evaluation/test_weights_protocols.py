@@ -29,7 +29,15 @@ from mien.metrics.gaze import iris_offsets
 from mien.studio.person import Person, sample_person
 from mien.studio.plans import plan_scene
 from mien.studio.scene import Scene
-from tests.evaluation.fake_control import FakeModel, FakeRenderer, Repainted, everybody, fake_control_tools, picture
+from tests.evaluation.fake_control import (
+    FakeModel,
+    FakeOutside,
+    FakeRenderer,
+    Repainted,
+    everybody,
+    fake_control_tools,
+    picture,
+)
 
 SETTINGS = ControlSettings(people=2, targets=4, pairs_per_person=2, steps=2, batch=8, look_alikes=0, draws=30)
 KEYS = {"value", "low", "high", "n", "n_failed", "floor", "ceiling", "better"}
@@ -98,7 +106,11 @@ def few_people(monkeypatch: pytest.MonkeyPatch) -> list[Person]:
 
 def test_a_group_that_is_drawn_badly_is_found(tmp_path: Path, few_people: list[Person]) -> None:
     pale = {row for row, person in enumerate(few_people) if person.skin_band == 0}
-    models = {"even": tools(FakeModel()), "unfair": tools(Unfair(pale), models={"unet": "other"})}
+    outside = FakeOutside()
+    models = {
+        "even": tools(FakeModel(), outside=outside),
+        "unfair": tools(Unfair(pale), models={"unet": "other"}, outside=outside),
+    }
     report, cases = run("fairness", models, tmp_path / "kept")
     assert report["people_a_group"] == 2 and report["settings"]["people"] == len(few_people)
     assert all(min(report["groups"][name].values()) >= 2 for name in GROUPINGS)
@@ -114,8 +126,13 @@ def test_a_group_that_is_drawn_badly_is_found(tmp_path: Path, few_people: list[P
     assert unfair["groups"]["band 1"]["behind"]["value"] < 0
     exp = report["models"]["unfair"]["fairness"]["transfer.fake.exp"]["skin"]
     assert exp["worst"] == "band 0" and exp["by_chance"]["value"] < exp["shortfall"]["value"]
-    near = report["models"]["unfair"]["fairness"]["nearness.fake.exp"]["skin"]
-    assert near["worst"] == "band 0" and near["groups"]["band 1"]["oracle"]["value"] == 0
+    for measure in ("nearness.fake.exp", "nearness.judge.coefficients"):
+        near = report["models"]["unfair"]["fairness"][measure]["skin"]
+        assert near["worst"] == "band 0" and near["groups"]["band 1"]["oracle"]["value"] == 0
+    for measure in ("outside.found", "outside.identity", "outside.emotion"):
+        even, seen = (report["models"][name]["fairness"][measure]["skin"] for name in models)
+        assert even["holds"] and even["groups"]["band 1"]["oracle"]["value"] > 0, measure
+        assert seen["worst"] == "band 0" and not seen["holds"], measure
     metrics = report["models"]["unfair"]["metrics"]
     assert metrics["identity.top1.shortfall.skin"]["value"] == unfair["shortfall"]["value"]
     assert report["differences"]["unfair"]["identity.top1.shortfall.skin"]["value"] == unfair["shortfall"]["value"]

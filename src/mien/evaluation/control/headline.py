@@ -165,7 +165,16 @@ def _outside(stage: Benchmark, outputs: Readings) -> dict[str, Score]:
 
 
 def _top1(stage: Benchmark, outputs: Readings, part: str) -> Score:
-    """See `MEANINGS`; pairs whose target nobody else has count as misses for every model alike."""
+    """See `MEANINGS`."""
+    hits, chances = nearest_to_own(stage, outputs, part)
+    return share_score(hits, stage.weights, round(float(chances.mean()), 5), 1.0)
+
+
+def nearest_to_own(stage: Benchmark, outputs: Readings, part: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """1 where a picture is nearest to its own exact render among everybody's under the same target [N]; chance [N].
+
+    Pairs whose target nobody else has count as misses for every model alike.
+    """
     seen, exact = outputs[part], stage.exact[part]
     hits, chances = np.zeros(len(stage.pairs)), np.zeros(len(stage.pairs))
     for rows in rows_among(stage.pairs, "target"):
@@ -173,7 +182,7 @@ def _top1(stage: Benchmark, outputs: Readings, part: str) -> Score:
         if len(rows) > 1:
             hits[rows] = first_rows(seen[rows], gallery, np.arange(len(rows)))
             chances[rows] = 1 / len(rows)
-    return share_score(hits, stage.weights, round(float(chances.mean()), 5), 1.0)
+    return hits, chances
 
 
 def _leak(stage: Benchmark, seen: NDArray[Any], shown: NDArray[Any], donors: NDArray[Any]) -> Score:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.baselines import baseline_runs
 from mien.evaluation.control.folders import sized
+from mien.evaluation.control.headline import nearest_to_own
 from mien.evaluation.control.likeness import cosine_rows, first_rows
 from mien.evaluation.control.measures import Distances, nearness
 from mien.evaluation.control.people import GROUPINGS, choose_people, labels_of
@@ -25,6 +26,7 @@ from mien.evaluation.control.run import Benchmark, ModelRun, control_rows, galle
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.settings import DEFAULT_CONDITIONS, ControlSettings
 from mien.evaluation.control.summary import levels_of, transfers
+from mien.evaluation.outside import same_word
 from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
 from mien.evaluation.readings.arrays import Readings
 from mien.evaluation.report.assemble import assembled, baseline_report
@@ -121,13 +123,13 @@ def standings(stage: Benchmark, outputs: Readings, tools: EvaluationContext, sho
     owners = np.array([pair.person for pair in stage.pairs])
     found = [_share(f"faces.{reader}", outputs.found(reader), stage.exact.found(reader))]
     if "outside.found" in outputs.values:
-        found.append(_share("outside.found", *(part["outside.found"][:, 0] > 0 for part in (outputs, stage.exact))))
+        found += _outside(outputs, stage)
     for name in (f"{reader}.exp", "judge.coefficients", "judge.pose"):
         measure, distances = rows[name]
         found.append(_transfer(f"transfer.{name}", distances, measure.squared))
-    found.append(
-        _transfer(f"nearness.{reader}.exp", nearness(rows[f"{reader}.exp"][0], outputs, stage.exact, stage.pairs))
-    )
+    driven = replace(rows["judge.coefficients"][0], driven=False)
+    for name, one in ((f"{reader}.exp", rows[f"{reader}.exp"][0]), ("judge.coefficients", driven)):
+        found.append(_transfer(f"nearness.{name}", nearness(one, outputs, stage.exact, stage.pairs)))
     other = rows["judge.emotion_class"][1]
     right = [np.nan_to_num(1 - part, nan=0.0) for part in (other.model, other.oracle)]
     found.append(_share("emotion.accuracy", *right))
@@ -135,6 +137,17 @@ def standings(stage: Benchmark, outputs: Readings, tools: EvaluationContext, sho
     found.append(_transfer("transfer.identity.cosine", cosine_rows(seen, exact, shown, owners)))
     found.append(_share("identity.top1", *(first_rows(part, shown, owners) for part in (seen, exact))))
     return found
+
+
+def _outside(outputs: Readings, stage: Benchmark) -> list[Standing]:
+    """What networks from outside say: face found, right person first, the same word as of the exact render."""
+    both = (outputs, stage.exact)
+    word = "outside.emotion"
+    return [
+        _share("outside.found", *(part["outside.found"][:, 0] > 0 for part in both)),
+        _share("outside.identity", *(nearest_to_own(stage, part, "outside.identity")[0] for part in both)),
+        _share(word, *(same_word(part[word], stage.exact[word]) for part in both)),
+    ]
 
 
 def _share(name: str, hits: NDArray[Any], exact: NDArray[Any]) -> Standing:
