@@ -1,4 +1,4 @@
-"""Writes docs/robustness.md from the last figures of the mutants and of ``make soak``.
+"""Writes docs/robustness.md from the last figures of the mutants, of ``make soak`` and of the broken equations.
 
 python benchmarks/docs_robustness.py
 """
@@ -37,6 +37,8 @@ def page() -> str:
         "([JSON](../benchmarks/results/mutants.json)):\n",
         mutants_table(mutants) + "\n",
     ]
+    broken = RESULTS / "mutations.json"
+    equations = read_json(broken)["mutations"] if broken.exists() else []
     soak = RESULTS / "soak.json"
     if soak.exists():
         told = read_json(soak)
@@ -61,6 +63,16 @@ def page() -> str:
         "`python -m tests.soak --minutes 60 --sitting 8 --result benchmarks/results/soak.json` does eight minutes of "
         "it at a time. `pytest -m slow tests/test_soak.py` does it for five minutes.\n"
     )
+    if equations:
+        parts += [
+            "## Broken equations\n",
+            "`python -m tests.mutations` breaks an equation in one place of the source, and runs the test that has to "
+            f"notice: {sum(row['caught'] for row in equations)} of {len(equations)} did "
+            "([JSON](../benchmarks/results/mutations.json)).\n",
+            table(["What is broken", "in", "noticed"], [
+                [row["name"], f"`{row['file']}`", "yes" if row["caught"] else "**no**"] for row in equations
+            ]) + "\n",
+        ]  # fmt: skip
     return "\n".join(parts)
 
 

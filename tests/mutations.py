@@ -1,13 +1,16 @@
 """The papers' equations, each broken on purpose: a test that stays green then does not test its equation.
 
 ``python -m tests.mutations [WORD ...]`` breaks those whose names hold one of the words, all by default, and prints what
-each test said. ``tests/test_mutations.py`` does the same as a slow test.
+each test said; ``--result benchmarks/results/mutations.json`` writes it down. ``tests/test_mutations.py`` does the same
+as a slow test.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +18,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from mien.bench.stamp import stamp
+from mien.core.io import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -280,6 +286,19 @@ MUTATIONS = (
         "evaluation/control/baselines.py", "else high < -_EQUAL", "else low < -_EQUAL",
         f"{HEADLINE_TESTS}::test_a_metric_on_which_a_dummy_beats_the_exact_render_is_refused",
     ),
+    # verdicts: a leak below the exact render's is a leak too, and every judge of a claim has to agree
+    Mutation(
+        "verdicts: of a leak the sign instead of the size",
+        "evaluation/statistics/scores.py",
+        'np.abs(ours) - np.abs(theirs) if self.better == "zero" else ours - theirs', "ours - theirs",
+        "evaluation/test_claims.py::test_of_a_leak_the_size_counts",
+    ),
+    Mutation(
+        "verdicts: one judge is enough",
+        "evaluation/claims/verdicts.py",
+        'held = all(part["low"]', 'held = any(part["low"]',
+        "evaluation/test_claims.py::test_a_claim_has_to_hold_by_each_judge",
+    ),
 )  # fmt: skip
 
 
@@ -328,20 +347,28 @@ def survives(mutation: Mutation, source: Path) -> str | None:
     return f"{mutation.name}: {mutation.test} ended with {done.returncode}\n{done.stdout[-2000:]}"
 
 
-def main(words: Sequence[str]) -> int:
-    """Break what is asked for and say what the tests said."""
+def main(words: Sequence[str], result: Path | None = None) -> int:
+    """Break what is asked for, say what the tests said, and write it into a JSON file if one is named."""
     chosen = [one for one in MUTATIONS if not words or any(word.lower() in one.name.lower() for word in words)]
-    survivors = 0
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         source = copy_of_source(Path(folder))
         for one in chosen:
             left = survives(one, source)
-            survivors += left is not None
+            rows.append({"name": one.name, "file": one.file, "test": one.test, "caught": left is None})
             sys.stdout.write(f"{'caught' if left is None else 'SURVIVED'}  {left or one.name}\n")
             sys.stdout.flush()
-    sys.stdout.write(f"{len(chosen) - survivors} of {len(chosen)} caught\n")
-    return int(survivors > 0)
+            if result is not None:
+                told = ["python", "-m", "tests.mutations", *words, "--result", str(result)]
+                write_json(result, {"mutations": rows, "made_by": stamp(shlex.join(told))})
+    caught = sum(row["caught"] for row in rows)
+    sys.stdout.write(f"{caught} of {len(chosen)} caught\n")
+    return int(caught < len(chosen))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("words", nargs="*", help="parts of names; all mutations if none")
+    parser.add_argument("--result", type=Path, help="a JSON file")
+    asked = parser.parse_args()
+    sys.exit(main(asked.words, asked.result))

@@ -10,7 +10,7 @@ from mien.errors import BadInput, MienError
 from mien.faces.observed import DetectedFace
 from mien.generation.generate import generate
 from mien.generation.repeat import repeat
-from mien.generation.request import GenerateRequest, people_of
+from mien.generation.request import GenerateRequest, weighted_pictures
 from mien.provenance.png import examine, read_record
 from mien.provenance.verdict import verify
 from tests.fakes import FakePipeline, fake_tools
@@ -135,13 +135,13 @@ def test_several_pictures_are_one_person(tmp_path: Path, photo: Path, other: Pat
 def test_a_weight_may_follow_a_path(tmp_path: Path) -> None:
     odd = tmp_path / "a:0.5"
     odd.touch()
-    roles, weights = people_of(["me.jpg:0.7", str(odd), "you:me.png"])
+    roles, weights = weighted_pictures(["me.jpg:0.7", str(odd), "you:me.png"], "identity")
     assert roles == {"identity": Path("me.jpg"), "identity-2": odd, "identity-3": Path("you:me.png")}
     assert weights == (0.7, 1.0, 1.0)
-    assert people_of(["me.jpg", "me.jpg"])[1] == ()
+    assert weighted_pictures(["me.jpg", "me.jpg"], "identity")[1] == ()
     for bad in ("me.jpg:0", "me.jpg:-1", "me.jpg:nan"):
         with pytest.raises(BadInput, match="above 0"):
-            people_of([bad])
+            weighted_pictures([bad], "identity")
 
 
 def embed_by_shade(seen: DetectedFace) -> tuple[Any, dict[str, Any]]:

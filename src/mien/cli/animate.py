@@ -50,9 +50,9 @@ def animate(
     """
     from mien.cli.progress import bar
     from mien.cli.words import numbers
-    from mien.generation.request import GenerateRequest, input_fields, people_of
+    from mien.generation.request import GenerateRequest, input_fields, weighted_pictures
 
-    people, weights = people_of(identity)
+    people, weights = weighted_pictures(identity, "identity")
     request = GenerateRequest.checked(
         **input_fields(people), weights=weights, emotion=emotion, prompt=prompt, seed=seed, steps=steps, speed=speed,
         scales=numbers(scale, "--scale"), guidance=numbers(guidance, "--guidance"), base=base, reader=reader,

@@ -30,8 +30,8 @@ app = typer.Typer(add_completion=False)
 
 WHO, LOOK, WORDS = "Who", "Expression, pose, feeling", "Words"
 KEEP_WITH_LIKE = {
-    "like", "identity", "expression", "pose", "edit", "base", "output", "form", "adapter", "lora", "image_encoder",
-    "device", "offload",
+    "like", "identity", "expression", "mouth", "eyes", "brows", "pose", "edit", "base", "output", "form", "adapter",
+    "lora", "image_encoder", "device", "offload",
 }  # fmt: skip
 PLAIN_READERS = ("auto", "mediapipe-torch", "mediapipe", "studio")
 """Readers that need neither peft nor scipy."""
@@ -59,8 +59,27 @@ def generate(
         typer.Option(metavar="0..1", help="With --edit: how much of the face is given up.", rich_help_panel=WHO),
     ] = None,
     expression: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PHOTO[:WEIGHT]",
+            help="Picture of any face whose expression is wanted; repeat to blend several.",
+            rich_help_panel=LOOK,
+        ),
+    ] = None,
+    expression_strength: Annotated[
+        float,
+        typer.Option(metavar="0..2", help="0 is a face at rest, 1 as read, more exaggerates it.", rich_help_panel=LOOK),
+    ] = 1.0,
+    mouth: Annotated[
         Path | None,
-        typer.Option(metavar="PHOTO", help="Picture of any face whose expression is wanted.", rich_help_panel=LOOK),
+        typer.Option(metavar="PHOTO", help="Mouth, jaw and cheeks from this picture instead.", rich_help_panel=LOOK),
+    ] = None,
+    eyes: Annotated[
+        Path | None,
+        typer.Option(metavar="PHOTO", help="Lids and gaze from this picture instead.", rich_help_panel=LOOK),
+    ] = None,
+    brows: Annotated[
+        Path | None, typer.Option(metavar="PHOTO", help="Brows from this picture instead.", rich_help_panel=LOOK)
     ] = None,
     pose: Annotated[
         Path | None, typer.Option(metavar="PHOTO", help="Picture whose head pose is wanted.", rich_help_panel=LOOK)
@@ -226,11 +245,13 @@ def generate(
         from mien.core.optional import leave_out
 
         leave_out("peft", "scipy")
-    from mien.generation.request import STRENGTH, GenerateRequest, input_fields, people_of
+    from mien.generation.request import STRENGTH, GenerateRequest, input_fields, weighted_pictures
     from mien.pipelines.load_options import Loading, loras_of
 
-    people, weights = people_of(identity or [])
-    inputs = {"expression": expression, "pose": pose, "edit": edit, **people}
+    people, weights = weighted_pictures(identity or [], "identity")
+    templates, template_weights = weighted_pictures(expression or [], "expression")
+    parts = {"mouth": mouth, "eyes": eyes, "brows": brows}
+    inputs = {**templates, **parts, "pose": pose, "edit": edit, **people}
     loading = Loading.checked(
         adapters=tuple(adapter or ()),
         image_encoder=image_encoder,
@@ -246,8 +267,8 @@ def generate(
             if name not in KEEP_WITH_LIKE and source is not None and source.name != "DEFAULT":
                 option = "-n" if name == "count" else "--" + name.replace("_", "-")
                 raise BadInput(f"--like repeats the recorded settings: leave out {option}, or leave out --like.")
-        if weights:
-            raise BadInput("--like repeats the recorded weights: give the identity pictures without.")
+        if weights or template_weights:
+            raise BadInput("--like repeats the recorded weights: give the pictures without.")
         from mien.generation.repeat import repeat
 
         given = context.get_parameter_source("base")
@@ -257,6 +278,8 @@ def generate(
     asked = dict(
         **input_fields(inputs),
         weights=weights,
+        expression_weights=template_weights,
+        expression_strength=expression_strength,
         strength=STRENGTH if strength is None else strength,
         yaw=yaw,
         pitch=pitch,

@@ -19,6 +19,9 @@ def sweep(
     expression: Annotated[
         Path | None, typer.Option(metavar="PHOTO", help="Picture of a face whose expression stays.")
     ] = None,
+    expression_strength: Annotated[
+        str | None, typer.Option(metavar="FROM..TO", help="That expression weaker and stronger, e.g. 0..1.5.")
+    ] = None,
     emotion_path: Annotated[
         str | None, typer.Option(metavar="FROM..TO", help="From one feeling to another, e.g. happy..angry.")
     ] = None,
@@ -48,20 +51,26 @@ def sweep(
     """
     from mien.cli.progress import bar
     from mien.errors import BadInput
-    from mien.generation.request import GenerateRequest, input_fields, people_of
-    from mien.generation.sweep import ANGLES, angle_stops, blendshape_stops, emotion_stops, grid_stops
+    from mien.generation.request import GenerateRequest, input_fields, weighted_pictures
+    from mien.generation.sweep import ANGLES, angle_stops, blendshape_stops, emotion_stops, grid_stops, strength_stops
     from mien.generation.sweep import sweep as draw
 
     angles = {name: text for name, text in zip(ANGLES, (yaw, pitch, roll), strict=True) if text is not None}
-    if len(angles) + sum(one is not None for one in (emotion_path, emotion_grid, blendshape)) != 1:
-        raise BadInput("Choose what to change: --emotion-path, --emotion-grid, --yaw, --pitch, --roll or --blendshape.")
+    others = (emotion_path, emotion_grid, blendshape, expression_strength)
+    if len(angles) + sum(one is not None for one in others) != 1:
+        raise BadInput(
+            "Choose what to change: --emotion-path, --emotion-grid, --yaw, --pitch, --roll, --blendshape or "
+            "--expression-strength."
+        )
     if angles:
         stops = angle_stops(*next(iter(angles.items())), count)
+    elif expression_strength is not None:
+        stops = strength_stops(expression_strength, count)
     elif blendshape is not None:
         stops = blendshape_stops(blendshape, count)
     else:
         stops = emotion_stops(emotion_path, count) if emotion_path is not None else grid_stops(emotion_grid or 2)
-    people, weights = people_of(identity or [])
+    people, weights = weighted_pictures(identity or [], "identity")
     request = GenerateRequest.checked(
         **input_fields({"expression": expression, **people}),
         **{"weights": weights, "prompt": prompt, "seed": seed, "steps": denoising_steps, "speed": speed,

@@ -42,6 +42,10 @@ def generate(
     *,
     identity: Pictures | None = None,
     expression: Pictures | None = None,
+    expression_strength: Numbers = 1.0,
+    mouth: Pictures | None = None,
+    eyes: Pictures | None = None,
+    brows: Pictures | None = None,
     pose: Pictures | Pose | Sequence[Pose] | None = None,
     yaw: Numbers | None = None,
     pitch: Numbers | None = None,
@@ -55,6 +59,8 @@ def generate(
     steps: int | None = None,
     identities: Sequence[PictureLike] = (),
     weights: Sequence[float] = (),
+    expressions: Sequence[PictureLike] = (),
+    expression_weights: Sequence[float] = (),
     edit: Pictures | None = None,
     strength: float = STRENGTH,
     scales: Mapping[Branch, float] | None = None,
@@ -75,9 +81,9 @@ def generate(
     pictures: ``mien.generate(identity="me.jpg", seed=1)`` gives the pixels of ``mien generate --identity me.jpg --seed
     1`` before the watermark. Pictures are files, PIL pictures, arrays or tensors (`mien.media.pictures.as_picture`).
 
-    Lists make batches: ``identity``, ``expression``, ``pose``, the angles, ``blendshapes``, ``emotion``, ``prompt``,
-    ``describe``, ``edit`` and ``seed`` may be lists of one length; a single value goes to every row. Each
-    row gives the pictures that it gives alone.
+    Lists make batches: ``identity``, ``expression`` and its strength, the parts of the face, ``pose``, the angles,
+    ``blendshapes``, ``emotion``, ``prompt``, ``describe``, ``edit`` and ``seed`` may be lists of one length; a single
+    value goes to every row. Each row gives the pictures that it gives alone.
 
     The last base that was used stays loaded, until another is asked for. To hold one yourself, load it (`mien.load`)
     and give it as ``pipeline``.
@@ -85,6 +91,10 @@ def generate(
     Args:
         identity: the person to draw.
         expression: any face whose expression (and, without ``pose`` and angles, head pose) is wanted.
+        expression_strength: 0 is a face at rest, 1 the expression as it was read, up to 2 exaggerates it.
+        mouth: a face whose mouth, jaw and cheeks are wanted, whatever ``expression`` does there.
+        eyes: the same of lids and gaze.
+        brows: the same of the brows.
         pose: a picture whose head pose is wanted, or a `mien.Pose`.
         yaw: degrees, + to the subject's left; an angle not given comes from ``pose``, else ``expression``, else 0.
         pitch: degrees, + up.
@@ -98,6 +108,8 @@ def generate(
         steps: denoising steps; 25 when None, or as many as the speed ``few`` was distilled for.
         identities: more pictures of the same person, or of others to mix in (not a batch).
         weights: of ``identity`` and each of ``identities`` in that mean.
+        expressions: more expression pictures, blended with ``expression`` (not a batch).
+        expression_weights: of ``expression`` and each of ``expressions`` in that mean.
         edit: a portrait whose face is changed, instead of a new picture.
         strength: how much of that portrait's face is given up, above 0 and up to 1.
         scales: branch -> factor of its attention output; 0 switches it off.
@@ -136,12 +148,14 @@ def generate(
     if not isinstance(own, PictureReader):
         raise BadInput("This pipeline has no readers of its own: load it with mien.load.")
     rows = {
-        "identity": identity, "expression": expression, "pose": pose, "yaw": yaw, "pitch": pitch, "roll": roll,
+        "identity": identity, "expression": expression, "expression_strength": expression_strength, "mouth": mouth,
+        "eyes": eyes, "brows": brows, "pose": pose, "yaw": yaw, "pitch": pitch, "roll": roll,
         "blendshapes": blendshapes, "emotion": emotion, "prompt": prompt, "describe": describe, "edit": edit,
         "seed": seed,
     }  # fmt: skip
     shared = {
         "count": n, "steps": steps, "identities": tuple(identities), "weights": tuple(weights), "strength": strength,
+        "expressions": tuple(expressions), "expression_weights": tuple(expression_weights),
         "scales": dict(scales or {}), "guidance": dict(guidance or {}), "guidance_rescale": guidance_rescale,
         "retarget": retarget, "scheduler": scheduler, "speed": speed, "provenance": provenance,
         "base": own.base, "reader": own.reader, "loading": own.loading,

@@ -3,10 +3,10 @@
 The landmark image (FaceCrafter's condition) is made in one of three ways. *Difference*, the default: the expression
 picture's own landmarks, moved and scaled into the studio's framing, with the difference of the two face shapes added.
 *Coefficients* (``--retarget coefficients``): a linear face with the identity's shape and the coefficients, gaze and
-pose that were fitted to the expression picture; always so where a pose, an angle or a blendshape is named, and where
-nothing says what the face of a given person or feeling does: then at rest, or as the feeling usually looks. *None*
-(``--no-retarget``): the expression picture's landmarks as they are, which also carry the donor's face shape; the
-paper's way.
+pose that were fitted to the expression picture (`mien.generation.blending`); always so where a pose, an angle, a
+blendshape, a part of the face, a strength or several expressions are named, and where nothing says what the face of a
+given person or feeling does: then at rest, or as the feeling usually looks. *None* (``--no-retarget``): the expression
+picture's landmarks as they are, which also carry the donor's face shape; the paper's way.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from mien.captions.description import with_description
 from mien.captions.words import speaks_of_a_face
 from mien.conditions import Emotion
 from mien.core.seeds import seeded_generator
-from mien.faces.observed import DetectedFace, face_crop, landmarks_of
+from mien.faces.observed import DetectedFace, face_crop
+from mien.generation.blending import expression_of, framed, wanted_expression
 from mien.generation.request import GenerateRequest, InputPicture, Role
 from mien.generation.tools import FaceTools
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from mien.faces.linear.fit import LinearFit
     from mien.pipelines.portrait import PortraitPipeline
 
 
@@ -255,52 +255,29 @@ def wanted_landmarks(
     return points
 
 
-def framed(seen: DetectedFace, size: int) -> NDArray[np.float32]:
-    """A face's landmarks, moved and scaled but not turned, in the studio's framing of ``size`` pixels a side."""
-    import torch
-
-    from mien.faces.alignment import studio_matrix, transform_points
-
-    points = torch.from_numpy(landmarks_of(seen))
-    return transform_points(studio_matrix(points[None], size)[0], points).numpy()
-
-
-def expression_of(seen: DetectedFace, size: int) -> LinearFit:
-    """Coefficients, gaze and pose of a face: of its landmarks, and of its blendshapes where their network is here."""
-    from mien.faces.landmarker import blendshape_network
-    from mien.faces.linear.expression_fit import fit_expression
-
-    by = seen.face.told_by.get("blendshapes", seen.face.reader)
-    network = blendshape_network() if by in ("mediapipe", "mediapipe-torch") else None
-    return fit_expression(framed(seen, size), seen.face.blendshapes, network)
-
-
 def _built(request: GenerateRequest, seen: dict[Role, DetectedFace], size: int) -> NDArray[np.float32]:
     """The linear face with the identity's shape, the expression's coefficients and gaze, and the wanted pose."""
     from mien.faces.linear.arkit import KIT_NAMES, kit_indices
-    from mien.faces.linear.expression_fit import settled
     from mien.faces.linear.face import LinearFace
     from mien.faces.linear.fit import fit_face
     from mien.faces.linear.state import gaze_from_lids
 
-    shape, expression = people_shape(request, seen, size), None
-    if "expression" in seen:
-        expression = expression_of(seen["expression"], size)
-        coefficients = settled(expression, framed(seen["expression"], size), shape)
-    else:
-        coefficients = _look_of(request.emotion_wanted)
+    shape = people_shape(request, seen, size)
+    coefficients, looks = wanted_expression(request, seen, size, shape)
     named: dict[str, float] = {}
     for name, value in request.blendshapes.items():
         coefficients[list(kit_indices(name))] = value
         named |= {KIT_NAMES[index]: value for index in kit_indices(name)}
-    donor = fit_face(framed(seen["pose"], size)) if "pose" in seen else expression
-    own = (0.0, 0.0, 0.0) if donor is None else donor.pose
+    own = (0.0, 0.0, 0.0)
+    if "pose" in seen:
+        own = fit_face(framed(seen["pose"], size)).pose
+    elif "expression" in seen:
+        own = expression_of(seen["expression"], size).pose
     yaw, pitch, roll = (
         kept if angle is None else angle
         for kept, angle in zip(own, (request.yaw, request.pitch, request.roll), strict=True)
     )
     # eyeLook* alone would move the lids and leave the irises where they are
-    looks = (0.0, 0.0) if expression is None else expression.gaze
     gaze_yaw, gaze_pitch = (
         own if asked is None else asked for own, asked in zip(looks, gaze_from_lids(named), strict=True)
     )
@@ -311,17 +288,3 @@ def _built(request: GenerateRequest, seen: dict[Role, DetectedFace], size: int) 
         shape=shape,
         size=size,
     )
-
-
-def _look_of(emotion: Emotion | None) -> NDArray[np.float64]:
-    """Coefficients [53] of the usual facial expression of an emotion; zeros for none."""
-    import numpy as np
-
-    from mien.conditions import EMOTIONS
-    from mien.faces.linear.arkit import KIT_NAMES
-    from mien.faces.linear.expressions import preset_expression
-
-    if emotion is None:
-        return np.zeros(len(KIT_NAMES))
-    strengths = zip(EMOTIONS, emotion.probabilities, strict=True)
-    return np.sum([strength * np.array(preset_expression(name).coefficients) for name, strength in strengths], axis=0)

@@ -123,7 +123,7 @@ def _filled(request: GenerateRequest, kinds: frozenset[str]) -> GenerateRequest:
     own: dict[str, Any] = {} if request.identity else {"identity": request.edit}
     if "landmarks" in kinds and request.pose is None:
         own["pose"] = request.edit
-    if request.expression is None and request.emotion is None:
+    if request.expression is None and request.emotion is None:  # of parts that are given, the others stay
         own["expression"] = request.edit
     return request.model_copy(update=own)
 

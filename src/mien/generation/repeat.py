@@ -121,7 +121,7 @@ def check_inputs(record: Record, inputs: Mapping[str, Path | None], file: Path) 
     """
     found: dict[str, InputPicture | None] = dict(inputs)
     for role in sorted({*ROLES, *inputs, *record.inputs}):
-        option = "another --identity" if role not in ROLES else f"--{role}"
+        option = f"--{role}" if role in ROLES else f"another --{role.partition('-')[0]}"
         given, expected = inputs.get(role), record.inputs.get(role)
         if given is None and expected is not None:
             raise BadInput(f"{file} was made with {option}: give the same picture again.")

@@ -28,8 +28,13 @@ from mien.provenance.png import FORMATS, picture_format
 
 P = TypeVar("P")
 Role = str
-ROLES = ("identity", "expression", "pose", "edit")
-"""What an input picture can be given for; a second picture of the person is ``identity-2``, and so on."""
+FACE_PARTS = ("mouth", "eyes", "brows")
+"""Parts of a face that may come from a picture of their own."""
+ROLES = ("identity", "expression", *FACE_PARTS, "pose", "edit")
+"""What an input picture can be given for; a second picture of the person is ``identity-2``, and so on, and a second
+one of an expression ``expression-2``."""
+MOST_STRENGTH = 2.0
+"""Of an expression."""
 
 Branch = Literal["landmarks", "expression", "emotion", "identity"]
 """Branches with a scale."""
@@ -39,7 +44,7 @@ Scheduler = Literal["dpm++", "ddpm", "ddim", "euler", "lcm"]
 """Samplers by name; the first is the studio's own, DDPM the papers', LCM for few steps with a LoRA made for it."""
 FileFormat = Literal["png", "jpeg", "webp"]
 """Of the files that are written."""
-_NOT_RECORDED = (*ROLES, "identities", "output", "format", "provenance", "loading")
+_NOT_RECORDED = (*ROLES, "identities", "expressions", "output", "format", "provenance", "loading")
 """Fields that name files, or say nothing of what is drawn; `Loading` has settings of its own."""
 LOCAL = "folder"
 """What a record says of a base that was a folder of the user's."""
@@ -82,6 +87,14 @@ class GenerateRequest(StrictModel):
         identities: more pictures of the same person, or of others to mix in: embeddings and face shapes are averaged.
         weights: of `identity` and each of `identities` in that mean; all alike if empty.
         expression: picture whose expression (and, without `pose` and angles, head pose) is wanted.
+        expressions: more pictures of an expression, blended with `expression`: the mean of their coefficients. The
+            head's pose is that of the first.
+        expression_weights: of `expression` and each of `expressions` in that mean; all alike if empty.
+        expression_strength: factor on the coefficients of the expression, 0 to 2: 0 is a face at rest, 1 the expression
+            as it was read, more exaggerates it, as far as the linear face goes.
+        mouth: picture from which mouth, jaw, cheeks and nose are taken instead.
+        eyes: picture from which lids and gaze are taken instead.
+        brows: picture from which the brows are taken instead.
         pose: picture whose head pose is wanted; a `mien.Pose` sets yaw, pitch and roll, where they are not given.
         edit: a portrait whose face is to be changed, instead of a new picture; who it is and which way it looks come
             from it, and what the face does where neither `expression` nor `emotion` says so.
@@ -106,7 +119,8 @@ class GenerateRequest(StrictModel):
         retarget: how the identity gets the expression (*ours*): ``difference``, the other's landmarks with the
             difference of the two face shapes added; ``coefficients``, its own face shape under the coefficients of the
             expression; ``none``, the other's landmarks as they were read, the paper's way. By coefficients always where
-            a pose, an angle or a blendshape is given, since then there is no one donor to copy.
+            a pose, an angle, a blendshape, a part, a strength or several expressions are given, since then there is no
+            one donor to copy.
         scheduler: one of `Scheduler`; None is the base's own.
         speed: ``exact``; ``fast``: most steps reuse what changes slowly; ``few``: a few steps of a distilled base
             (docs/speed.md).
@@ -122,6 +136,12 @@ class GenerateRequest(StrictModel):
     identities: tuple[InputPicture, ...] = ()
     weights: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = ()
     expression: InputPicture | None = None
+    expressions: tuple[InputPicture, ...] = ()
+    expression_weights: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = ()
+    expression_strength: Annotated[float, Field(ge=0, le=MOST_STRENGTH)] = 1.0
+    mouth: InputPicture | None = None
+    eyes: InputPicture | None = None
+    brows: InputPicture | None = None
     pose: InputPicture | None = None
     edit: InputPicture | None = None
     strength: Annotated[float, Field(gt=0, le=1)] = STRENGTH
@@ -261,15 +281,35 @@ class GenerateRequest(StrictModel):
             raise BadInput(f"There are {people} identity pictures and {len(self.weights)} weights; give one for each.")
         return self
 
+    @model_validator(mode="after")
+    def _each_expression_has_a_weight(self) -> GenerateRequest:
+        count = len(self.templates)
+        if self.expressions and self.expression is None:
+            raise BadInput("Further pictures of an expression need a first one: give it as expression.")
+        if self.expression_weights and len(self.expression_weights) != count:
+            raise BadInput(
+                f"There are {count} expression pictures and {len(self.expression_weights)} weights; give one for each."
+            )
+        if self.expression_strength != 1 and self.expression is None and self.edit is None:
+            raise BadInput("The expression strength is that of an expression picture: give one.")
+        return self
+
+    @property
+    def templates(self) -> dict[Role, InputPicture]:
+        """The expression pictures by role, in the order of `expression_weights`."""
+        given = [picture for picture in (self.expression, *self.expressions) if picture is not None]
+        return _by_role(given, "expression")
+
     @property
     def people(self) -> dict[Role, InputPicture]:
         """The identity pictures by role, in the order of `weights`."""
-        return _by_role([picture for picture in (self.identity, *self.identities) if picture is not None])
+        return _by_role([picture for picture in (self.identity, *self.identities) if picture is not None], "identity")
 
     @property
     def inputs(self) -> dict[Role, InputPicture]:
         """The input pictures that were given, by role."""
-        return {role: picture for role in ROLES if (picture := getattr(self, role)) is not None} | self.people
+        single = {role: picture for role in ROLES if (picture := getattr(self, role)) is not None}
+        return single | self.people | self.templates
 
     @property
     def input_files(self) -> list[Path]:
@@ -298,8 +338,9 @@ class GenerateRequest(StrictModel):
     @property
     def builds_landmarks(self) -> bool:
         """Whether the landmark picture has to be built, since no one picture shows the pose and expression wanted."""
-        angles = (self.yaw, self.pitch, self.roll)
-        return self.pose is not None or bool(self.blendshapes) or any(angle is not None for angle in angles)
+        angles, parts = (self.yaw, self.pitch, self.roll), (self.mouth, self.eyes, self.brows)
+        mixed = bool(self.expressions or self.blendshapes) or self.expression_strength != 1
+        return mixed or any(one is not None for one in (self.pose, *angles, *parts))
 
     def files(self, indices: Sequence[int]) -> list[Path]:
         """Where pictures of the request go, counted from 0: named after their seeds, or as ``output`` names one."""
@@ -321,6 +362,10 @@ class GenerateRequest(StrictModel):
             del settings["strength"]
         if self.describe is None:
             del settings["describe"]
+        if not self.expression_weights:
+            del settings["expression_weights"]
+        if self.expression_strength == 1:
+            del settings["expression_strength"]
         if loading := self.loading.settings():
             settings["loading"] = loading
         return settings | ({"base": LOCAL} if Path(self.base).exists() else {})
@@ -341,19 +386,27 @@ def check_folder(output: Path) -> None:
         raise BadInput(f"{output} is the name of a file: give a folder, such as  -o {output.with_suffix('')}.")
 
 
-def _by_role(people: Sequence[P]) -> dict[Role, P]:
-    """Pictures of people by role: ``identity``, then ``identity-2`` and so on."""
-    return {f"identity-{number}" if number > 1 else "identity": picture for number, picture in enumerate(people, 1)}
+def _by_role(pictures: Sequence[P], role: Role) -> dict[Role, P]:
+    """Pictures that are given for one thing: ``identity``, then ``identity-2`` and so on."""
+    return {f"{role}-{number}" if number > 1 else role: picture for number, picture in enumerate(pictures, 1)}
 
 
 def input_fields(inputs: Mapping[Role, InputPicture | None]) -> dict[str, Any]:
     """Input pictures by role as the fields of a request: `GenerateRequest.inputs` the other way round."""
-    further = [role for role in inputs if role not in ROLES]
-    return {role: inputs.get(role) for role in ROLES} | {"identities": tuple(inputs[role] for role in further)}
+
+    def further(first: Role) -> tuple[InputPicture | None, ...]:
+        return tuple(picture for role, picture in inputs.items() if role.startswith(f"{first}-"))
+
+    single = {role: inputs.get(role) for role in ROLES}
+    return single | {"identities": further("identity"), "expressions": further("expression")}
 
 
-def people_of(words: Sequence[str]) -> tuple[dict[Role, Path], tuple[float, ...]]:
+def weighted_pictures(words: Sequence[str], role: Role) -> tuple[dict[Role, Path], tuple[float, ...]]:
     """Input pictures by role, and their weights, of words such as ``me.jpg`` or ``me.jpg:0.7``; () if none has one.
+
+    Args:
+        words: of the option that is called as the role.
+        role: ``identity`` or ``expression``.
 
     Raises:
         BadInput: if a weight is no positive number.
@@ -370,5 +423,5 @@ def people_of(words: Sequence[str]) -> tuple[dict[Role, Path], tuple[float, ...]
             weights.append(1.0)
         paths.append(Path(word if plain else path))
         if not 0 < weights[-1] <= 1000:
-            raise BadInput(f"The weight in --identity {word} must be a number above 0.")
-    return _by_role(paths), () if all(one == 1 for one in weights) else tuple(weights)
+            raise BadInput(f"The weight in --{role} {word} must be a number above 0.")
+    return _by_role(paths, role), () if all(one == 1 for one in weights) else tuple(weights)

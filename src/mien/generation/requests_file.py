@@ -12,10 +12,10 @@ from typing import Any
 
 from mien.conditions import EMOTIONS, Emotion
 from mien.errors import BadInput, MienError
-from mien.generation.request import GenerateRequest
+from mien.generation.request import ROLES, GenerateRequest
 
-PICTURES = ("identity", "expression", "pose", "edit")
-"""Fields that name a picture; ``identities`` names several."""
+SEVERAL = ("identities", "expressions")
+"""Fields that name several pictures; those of `ROLES` name one."""
 _WHOLE_RUN = ("base", "format", "loading", "output", "provenance", "reader")
 """Fields that all requests of a file share: they are options of the command."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -117,14 +117,11 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
 def _placed(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """With names of pictures as paths."""
     found = dict(values)
-    for name in PICTURES:
-        if name in found:
-            found[name] = folder / str(found[name])
-    if "identities" in found:
-        further = found["identities"]
+    for name in found.keys() & set(ROLES):
+        found[name] = folder / str(found[name])
+    for name in found.keys() & set(SEVERAL):
+        further = found[name]
         if not isinstance(further, str | list):
-            raise BadInput(f"identities is a list of pictures, not {further!r}")
-        found["identities"] = tuple(
-            folder / str(one) for one in (further.split("|") if isinstance(further, str) else further)
-        )
+            raise BadInput(f"{name} is a list of pictures, not {further!r}")
+        found[name] = tuple(folder / str(one) for one in (further.split("|") if isinstance(further, str) else further))
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mien.captions.said import said_of_face, said_of_person
 from mien.captions.words import caption_words
+from mien.generation.request import FACE_PARTS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -31,8 +32,8 @@ def read_as(request: GenerateRequest, inputs: PipelineInputs) -> str:
     """
     parts = {
         "read as": said_of_person(inputs.attributes or {}),
-        "template": _said_of(inputs, "expression") if request.expression is not None else "",
-        "pose": _said_of(inputs, "pose") if request.pose is not None else "",
+        **{role.replace("expression", "template"): _said_of(inputs, role) for role in request.templates},
+        **{role: _said_of(inputs, role) for role in (*FACE_PARTS, "pose") if role in request.inputs},
     }
     return "; ".join(f"{name}: {words}" for name, words in parts.items() if words)
 
@@ -62,11 +63,16 @@ def unknown_words(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
 
 
 def _said_of(inputs: PipelineInputs, role: str) -> str:
-    from mien.faces.linear.arkit import BLENDSHAPE_NAMES
+    """What of a picture counts for its role: of a part of the face the part alone, of a pose the pose alone."""
+    from mien.faces.linear.arkit import BLENDSHAPE_NAMES, PARTS, kit_indices
 
     face: Face = inputs.seen[role].face
     values = () if face.blendshapes is None or role == "pose" else face.blendshapes.tolist()
-    return said_of_face(dict(zip(BLENDSHAPE_NAMES, values, strict=False)), face.pose)
+    seen = dict(zip(BLENDSHAPE_NAMES, values, strict=False))
+    if role not in FACE_PARTS:
+        return said_of_face(seen, face.pose)
+    part = {*PARTS[role]}
+    return said_of_face({name: value for name, value in seen.items() if part & {*kit_indices(name)}}, None)
 
 
 def _beyond(request: GenerateRequest, inputs: PipelineInputs) -> str:

@@ -61,6 +61,11 @@ def angle_stops(name: str, text: str, count: int) -> list[Stop]:
     return [Stop(f"{value:+.0f}°", {name: value}) for value in between(text, count)]
 
 
+def strength_stops(text: str, count: int) -> list[Stop]:
+    """The expression of a picture, weaker and stronger."""
+    return [Stop(f"x {value:.2f}", {"expression_strength": value}) for value in between(text, count)]
+
+
 def blendshape_stops(text: str, count: int) -> list[Stop]:
     """One blendshape, ``NAME=A..B``."""
     name, _, span = text.partition("=")

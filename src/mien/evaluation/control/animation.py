@@ -13,7 +13,7 @@ from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.steer import Look
 from mien.faces.observed import largest_face
-from mien.generation.conditioning import framed
+from mien.generation.blending import framed
 
 Finish = Callable[[Pair, Any], Any]
 """(pair, picture drawn for it) -> the picture that is kept."""

@@ -18,7 +18,8 @@ from mien.evaluation.control.settings import ControlSettings
 from mien.faces.drawing import draw_landmarks
 from mien.faces.observed import face_crop, largest_face
 from mien.faces.types import Face
-from mien.generation.conditioning import PipelineInputs, framed
+from mien.generation.blending import framed
+from mien.generation.conditioning import PipelineInputs
 
 if TYPE_CHECKING:
     from mien.faces.observed import DetectedFace

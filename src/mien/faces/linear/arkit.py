@@ -36,6 +36,13 @@ BLENDSHAPE_NAMES: tuple[str, ...] = ("_neutral", *dict.fromkeys(kit_to_blendshap
 
 KIT_INDEX: Mapping[str, int] = {name: i for i, name in enumerate(KIT_NAMES)}
 
+PARTS: Mapping[str, tuple[int, ...]] = {
+    "brows": tuple(i for i, name in enumerate(KIT_NAMES) if name.startswith("brow")),
+    "eyes": tuple(i for i, name in enumerate(KIT_NAMES) if name.startswith("eye")),
+    "mouth": tuple(i for i, name in enumerate(KIT_NAMES) if not name.startswith(("brow", "eye"))),
+}
+"""Part of a face -> its kit coefficients; jaw, cheeks and nose go with the mouth, whose muscles move them."""
+
 
 def kit_indices(name: str) -> tuple[int, ...]:
     """Kit coefficients meant by a name in any of the spellings.
