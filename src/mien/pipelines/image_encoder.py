@@ -15,6 +15,7 @@ from mien.pipelines.features import check_width
 
 if TYPE_CHECKING:
     import torch
+    from transformers import CLIPVisionModelWithProjection
 
     from mien.pipelines.portrait import PortraitPipeline
 
@@ -66,7 +67,7 @@ def missing_encoder(pipeline: PortraitPipeline) -> str | None:
     return None if name is None else f"reads pictures through {asset(name).title}: {how_to_get(name)}"
 
 
-def _open(folder: Path, dtype: torch.dtype) -> Any:
+def _open(folder: Path, dtype: torch.dtype) -> CLIPVisionModelWithProjection:
     from transformers import CLIPVisionModelWithProjection
 
     try:
