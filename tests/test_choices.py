@@ -134,7 +134,7 @@ def test_networks_that_read_are_also_looked_at_on_damaged_pictures(tmp_path: Pat
     config = resolve("studio-identity", {})
     seen: list[np.ndarray] = []
 
-    objective = build_objective(config, tmp_path)
+    objective: Any = build_objective(config, tmp_path)
     objective.prepare(corpus, tmp_path)
     objective.export(tmp_path / "run" / "export")
     objective.validate = lambda corpus: seen.append(corpus.held_out["images"]) or {"top1": 0.0}

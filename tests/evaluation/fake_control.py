@@ -145,11 +145,9 @@ class FakeAttributeJudge:
 
     classes: ClassVar[dict[str, tuple[str, ...]]] = attribute_classes()
 
-    def features(self, pictures: torch.Tensor) -> torch.Tensor:
-        return pictures.mean((2, 3))
-
     def predict(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {name: torch.eye(len(values))[[-1] * len(pictures)] for name, values in self.classes.items()}
+        seen = {name: torch.eye(len(values))[[-1] * len(pictures)] for name, values in self.classes.items()}
+        return seen | {"features": pictures.mean((2, 3))}
 
 
 class FakeOutside:

@@ -11,11 +11,11 @@ import pytest
 
 from mien.core.log import write_lines
 from mien.evaluation.claims.catalogue import catalogue, catalogue_sha256
-from mien.evaluation.claims.training import ArmTraining, full_rate_steps, gap_of, runs_of, training_of
+from mien.evaluation.claims.training import ArmTraining, gap_of, runs_of, schedule_of, training_of
 from mien.evaluation.claims.verdicts import claims_report
 from mien.evaluation.statistics.scores import mean_score
 from mien.pipelines.spec import load_spec
-from mien.training.config import TrainConfig, learning_rate
+from mien.training.config import TrainConfig
 
 TRAINED = ArmTraining("studio-alignment", 80_000, 3000.0, 0.2, 0.1)
 METRIC = "nearness.identity"
@@ -108,14 +108,11 @@ def test_of_a_leak_the_size_counts() -> None:
         assert row["effect"] == pytest.approx(abs(theirs) - abs(ours), abs=0.01)
 
 
-def test_steps_at_full_rate_follow_the_training_schedule() -> None:
+def test_the_schedule_of_a_run_is_read_from_its_config() -> None:
     config = TrainConfig(name="a", objective="b:C", pictures=8000, global_batch=16)
-    for seen in (1600, 8000):
-        rates = [learning_rate(config, before) / config.lr for before in range(0, seen, config.global_batch)]
-        assert full_rate_steps(config.model_dump(), seen) == pytest.approx(sum(rates))
-    # the alignment arms: 1,600 pictures of a budget of 1,600 under a warm-up of 4,000
-    short = config.model_copy(update={"pictures": 1600, "warmup_images": 4000})
-    assert full_rate_steps(short.model_dump(), 1600) < 20
+    assert schedule_of(config.model_dump()) == config.schedule
+    old = {"pictures": 8000, "batch": 16, "warmup": 400, "decay": 0.4, "final_lr": 0.03}  # of 0.1.0
+    assert schedule_of(old) == config.schedule
 
 
 def test_a_run_is_read_from_its_log(tmp_path: Path) -> None:

@@ -33,11 +33,8 @@ class Judge:
 
     classes: ClassVar[dict[str, tuple[str, ...]]] = {}
 
-    def features(self, pictures: torch.Tensor) -> torch.Tensor:
-        return pictures.mean((2, 3))
-
     def predict(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {}
+        return {"features": pictures.mean((2, 3))}
 
 
 class Moody(FakeModel):

@@ -48,13 +48,11 @@ class AttributeJudge:
 
     classes = {"glasses": ("none", "round"), "beard": ("none", "goatee"), "hair_color": ("black", "brown")}  # noqa: RUF012
 
-    def features(self, pictures: torch.Tensor) -> torch.Tensor:
-        return pictures.mean((2, 3))
-
     def predict(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
         sure = torch.tensor([[1.0, 0.0]]).expand(len(pictures), 2)
         bright = (pictures[:, :, -20:].mean((1, 2, 3)) > 0)[:, None]
-        return {"hair_color": sure, "beard": sure, "glasses": torch.where(bright, sure.flip(1), sure)}
+        glasses = torch.where(bright, sure.flip(1), sure)
+        return {"hair_color": sure, "beard": sure, "glasses": glasses, "features": pictures.mean((2, 3))}
 
 
 def tools(model: Any, **changes: Any) -> Any:

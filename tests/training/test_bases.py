@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def test_every_stage_runs_on_arc2face(published: Path, monkeypatch: pytest.Monke
 def test_the_base_is_used_as_it_was_trained(published: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Its own noise schedule, prediction type, latents and face network; pictures at the size it draws."""
     monkeypatch.setenv("MIEN_ASSETS", str(published))
-    arc = build_objective(preset("facecrafter-landmarks"), tmp_path, "arc2face")
+    arc: Any = build_objective(preset("facecrafter-landmarks"), tmp_path, "arc2face")
     assert arc.base.scheduler.config["prediction_type"] == "epsilon" and arc.base.scheduler.config["steps_offset"] == 1
     arc.prepare(Corpus.load(published / "data"), tmp_path)
     examples = arc.base.examples

@@ -39,7 +39,7 @@ def objective(data: Path) -> Iterator[Any]:
     config = preset("studio-few-step")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(few_step, "GROUP", 2)
-        found = build_objective(config.model_copy(update={"options": config.options | TINY}), data.parent)
+        found: Any = build_objective(config.model_copy(update={"options": config.options | TINY}), data.parent)
         found.prepare(Corpus.load(data), data.parent / "run")
         yield found
 
@@ -181,7 +181,7 @@ def test_a_run_from_the_command_to_a_picture(data: Path, tmp_path: Path, monkeyp
         prompt="red hair", speed="few", generator=torch.Generator().manual_seed(0), output_type="pt"
     )
     assert picture.images.shape == (1, 3, 256, 256) and pipeline.parts["few_step"] == file
-    again = build_objective(config.model_copy(update={"options": config.options | TINY}), tmp_path / "none")
+    again: Any = build_objective(config.model_copy(update={"options": config.options | TINY}), tmp_path / "none")
     again.start_from(file.parent)
     own = {name.replace(".default", ""): value for name, value in again.unet.state_dict().items() if "lora_" in name}
     for name, value in stored.tensors.items():  # of a lower rank than is trained

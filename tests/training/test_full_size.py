@@ -74,7 +74,7 @@ def layers(tensors: dict[str, Any], branch: Any, unet: Any) -> list[tuple[Any, A
 
 
 def prepared(base: str, assets: Path, folder: Path, name: str = "emojidiff-base") -> BranchObjective:
-    objective = build_objective(preset(name), folder, base)
+    objective: Any = build_objective(preset(name), folder, base)
     objective.prepare(Corpus.load(assets / "pairs"), folder)
     return objective
 
@@ -212,7 +212,7 @@ def test_sdxl_is_trained_at_several_sizes(assets: Path, tmp_path: Path) -> None:
         seen.add(side)
     assert seen == {16, 24, 32}
     np.testing.assert_allclose(objective.base.scaled[0].latents, objective.base.scaled[0].scaled(16).latents)
-    alone = build_objective(
+    alone: Any = build_objective(
         preset("emojidiff-base").model_copy(update={"options": {"kind": "expression"}}), tmp_path, "sdxl"
     )
     assert alone.base.scales == (1.0,)

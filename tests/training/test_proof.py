@@ -17,7 +17,7 @@ from mien.training.config import WARMUP_SHARE, TrainConfig, learning_rate
 from mien.training.loop import fit
 from mien.training.objective import Logs, Objective
 from mien.training.presets import PRESETS
-from mien.training.proof import START, TRAINED, WeightChange, full_rate_steps, is_due, part_of
+from mien.training.proof import START, TRAINED, WeightChange, is_due, part_of
 from mien.training.run import resolve
 from mien.training.validation import right_and_shuffled
 
@@ -81,18 +81,12 @@ def test_warm_up_follows_the_length_of_the_run_and_a_longer_one_is_warned_of() -
     assert warned is not None and "4000 of its 1600 pictures" in warned and "80 or less" in warned
 
 
-def test_full_rate_steps_are_the_sum_of_the_rates() -> None:
-    late = config(warmup_images=800, lr_decay_fraction=0.0)
-    assert full_rate_steps(late, 40, 10) == pytest.approx(sum((step + 1) / 80 for step in range(40)))
-    assert full_rate_steps(config(warmup_images=0, lr_decay_fraction=0.0), 40, 10) == pytest.approx(40)
-
-
 def test_a_run_proves_that_it_trained(tmp_path: Path) -> None:
     objective = Follower()
     fit(config(validations=4), objective, HELD_OUT, tmp_path)
     found = read_json(tmp_path / TRAINED)
     assert found["pictures"] == 400 and found["finished"] and found["steps"] == 40 and found["warmup_images"] == 20
-    assert found["full_rate_steps"] == pytest.approx(full_rate_steps(config(), 40, 10), abs=0.01)
+    assert found["full_rate_steps"] == pytest.approx(config().schedule.full_rate_steps(400), abs=0.01)
     change = found["weight_change_by_part"]
     assert change["branches.one"] == pytest.approx(objective_change(objective.measured), rel=1e-4)
     assert change["branches.two"] == 1.0  # from nothing
@@ -105,7 +99,7 @@ def test_a_run_proves_that_it_trained(tmp_path: Path) -> None:
     assert [seen for seen, _ in gaps] == [0, 100, 200, 300] and gaps[0][1] == 0.25
     steps = [line for line in lines if "loss" in line]
     assert [line["full_rate_steps"] for line in steps] == [
-        pytest.approx(full_rate_steps(config(), n, 10), abs=0.01) for n in (10, 20, 30, 40)
+        pytest.approx(config().schedule.full_rate_steps(10 * n), abs=0.01) for n in (10, 20, 30, 40)
     ]
     assert [line["lr"] for line in steps] == [learning_rate(config(), n) for n in (90, 190, 290, 390)]
     moved = [line["weight_change_by_part"]["branches.one"] for line in steps]

@@ -111,7 +111,7 @@ def test_faces_are_those_of_portraits_in_a_share_of_the_rows(trained: Path, tmp_
             "portraits": share,
             "prompts" if stage != "studio-base" else "mixture": MIXED,
         }
-        objective = build_objective(preset(stage).model_copy(update={"options": options}), trained)
+        objective: Any = build_objective(preset(stage).model_copy(update={"options": options}), trained)
         objective.prepare(corpus, tmp_path)
         base = getattr(objective, "base", objective)
         examples = base.examples
@@ -157,12 +157,12 @@ def test_refined_training_reads_the_expression_in_the_template(trained: Path, tm
     from mien.training.presets import preset
     from mien.training.run import build_objective
 
-    objective = build_objective(preset("studio-e-adapter-exact"), trained)
+    objective: Any = build_objective(preset("studio-e-adapter-exact"), trained)
     corpus = Corpus.load(trained.parent / "pairs")
     objective.prepare(corpus, tmp_path)
     rows = np.arange(4)
     shown = objective.base.examples.condition("expression", rows, rows)
-    own = build_objective(preset("studio-e-adapter-same"), trained)
+    own: Any = build_objective(preset("studio-e-adapter-same"), trained)
     own.prepare(corpus, tmp_path)
     assert not torch.allclose(shown, own.base.examples.condition("expression", rows, rows))
     changed = Corpus(corpus.folder, corpus.arrays | {"templates": corpus["images"]}, corpus.captions, corpus.attributes)
@@ -237,9 +237,9 @@ def test_a_base_learns_to_predict_noise_and_what_is_trained_on_it_knows(trained:
     config = read_json(trained / "studio-epsilon" / "export" / "scheduler" / "scheduler_config.json")
     assert config["prediction_type"] == "epsilon"
     needs = ("studio-epsilon", *PRESETS["studio-faceid"].depends_on)
-    objective = build_objective(PRESETS["studio-faceid"].model_copy(update={"depends_on": needs}), trained)
+    objective: Any = build_objective(PRESETS["studio-faceid"].model_copy(update={"depends_on": needs}), trained)
     assert objective.base.scheduler.config["prediction_type"] == "epsilon"
-    base = build_objective(PRESETS["studio-faceid"], trained)
+    base: Any = build_objective(PRESETS["studio-faceid"], trained)
     assert base.base.scheduler.config["prediction_type"] == "v_prediction"
     own, other = (next(iter(one.unet.parameters())) for one in (objective, base))
     assert not torch.equal(own, other), "the UNet goes with the schedule"
@@ -263,7 +263,7 @@ def joint(trained: Path) -> Any:
     from mien.training.run import build_objective
 
     config = preset("studio-joint").model_copy(update={"options": {"replicas": 6, "drop": 0.0}})
-    objective = build_objective(config, trained)
+    objective: Any = build_objective(config, trained)
     objective.prepare(Corpus.load(trained.parent / "data"), trained)
     torch.manual_seed(3)
     for name, parameter in objective.branches.named_parameters():
@@ -326,7 +326,7 @@ def test_the_control_arm_trains_the_text_encoder_alone(trained: Path) -> None:
     from mien.training.presets import preset
     from mien.training.run import build_objective
 
-    arm = build_objective(preset("studio-joint-text-only"), trained)
+    arm: Any = build_objective(preset("studio-joint-text-only"), trained)
     arm.prepare(Corpus.load(trained.parent / "data"), trained)
     assert {name.split(".")[0] for name in arm.trained()} == {"text_encoder"}
     slow = preset("studio-joint-slow-text")
@@ -477,7 +477,7 @@ def alignment(trained: Path) -> Any:
 
     torch.manual_seed(0)
     save_half(StudioFaceNet(), trained / "studio-reader" / "export" / "reader" / "face")
-    objective = build_objective(preset("studio-alignment").model_copy(update={"options": {}}), trained)
+    objective: Any = build_objective(preset("studio-alignment").model_copy(update={"options": {}}), trained)
     objective.prepare(Corpus.load(trained.parent / "pairs"), trained)
     for name, parameter in objective.branches.named_parameters():
         if "to_v" in name:

@@ -12,7 +12,7 @@ from mien.app.limits import Limits
 from mien.app.problems import FieldProblem
 from mien.demo.examples import Examples
 from mien.errors import BadInput, MienError
-from mien.media.pictures import open_picture, opened
+from mien.media.pictures import decoded, open_picture, opened
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -53,10 +53,10 @@ def open_content(content: bytes, field: str, limits: Limits) -> Image.Image:
     try:
         with opened(io.BytesIO(content), "The file") as picture:
             width, height = picture.size
-        if width * height > limits.picture_pixels:
-            most = limits.picture_pixels // 1_000_000
-            raise BadInput(f"The picture has {width} x {height} pixels, more than {most} million: make it smaller.")
-        return open_picture(io.BytesIO(content), "The file")
+            if width * height > limits.picture_pixels:
+                most = limits.picture_pixels // 1_000_000
+                raise BadInput(f"The picture has {width} x {height} pixels, more than {most} million: make it smaller.")
+            return decoded(picture)
     except MienError as error:
         raise FieldProblem(field, str(error)) from error
 

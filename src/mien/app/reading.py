@@ -16,6 +16,7 @@ from mien.faces.described import describe
 from mien.faces.read import read
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 MASK_SIDE = 512
@@ -72,7 +73,7 @@ def score_pictures(body: ScoreBody, service: PortraitService) -> dict[str, Any]:
     return _plain(report)
 
 
-def encode_mask(mask: NDArray[Any]) -> str:
+def encode_mask(mask: NDArray[np.uint8]) -> str:
     """A mask [H, W] of 0 to 255 as the transparency of a white PNG, base64."""
     from PIL import Image
 

@@ -13,7 +13,6 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -91,7 +90,7 @@ def serve(
     port: int,
     *,
     token: str | None,
-    started: Callable[[str], Any],
+    started: Callable[[str], object],
     proxied: frozenset[str] = frozenset(),
 ) -> None:
     """Serve until interrupted.

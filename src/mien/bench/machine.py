@@ -65,7 +65,7 @@ def limits(device: str, dtype: torch.dtype, wait: Callable[[], object] = lambda:
     return {"gflops": round(2 * side**3 / product / 1e9, 1), "gigabytes": round(2 * 2**27 / copy / 1e9, 1)}
 
 
-def _best(run: Callable[[], Any], wait: Callable[[], Any], times: int = 20) -> float:
+def _best(run: Callable[[], object], wait: Callable[[], object], times: int = 20) -> float:
     seconds = []
     for _ in range(times):
         wait()

@@ -112,7 +112,7 @@ def sides(chosen: Sampling) -> dict[str, Run]:
 
 def ours(
     chosen: Sampling, pipeline: PortraitPipeline, name: str, conditions: Sequence[str] = CONDITIONS
-) -> Callable[..., Any]:
+) -> Callable[[], Tensor]:
     """A function that draws with one of `MODES`, or with the naive sampler; it gives the latents of its pictures."""
     drawing = pipeline if name in MODES else naive(pipeline)
     options: dict[str, Any] = {"speed": MODES[name]} if name in MODES else {}

@@ -10,7 +10,7 @@ from typing import Any
 
 from mien.core.progress import Advance
 
-Run = Callable[[], Any]
+Run = Callable[[], object]
 
 
 @dataclass

@@ -32,7 +32,7 @@ class BytesMode(TorchDispatchMode):
         total: bytes so far.
     """
 
-    def __init__(self, counted: Container[Any]) -> None:
+    def __init__(self, counted: Container[object]) -> None:
         super().__init__()
         self.counted = counted
         self.total = 0

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Protocol
 
-Advance = Callable[[int], Any]
+Advance = Callable[[int], object]
 """Called with how many more are done."""
 
 
 class Step(Protocol):
     """An `Advance` that also takes a few words."""
 
-    def __call__(self, count: int, note: str = "", /) -> Any:
+    def __call__(self, count: int, note: str = "", /) -> object:
         """Report that ``count`` more are done, perhaps with a few words such as the loss."""
         ...
 

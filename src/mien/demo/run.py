@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mien.faces.observed import DetectedFace
     from mien.faces.types import Face, Picture, Reading
     from mien.generation.conditioning import PipelineInputs
-    from mien.generation.tools import FaceTools
+    from mien.generation.tools import Embedding, FaceTools
     from mien.pipelines.portrait import PortraitPipeline
     from mien.provenance.record import Record
 
@@ -79,7 +79,7 @@ def run(
     files = [output / "pictures" / cell.file_name for cell in cells]
     check_writable([*(output / name for name in ("index.html", "sheet.png", "metrics.json")), *files])
     tools = tools or FaceTools.load(cells[0].request.base, cells[0].request.reader)
-    drawn_by: PortraitPipeline = pipeline or load_pipeline(base)
+    drawn_by = pipeline or load_pipeline(base)
     steerings = _read_all(cells, inputs, drawn_by, tools, bar)
     targets = [
         one.seen["expression"].face if cell.template else None for cell, one in zip(cells, steerings, strict=True)
@@ -149,7 +149,7 @@ def _draw_all(
     cells: Sequence[Cell],
     steerings: Sequence[PipelineInputs],
     pipeline: PortraitPipeline,
-    advance: Callable[[int], Any],
+    advance: Callable[[int], object],
 ) -> Iterator[Image.Image]:
     """The pictures of all cells, batch by batch."""
     from mien.generation.generate import draw_requested
@@ -160,7 +160,7 @@ def _draw_all(
         advance(len(group))
 
 
-def _embeddings(cells: Sequence[Cell], steerings: Sequence[PipelineInputs], examples: Examples) -> Any:
+def _embeddings(cells: Sequence[Cell], steerings: Sequence[PipelineInputs], examples: Examples) -> NDArray[np.float32]:
     """The people's identity embeddings [P, 512]."""
     import numpy as np
 
@@ -169,12 +169,12 @@ def _embeddings(cells: Sequence[Cell], steerings: Sequence[PipelineInputs], exam
     return np.stack([own[person.name] for person in examples.people])
 
 
-def _remembering(tools: FaceTools, advance: Callable[[int], Any]) -> FaceTools:
+def _remembering(tools: FaceTools, advance: Callable[[int], object]) -> FaceTools:
     """The same tools, reading each input file once and counting it: every example stands in many cells."""
     from mien.faces.types import OneFace
 
-    readings: dict[str, Any] = {}
-    embeddings: dict[int, Any] = {}
+    readings: dict[str, Reading] = {}
+    embeddings: dict[int, Embedding] = {}
 
     def read(image: Picture, source: str) -> Reading:
         if source not in readings:  # the one face that is used: that there are others is said once
@@ -182,7 +182,7 @@ def _remembering(tools: FaceTools, advance: Callable[[int], Any]) -> FaceTools:
             advance(1)
         return readings[source]
 
-    def embed(seen: DetectedFace) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    def embed(seen: DetectedFace) -> Embedding:
         if id(seen.face) not in embeddings:  # the faces stay alive in ``readings``, so an id is not used twice
             embeddings[id(seen.face)] = tools.embed(seen)
         return embeddings[id(seen.face)]

@@ -25,7 +25,7 @@ class Scheduler(Protocol):
     order: int
 
     @property
-    def init_noise_sigma(self) -> Any: ...  # noqa: D102
+    def init_noise_sigma(self) -> float | Tensor: ...  # noqa: D102
 
     @property
     def config(self) -> Any:
@@ -37,7 +37,7 @@ class Scheduler(Protocol):
         """Another one with these settings, and these changes."""
         ...
 
-    def set_timesteps(self, *args: Any, **kwargs: Any) -> Any:
+    def set_timesteps(self, *args: Any, **kwargs: Any) -> None:
         """Set the timesteps of a sampling."""
         ...
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mien.errors import BadInput, MissingAsset, MissingDependency
 from mien.evaluation.control.pictures import Drawing
 from mien.evaluation.control.scene import Draws, Subject
 from mien.evaluation.judges import judge_in, open_network, picture_features
 from mien.evaluation.networks import Networks, load_networks
+from mien.evaluation.networks.load import Features
 from mien.evaluation.outside import OutsideNetworks
 from mien.provenance.fingerprint import JUDGES
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mien.faces.types import FaceReader
     from mien.pipelines.portrait import PortraitPipeline
     from mien.pipelines.spec import ModelSpec
+    from mien.studio.renderer import Render
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +88,7 @@ class EvaluationContext:
     judges: Mapping[str, str] = field(default_factory=dict)
     kit: str = ""
     plain_prompt: str | None = None
-    reopen: Callable[[], Any] | None = None
+    reopen: Callable[[], PortraitPipeline] | None = None
     drawing: Drawing = field(default_factory=Drawing)
 
     @property
@@ -94,7 +96,7 @@ class EvaluationContext:
         """Name of the reader whose landmarks are used."""
         return next(iter(self.readers))
 
-    def looks(self) -> dict[str, Callable[[Any], Any]]:
+    def looks(self) -> dict[str, Features]:
         """Name -> features [1, D] of a whole picture: the attribute judge's, as ``studio``, and other groups'."""
         own = {} if self.judge_attributes is None else {"studio": partial(picture_features, self.judge_attributes)}
         return own | dict(self.networks.sets)
@@ -113,7 +115,7 @@ class EvaluationContext:
         used_files = {**self.models, **(_studio_reader(self.judges) if read else {})}
         return {name: digest for name, digest in used_files.items() if name not in idle | {"model_index.json"}}
 
-    def render(self, subject: Subject) -> Any:
+    def render(self, subject: Subject) -> Render:
         """A planned picture, drawn.
 
         Raises:
@@ -137,6 +139,7 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
         MienError: if the model, a judge, a network, the kit or every reader is missing.
     """
     from mien.assets import embedded
+    from mien.faces.networks import IdentityEmbedder, JudgeAttributes, JudgeFace, JudgeGaze, JudgeIdentity
     from mien.pipelines.load import branch_kinds, load_pipeline, picture_size
     from mien.provenance.fingerprint import model_hashes
     from mien.studio.kit import FaceKit
@@ -146,7 +149,7 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
     face_kit = FaceKit.load(kit) if rendered else None
     pipeline = load_pipeline(model)
     folder = embedded(model) if model == "studio" else Path(model)
-    readers = _readers(folder)
+    readers, judging_in = _readers(folder), folder / JUDGES
     hashes = model_hashes(folder, {})
     judging = {name: digest for name, digest in hashes.items() if name.startswith(_NOT_DRAWING)}
     used = {name: digest for name, digest in hashes.items() if name not in judging} | _steering(readers, judging)
@@ -157,11 +160,11 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
         size=size,
         renderer=Renderer(face_kit, size=size) if face_kit else None,
         readers=readers,
-        embedder=open_network("IdentityEmbedder", folder / "identity"),
-        judge_face=open_network("JudgeFace", folder / "judges" / "face"),
-        judge_identity=open_network("JudgeIdentity", folder / "judges" / "identity"),
-        judge_gaze=judge_in(folder, "gaze"),
-        judge_attributes=judge_in(folder, "attributes"),
+        embedder=open_network(IdentityEmbedder, folder / "identity"),
+        judge_face=open_network(JudgeFace, judging_in / "face"),
+        judge_identity=open_network(JudgeIdentity, judging_in / "identity"),
+        judge_gaze=judge_in(JudgeGaze, judging_in / "gaze"),
+        judge_attributes=judge_in(JudgeAttributes, judging_in / "attributes"),
         networks=others,
         models=used,
         judges=judging | dict(others.files),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mien.errors import MissingAsset
 
 if TYPE_CHECKING:
+    from diffusers.models.modeling_utils import ModelMixin
     from torch import Tensor
 
     from mien.faces.networks import JudgeAttributes
@@ -18,47 +19,42 @@ if TYPE_CHECKING:
 
 
 Floats = NDArray[np.float64]
+Network = TypeVar("Network", bound="ModelMixin")
 
 
-def open_network(name: str, folder: Path) -> Any:
+def open_network(kind: type[Network], folder: Path) -> Network:
     """One of `mien.faces.networks`, in float32 and evaluation mode.
 
     Raises:
         MissingAsset: if it is not there.
     """
-    from mien.faces import networks
-
     if not (folder / "config.json").is_file():
-        raise MissingAsset(f"There is no {name} in {folder}: train it (mien train) and publish it beside the model.")
-    return getattr(networks, name).from_pretrained(folder).float().eval()
+        raise MissingAsset(
+            f"There is no {kind.__name__} in {folder}: train it (mien train) and publish it beside the model."
+        )
+    return kind.from_pretrained(folder).float().eval()
 
 
-def judge_in(folder: Path, kind: Literal["attributes", "gaze"]) -> Any | None:
+def judge_in(kind: type[Network], folder: Path) -> Network | None:
     """A judge that not every model folder has; None where there is none."""
-    place = folder / "judges" / kind
-    return open_network(f"Judge{kind.title()}", place) if place.is_dir() else None
+    return open_network(kind, folder) if folder.is_dir() else None
 
 
 def picture_features(judge: JudgeAttributes, image: Picture) -> Floats:
     """The attribute judge's features [1, C] of a whole picture, PIL or uint8 [H, W, 3]."""
-    import torch
-
-    with torch.no_grad():
-        return judge.features(_judged(image)).double().numpy()
+    return picture_judged(judge, image)[0]
 
 
-def picture_classes(judge: JudgeAttributes, image: Picture) -> dict[str, int]:
-    """Number of the likeliest class of each named attribute of a whole picture, PIL or uint8 [H, W, 3]."""
-    import torch
-
-    with torch.no_grad():
-        seen = judge.predict(_judged(image))
-    return {name: int(seen[name][0].argmax()) for name in judge.classes}
+def picture_judged(judge: JudgeAttributes, image: Picture) -> tuple[Floats, dict[str, int]]:
+    """The same, and the number of the likeliest class of each named attribute."""
+    seen = judge.predict(_judged(image))
+    classes = {name: int(seen[name][0].argmax()) for name in judge.classes}
+    return seen["features"].double().numpy(), classes
 
 
 def picture_attributes(judge: JudgeAttributes, image: Picture) -> dict[str, str]:
-    """The same as words."""
-    return {name: judge.classes[name][number] for name, number in picture_classes(judge, image).items()}
+    """The likeliest class of each named attribute, as words."""
+    return {name: judge.classes[name][number] for name, number in picture_judged(judge, image)[1].items()}
 
 
 def _judged(image: Picture) -> Tensor:

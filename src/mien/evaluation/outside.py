@@ -7,10 +7,13 @@ find the face by themselves: a picture in which their detector sees none counts 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from mien.faces.types import Picture
 
 Floats = NDArray[np.float32]
 
@@ -30,7 +33,7 @@ class OutsideNetworks(Protocol):
 
     files: Mapping[str, str]
 
-    def __call__(self, pictures: Sequence[Any]) -> dict[str, Floats]:
+    def __call__(self, pictures: Sequence[Picture]) -> dict[str, Floats]:
         """B pictures, PIL or uint8 [H, W, 3] -> ``PARTS``, [B, ...] each."""
         ...
 

@@ -13,6 +13,7 @@ from mien.core.progress import Bar, silent
 from mien.errors import BadInput
 from mien.evaluation.judges import picture_features
 from mien.evaluation.networks import Networks
+from mien.evaluation.networks.load import Features
 from mien.evaluation.pairing import Pairs
 from mien.evaluation.readings.arrays import whole_rows
 from mien.evaluation.readings.files import opened, read_files
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from mien.media.pictures import PictureLike
 
 Floats = NDArray[np.float64]
-Distance = Callable[[Any, Any], Floats]
+Distance = Callable[[Floats, Floats], Floats]
 
 
 def _angle(axis: int) -> Distance:
@@ -108,7 +109,7 @@ def score(
         BadInput: if a file is no picture.
     """
     networks = networks or Networks()
-    features: dict[str, Callable[[Any], Floats]] = dict(networks.sets)
+    features: dict[str, Features] = dict(networks.sets)
     if judge is not None:
         features["studio"] = partial(picture_features, judge)
     with bar(2 * len(pairs.reference), "reading") as advance:
@@ -139,7 +140,7 @@ def score(
 
 def score_sets(
     reference: Sequence[PictureLike], generated: Sequence[PictureLike],
-    features: Mapping[str, Callable[[Any], Floats]], bar: Bar = silent,
+    features: Mapping[str, Features], bar: Bar = silent,
 ) -> dict[str, Any]:  # fmt: skip
     """Compare two sets of pictures as wholes, of any numbers and names: FID (or a Frechet distance) and KID.
 

@@ -52,13 +52,14 @@ def score(
     from mien.evaluation.judges import judge_in
     from mien.evaluation.networks import load_networks
     from mien.evaluation.score import score as score_pairs
+    from mien.faces.networks import JudgeAttributes
     from mien.faces.open import open_reader
     from mien.faces.studio import StudioReader
 
     pairs = _paired(reference, generated)
     extra = load_networks(tuple(networks))
     studio = StudioReader.from_pretrained()
-    judge = judge_in(embedded("studio"), "attributes")
+    judge = judge_in(JudgeAttributes, embedded("studio") / "judges" / "attributes")
     return score_pairs(pairs, open_reader(reader, studio), studio, judge, extra, bar=bar)
 
 
@@ -81,6 +82,7 @@ def score_folders(reference: Path, generated: Path, networks: Sequence[str] = ()
     from mien.evaluation.judges import judge_in, picture_features
     from mien.evaluation.networks import SET_NETWORKS, load_networks
     from mien.evaluation.score import score_sets
+    from mien.faces.networks import JudgeAttributes
     from mien.media.pictures import files_below
 
     for folder in (reference, generated):
@@ -90,7 +92,7 @@ def score_folders(reference: Path, generated: Path, networks: Sequence[str] = ()
         raise BadInput(f"{wrong[0]} does not compare sets of pictures: choose of {', '.join(SET_NETWORKS)}.")
     features = dict(load_networks(tuple(networks)).sets)
     if not features:
-        judge = judge_in(embedded("studio"), "attributes")
+        judge = judge_in(JudgeAttributes, embedded("studio") / "judges" / "attributes")
         assert judge is not None  # it ships with the package
         features["studio"] = partial(picture_features, judge)
     return score_sets(files_below(reference), files_below(generated), features, bar)

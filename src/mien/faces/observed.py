@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
+    from torch import Tensor
 
     from mien.faces.studio import StudioReader
     from mien.faces.types import Face, Picture, Reading
@@ -82,7 +83,7 @@ def largest_face(reader: Reads, picture: Picture, source: str = "the picture") -
     return next(iter(reader.read(picture, source).faces), None)
 
 
-def expression_crop(seen: DetectedFace, size: int = 96, framing: str = "box") -> Any:
+def expression_crop(seen: DetectedFace, size: int = 96, framing: str = "box") -> Tensor:
     """The face as an expression encoder wants it: float tensor [1, 3, size, size] in [-1, 1].
 
     Args:
@@ -99,7 +100,7 @@ def expression_crop(seen: DetectedFace, size: int = 96, framing: str = "box") ->
     return picture_to_tensor(crop_picture(seen.image, FRAMINGS[framing](points[None], size)[0], size))
 
 
-def face_crop(seen: DetectedFace) -> Any:
+def face_crop(seen: DetectedFace) -> Tensor:
     """The face in ArcFace's framing as image encoders want it: float tensor [1, 3, 224, 224] in [-1, 1]."""
     import torch
 

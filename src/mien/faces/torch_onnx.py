@@ -38,14 +38,18 @@ def onnx_graph(path: Path) -> Graph:
 
 
 @contextmanager
-def onnx_network(path: Path) -> Iterator[Any]:
+def onnx_network(path: Path, extra: str = "heads") -> Iterator[Any]:
     """The graph of an ONNX file, a message of the package ``onnx``; what goes wrong inside is the file's fault.
+
+    Args:
+        path: the file.
+        extra: with which the package is installed.
 
     Raises:
         BadInput: if it is no ONNX file.
         MissingDependency: without the package.
     """
-    onnx = require("onnx", extra="heads")
+    onnx = require("onnx", extra=extra)
     with whole_file(path, "an ONNX file"):
         yield onnx.load(str(path), load_external_data=False).graph
 

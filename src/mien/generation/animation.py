@@ -30,6 +30,7 @@ from mien.provenance.video import check_video, write_video
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from mien.generation.tools import FaceTools
     from mien.pipelines.portrait import PortraitPipeline
@@ -57,7 +58,7 @@ class Track:
     """
 
     landmarks: NDArray[np.float32]
-    crops: list[Any] | None
+    crops: list[Tensor] | None
     rate: float
     unread: int
 
@@ -107,7 +108,7 @@ def animate(
     check_writable([output])
     people = open_inputs(request)
     tools = tools or FaceTools.load(request.base, request.reader)
-    drawn_by: PortraitPipeline = load_pipeline(request.base, request.loading) if pipeline is None else pipeline
+    drawn_by = load_pipeline(request.base, request.loading) if pipeline is None else pipeline
     size, kinds = picture_size(drawn_by), branch_kinds(drawn_by)
     person = build_inputs(request, people, tools, size, kinds - {"landmarks"})  # these are the driving face's
     person, used = with_readable_prompt(request, person, drawn_by)
@@ -136,7 +137,7 @@ def follow(
     crops: bool,
     rate: float | None,
     shape: NDArray[np.float64] | None,
-    read: Callable[[int], Any] = lambda done: None,
+    read: Callable[[int], object] = lambda done: None,
 ) -> Track:
     """Read the driving face in every frame and bring it into a steady frame.
 
@@ -210,7 +211,7 @@ def draw_frames(
     count: int,
     records: Callable[[int], Record],
     folder: Path,
-    drawn: Callable[[int], Any],
+    drawn: Callable[[int], object],
 ) -> list[Path]:
     """Draw every frame that is not in the folder, all with one seed's noise; frames of another request are removed.
 

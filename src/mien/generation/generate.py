@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
     from mien.provenance.record import Record
 
-Progress = Callable[[int, int], Any]
+Progress = Callable[[int, int], object]
 """Called after each denoising step with (picture, step), both from 0."""
 
 
@@ -52,7 +52,7 @@ def generate(
     pipeline: PortraitPipeline | None = None,
     tools: FaceTools | None = None,
     only: int | None = None,
-    on_read: Callable[[str], Any] | None = None,
+    on_read: Callable[[str], object] | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Draw the pictures of a request and write them as files.
@@ -86,7 +86,7 @@ def draw_pictures(
     *,
     pipeline: PortraitPipeline | None = None,
     tools: FaceTools | None = None,
-    on_read: Callable[[str], Any] | None = None,
+    on_read: Callable[[str], object] | None = None,
     progress: Progress | None = None,
 ) -> Iterator[DrawnPicture]:
     """Draw the pictures of a request in memory, one after the other.
@@ -106,7 +106,7 @@ def draw_pictures(
     """
     pictures = open_inputs(request)  # before the seconds of loading: a mistyped path should answer at once
     tools = tools or FaceTools.load(request.base, request.reader)
-    drawn_by: PortraitPipeline = load_pipeline(request.base, request.loading) if pipeline is None else pipeline
+    drawn_by = load_pipeline(request.base, request.loading) if pipeline is None else pipeline
     prepared = prepare(request, pictures, drawn_by, tools)
     if on_read is not None and (words := read_as(request, prepared.inputs)):
         on_read(words)
@@ -196,7 +196,7 @@ def draw(
     request: GenerateRequest,
     inputs: PipelineInputs,
     seed: int,
-    on_step: Callable[[int], Any] | None = None,
+    on_step: Callable[[int], object] | None = None,
     **options: Any,
 ) -> Image.Image:
     """One picture for one seed; ``options``: further arguments of the pipeline."""

@@ -22,7 +22,7 @@ from mien.core.stages.execute import execute
 from mien.core.stages.stage import Process, Resources, Stage
 from mien.core.stages.trial import Trial
 from mien.errors import BadInput, MienError
-from mien.generation.generate import draw_pictures
+from mien.generation.generate import DrawnPicture, draw_pictures
 from mien.generation.request import GenerateRequest, check_folder
 from mien.generation.requests_file import Line, read_lines
 from mien.generation.tools import FaceTools
@@ -31,7 +31,8 @@ from mien.provenance.png import write_picture
 
 if TYPE_CHECKING:
     from mien.faces.observed import DetectedFace
-    from mien.faces.types import Picture, Reading
+    from mien.faces.types import Face, Picture, Reading
+    from mien.generation.tools import Embedding
 
 PER_PART = 100
 """Requests of a folder."""
@@ -40,7 +41,7 @@ MANIFEST = "manifest.jsonl"
 _REMEMBERED = 512
 """Input pictures whose faces are kept: many requests share them."""
 
-Draw = Callable[[GenerateRequest, Sequence[int]], Iterator[Any]]
+Draw = Callable[[GenerateRequest, Sequence[int]], Iterator[DrawnPicture]]
 """(request, which of its pictures) -> the pictures, see `mien.generation.generate.draw_pictures`."""
 
 
@@ -235,8 +236,8 @@ class _Remembered:
 
     def __init__(self, tools: FaceTools) -> None:
         self._tools = tools
-        self._readings: OrderedDict[str, Any] = OrderedDict()
-        self._embedded: OrderedDict[int, Any] = OrderedDict()
+        self._readings: OrderedDict[str, Reading] = OrderedDict()
+        self._embedded: OrderedDict[int, tuple[Face, Embedding]] = OrderedDict()
         self.tools = replace(tools, read=self._read, embed=self._embed)
 
     def _read(self, image: Picture, source: str) -> Reading:
@@ -246,7 +247,7 @@ class _Remembered:
                 self._readings.popitem(last=False)
         return self._readings[source]
 
-    def _embed(self, seen: DetectedFace) -> Any:
+    def _embed(self, seen: DetectedFace) -> Embedding:
         # the face is kept beside its embedding: its id is not given to another one meanwhile
         key = id(seen.face)
         if key not in self._embedded:

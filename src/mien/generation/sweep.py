@@ -108,7 +108,7 @@ def sweep(
     *,
     pipeline: PortraitPipeline | None = None,
     tools: FaceTools | None = None,
-    progress: Callable[[int], Any] = lambda done: None,
+    progress: Callable[[int], object] = lambda done: None,
 ) -> list[Path]:
     """Draw every stop with the request's seed; a picture that is in the folder and has the same record is kept.
 
@@ -141,8 +141,13 @@ def sweep(
     check_writable([row, *places])
     requests = [GenerateRequest.checked(**{**request.model_dump(exclude={"count"}), **stop.changes}) for stop in stops]
     tools = tools or FaceTools.load(request.base, request.reader)
-    drawn_by: PortraitPipeline = load_pipeline(request.base, request.loading) if pipeline is None else pipeline
-    requests = [_readable(one, drawn_by) for one in requests]
+    drawn_by = load_pipeline(request.base, request.loading) if pipeline is None else pipeline
+    requests = [
+        one.model_copy(update={"prompt": drawn_by.readable_prompt(one.prompt, bool(one.identity or one.edit))})
+        if one.prompt  # as its record will say it
+        else one
+        for one in requests
+    ]
     make_folder(request.output)
     models = hashes(drawn_by, tools)
     for place, one in zip(places, requests, strict=True):
@@ -154,14 +159,6 @@ def sweep(
     images = [open_picture(place) for place in places]
     write_picture(row, mount(images, [stop.caption for stop in stops], columns or len(images)), record)
     return [row, *places]
-
-
-def _readable(request: GenerateRequest, pipeline: PortraitPipeline) -> GenerateRequest:
-    """The request with as much of its prompt as the base reads, which is what its record will say."""
-    if not request.prompt:
-        return request
-    has_identity = bool(request.identity or request.edit)
-    return request.model_copy(update={"prompt": pipeline.readable_prompt(request.prompt, has_identity)})
 
 
 def _is_this(file: Path, request: GenerateRequest, models: dict[str, str], reader: str) -> bool:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mien.core.io import read_json, sha256_of
 from mien.errors import BadInput, MissingAsset
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
     from mien.faces.published.networks import FaceNetwork
     from mien.faces.types import FaceReader, Picture, Reading
+
+
+Embedding: TypeAlias = "tuple[NDArray[np.float32], dict[str, Any]]"
+"""Identity embedding [512] of a face, and its attributes for `describe`."""
 
 
 @lru_cache(maxsize=8)
@@ -98,7 +102,7 @@ class FaceTools:
 
     reader_name: str
     read: Callable[[Picture, str], Reading]
-    embed: Callable[[DetectedFace], tuple[NDArray[np.float32], dict[str, Any]]]
+    embed: Callable[[DetectedFace], Embedding]
     crop: Callable[[DetectedFace], Tensor]
     describe: Callable[[dict[str, Any]], str]
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -157,7 +161,7 @@ class FaceTools:
 
         networks: list[FaceNetwork] = []
 
-        def embed(seen: DetectedFace) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        def embed(seen: DetectedFace) -> Embedding:
             if not networks:
                 networks.append(open_face_network("arcface", arcface_file(base)))
             found = networks[0]([seen.image], points_of(seen)[None])["identity"][0], {}

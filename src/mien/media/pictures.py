@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-PictureLike: TypeAlias = "str | Path | Image.Image | NDArray[np.uint8] | NDArray[np.floating[Any]] | Tensor"
+PictureLike: TypeAlias = "str | Path | Image.Image | NDArray[np.uint8] | NDArray[np.floating] | Tensor"
 """What a user may give as a picture: see `as_picture`."""
 
 MAX_PIXELS = 100_000_000
@@ -156,9 +156,14 @@ def open_picture(source: Path | str | IO[bytes], name: str | None = None, *, sma
     converted; of an animation the first frame is taken. For arguments and errors see `opened`.
     """
     with opened(source, name, smallest=smallest) as picture:
-        picture.seek(0)
-        picture.load()
-        return to_rgb(upright(picture))
+        return decoded(picture)
+
+
+def decoded(picture: Image.Image) -> Image.Image:
+    """The pixels of a picture that `opened` gives, as `open_picture` tells."""
+    picture.seek(0)
+    picture.load()
+    return to_rgb(upright(picture))
 
 
 def open_with_transparency(source: Path | str | Image.Image) -> Image.Image | None:

@@ -144,14 +144,22 @@ class StudioAutoencoder(ModelMixin, ConfigMixin):
             raise BadInput(
                 f"Picture sides must be multiples of {self.patch}, not {tuple(sample.shape[-2:])}; resize it first."
             )
-        latents = (self.raw_encode(sample) - self.latent_mean) / self.latent_std
+        latents = self.normalised(self.raw_encode(sample))
         return EncoderOutput(latents=latents) if return_dict else (latents,)
 
     @apply_forward_hook
     def decode(self, latents: Tensor, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
         """Normalised latents [B, C, h, w] -> pictures [B, 3, P h, P w], about [-1, 1] (not clamped)."""
-        sample = self.raw_decode(latents * self.latent_std + self.latent_mean)
+        sample = self.raw_decode(self.unnormalised(latents))
         return DecoderOutput(sample=sample) if return_dict else (sample,)
+
+    def normalised(self, latents: Tensor) -> Tensor:
+        """Latents before normalisation -> after it."""
+        return (latents - self.latent_mean) / self.latent_std
+
+    def unnormalised(self, latents: Tensor) -> Tensor:
+        """The inverse of :meth:`normalised`."""
+        return latents * self.latent_std + self.latent_mean
 
     def raw_encode(self, sample: Tensor) -> Tensor:
         """Latents before normalisation (the training objective works on these)."""

@@ -14,7 +14,7 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +22,31 @@ from torch import Tensor, nn
 from mien.errors import BadInput
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import CLIPTextModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 
 CLIP_LENGTH = 77
 """Tokens that CLIP's text models read at once, its two marks among them: longer prompts are read in chunks of 75."""
 ID_PROMPT = "photo of a id person"
 ID_TOKEN = "id"
+
+
+class TextOutput(Protocol):
+    """What CLIP's text models return.
+
+    Attributes:
+        last_hidden_state: [B, L, D].
+        hidden_states: [B, L, D] before and after each layer, where they are asked for.
+        text_embeds: [B, F], of models with a projection.
+    """
+
+    last_hidden_state: Tensor
+    hidden_states: tuple[Tensor, ...]
+    text_embeds: Tensor
+
+    def items(self) -> Iterable[tuple[str, Any]]: ...  # noqa: D102
+
+    def __setitem__(self, name: str, value: Any, /) -> None: ...
 
 
 def identity_tokens(hidden_size: int, identity_size: int = 512) -> int:
@@ -81,7 +99,7 @@ def prompt_output(
     identity: Tensor | None = None,
     chunks: int = 1,
     **options: Any,
-) -> Any:
+) -> TextOutput:
     """The text encoder's whole output; see :func:`encode_prompt`.
 
     Args:
@@ -105,7 +123,7 @@ def prompt_output(
     return output if chunks == 1 else _joined(output, len(prompts))
 
 
-def _joined(output: Any, rows: int) -> Any:
+def _joined(output: TextOutput, rows: int) -> TextOutput:
     """The output for B n pieces as that for B prompts."""
     for name, value in list(output.items()):
         if name == "hidden_states":
@@ -143,7 +161,7 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, prompts: Iterable[str], id_cou
 def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> str:
     """Short hash of what token ids depend on: the tokenizer itself, what it pads with and how long prompts may be."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    about: Any = tokenizer.get_vocab() if backend is None else json.loads(backend.to_str())
+    about: dict[str, Any] = tokenizer.get_vocab() if backend is None else json.loads(backend.to_str())
     for state in ("padding", "truncation"):  # of its last call
         about = {name: value for name, value in about.items() if backend is None or name != state}
     said = json.dumps([about, tokenizer.model_max_length, tokenizer.pad_token_id], sort_keys=True)
@@ -225,7 +243,7 @@ def encode_ids(text_encoder: nn.Module, ids: Tensor, identity: Tensor | None, id
 
 def ids_output(
     text_encoder: nn.Module, ids: Tensor, identity: Tensor | None, id_token: int, chunks: int = 1, **options: Any
-) -> Any:
+) -> TextOutput:
     """The text encoder's whole output for token ids [B n, L] of B prompts; see :func:`prompt_output`."""
     if identity is None:
         return text_encoder(ids, **options)
@@ -271,7 +289,7 @@ def id_token_of(tokenizer: PreTrainedTokenizerBase) -> int:
     return found
 
 
-def train_tokenizer(captions: Iterable[str], vocabulary: int = 1024, length: int = 48) -> Any:
+def train_tokenizer(captions: Iterable[str], vocabulary: int = 1024, length: int = 48) -> PreTrainedTokenizerFast:
     """Train a lower-case byte-pair tokenizer on captions; ``id`` is always one token.
 
     Returns:
@@ -302,7 +320,7 @@ def train_tokenizer(captions: Iterable[str], vocabulary: int = 1024, length: int
     )  # fmt: skip
 
 
-def load_or_train_tokenizer(folder: Path, captions: Iterable[str]) -> Any:
+def load_or_train_tokenizer(folder: Path, captions: Iterable[str]) -> PreTrainedTokenizerFast:
     """The tokenizer kept in ``folder``, trained on the captions the first time.
 
     Example:
@@ -321,7 +339,7 @@ def load_or_train_tokenizer(folder: Path, captions: Iterable[str]) -> Any:
 
 def build_text_encoder(
     tokenizer: PreTrainedTokenizerBase, hidden: int = 256, layers: int = 3, intermediate: int = 512
-) -> Any:
+) -> CLIPTextModel:
     """A small CLIP text model (about 1.9 M parameters) for the studio.
 
     Example:

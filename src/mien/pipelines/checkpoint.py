@@ -142,7 +142,7 @@ def _prediction(path: Path, metadata: dict[str, str], marked: bool) -> Predictio
     return _PREDICTIONS[prediction]
 
 
-def heeded(scheduler: Scheduler, checkpoint: Checkpoint) -> Any:
+def heeded(scheduler: Scheduler, checkpoint: Checkpoint) -> Scheduler:
     """A base's scheduler as a checkpoint wants it: itself where it wants nothing else.
 
     Args:
@@ -159,4 +159,6 @@ def heeded(scheduler: Scheduler, checkpoint: Checkpoint) -> Any:
         # such a schedule has to begin at its last timestep, and PNDM knows none
         changes |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
         kind = kind if "rescale_betas_zero_snr" in inspect.signature(kind).parameters else DDIMScheduler
-    return kind.from_config(scheduler.config, **changes)
+    found = kind.from_config(scheduler.config, **changes)
+    assert not isinstance(found, tuple)  # as diffusers declares it
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -12,11 +12,20 @@ from mien.adapters.branch import Branch
 from mien.adapters.encoders.resampler import FaceResampler, Resampler, face_and_picture
 from mien.errors import BadInput
 
+if TYPE_CHECKING:
+    from transformers import CLIPVisionModelWithProjection
+    from typing_extensions import TypeIs
+
+    from mien.faces.networks import ExpressionEncoder, ExpressionReader
+
+ImageEncoder: TypeAlias = "CLIPVisionModelWithProjection | ExpressionEncoder | ExpressionReader"
+"""What reads pictures of faces for a branch: CLIP's, or the studio's own."""
+
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-def expression_features(encoder: Any, expression: Tensor, inner: bool = False) -> Tensor:
+def expression_features(encoder: ImageEncoder | None, expression: Tensor, inner: bool = False) -> Tensor:
     """Features of face crops.
 
     Args:
@@ -33,7 +42,7 @@ def expression_features(encoder: Any, expression: Tensor, inner: bool = False) -
     if encoder is None:
         raise BadInput("This base has no expression encoder; give the features of the face instead of its picture.")
     clip = _is_clip(encoder)
-    size = encoder.config.image_size if clip else encoder.config.get("image_size", expression.shape[-1])
+    size = _side(encoder) if clip else encoder.config.get("image_size", expression.shape[-1])
     if expression.shape[-2:] != (size, size):
         expression = F.interpolate(
             expression, size=(size, size), mode="bicubic" if clip else "bilinear", antialias=True
@@ -44,7 +53,7 @@ def expression_features(encoder: Any, expression: Tensor, inner: bool = False) -
     return _clip_features(encoder, ((expression + 1) / 2 - mean) / std, inner)
 
 
-def branch_condition(branch: Branch, encoder: Any, condition: Tensor) -> Tensor:
+def branch_condition(branch: Branch, encoder: ImageEncoder | None, condition: Tensor) -> Tensor:
     """What an expression branch reads, of crops or of what is that already.
 
     Args:
@@ -59,12 +68,12 @@ def branch_condition(branch: Branch, encoder: Any, condition: Tensor) -> Tensor:
         check_width(branch, encoder)
     resampler = branch.encoder if isinstance(branch.encoder, Resampler) else None
     if resampler is not None and resampler.absent is None and encoder is not None and _is_clip(encoder):
-        size = encoder.config.image_size
+        size = _side(encoder)
         resampler.absent = _clip_features(encoder, torch.zeros(1, 3, size, size), inner=True)
     return expression_features(encoder, condition, inner=resampler is not None)
 
 
-def with_picture(branch: Branch, encoder: Any, identity: Tensor, picture: Tensor | None) -> Tensor:
+def with_picture(branch: Branch, encoder: ImageEncoder | None, identity: Tensor, picture: Tensor | None) -> Tensor:
     """What an identity branch reads: the embedding, and for FaceID Plus the face's picture too.
 
     Args:
@@ -84,7 +93,7 @@ def with_picture(branch: Branch, encoder: Any, identity: Tensor, picture: Tensor
     return face_and_picture(identity, expression_features(encoder, picture, inner=True).to(identity.device))
 
 
-def check_width(branch: Branch, encoder: Any) -> None:
+def check_width(branch: Branch, encoder: ImageEncoder | None) -> None:
     """Refuse an image encoder of another width than a branch reads.
 
     Args:
@@ -103,8 +112,10 @@ def check_width(branch: Branch, encoder: Any) -> None:
         raise BadInput(f"The {branch.label} adapter reads pictures through CLIP's image encoder: load one.")
     if settings.get("type") == "mlp":
         return  # numbers of an expression, not features of a picture
-    config = encoder.config
-    found = (config.hidden_size if inner else config.projection_dim) if clip else config.get("features")
+    if clip:
+        found = encoder.config.hidden_size if inner else encoder.config.projection_dim
+    else:
+        found = encoder.config.get("features")
     wanted = branch.encoder.feature_dim if isinstance(branch.encoder, FaceResampler) else _last(branch)
     if found is not None and found != wanted:
         raise BadInput(
@@ -117,10 +128,16 @@ def _last(branch: Branch) -> int:
     return branch.encoder.condition_shape[-1]
 
 
-def _is_clip(encoder: Any) -> bool:
+def _is_clip(encoder: ImageEncoder) -> TypeIs[CLIPVisionModelWithProjection]:
     return getattr(encoder.config, "model_type", "").startswith("clip")
 
 
-def _clip_features(encoder: Any, pixels: Tensor, inner: bool) -> Tensor:
+def _side(encoder: CLIPVisionModelWithProjection) -> int:
+    side = encoder.config.image_size
+    assert isinstance(side, int)  # CLIP's pictures are square
+    return side
+
+
+def _clip_features(encoder: CLIPVisionModelWithProjection, pixels: Tensor, inner: bool) -> Tensor:
     found = encoder(pixels.to(device=encoder.device, dtype=encoder.dtype), output_hidden_states=inner)
     return found.hidden_states[-2] if inner else found.image_embeds

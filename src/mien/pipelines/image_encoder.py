@@ -16,6 +16,7 @@ from mien.pipelines.variants import variant_of
 
 if TYPE_CHECKING:
     import torch
+    from transformers import CLIPVisionModelWithProjection
 
     from mien.pipelines.portrait import PortraitPipeline
 
@@ -67,7 +68,7 @@ def missing_encoder(pipeline: PortraitPipeline) -> str | None:
     return None if name is None else f"reads pictures through {asset(name).title}: {how_to_get(name)}"
 
 
-def _open(folder: Path, dtype: torch.dtype) -> Any:
+def _open(folder: Path, dtype: torch.dtype) -> CLIPVisionModelWithProjection:
     from transformers import CLIPVisionModelWithProjection
 
     options: dict[str, Any] = {"torch_dtype": dtype, "output_loading_info": True, "variant": variant_of([folder])}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from mien.pipelines.text import Text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 MOST = 16
 """Texts that are kept: of one picture at SDXL's size about 0.6 MB."""
@@ -24,7 +27,11 @@ class KeptTexts:
         self._state: Hashable = None
 
     def get(
-        self, encoders: Sequence[nn.Module], tokenizers: Sequence[Any], key: Hashable, make: Callable[[], Text]
+        self,
+        encoders: Sequence[nn.Module],
+        tokenizers: Sequence[PreTrainedTokenizerBase],
+        key: Hashable,
+        make: Callable[[], Text],
     ) -> Text:
         """The text of a key, made now if it is not kept.
 

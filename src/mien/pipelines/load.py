@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -104,7 +104,7 @@ def add_adapters(pipeline: PortraitPipeline, places: tuple[str, ...]) -> None:
         pipeline.parts[f"adapter:{number}"] = file  # parts are recorded, and a file's name is often somebody's
 
 
-def load_pipeline(base: str, loading: Loading | None = None) -> Any:
+def load_pipeline(base: str, loading: Loading | None = None) -> PortraitPipeline:
     """The pipeline of a base, on the GPU if there is one.
 
     Args:

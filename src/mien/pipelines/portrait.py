@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
@@ -66,9 +66,6 @@ from mien.pipelines.sampling import GuidedSteps, Rows
 from mien.pipelines.schedulers import check_steps
 from mien.pipelines.timetable import Timetable
 
-if TYPE_CHECKING:
-    from mien.diffusion.schedulers import Scheduler
-
 
 class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderMixin, FromSingleFileMixin):
     """Portraits under any subset of conditions, on a base shaped like Stable Diffusion 1.5.
@@ -98,7 +95,7 @@ class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderM
         self,
         vae: ModelMixin,
         text_encoder: nn.Module,
-        tokenizer: Any,
+        tokenizer: Any,  # diffusers evaluates these types when it loads
         unet: UNet2DConditionModel,
         scheduler: SchedulerMixin,
         expression_encoder: nn.Module | None = None,
@@ -338,9 +335,9 @@ class PortraitPipeline(PipelineFiles, PromptEncoding, StableDiffusionLoraLoaderM
         callback: StepCallback | PipelineCallback | MultiPipelineCallbacks | None,
     ) -> Tensor:
         """The sampling loop: one UNet call a step; when exact, all evaluations of all pictures in one batch."""
-        scheduler: Scheduler = timetable.apply(self.scheduler, latents.device)
+        scheduler = timetable.apply(self.scheduler, latents.device)
         noise = latents
-        timesteps: Any = scheduler.timesteps
+        timesteps: Any = scheduler.timesteps  # diffusers declares to its callbacks that these are whole numbers
         if redraw is None:
             latents = latents * scheduler.init_noise_sigma
         else:

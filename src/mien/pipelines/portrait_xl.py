@@ -59,7 +59,7 @@ class PortraitXLPipeline(StableDiffusionXLLoraLoaderMixin, PortraitPipeline):  #
         vae: ModelMixin,
         text_encoder: nn.Module,
         text_encoder_2: nn.Module,
-        tokenizer: Any,
+        tokenizer: Any,  # diffusers evaluates these types when it loads
         tokenizer_2: Any,
         unet: UNet2DConditionModel,
         scheduler: SchedulerMixin,

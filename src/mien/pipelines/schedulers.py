@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -38,7 +38,7 @@ def check_steps(count: int | None) -> None:
         raise BadInput(f"The number of steps must be a whole number of at least 1, not {count!r}.")
 
 
-def with_steps(scheduler: Scheduler, count: int, device: torch.device | str) -> Any:
+def with_steps(scheduler: Scheduler, count: int, device: torch.device | str) -> Scheduler:
     """A scheduler whose timesteps are set, and cover the schedule that the UNet was trained on.
 
     Some spacings do not at some numbers of steps: they begin far below pure noise, name a timestep beyond the last, or
@@ -79,7 +79,7 @@ def _covers(scheduler: Scheduler, count: int) -> bool:
 
 
 @contextmanager
-def sampling_with(pipeline: PortraitPipeline, name: str | None) -> Iterator[Any]:
+def sampling_with(pipeline: PortraitPipeline, name: str | None) -> Iterator[PortraitPipeline]:
     """The pipeline with another scheduler of the same noise schedule and prediction type, for a while.
 
     Args:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,9 @@ from mien.core.strict import StrictModel
 from mien.diffusion.caching import Speed
 from mien.errors import ConfigError, MissingAsset, one_of
 from mien.pipelines.runs import runs_folder
+
+if TYPE_CHECKING:
+    from mien.pipelines.portrait import PortraitPipeline
 
 _FOLDERS = ("unet", "scheduler", "lora", "controlnet", "text_encoder", "expression_encoder", "image_encoder")
 """Fields of a spec that name the folder of a network."""
@@ -92,7 +95,7 @@ class ModelSpec(StrictModel):
         for part in (*_FOLDERS, *_FILES):
             self.folder(part)
 
-    def load(self) -> Any:
+    def load(self) -> PortraitPipeline:
         """The pipeline.
 
         Raises:
@@ -237,7 +240,7 @@ def load_spec(place: str) -> ModelSpec:
     return ModelSpec.parsed(shipped[place] if place in shipped else read_json(place), place)
 
 
-def shipped_specs() -> Mapping[str, Any]:
+def shipped_specs() -> dict[str, dict[str, Any]]:
     """Name -> spec of those that ship."""
     folder = resources.files("mien.pipelines").joinpath("specs")
     files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".json")), key=lambda one: one.name)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from mien.models.text import TextOutput
 
 
 class Text(NamedTuple):
@@ -44,7 +47,7 @@ class Text(NamedTuple):
         return Text(change(self.states), None if self.pooled is None else change(self.pooled))
 
 
-def text_of_two(outputs: Sequence[Any], device: torch.device | None = None) -> Text:
+def text_of_two(outputs: Sequence[TextOutput], device: torch.device | None = None) -> Text:
     """What SDXL's UNet is told of the outputs of its two text encoders, on one device if that is named.
 
     States before the last layer of both side by side [B, L, D], and the second one's pooled vector [B, F].

@@ -34,7 +34,7 @@ class Timetable:
     sigmas: Sequence[float] | None = None
     eta: float = 0.0
 
-    def apply(self, scheduler: Scheduler, device: torch.device) -> Any:
+    def apply(self, scheduler: Scheduler, device: torch.device) -> Scheduler:
         """A scheduler with its steps set: the given one, or one like it where its own spacing would not do.
 
         Raises:

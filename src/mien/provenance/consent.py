@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from mien.core.io import cache_folder, write_text
 from mien.errors import MienError
@@ -18,7 +17,7 @@ NOTE = (
 )
 
 
-def remind_once(say: Callable[[str], Any]) -> None:
+def remind_once(say: Callable[[str], object]) -> None:
     """Say the note if this user has not been told; where that cannot be kept, it is said again the next time."""
     marker = cache_folder() / "consent-note"
     if os.environ.get(VARIABLE) or marker.is_file():

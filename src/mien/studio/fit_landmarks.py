@@ -7,14 +7,13 @@ point the place on the mesh (triangle and barycentric weights) whose projections
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.faces.linear.landmark_map import SURFACE_POINTS, LandmarkMap
 
-Array = NDArray[np.floating[Any]]
+Array = NDArray[np.floating]
 
 _CANDIDATES = 10
 _ROBUST_PX = 1.5

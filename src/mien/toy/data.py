@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.core.progress import Advance
 from mien.data.schema import Sample
 from mien.data.shards import Entry, ShardWriter, shard_name
 from mien.faces.drawing import draw_landmarks
@@ -51,7 +52,7 @@ def draw_dataset(
     per_person: int,
     pipeline: PortraitPipeline,
     tools: FaceTools,
-    on_pictures: Callable[[int], Any] = lambda count: None,
+    on_pictures: Callable[[int], object] = lambda count: None,
 ) -> None:
     """Draw a training set into a folder; the same call continues an interrupted one.
 
@@ -75,7 +76,11 @@ def draw_dataset(
 
 
 def _draw_people(
-    seeds: Sequence[int], per_person: int, pipeline: PortraitPipeline, tools: FaceTools, advance: Callable[[int], Any]
+    seeds: Sequence[int],
+    per_person: int,
+    pipeline: PortraitPipeline,
+    tools: FaceTools,
+    advance: Advance,
 ) -> list[Entry]:
     """Entries of some people, those without a face left out.
 

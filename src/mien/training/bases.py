@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diffusers import DDPMScheduler
 
@@ -14,6 +14,13 @@ from mien.pipelines.bases import arc2face_parts
 from mien.training.diffusion import studio_scheduler
 from mien.training.presets import BASE_NEEDS
 from mien.training.sources import AssetPart, Sources
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
+    from transformers import PreTrainedTokenizerBase
+
+    from mien.models import StudioAutoencoder
+    from mien.pipelines.features import ImageEncoder
 
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 """Folders of a base in diffusers' layout."""
@@ -111,13 +118,17 @@ def base_sizes(unet: Mapping[str, Any]) -> str:
     return _SIZES.get(unet["cross_attention_dim"], "studio")
 
 
-def base_scheduler(sources: Sources) -> Any:
+def base_scheduler(sources: Sources) -> DDPMScheduler:
     """The noise schedule a base was trained on."""
-    path: Any = sources.find("scheduler")
-    return studio_scheduler() if path is None else DDPMScheduler.from_pretrained(path)
+    path = sources.find("scheduler")
+    if path is None:
+        return studio_scheduler()
+    scheduler = DDPMScheduler.from_pretrained(path)
+    assert isinstance(scheduler, DDPMScheduler)  # and not also options that are left over
+    return scheduler
 
 
-def base_tokenizer(path: Path) -> Any:
+def base_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     """The tokenizer in a folder."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -125,7 +136,7 @@ def base_tokenizer(path: Path) -> Any:
     return (PreTrainedTokenizerFast if whole else AutoTokenizer).from_pretrained(path)
 
 
-def base_autoencoder(path: Path) -> Any:
+def base_autoencoder(path: Path) -> AutoencoderKL | StudioAutoencoder:
     """The autoencoder in a folder: the studio's class or diffusers' AutoencoderKL."""
     from diffusers import AutoencoderKL
 
@@ -135,7 +146,7 @@ def base_autoencoder(path: Path) -> Any:
     return (StudioAutoencoder if own else AutoencoderKL).from_pretrained(path).float()
 
 
-def base_expression_encoder(path: Path) -> Any:
+def base_expression_encoder(path: Path) -> ImageEncoder:
     """What reads expressions in face crops, float32, in evaluation mode.
 
     Args:
@@ -147,5 +158,4 @@ def base_expression_encoder(path: Path) -> Any:
 
     if expression_encoder_type(path) is not None:
         return open_expression_encoder(path)
-    encoder: Any = CLIPVisionModelWithProjection.from_pretrained(path)
-    return encoder.float().eval()
+    return CLIPVisionModelWithProjection.from_pretrained(path).float().eval()

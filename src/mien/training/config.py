@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from mien.pipelines.runs import RateSchedule
 from mien.training.settings import Settings
 
 Tracker = Literal["tensorboard", "wandb", "trackio"]
@@ -64,6 +65,11 @@ class TrainConfig(Settings):
     timeout_minutes: float = Field(default=30.0, gt=0)  # how long processes wait for one another
     may_change: tuple[Literal["data", "global_batch", "seed", "processes"], ...] = ()  # when a run is continued
 
+    @property
+    def schedule(self) -> RateSchedule:
+        """Of the learning rate."""
+        return RateSchedule(self.global_batch, self.pictures, self.warmup_images, self.lr_decay_fraction, self.final_lr)
+
     def warning(self) -> str | None:
         """A sentence on settings with which a run hardly trains; None where there is nothing to say."""
         longest = int(WARMUP_SHARE * self.pictures)
@@ -77,10 +83,5 @@ class TrainConfig(Settings):
 
 
 def learning_rate(config: TrainConfig, seen: int) -> float:
-    """Rate after ``seen`` pictures: linear warm-up, constant, linear decay over ``lr_decay_fraction`` of the budget."""
-    warm = min(1.0, (seen + config.global_batch) / config.warmup_images) if config.warmup_images else 1.0
-    start = config.pictures * (1 - config.lr_decay_fraction)
-    if seen <= start or not config.lr_decay_fraction:
-        return config.lr * warm
-    rest = (config.pictures - seen) / (config.pictures - start)
-    return config.lr * warm * max(config.final_lr, rest)
+    """Rate after ``seen`` pictures."""
+    return config.lr * config.schedule.share(seen)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -189,7 +189,7 @@ def _recorded(vae: Autoencoder, statistics: Statistics) -> Iterator[None]:
 def _fixed(vae: Autoencoder, statistics: Statistics) -> Iterator[None]:
     """Normalise by these means and variances for a while."""
 
-    def normalise(norm: Any, mean: Tensor, variance: Tensor, x: Tensor) -> Tensor:
+    def normalise(norm: nn.GroupNorm, mean: Tensor, variance: Tensor, x: Tensor) -> Tensor:
         y = ((_grouped(x, norm) - mean) / (variance + norm.eps).sqrt()).flatten(1, 2)
         return torch.addcmul(norm.bias[:, None, None], y, norm.weight[:, None, None])
 

@@ -61,7 +61,7 @@ class Examples:
         side: int | None = None,
         templates: bool = False,
         style: str | None = None,
-        second: tuple[Any, int] | None = None,
+        second: tuple[PreTrainedTokenizerBase, int] | None = None,
         portraits: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:

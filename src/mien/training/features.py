@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from mien.core.io import sha256_of
+from mien.core.modules import placed
 from mien.core.pixels import pictures_to_tensor
 from mien.core.processes import in_processes
 from mien.data.restyle import restyle
@@ -23,6 +24,7 @@ from mien.training.resident import Resident
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
     from mien.models.autoencoder import Autoencoder
+    from mien.pipelines.features import ImageEncoder
 
 _ALL = slice(None)
 _PLAIN = ("face_oval", "nose")  # landmark groups that hardly change with the expression
@@ -133,7 +135,7 @@ def slices(rows: slice, count: int = 256) -> list[slice]:
     return [slice(start, min(start + count, rows.stop)) for start in range(rows.start, rows.stop, count)]
 
 
-def fast() -> AbstractContextManager[Any]:
+def fast() -> AbstractContextManager[object]:
     """What frozen networks compute features in: bfloat16 on a GPU, float32 on a processor."""
     return torch.autocast("cuda", torch.bfloat16) if _device() == "cuda" else nullcontext()
 
@@ -157,8 +159,8 @@ def _embedder(place: Path) -> tuple[Callable[[torch.Tensor], torch.Tensor], int,
         from mien.faces.alignment import CROP
         from mien.faces.networks import IdentityEmbedder
 
-        embedder: Any = IdentityEmbedder.from_pretrained(place).float().eval()
-        return embedder.to(_device()), CROP, _device()
+        embedder = IdentityEmbedder.from_pretrained(place).float().eval()
+        return placed(embedder, device=_device()), CROP, _device()
     from mien.faces.arcface_embedder import ARCFACE_SIDE, ArcFaceEmbedder
 
     return ArcFaceEmbedder(place), ARCFACE_SIDE, "cpu"
@@ -272,8 +274,8 @@ def expression_features(corpus: Corpus, folder: Path, templates: bool = False) -
         return corpus["template_landmarks"][rows].astype(np.float32) if templates else training_landmarks(corpus, rows)
 
     @cache
-    def opened() -> Any:
-        return base_expression_encoder(folder).to(_device())
+    def opened() -> ImageEncoder:
+        return placed(base_expression_encoder(folder), device=_device())
 
     def of_rows(rows: slice) -> np.ndarray:
         encoder = opened()

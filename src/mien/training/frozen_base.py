@@ -13,6 +13,7 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from mien.adapters.attention import AttentionKind
+from mien.core.modules import placed
 from mien.data.pairs import Pairs
 from mien.errors import BadInput
 from mien.training.bases import SCALES, base_scheduler, base_sizes, base_tokenizer
@@ -26,6 +27,8 @@ from mien.training.texts import frozen_texts, two_texts
 from mien.training.validation import Predict, held_out_rows, right_and_shuffled
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from mien.data.corpus import Corpus
 
 Prompts = tuple[float, float, float, float]
@@ -150,8 +153,8 @@ class FrozenBase:
     ) -> None:
         self.sources, self.config, self.conditions, self.style = sources, config, conditions, style
         self.scheduler = base_scheduler(sources)
-        unet: Any = UNet2DConditionModel.from_pretrained(sources.path("unet"))
-        self.unet = unet.float().requires_grad_(False).to(memory_format=torch.channels_last)
+        unet = UNet2DConditionModel.from_pretrained(sources.path("unet"))
+        self.unet = placed(unet.float().requires_grad_(False), memory_format=torch.channels_last)
         self.sizes = base_sizes(unet.config)
         self.scales = SCALES if config.multi_scale and self.sizes == "sdxl" else SCALES[-1:]
         if config.checkpointing:
@@ -172,11 +175,11 @@ class FrozenBase:
                 "mien studio pairs  or  mien pairs build."
             )
         encoder, self.text_encoder_2 = frozen_texts(self.sources, self.sizes)
-        self.text_encoder: Any = encoder.to(self.unet.device)
+        self.text_encoder = placed(encoder, device=self.unet.device)
         self.tokenizer = base_tokenizer(self.sources.path("tokenizer"))
-        self.tokenizer_2: Any = None
+        self.tokenizer_2: PreTrainedTokenizerBase | None = None
         if self.text_encoder_2 is not None:
-            self.text_encoder_2.to(self.unet.device)
+            placed(self.text_encoder_2, device=self.unet.device)
             self.tokenizer_2 = base_tokenizer(self.sources.path("tokenizer_2"))
         self.examples = self.examples_of(corpus)
         side = self.unet.config["sample_size"]
@@ -186,7 +189,9 @@ class FrozenBase:
     def examples_of(self, corpus: Corpus) -> Examples:
         """A corpus as the frozen networks see it."""
         width, side = self.text_encoder.config.hidden_size, self.unet.config["sample_size"]
-        second = None if self.text_encoder_2 is None else (self.tokenizer_2, self.text_encoder_2.config.hidden_size)
+        second = None
+        if self.text_encoder_2 is not None and self.tokenizer_2 is not None:
+            second = (self.tokenizer_2, self.text_encoder_2.config.hidden_size)
         # held-out people may have no templates: then their own pictures show the expression
         paired = self.config.templates and "templates" in corpus.arrays
         return Examples(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from mien.core.modules import placed
 from mien.core.pixels import tensor_to_pictures
 from mien.training.bases import base_autoencoder
 from mien.training.frozen_base import FrozenBase, Selection
@@ -46,7 +47,7 @@ def picture_grid(objective: Objective, corpus: Corpus, count: int) -> Picture | 
     kinds = np.full(len(rows), Kind.IDENTITY)
     batch = base.here(stage.gather(Selection(base.examples_of(held_out), rows, other, kinds, kinds >= 0)))
     others = {name: values.roll(1, 0) for name, values in batch.items()}
-    vae = base_autoencoder(base.sources.path("vae")).to(batch["latents"].device)
+    vae = placed(base_autoencoder(base.sources.path("vae")), device=batch["latents"].device)
     lines = [_decoded(vae, latents) for latents in (batch["latents"], _drawn(stage, batch), _drawn(stage, others))]
     return np.concatenate([np.concatenate(line, 1) for line in lines], 0)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,6 +11,9 @@ from torch.nn import functional as F
 from mien.faces.alignment import CROP, arcface_matrix, warp_filtered
 from mien.faces.arcface_embedder import ARCFACE_SIDE
 from mien.faces.graph import Graph
+
+if TYPE_CHECKING:
+    from mien.faces.networks import StudioFaceNet
 
 
 class OneOutput(nn.Module):
@@ -36,7 +39,7 @@ class StudioExpressionHead(nn.Module):
         network: a `StudioFaceNet`.
     """
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: StudioFaceNet) -> None:
         super().__init__()
         self.network = network
 

@@ -33,7 +33,7 @@ from mien.training.measured import Measured
 from mien.training.origin import check_origin
 from mien.training.parts import parts_of
 from mien.training.precision import frozen_type, hold_frozen, precision
-from mien.training.proof import TRAINED, WeightChange, full_rate_steps, gaps_of, proof
+from mien.training.proof import TRAINED, WeightChange, gaps_of, proof
 from mien.training.publish import entry_of
 from mien.training.state import EXPORTED, FILE, PowerEMA, load_state, save_state
 from mien.training.together import from_main, gathered, group_timeout, named_timeouts, share_state
@@ -94,7 +94,7 @@ def fit(
     AcceleratorState._reset_state()  # the precision is this run's, not that of an earlier run in the same process
     accelerator = Accelerator(
         mixed_precision=precision(config), cpu=not torch.cuda.is_available(),
-        gradient_accumulation_steps=config.accumulate, log_with=chosen_trackers(config) or None,
+        gradient_accumulation_steps=config.accumulate, log_with=[*chosen_trackers(config)] or None,
         project_config=ProjectConfiguration(str(folder), logging_dir=str(folder / "tensorboard")),
         kwargs_handlers=[group_timeout(config.timeout_minutes)],
     )  # fmt: skip
@@ -167,7 +167,7 @@ class TrainingRun:
             counters = counters or {"seen": 0, "step": 0, "seconds": 0.0}
             counters.setdefault("gaps", [])
             if "full_rate_steps" not in counters:  # of a run of 0.1.0
-                counters["full_rate_steps"] = full_rate_steps(config, counters["step"], config.global_batch)
+                counters["full_rate_steps"] = config.schedule.full_rate_steps(counters["step"] * config.global_batch)
             check_origin(config, counters, self.corpus, self.accelerator.num_processes, folder)
             (folder / EXPORTED).unlink(missing_ok=True)
             return counters

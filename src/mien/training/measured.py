@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -37,7 +37,7 @@ class Measured:
     def __init__(self, run: TrainingRun) -> None:
         self._run = run
 
-    def precision(self) -> AbstractContextManager[Any]:
+    def precision(self) -> AbstractContextManager[object]:
         """What the weights are to be evaluated in: as they are, or where frozen ones are held in it, the run's."""
         run = self._run
         halved = frozen_type(run.config, run.accelerator.device) is not None

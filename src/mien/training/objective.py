@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mien.training.sources import Sources
 
 Logs = dict[str, float]
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class ObjectiveConfig(Settings, ABC):
@@ -66,7 +67,7 @@ def load_compatible(module: nn.Module, state: Mapping[str, Tensor], source: str)
 _BLOCK = re.compile(r".*\.attentions\.\d+\.|kv\.[^.]+\.")
 
 
-def open_part(kind: type[nn.Module], folder: Path) -> Any:
+def open_part(kind: type[Network], folder: Path) -> Network:
     """The module in a ``from_pretrained`` folder that a run begins with.
 
     Raises:

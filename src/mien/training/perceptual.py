@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class PerceptualLoss(nn.Module):
 
     def __init__(self, sources: Sources, f_max: float = SD_F_MAX) -> None:
         super().__init__()
-        self.vae: Any = base_autoencoder(sources.path("vae")).float().eval().requires_grad_(False)
+        self.vae = base_autoencoder(sources.path("vae")).float().eval().requires_grad_(False)
         self.heads = FaceHeads(sources.path("identity"), sources.path("reader/face"))
         self.f_max = f_max
 

@@ -13,13 +13,13 @@ from torch import nn
 
 from mien.core.caches import read_about
 from mien.core.weights import write_weights
-from mien.training.config import TrainConfig, learning_rate
+from mien.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from mien.training.objective import Logs, Objective
 
 TRAINED = "trained.json"
-"""Of each run: what this module finds, as JSON; evaluation reads from it whether an arm was trained at all."""
+"""Of each run: what this module finds, for people; evaluation reads the same from the run's log."""
 START = "start.safetensors"
 
 
@@ -71,17 +71,6 @@ def part_of(name: str) -> str:
     """The network that a parameter belongs to: ``unet``; of branches each by itself."""
     first, *rest = name.split(".")
     return f"{first}.{rest[0]}" if first == "branches" and rest else first
-
-
-def full_rate_steps(config: TrainConfig, steps: int, size: int) -> float:
-    """How many steps at the full learning rate the first ``steps`` of a run are worth: the sum of rate / full rate.
-
-    Args:
-        config: with the schedule of the rate.
-        steps: that were made.
-        size: pictures of a step, of all processes.
-    """
-    return sum(learning_rate(config, step * size) for step in range(steps)) / config.lr
 
 
 def gaps_of(logs: Logs) -> dict[str, float]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
+from mien.core.modules import placed
 from mien.diffusion.prediction import to_x0
 from mien.models.text import encode_ids
 from mien.training.bases import base_scheduler, base_tokenizer
@@ -29,8 +28,8 @@ class Redrawn:
 
     def __init__(self, sources: Sources, until: int) -> None:
         self.until, self.scheduler = until, base_scheduler(sources)
-        unet: Any = UNet2DConditionModel.from_pretrained(sources.path("unet"))
-        self.unet = unet.float().eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        unet = UNet2DConditionModel.from_pretrained(sources.path("unet"))
+        self.unet = placed(unet.float().eval().requires_grad_(False), memory_format=torch.channels_last)
         tokenizer, (text_encoder, _) = base_tokenizer(sources.path("tokenizer")), frozen_texts(sources, "studio")
         ids = tokenizer("", padding="max_length", truncation=True, return_tensors="pt").input_ids
         with torch.no_grad():
@@ -46,7 +45,7 @@ class Redrawn:
             generator: of timesteps and noise, the same whatever the rows.
         """
         if self.unet.device != latents.device:
-            self.unet.to(latents.device)
+            placed(self.unet, device=latents.device)
             self.states = self.states.to(latents.device)
         every, timesteps, _ = noisy(self.scheduler, latents, generator, until=self.until)
         if not rows.any():

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mien.core.modules import placed
 from mien.core.pixels import pictures_to_tensor
 from mien.training.features import SMALL, slices, weights_key
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
 
     from mien.data.corpus import Corpus
+    from mien.faces.networks import StudioFaceNet
 
 GRID = 8
 """Side of the grid to which the reader's features are averaged; the UNet's first layer with attention has as many."""
@@ -39,9 +41,8 @@ def reader_features(corpus: Corpus, place: Path, device: torch.device | str = "c
     from mien.faces.networks import StudioFaceNet
 
     @cache
-    def opened() -> Any:
-        reader: Any = StudioFaceNet.from_pretrained(place)
-        return reader.float().eval().to(device)
+    def opened() -> StudioFaceNet:
+        return placed(StudioFaceNet.from_pretrained(place).float().eval(), device=device)
 
     def features(rows: slice) -> np.ndarray:
         pictures = pictures_to_tensor(corpus["images"][rows]).to(device)

@@ -171,7 +171,7 @@ def stage_needs(config: TrainConfig) -> tuple[str, ...]:
     return needs_of(config.objective.partition(":")[2], {str(name) for name in branches})
 
 
-def build_objective(config: TrainConfig, runs: Path, base: str = "studio") -> Any:
+def build_objective(config: TrainConfig, runs: Path, base: str = "studio") -> Objective:
     """The objective of a preset.
 
     Args:

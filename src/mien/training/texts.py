@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,11 @@ from mien.models.text import ids_output
 from mien.pipelines.text import Text, text_of_two
 from mien.training.sources import Sources
 
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-def frozen_texts(sources: Sources, sizes: str) -> tuple[Any, Any]:
+
+def frozen_texts(sources: Sources, sizes: str) -> tuple[CLIPTextModel, CLIPTextModelWithProjection | None]:
     """The text encoder of a base, and the second one or None; float32, without gradients.
 
     Args:
@@ -22,10 +25,10 @@ def frozen_texts(sources: Sources, sizes: str) -> tuple[Any, Any]:
     """
     from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-    first: Any = CLIPTextModel.from_pretrained(sources.path("text_encoder"))
+    first = CLIPTextModel.from_pretrained(sources.path("text_encoder"))
     if sizes != "sdxl":
         return first.float().requires_grad_(False), None
-    second: Any = CLIPTextModelWithProjection.from_pretrained(sources.path("text_encoder_2"))
+    second = CLIPTextModelWithProjection.from_pretrained(sources.path("text_encoder_2"))
     return first.float().requires_grad_(False), second.float().requires_grad_(False)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mien.errors import MienError
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    from accelerate import Accelerator, InitProcessGroupKwargs
 
     from mien.training.state import PowerEMA
 
@@ -28,7 +28,7 @@ class LostProcess(MienError):
     """A process of the run is gone, or did not answer in time."""
 
 
-def group_timeout(minutes: float) -> Any:
+def group_timeout(minutes: float) -> InitProcessGroupKwargs:
     """How long a process waits for the others before it gives up."""
     from accelerate import InitProcessGroupKwargs
 

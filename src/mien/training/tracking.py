@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 Numbers = dict[str, Any]
 
 
-def chosen_trackers(config: TrainConfig) -> list[Any]:
+def chosen_trackers(config: TrainConfig) -> list[str]:
     """Names of the trackers of a run.
 
     Raises:

@@ -127,7 +127,7 @@ def weights_digest(network: nn.Module) -> str:
 
 
 def kept_groups(
-    folder: Path, count: int, make: Callable[[int], Trajectories], advance: Callable[[int], Any] = lambda _: None
+    folder: Path, count: int, make: Callable[[int], Trajectories], advance: Callable[[int], object] = lambda _: None
 ) -> Iterator[Trajectories]:
     """Groups of trajectories, each made where its file is not in the folder or damaged: an interrupted run goes on.
 

@@ -142,8 +142,9 @@ def test_the_oracle_knows_its_own_portraits_only(entry: Any) -> None:
             drawn.append((person, picture))
             return type("Render", (), {"image": np.zeros((8, 8, 3), np.uint8)})
 
+    renderer: Any = Renderer()
     with pytest.raises(BadInput, match="no render of this studio"):
-        Oracle(Renderer()).make([job(entry, 16)])
+        Oracle(renderer).make([job(entry, 16)])
     own = plan_scene(sample_person(7), 4)
 
     def record(person: int, picture: int) -> Sample:
@@ -151,7 +152,7 @@ def test_the_oracle_knows_its_own_portraits_only(entry: Any) -> None:
         return entry.sample.model_copy(update={"person": person, "picture": picture, "coefficients": shape})
 
     target = job(entry, 16)
-    Oracle(Renderer()).make([Job(target.target, record(7, 4), unit(1), unit(2), record(9, 1), 0)])
+    Oracle(renderer).make([Job(target.target, record(7, 4), unit(1), unit(2), record(9, 1), 0)])
     ((person, picture),) = drawn
     assert person.seed == 9 and picture.expression == own.expression and picture.pose == own.pose
     assert picture.background == plan_scene(sample_person(9), 1).background

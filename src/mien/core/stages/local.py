@@ -10,7 +10,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
-from typing import Any
 
 from mien.core.stages.stage import Stage
 from mien.core.stages.trial import TRIES, Trial, run_task
@@ -19,7 +18,7 @@ from mien.errors import MienError
 _ONE_THREAD = ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def run_local(stage: Stage, tasks: Sequence[int], workers: int, advance: Callable[[int], Any]) -> None:
+def run_local(stage: Stage, tasks: Sequence[int], workers: int, advance: Callable[[int], object]) -> None:
     """Do tasks with so many processes; returns when all are done, and ends the processes in any case.
 
     Args:
@@ -63,7 +62,7 @@ class _Worker:
 class _Pool:
     """Processes that are each given a task when they have none."""
 
-    def __init__(self, stage: Stage, tasks: deque[int], advance: Callable[[int], Any]) -> None:
+    def __init__(self, stage: Stage, tasks: deque[int], advance: Callable[[int], object]) -> None:
         self._stage, self._tasks, self._advance = stage, tasks, advance
         self._deaths: Counter[int | None] = Counter()
         self._workers: list[_Worker] = []

@@ -30,7 +30,7 @@ class _Worker:
         return {"size": np.array([self._stage.size(int(task)) for task in batch["task"]])}
 
 
-def run_ray(stage: Stage, tasks: Sequence[int], workers: int | None, advance: Callable[[int], Any]) -> None:
+def run_ray(stage: Stage, tasks: Sequence[int], workers: int | None, advance: Callable[[int], object]) -> None:
     """Do tasks on the cluster that ``RAY_ADDRESS`` names, or on one of this machine's own.
 
     Args:

@@ -40,7 +40,7 @@ class Trial:
         blamed: the sample that the process before died at, if it did.
     """
 
-    def __init__(self, folder: Path, task: int, advance: Callable[[int], Any] = lambda _: None) -> None:
+    def __init__(self, folder: Path, task: int, advance: Callable[[int], object] = lambda _: None) -> None:
         self._tries, self._at = folder / f"{task:06d}.json", folder / f"{task:06d}.at"
         self.task, self.advance = task, advance
         make_folder(folder)
@@ -113,7 +113,7 @@ def sample_of(trial: Trial | None, key: str) -> AbstractContextManager[bool]:
     return nullcontext(True) if trial is None else trial.sample(key)
 
 
-def run_task(stage: Stage, process: Process, task: int, advance: Callable[[int], Any] = lambda _: None) -> None:
+def run_task(stage: Stage, process: Process, task: int, advance: Callable[[int], object] = lambda _: None) -> None:
     """Do a task that is not done, again while a sample of it fails.
 
     Args:

@@ -23,7 +23,7 @@ from mien.core.stages.stage import Process, Resources, Stage
 from mien.core.stages.trial import Trial, sample_of
 from mien.data.idi.filters import Read, Verdict, judge_template, judged_again
 from mien.data.idi.folder import claim_pairs, is_finished, pairs_file, report_of, rows_file
-from mien.data.idi.makers import Job, TemplateMaker
+from mien.data.idi.makers import Job, Picture, TemplateMaker
 from mien.data.idi.manifest import MANIFEST, write_manifest
 from mien.data.idi.report import write_report
 from mien.data.idi.request import PairsRequest
@@ -97,7 +97,7 @@ class Builder:
         left = [row for row, target in targets.items() if target.face is not None]
         for attempt in range(self.request.attempts):
             jobs = {row: self.job(row, attempt, targets[row]) for row in left}
-            made: Sequence[Any] = []
+            made: Sequence[Picture] = []
             with sample_of(trial, f"batch {number}, attempt {attempt}") as wanted:  # drawn together, lost together
                 if wanted and jobs:
                     made = self.maker.make([job for job, _ in jobs.values()])
@@ -211,7 +211,7 @@ class PairsStage(Stage):
     folder: Path
     request: PairsRequest
     builder: Builder | None = None
-    reopen: Callable[[], Any] | None = None
+    reopen: Callable[[], Builder] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what no other process can have."""

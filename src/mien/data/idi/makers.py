@@ -20,6 +20,8 @@ from mien.generation.tools import FaceTools
 
 if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
+    from mien.studio.renderer import Renderer
+    from mien.studio.scene import Scene
 
 
 Picture = NDArray[np.uint8]
@@ -105,10 +107,10 @@ class Oracle:
     """The studio's exact render of the third person with E's expression and pose; what the others are measured by.
 
     Attributes:
-        renderer: a `mien.studio.renderer.Renderer`.
+        renderer: of pictures as large as the portraits.
     """
 
-    renderer: Any
+    renderer: Renderer
     name: str = "oracle"
 
     def make(self, jobs: Sequence[Job]) -> list[Picture]:
@@ -127,7 +129,7 @@ class Oracle:
             found.append(self.renderer.render(person, picture.showing(own)).image)
         return found
 
-    def planned(self, sample: Sample) -> Any:
+    def planned(self, sample: Sample) -> Scene:
         """The picture that the studio planned for a portrait.
 
         Raises:

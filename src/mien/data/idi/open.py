@@ -20,7 +20,7 @@ from mien.core.strict import StrictModel
 from mien.data.idi.build import LOCK, Builder, PairsStage
 from mien.data.idi.filters import Read, calibrated
 from mien.data.idi.folder import claim_pairs, is_finished, report_of
-from mien.data.idi.makers import Iterated, Oracle
+from mien.data.idi.makers import Iterated, Oracle, Picture
 from mien.data.idi.quality import PictureQuality
 from mien.data.idi.request import SETTINGS_FILE, PairsRequest
 from mien.data.idi.source import Portraits
@@ -33,6 +33,7 @@ from mien.pipelines.load import picture_size
 if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
     from mien.pipelines.spec import ModelSpec
+    from mien.studio.renderer import Renderer
 
 log = logging.getLogger(__name__)
 
@@ -260,7 +261,7 @@ def _calibrated_before(request: PairsRequest, folder: Path) -> PairsRequest | No
     return request.model_copy(update={"thresholds": limits})
 
 
-def _renderer(facekit: Path | None, portraits: Portraits) -> Any:
+def _renderer(facekit: Path | None, portraits: Portraits) -> Renderer:
     """Of pictures as large as the portraits: a template takes the place of one."""
     from mien.studio.kit import FaceKit
     from mien.studio.renderer import Renderer
@@ -295,7 +296,7 @@ def _oracle_of(portraits: Portraits, facekit: Path | None) -> Oracle | None:
     return oracle
 
 
-def _copied(pipeline: PortraitPipeline, image: Any) -> Any:
+def _copied(pipeline: PortraitPipeline, image: Picture) -> Picture:
     """A picture after the base's autoencoder."""
     import torch
 

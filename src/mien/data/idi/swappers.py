@@ -130,10 +130,11 @@ class OnnxSwapper:
 
     @staticmethod
     def _matrix(path: Path) -> NDArray[np.float32]:
-        onnx = require("onnx", extra="pairs")
-        with whole_file(path, "a swapper"):
-            initializers = onnx.load(str(path), load_external_data=False).graph.initializer
-            found = onnx.numpy_helper.to_array(initializers[-1]) if len(initializers) else np.zeros(0)
+        from mien.faces.torch_onnx import onnx_network
+
+        with onnx_network(path, extra="pairs") as network:
+            read, last = require("onnx.numpy_helper", extra="pairs").to_array, network.initializer[-1:]
+            found = read(last[0]) if last else np.zeros(0)
         if found.shape != (512, 512):
             raise BadInput(f"{path} lacks inswapper's 512 x 512 matrix as its last initializer; get it again.")
         return found.astype(np.float32)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mien.core.io import read_json
 from mien.core.log import read_lines
 from mien.evaluation.claims.catalogue import TrainedBounds
+from mien.pipelines.runs import RateSchedule
 
 if TYPE_CHECKING:
     from mien.pipelines.spec import ModelSpec
@@ -56,7 +57,7 @@ def training_of(folder: Path) -> ArmTraining | None:
     """What a run did, from its ``config.json`` and ``log.jsonl``; None where there is no log."""
     if not (folder / "log.jsonl").is_file() or not (folder / "config.json").is_file():
         return None
-    config = read_json(folder / "config.json")
+    schedule = schedule_of(read_json(folder / "config.json"))
     lines = read_lines(folder / "log.jsonl")
     if not lines:
         return None
@@ -64,31 +65,17 @@ def training_of(folder: Path) -> ArmTraining | None:
     changes = [line["weight_change"] for line in [*lines, validation] if "weight_change" in line]
     seen = int(lines[-1]["seen"])
     return ArmTraining(
-        folder.name, seen, full_rate_steps(config, seen), float(changes[-1]) if changes else None, gap_of(validation)
+        folder.name, seen, schedule.full_rate_steps(seen), float(changes[-1]) if changes else None, gap_of(validation)
     )
 
 
-def full_rate_steps(config: Mapping[str, Any], seen: int) -> float:
-    """Optimizer steps of a run, each counted by its share of the full learning rate.
-
-    The rate rises linearly over the warm-up, stays, and falls linearly over the last part of the budget, see
-    `mien.training.config.learning_rate`.
-
-    Args:
-        config: of the run: ``pictures``, ``global_batch`` (``batch`` in 0.1.0), and the warm-up, decay and final rate.
-        seen: pictures that the run has seen.
-    """
-    batch, pictures = int(config.get("global_batch", config.get("batch"))), int(config["pictures"])
-    warm_up = config.get("warmup_images", config.get("warmup", 0))
-    decay = config.get("lr_decay_fraction", config.get("decay", 0.0))
-    final = config.get("final_lr", 0.0)
-    start, total = pictures * (1 - decay), 0.0
-    for before in range(0, seen, batch):
-        share = min(1.0, (before + batch) / warm_up) if warm_up else 1.0
-        if decay and before > start:
-            share *= max(final, (pictures - before) / (pictures - start))
-        total += share
-    return total
+def schedule_of(config: Mapping[str, Any]) -> RateSchedule:
+    """The schedule of a run's learning rate, from its ``config.json``, also of 0.1.0."""
+    return RateSchedule(
+        int(config.get("global_batch", config.get("batch"))), int(config["pictures"]),
+        config.get("warmup_images", config.get("warmup", 0)), config.get("lr_decay_fraction", config.get("decay", 0.0)),
+        config.get("final_lr", 0.0),
+    )  # fmt: skip
 
 
 def gap_of(validation: Mapping[str, float]) -> float | None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mien.evaluation.context import EvaluationContext
+from mien.evaluation.control.pictures import Finish
 from mien.evaluation.control.scene import Pair
 from mien.evaluation.control.steer import Look
 from mien.faces.observed import largest_face
 from mien.generation.blending import framed
-
-Finish = Callable[[Pair, Any], Any]
-"""(pair, picture drawn for it) -> the picture that is kept."""
 
 
 def animated(tools: EvaluationContext, wanted: Sequence[Look]) -> Finish:
@@ -32,7 +29,7 @@ def animated(tools: EvaluationContext, wanted: Sequence[Look]) -> Finish:
     return finish
 
 
-def warp_face(image: NDArray[np.uint8], source: NDArray[Any], target: NDArray[Any]) -> NDArray[np.uint8]:
+def warp_face(image: NDArray[np.uint8], source: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Piecewise-affine warp: what lies at landmarks ``source`` comes to lie at ``target``; the border stays.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from mien.faces.linear.expressions import preset_expression
 from mien.faces.linear.face import LinearFace
 from mien.faces.linear.state import ExpressionState
 from mien.generation.conditioning import PipelineInputs
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TURN = 25.0
 """Degrees by which the pose dial turns the head, to either side."""
@@ -122,7 +125,7 @@ def _landmarks(tools: EvaluationContext, look: Look, state: ExpressionState, yaw
     return draw_landmarks(points, tools.size)
 
 
-def _crop(tools: EvaluationContext, donor: Subject, state: ExpressionState) -> Any:
+def _crop(tools: EvaluationContext, donor: Subject, state: ExpressionState) -> Tensor:
     """The donor's face, frontal, with an expression."""
     picture = replace(donor.picture, expression=state, pose=(0.0, 0.0, 0.0))
     return crop_of(look_at(tools, tools.render(Subject(donor.person, picture))), tools.pipeline)

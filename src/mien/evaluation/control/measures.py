@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ from mien.metrics.expression import coefficient_distance, exp_distance, lms_dist
 from mien.metrics.parameters import parameter_distance
 from mien.metrics.pose import pose_error
 
-Distance = Callable[[Any, Any], NDArray[np.float64]]
+Values: TypeAlias = NDArray[np.floating]
+Distance = Callable[[Values, Values], NDArray[np.float64]]
 Among = Literal["person", "target"]
 
 
@@ -137,7 +138,7 @@ def driven_values(subjects: Sequence[Subject], seen: Sequence[int]) -> dict[str,
 
 
 def distances(
-    measure: Measure, outputs: Readings, exact: Readings, targets: NDArray[Any], pairs: Sequence[Pair]
+    measure: Measure, outputs: Readings, exact: Readings, targets: Values, pairs: Sequence[Pair]
 ) -> Distances:
     """Score outputs [N] and exact renders [N] against targets [T].
 
@@ -198,7 +199,7 @@ def _means(table: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.where(there, table, 0.0).sum(1) / there.sum(1)
 
 
-def _distance(measure: Measure, target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:
+def _distance(measure: Measure, target: Values, seen: Values) -> NDArray[np.float64]:
     """Distances [N], squared where the level is a root; NaN for NaN on either side."""
     there = whole_rows(seen) & bool(np.isfinite(target).all())
     found = np.full(len(seen), np.nan)
@@ -212,12 +213,12 @@ def _angle(axis: int) -> Distance:
     return lambda target, seen: np.abs(pose_error(target, seen)[..., axis])
 
 
-def angles(target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:
+def angles(target: Values, seen: Values) -> NDArray[np.float64]:
     """Root mean square [N] over the three angles of the difference of poses [..., 3] in degrees."""
     return np.sqrt(np.square(pose_error(target, seen)).mean(-1))
 
 
-def gaze_angles(target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:
+def gaze_angles(target: Values, seen: Values) -> NDArray[np.float64]:
     """Root mean square [N] over the two angles of the difference of gazes [..., 2] in degrees."""
     return np.sqrt(np.square(seen - target).mean(-1))
 
@@ -226,10 +227,10 @@ def _entry(index: int) -> Distance:
     return lambda target, seen: np.abs(seen[..., index] - target[..., index])
 
 
-def _probabilities(target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:
+def _probabilities(target: Values, seen: Values) -> NDArray[np.float64]:
     return distribution_distance(target[..., 2:], seen[..., 2:])
 
 
-def other_class(target: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:
+def other_class(target: Values, seen: Values) -> NDArray[np.float64]:
     """1 where the most likely of the eight emotions of [..., 10] differs, else 0."""
     return (seen[..., 2:].argmax(-1) != target[..., 2:].argmax(-1)).astype(np.float64)

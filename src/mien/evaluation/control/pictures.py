@@ -20,8 +20,13 @@ from mien.evaluation.png import Pixels, read_png, write_png
 from mien.generation.conditioning import PipelineInputs, run_pipeline
 
 if TYPE_CHECKING:
-    from mien.evaluation.context import EvaluationContext
+    from PIL import Image
 
+    from mien.evaluation.context import EvaluationContext
+    from mien.pipelines.portrait import PortraitPipeline
+
+Finish = Callable[[Pair, "Image.Image"], "Image.Image"]
+"""(pair, picture drawn for it) -> the picture that is kept."""
 SETTINGS_FILE = "made-with.json"
 SEEDS = 100_000_000
 """Seeds of one value of the setting ``seed``; a pair's own seed is below it."""
@@ -78,7 +83,7 @@ class DrawingStage(Stage):
         steering: the conditions of a batch; picklable, as is ``reopen``.
         reopen: loads the pipeline in another process.
         pipeline: of this process.
-        finish_picture: (pair, picture drawn for it) -> the picture that is kept; of this process.
+        finish_picture: what is made of each; of this process.
     """
 
     name: ClassVar[str] = "drawing"
@@ -88,9 +93,9 @@ class DrawingStage(Stage):
     settings: ControlSettings
     pairs: Sequence[Pair]
     steering: Callable[[Sequence[Pair]], list[PipelineInputs]]
-    reopen: Callable[[], Any] | None = None
-    pipeline: Any = None
-    finish_picture: Callable[[Pair, Any], Any] | None = None
+    reopen: Callable[[], PortraitPipeline] | None = None
+    pipeline: PortraitPipeline | None = None
+    finish_picture: Finish | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what no other process can have."""
@@ -157,7 +162,7 @@ def draw_pairs(
     steering: Callable[[Sequence[Pair]], list[PipelineInputs]],
     folder: Path,
     bar: Bar = silent,
-    finish: Callable[[Pair, Any], Any] | None = None,
+    finish: Finish | None = None,
 ) -> list[Path]:
     """Draw every pair whose picture is not in the folder, with whoever ``tools.drawing`` names.
 
@@ -168,7 +173,7 @@ def draw_pairs(
         steering: the conditions of a batch.
         folder: where pictures are kept.
         bar: makes a progress bar.
-        finish: (pair, picture drawn for it) -> the picture that is kept; such pictures are drawn in this process.
+        finish: what is made of each; such pictures are drawn in this process.
 
     Returns:
         A file for each pair, in order.

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mien.evaluation.control.settings import TARGET_PICTURE, ControlSettings
 from mien.evaluation.control.targets import balanced_people
@@ -19,18 +19,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.studio.kit import FaceKit
+    from mien.studio.renderer import Render
 
 
 _SEEDS_A_PERSON = 1000
 
 
 class Draws(Protocol):
-    """What is needed of `mien.studio.renderer.Renderer`; a render has ``image`` and exact ``landmarks``."""
+    """What is needed of `mien.studio.renderer.Renderer`."""
 
     kit: FaceKit
     size: int
 
-    def render(self, person: Person, picture: Scene, /) -> Any: ...  # noqa: D102
+    def render(self, person: Person, picture: Scene, /) -> Render: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Subject:
     picture: Scene
 
 
-def pixels_digest(pictures: Sequence[Any]) -> str:
+def pixels_digest(pictures: Sequence[NDArray[np.uint8]]) -> str:
     """sha256 of some pictures uint8 [S, S, 3]."""
     return hashlib.sha256(b"".join(picture.tobytes() for picture in pictures)).hexdigest()
 

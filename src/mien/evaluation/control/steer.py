@@ -22,6 +22,8 @@ from mien.generation.blending import framed
 from mien.generation.conditioning import PipelineInputs
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from mien.faces.observed import DetectedFace
     from mien.pipelines.portrait import PortraitPipeline
     from mien.studio.renderer import Render
@@ -115,11 +117,11 @@ class Inputs:
     attributes: list[Mapping[str, Any] | None]
     doing: list[str | None]
     landmark_images: list[NDArray[np.uint8] | None]
-    crops: list[Any]
+    crops: list[Tensor | None]
     emotions: list[Emotion | None]
     face_shapes: tuple[Sequence[Look], Sequence[Look]] | None
     size: int
-    faces: list[Any]
+    faces: list[Tensor | None]
     plain_prompt: str | None = None
 
     def rows(self, pairs: Sequence[Pair]) -> list[PipelineInputs]:
@@ -208,7 +210,7 @@ def in_words(target: Subject) -> str:
     return describe_face(target.picture.expression, target.picture.pose)
 
 
-def crop_of(look: Look, pipeline: PortraitPipeline) -> Any:
+def crop_of(look: Look, pipeline: PortraitPipeline) -> Tensor:
     """The input of a pipeline's expression encoder, [1, 3, S, S]."""
     from mien.faces.networks import expression_input
     from mien.faces.observed import expression_crop

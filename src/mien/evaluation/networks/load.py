@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import BadInput
 from mien.faces.published.load import FACE_NETWORKS, network_file
 from mien.faces.published.networks import SHAPES, Arrays, FaceNetwork, open_face_network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mien.faces.types import Picture
+
+Features = Callable[["Picture"], NDArray[np.float64]]
+Distance = Callable[["Tensor", "Tensor"], NDArray[np.float64]]
 
 SET_NETWORKS = ("inception",)
 PAIR_NETWORKS = ("lpips-alex", "lpips-vgg")
@@ -34,15 +43,15 @@ class Networks:
     """
 
     faces: Mapping[str, FaceNetwork] = field(default_factory=dict)
-    sets: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
-    pairs: Mapping[str, Callable[[Any, Any], Any]] = field(default_factory=dict)
+    sets: Mapping[str, Features] = field(default_factory=dict)
+    pairs: Mapping[str, Distance] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
     def parts(self) -> dict[str, tuple[int, ...]]:
         """What the face networks tell, such as ``identity.arcface``, and its shape."""
         return {f"{part}.{name}": SHAPES[part] for name, one in self.faces.items() for part in one.layout.parts}
 
-    def read(self, pictures: Sequence[Any], landmarks: NDArray[Any]) -> Arrays:
+    def read(self, pictures: Sequence[Picture], landmarks: NDArray[np.floating]) -> Arrays:
         """All of that for B pictures with landmarks [B, 478, 2 or 3]; NaN where the landmarks are."""
         readings = ((name, one(pictures, landmarks)) for name, one in self.faces.items())
         return {f"{part}.{name}": values for name, parts in readings for part, values in parts.items()}
@@ -84,13 +93,13 @@ def load_networks(names: Iterable[str]) -> Networks:
     )
 
 
-def _inception(path: Path) -> Callable[[Any], Any]:
+def _inception(path: Path) -> Features:
     from mien.evaluation.networks.inception import Inception
 
     return Inception(path)
 
 
-def _lpips(name: str, path: Path) -> Callable[[Any, Any], Any]:
+def _lpips(name: str, path: Path) -> Distance:
     from mien.evaluation.networks.lpips import Lpips
 
     return Lpips.from_file("alex" if name == "lpips-alex" else "vgg", path)

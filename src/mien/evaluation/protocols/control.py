@@ -25,7 +25,7 @@ from mien.evaluation.control.run import (
     set_up,
 )
 from mien.evaluation.control.settings import DEFAULT_CONDITIONS, ControlSettings
-from mien.evaluation.control.steer import active
+from mien.evaluation.control.steer import Floats, active
 from mien.evaluation.control.summary import levels_of, transfers
 from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
 from mien.evaluation.readings.arrays import Readings
@@ -172,7 +172,9 @@ def group_gaps(stage: Benchmark, outputs: Readings, tools: EvaluationContext) ->
     return found
 
 
-def _scores(stage: Benchmark, done: ModelRun, tools: EvaluationContext, shown: Any, donors: Any) -> dict[str, Score]:
+def _scores(
+    stage: Benchmark, done: ModelRun, tools: EvaluationContext, shown: Floats, donors: Floats
+) -> dict[str, Score]:
     """Every metric of one model."""
     found: dict[str, Score] = {}
     for name in tools.readers:
@@ -189,7 +191,7 @@ def _scores(stage: Benchmark, done: ModelRun, tools: EvaluationContext, shown: A
     return found | alike | {"identity.leak": leaked, "identity.top1": top1}
 
 
-def _network_identities(stage: Benchmark, done: ModelRun, people: Mapping[str, NDArray[Any]]) -> dict[str, Score]:
+def _network_identities(stage: Benchmark, done: ModelRun, people: Mapping[str, Floats]) -> dict[str, Score]:
     """Cosine to the right person, and how often they come first, in other groups' embeddings [P, D] of the people."""
     found: dict[str, Score] = {}
     for part, shown in people.items():
@@ -200,7 +202,7 @@ def _network_identities(stage: Benchmark, done: ModelRun, people: Mapping[str, N
     return found
 
 
-def _likeness(cosine: str, top1: str, seen: Any, exact: Any, shown: Any, stage: Benchmark) -> dict[str, Score]:
+def _likeness(cosine: str, top1: str, seen: Floats, exact: Floats, shown: Floats, stage: Benchmark) -> dict[str, Score]:
     """Cosine to the right person, and how often they come first.
 
     Args:

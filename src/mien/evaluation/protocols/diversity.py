@@ -21,7 +21,7 @@ from mien.evaluation.control.pictures import kept, open_folder
 from mien.evaluation.control.run import Benchmark, ModelRun, gallery, renders, run_model
 from mien.evaluation.control.scene import Subject, identity_subjects, lay_out, pixels_digest, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.png import read_png
+from mien.evaluation.png import Pixels, read_png
 from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
 from mien.evaluation.readings.arrays import Readings
 from mien.evaluation.readings.read import read_images
@@ -104,7 +104,7 @@ ABLATION = replace(DIVERSITY, name="ablation", summary="the same, of models trai
 
 
 def _baselines(
-    stage: Benchmark, context: EvaluationContext, subjects: Sequence[Subject], real: Sequence[Any]
+    stage: Benchmark, context: EvaluationContext, subjects: Sequence[Subject], real: Sequence[Pixels]
 ) -> dict[str, ModelRun]:
     """The exact renders, the same through the autoencoder, and dummies; here nobody is shown a template to copy."""
     drawn = {
@@ -136,7 +136,7 @@ def _scores(
     done: ModelRun,
     tools: EvaluationContext,
     shown: NDArray[Any],
-    real: Sequence[Any],
+    real: Sequence[Pixels],
     ends: Mapping[str, tuple[float | None, float | None]],
 ) -> dict[str, Comparable]:
     """Every metric of one model; rows are people."""

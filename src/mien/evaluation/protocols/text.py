@@ -147,7 +147,11 @@ def read_attributes(tools: EvaluationContext, pictures: Sequence[NDArray[np.uint
 
 
 def _cases(
-    pairs: Sequence[Pair], words: Sequence[str], pictures: Sequence[Any], exact: Sequence[Any], right: Sequence[int]
+    pairs: Sequence[Pair],
+    words: Sequence[str],
+    pictures: Sequence[Pixels],
+    exact: Sequence[Pixels],
+    right: Sequence[int],
 ) -> Cases:
     """Exact render and picture of the captions with fewest and with most attributes right."""
     order = np.argsort(right, kind="stable")

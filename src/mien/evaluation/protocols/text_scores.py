@@ -67,7 +67,7 @@ def text_scores(
     return found
 
 
-def _constant(draws: NDArray[np.float64]) -> Callable[[Any], NDArray[np.float64]]:
+def _constant(draws: NDArray[np.float64]) -> Callable[[object], NDArray[np.float64]]:
     return lambda _: draws
 
 

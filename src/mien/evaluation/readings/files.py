@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.progress import Advance
 from mien.evaluation.networks import Networks
+from mien.evaluation.networks.load import Features
 from mien.evaluation.readings.arrays import READ, store
 from mien.media.pictures import PictureLike, as_picture, picture_name
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from mien.faces.studio import StudioReader
     from mien.faces.types import FaceReader
 
@@ -25,7 +28,7 @@ def read_files(
     reader: FaceReader,
     studio: StudioReader,
     networks: Networks,
-    features: Mapping[str, Callable[[Any], Floats]],
+    features: Mapping[str, Features],
     advance: Advance,
 ) -> dict[str, Floats]:
     """Readings of N pictures by part, NaN where no face was found; ``features.NAME`` [N, D] of whole pictures."""
@@ -50,6 +53,6 @@ def read_files(
     return values | {name: np.concatenate(rows) for name, rows in whole.items()}
 
 
-def opened(files: Sequence[PictureLike]) -> Iterator[Any]:
+def opened(files: Sequence[PictureLike]) -> Iterator[Image.Image]:
     """Pictures (PIL), one after the other."""
     return (as_picture(picture) for picture in files)

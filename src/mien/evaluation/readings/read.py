@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +19,14 @@ from mien.core.caches import read_arrays, write_arrays
 from mien.core.io import sha256_of
 from mien.core.progress import Advance
 from mien.evaluation.context import EvaluationContext
-from mien.evaluation.judges import picture_classes
+from mien.evaluation.judges import picture_judged
 from mien.evaluation.png import read_png
 from mien.evaluation.readings.arrays import READ, Readings, store, whole_rows
 from mien.faces.observed import largest_face
 from mien.provenance.fingerprint import version_of
+
+if TYPE_CHECKING:
+    from mien.faces.types import Picture
 
 Floats = NDArray[np.float32]
 
@@ -38,7 +42,7 @@ _PACKAGES = ("mien", "torch", "mediapipe", "onnxruntime")
 
 def read_images(
     context: EvaluationContext,
-    pictures: Sequence[Any],
+    pictures: Sequence[Picture | Path],
     advance: Advance = lambda _: None,
     folder: Path | None = None,
 ) -> Readings:
@@ -63,7 +67,7 @@ def read_images(
     return found
 
 
-def _read(context: EvaluationContext, pictures: Sequence[Any], advance: Advance) -> Readings:
+def _read(context: EvaluationContext, pictures: Sequence[Picture | Path], advance: Advance) -> Readings:
     count = len(pictures)
     values = {
         f"{reader}.{part}": np.full((count, *shape), np.nan, np.float32)
@@ -72,33 +76,35 @@ def _read(context: EvaluationContext, pictures: Sequence[Any], advance: Advance)
     }
     values |= {name: np.full((count, *shape), np.nan, np.float32) for name, shape in context.networks.parts().items()}
     identities: list[Floats] = []
-    looks, attributes = context.looks(), context.judge_attributes
-    whole: dict[str, list[Floats]] = {f"features.{name}": [] for name in looks}
+    whole: dict[str, list[NDArray[np.floating]]] = defaultdict(list)
     for start in range(0, count, _BATCH):
         rows = range(start, min(start + _BATCH, count))
         images = [read_png(one) if isinstance(one, Path) else one for one in pictures[start : start + _BATCH]]
         for row, image in zip(rows, images, strict=True):
-            for name, look in looks.items():
+            if context.judge_attributes is not None:
+                features, classes = picture_judged(context.judge_attributes, image)
+                whole["features.studio"].append(features)
+                for name, number in classes.items():
+                    whole[f"attributes.{name}"].append(np.array([[number]], np.float32))
+            for name, look in context.networks.sets.items():
                 whole[f"features.{name}"].append(look(image))
-            for name, number in (picture_classes(attributes, image) if attributes else {}).items():
-                whole.setdefault(f"attributes.{name}", []).append(np.array([[number]], np.float32))
             for name, reader in context.readers.items():
                 store(values, row, largest_face(reader, image), f"{name}.")
         points = values[f"{context.first_reader}.landmarks"][rows.start : rows.stop]
         judged = judge(context, images, points)
         identities.append(judged.pop("identity"))
         for name, part in judged.items():
-            whole.setdefault(f"judge.{name}", []).append(part)
+            whole[f"judge.{name}"].append(part)
         for name, part in context.networks.read(images, points).items():
             values[name][rows.start : rows.stop] = part
         for name, part in (context.outside(images) if context.outside else {}).items():
-            whole.setdefault(f"outside.{name}", []).append(part)
+            whole[f"outside.{name}"].append(part)
         advance(len(rows))
     values["identity"] = np.concatenate(identities)
     return Readings(values | {name: np.concatenate(rows) for name, rows in whole.items()})
 
 
-def judge(context: EvaluationContext, pictures: Sequence[Any], points: Floats) -> dict[str, Floats]:
+def judge(context: EvaluationContext, pictures: Sequence[Picture], points: Floats) -> dict[str, Floats]:
     """Judges' outputs for pictures with landmarks [B, 478, 3]; NaN for rows whose landmarks are NaN.
 
     Returns:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ class Case:
     """
 
     name: str
-    pictures: Sequence[Any]
+    pictures: Sequence[NDArray[np.uint8]]
     caption: str
     drawn: int = 1
 
@@ -64,7 +63,7 @@ def exp_rows(done: ModelRun, stage: Benchmark, measure: str) -> NDArray[np.float
     return np.asarray(exp_distance(targets, done.outputs[measure]))
 
 
-def chosen_rows(rows: NDArray[Any], each: int = 4) -> dict[str, list[int]]:
+def chosen_rows(rows: NDArray[np.float64], each: int = 4) -> dict[str, list[int]]:
     """Indices of the best, median and worst cases (lowest is best); NaN is the worst of all."""
     order = np.argsort(np.where(np.isnan(rows), np.inf, rows), kind="stable")
     middle = max(0, len(order) // 2 - each // 2)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+Array = NDArray[np.floating]
 
 
 def smoothstep(low: float, high: float, x: Any) -> Any:

@@ -15,10 +15,12 @@ from mien.faces.networks.expression_reader import ExpressionReader
 from mien.faces.networks.judges import JudgeAttributes, JudgeFace, JudgeGaze, JudgeIdentity
 from mien.faces.networks.reader_net import StudioFaceNet
 
-_EXPRESSION = {kind.__name__: kind for kind in (ExpressionEncoder, ExpressionReader)}
+_EXPRESSION: Mapping[str, type[ExpressionEncoder | ExpressionReader]] = {
+    kind.__name__: kind for kind in (ExpressionEncoder, ExpressionReader)
+}
 
 
-def expression_encoder_type(folder: Path) -> type[Any] | None:
+def expression_encoder_type(folder: Path) -> type[ExpressionEncoder | ExpressionReader] | None:
     """Class of the expression encoder in a folder; None if it is none of ours, such as CLIP.
 
     Example:
@@ -30,7 +32,7 @@ def expression_encoder_type(folder: Path) -> type[Any] | None:
     return _EXPRESSION.get(read_json(folder / "config.json").get("_class_name"))
 
 
-def open_expression_encoder(folder: Path) -> Any:
+def open_expression_encoder(folder: Path) -> ExpressionEncoder | ExpressionReader:
     """The expression encoder in a folder, float32, in evaluation mode.
 
     Raises:

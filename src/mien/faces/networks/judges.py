@@ -224,15 +224,23 @@ class JudgeAttributes(ModelMixin, ConfigMixin):
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
         """Raw outputs of [B, 3, 96, 96]."""
-        output = self.head(self.features(pictures)).float()
+        return self._answers(self.features(pictures))
+
+    def _answers(self, features: Tensor) -> dict[str, Tensor]:
+        output = self.head(features).float()
         return dict(zip(self.lengths, output.split(list(self.lengths.values()), 1), strict=True))
 
     @torch.no_grad()
     def predict(self, pictures: Tensor) -> dict[str, Tensor]:
-        """Class probabilities [B, n] of each named attribute; skin tone in [0, 1], age in years, gender -1..1."""
-        raw = self(pictures)
+        """Class probabilities [B, n] of each named attribute; skin tone in [0, 1], age in years, gender -1..1.
+
+        And the ``features`` that they are told from.
+        """
+        features = self.features(pictures)
+        raw = self._answers(features)
         outputs = {name: raw[name].softmax(1) for name in self.classes}
         return outputs | {
+            "features": features,
             "skin_tone": raw["skin_tone"].sigmoid(),
             "age": raw["age"].sigmoid() * 100.0,
             "gender": raw["gender"].tanh(),

@@ -74,7 +74,7 @@ class FaceNetwork:
     layout: Layout
     run: Callable[[NDArray[np.float32]], Arrays]
 
-    def __call__(self, pictures: Sequence[Any], landmarks: NDArray[Any]) -> Arrays:
+    def __call__(self, pictures: Sequence[Picture], landmarks: NDArray[np.floating]) -> Arrays:
         """Read faces.
 
         Args:

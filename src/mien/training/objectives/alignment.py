@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -22,6 +22,7 @@ from mien.training.sources import Sources
 
 if TYPE_CHECKING:
     from mien.data.corpus import Corpus
+    from mien.models.autoencoder import Autoencoder
 
 Inversion = Literal["ani", "none", "drop"]
 IDENTITY_FILE = "adapters/expression_identity.safetensors"
@@ -90,6 +91,8 @@ class AlignmentObjective(BranchObjective):
     """
 
     config_type = AlignmentConfig
+    vae: Autoencoder
+    heads: FaceHeads
 
     def __init__(self, sources: Sources, config: AlignmentConfig) -> None:
         super().__init__(sources, config)
@@ -100,8 +103,6 @@ class AlignmentObjective(BranchObjective):
             "identity": sources.named(config.identity_head or "identity"),
             "expression": sources.named(config.expression_head or "reader/face"),
         }
-        self.vae: Any = None
-        self.heads: Any = None
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Also the frozen networks that judge the pictures."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -111,7 +111,7 @@ class AutoencoderObjective(Objective):
         if config.alignment or config.perceptual:
             if sources is None:
                 raise ConfigError("The terms `alignment` and `perceptual` need a trained reader.")
-            reader: Any = StudioFaceNet.from_pretrained(sources.path("reader/face"))
+            reader = StudioFaceNet.from_pretrained(sources.path("reader/face"))
             self.reader = reader.float().eval().requires_grad_(False)
         if config.alignment:
             assert self.reader is not None
@@ -164,8 +164,8 @@ class AutoencoderObjective(Objective):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not config.decoder_only):
             latents, log_variance = self.vae.raw_moments(pictures)
         if self.redrawn is not None:
-            mean, deviation = self.vae.latent_mean, self.vae.latent_std
-            latents = self.redrawn((latents.float() - mean) / deviation, batch["redrawn"], generator) * deviation + mean
+            shown = self.redrawn(self.vae.normalised(latents.float()), batch["redrawn"], generator)
+            latents = self.vae.unnormalised(shown)
         if "corner" in batch:
             top, left = batch["corner"][0].tolist()
             pictures, weights = (_cut(values, top, left, config.crop) for values in (pictures, weights))

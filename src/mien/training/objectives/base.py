@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mien.adapters import Injection, preset_branch
+from mien.adapters import Branch, Injection, preset_branch
 from mien.adapters.plan import scatter_rows
 from mien.core.io import read_json
 from mien.diffusion.prediction import to_x0
@@ -30,6 +30,9 @@ from mien.training.sources import Sources
 from mien.training.validation import held_out_rows, right_and_shuffled
 
 if TYPE_CHECKING:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
+    from transformers import PreTrainedTokenizerBase
+
     from mien.data.corpus import Corpus
 
 
@@ -105,7 +108,8 @@ class BaseObjective(Objective):
     config_type = BaseConfig
     former_names: ClassVar[Mapping[str, str]] = {"wording.": "caption_readout."}
 
-    _run_unet: Callable[..., Any]
+    tokenizer: PreTrainedTokenizerBase
+    _run_unet: Callable[..., UNet2DConditionOutput]
 
     def __init__(self, sources: Sources, config: BaseConfig) -> None:
         super().__init__()
@@ -122,7 +126,6 @@ class BaseObjective(Objective):
             width = read_json(sources.path("reader/face") / "config.json")["widths"][2]
             self.representation = RepresentationAlignment(self.unet, width)
         self.caption_readout: CaptionReadout | None = None
-        self.tokenizer: Any = None
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """The pre-trained text encoder, cached latents, identity embeddings and conditions, tokenised prompts."""
@@ -130,9 +133,7 @@ class BaseObjective(Objective):
 
         self.tokenizer = PreTrainedTokenizerFast.from_pretrained(self.sources.path("tokenizer"))
         # explicit attention, as in the UNet: the fused kernel's backward pass is slow on a CPU
-        text_encoder: Any = CLIPTextModel.from_pretrained(
-            self.sources.path("text_encoder"), attn_implementation="eager"
-        )
+        text_encoder = CLIPTextModel.from_pretrained(self.sources.path("text_encoder"), attn_implementation="eager")
         self.text_encoder = text_encoder.float().to(self.unet.device)
         self.examples = self._examples(corpus)
         if self.config.caption_readout:
@@ -198,7 +199,7 @@ class BaseObjective(Objective):
         """See the class."""
         latents, places = batch["latents"], 1 + self.config.emphasis * batch["places"]
         noised, timesteps, noise = noisy(self.scheduler, latents, generator, self.config.timesteps)
-        hidden = self._states(batch)
+        hidden = self.examples.text_states(self.text_encoder, batch)
         output = self._drawn(batch, hidden, noised, timesteps)
         loss = loss_of(self.scheduler, output, latents, noise, timesteps, self.config.gamma, places)
         terms: dict[str, tuple[float, Tensor]] = {}
@@ -218,11 +219,8 @@ class BaseObjective(Objective):
 
     def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
         """The UNet's output for noisy latents under the prompts and conditions of a batch."""
-        return self._drawn(batch, self._states(batch), noised, timesteps)
-
-    def _states(self, batch: dict[str, Tensor]) -> Tensor:
-        """States of the prompts, [B, L, D]."""
-        return self.examples.text_states(self.text_encoder, batch)
+        hidden = self.examples.text_states(self.text_encoder, batch)
+        return self._drawn(batch, hidden, noised, timesteps)
 
     def _read(self, readout: CaptionReadout, batch: dict[str, Tensor], hidden: Tensor) -> Tensor:
         words = batch["ids"] != self.tokenizer.pad_token_id
@@ -244,8 +242,10 @@ class BaseObjective(Objective):
         encoded = self._branch(kind).encode(condition[present])
         return scatter_rows(encoded, present.nonzero()[:, 0], len(present))
 
-    def _branch(self, kind: str) -> Any:
-        return self.branches[kind]
+    def _branch(self, kind: str) -> Branch:
+        branch = self.branches[kind]
+        assert isinstance(branch, Branch)
+        return branch
 
     def gaps(self, corpus: Corpus) -> Logs:
         """Errors on held-out people with the right and with shuffled captions, identities and conditions."""
@@ -275,7 +275,8 @@ class BaseObjective(Objective):
         worded = self._gather(self._examples(held_out), rows, other, captions, {})
         worded |= {"shown": shown_in(held_out)[rows], "worded": torch.ones(len(rows), dtype=torch.bool)}
         worded = self._here(worded)
-        return logs | {"caption_readout": float(self._read(self.caption_readout, worded, self._states(worded)))}
+        hidden = self.examples.text_states(self.text_encoder, worded)
+        return logs | {"caption_readout": float(self._read(self.caption_readout, worded, hidden))}
 
     def _here(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return {key: value.to(self.unet.device) for key, value in batch.items()}

@@ -88,7 +88,7 @@ class DistillationObjective(Objective):
         if not isinstance(encoder, LandmarkEncoder) or encoder.grid is None:
             raise ConfigError(f"{config.landmarks} is no branch that reads pictures of landmarks: give one.")
         self.drawing, grid = encoder.size, encoder.grid
-        reader: Any = StudioFaceNet.from_pretrained(sources.path("reader/face"))
+        reader = StudioFaceNet.from_pretrained(sources.path("reader/face"))
         net = ExpressionReader(
             image_size=reader.config["size"], widths=tuple(reader.config["widths"]), hidden=reader.config["hidden"],
             features=self.branch.config["token_dim"], grid=grid, channels=config.channels,

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mien.adapters.published import read_adapter
 from mien.core.io import claim, read_json
+from mien.core.modules import placed
 from mien.diffusion.few_step import at, ddim_step, few_step_scheduler, landing_target, levels
 from mien.diffusion.prediction import Prediction, prediction_type
 from mien.pipelines.few_step import FILE, FewStep, save_few_step, truncated, widened
@@ -174,18 +175,18 @@ class FewStepObjective(Objective):
         finally:
             self.unet.enable_adapters()
 
-    def _pipeline(self) -> Any:
+    def _pipeline(self) -> PortraitPipeline:
         """The pipeline that a user has, with every evaluation of its guidance and a solver of the second order."""
         from mien.pipelines import PortraitPipeline, PortraitXLPipeline
 
         base = self.base
         parts: dict[str, Any] = {
-            "vae": base_autoencoder(base.sources.path("vae")).to(self.unet.device),
+            "vae": placed(base_autoencoder(base.sources.path("vae")), device=self.unet.device),
             "text_encoder": base.text_encoder, "tokenizer": base.tokenizer, "unet": self.unet,
             "scheduler": few_step_scheduler(base.scheduler.config, order=2),
             "adapters": dict(self.branches.items()), "guidance": dict(self.few.guidance),
         }  # fmt: skip
-        if base.text_encoder_2 is None:
+        if base.text_encoder_2 is None or base.tokenizer_2 is None:
             pipeline: PortraitPipeline = PortraitPipeline(**parts)
         else:
             pipeline = PortraitXLPipeline(**parts, text_encoder_2=base.text_encoder_2, tokenizer_2=base.tokenizer_2)

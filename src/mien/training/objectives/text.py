@@ -7,13 +7,14 @@ draw and ignored what was asked for: the states of different prompts hardly diff
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mien.core.modules import placed
 from mien.models import build_text_encoder, load_or_train_tokenizer
 from mien.models.text import encode_ids
 from mien.training.contrast import symmetric_cross_entropy
@@ -23,6 +24,8 @@ from mien.training.prompts import Kind
 from mien.training.sources import Sources
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from mien.data.corpus import Corpus
 
 
@@ -51,6 +54,7 @@ class TextObjective(Objective):
     """
 
     config_type = TextConfig
+    tokenizer: PreTrainedTokenizerBase
 
     def __init__(self, sources: Sources, config: TextConfig | None = None) -> None:
         super().__init__()
@@ -61,13 +65,12 @@ class TextObjective(Objective):
             nn.Linear(512, self.config.width),
         )  # fmt: skip
         self.log_scale = nn.Parameter(torch.tensor(2.6593))  # exp(2.66) = 1 / 0.07, as CLIP starts
-        self.tokenizer: Any = None
 
     def prepare(self, corpus: Corpus, folder: Path) -> None:
         """Tokenizer, cached latents and embeddings, tokenised prompts."""
         self.tokenizer = load_or_train_tokenizer(folder / "tokenizer", corpus.captions)
         device = self.log_scale.device
-        self.text_encoder = build_text_encoder(self.tokenizer).to(device)
+        self.text_encoder = placed(build_text_encoder(self.tokenizer), device=device)
         self.projection = nn.Linear(self.text_encoder.config.hidden_size, self.config.width, bias=False).to(device)
         self.examples = self._examples(corpus)
 
@@ -84,7 +87,9 @@ class TextObjective(Objective):
     def similarities(self, batch: dict[str, Tensor]) -> Tensor:
         """Cosines [B, B], prompts by pictures; a prompt is read at its end-of-text token, as in CLIP."""
         hidden = encode_ids(self.text_encoder, batch["ids"], batch["identity"], self.examples.prompts.id_token)
-        last = (batch["ids"] != self.tokenizer.pad_token_id).sum(1) - 1
+        padding = self.tokenizer.pad_token_id
+        assert isinstance(padding, int)  # a list for several tokens
+        last = (batch["ids"] != padding).sum(1) - 1
         asked = self.projection(hidden[torch.arange(len(hidden)), last])
         seen = self.picture_tower(batch["latents"])
         return F.normalize(asked.float(), dim=1) @ F.normalize(seen.float(), dim=1).T
