@@ -17,7 +17,7 @@ from mien.evaluation.protocols.control import compare
 from tests.evaluation.fake_control import FakeModel, fake_control_tools
 
 pytest.importorskip("scipy", reason="scipy is not installed: pip install 'mien[studio]'")
-POINTS = np.stack(np.meshgrid(np.linspace(20, 44, 5), np.linspace(20, 44, 5)), -1).reshape(-1, 2)
+POINTS = np.stack(np.meshgrid(np.linspace(20, 44, 5), np.linspace(20, 44, 5)), -1).reshape(-1, 2).astype(np.float32)
 
 
 def ramp() -> np.ndarray:
@@ -30,7 +30,7 @@ def test_landmarks_that_stay_leave_the_picture() -> None:
 
 
 def test_what_lay_at_a_landmark_comes_to_its_new_place() -> None:
-    moved = POINTS + np.array([5.0, -3.0])
+    moved = POINTS + np.array([5.0, -3.0], np.float32)
     found = warp_face(ramp(), POINTS, moved)
     for (x, y), (u, v) in zip(POINTS, moved, strict=True):
         assert np.abs(found[round(v), round(u)].astype(int) - ramp()[round(y), round(x)]).max() <= 1

@@ -56,7 +56,7 @@ def test_the_bases_loss_has_the_weighted_term_and_the_text_encoder_its_gradient(
         and logs["caption_readout"] > 0
     )
     assert made.caption_readout is not None
-    states = made._states(batch)
+    states = made.examples.text_states(made.text_encoder, batch)
     term = made.caption_readout(states, batch["ids"] != made.tokenizer.pad_token_id, batch["shown"], batch["worded"])
     grads = torch.autograd.grad(term, list(made.text_encoder.parameters()), allow_unused=True)
     assert any(grad is not None and grad.abs().sum() > 0 for grad in grads)

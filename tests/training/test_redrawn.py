@@ -34,7 +34,7 @@ def test_a_perfect_base_gives_back_what_it_was_shown(sources: Sources, monkeypat
     shown: dict[str, torch.Tensor] = {}
     add_noise = redrawn.scheduler.add_noise
 
-    def recorded(clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+    def recorded(clean: torch.Tensor, noise: torch.Tensor, timesteps: Any) -> torch.Tensor:
         shown["velocity"] = redrawn.scheduler.get_velocity(clean, noise, timesteps)
         return add_noise(clean, noise, timesteps)
 

@@ -38,6 +38,7 @@ MODES: dict[str, Speed | Caching] = {
 Side = Literal["naive", "exact", "fast", "differences", "features", "interval", "few", "controlnet", "ip-adapters"]
 SIDES: tuple[Side, ...] = get_args(Side)
 Work = dict[str, float] | None
+Draw = Callable[[], Tensor]
 PAIRS = (
     ("naive", "exact"),
     ("naive", "fast"),
@@ -85,7 +86,7 @@ class Sampling(StrictModel):
     memory: bool = False
 
 
-def sides(chosen: Sampling) -> dict[str, Run]:
+def sides(chosen: Sampling) -> dict[str, Draw]:
     """Name -> a function that draws the same pictures in its own way.
 
     Raises:
@@ -99,7 +100,7 @@ def sides(chosen: Sampling) -> dict[str, Run]:
     peers: dict[str, StockPipeline] = {name: StockPipeline(name, pipeline) for name in asked}
     if chosen.compiled:
         pipeline.unet.compile(fullgraph=True)
-    found: dict[str, Run] = {}
+    found: dict[str, Draw] = {}
     for name in chosen.sides:
         if name == "few" and len(chosen.sides) > 1 and not pipeline.has_few_steps:
             continue  # most bases have not been distilled
@@ -140,7 +141,7 @@ def naive(pipeline: PortraitPipeline) -> NaivePipeline:
     return found
 
 
-def _peer(chosen: Sampling, pipeline: PortraitPipeline, peer: StockPipeline) -> Run:
+def _peer(chosen: Sampling, pipeline: PortraitPipeline, peer: StockPipeline) -> Draw:
     given = conditions_for(pipeline, chosen.batch, ("identity", "landmarks"))
     config: Any = pipeline.unet.config
     pixels = chosen.pixels or config.sample_size * pipeline.vae_scale_factor

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -194,6 +194,14 @@ class Builder:
         return columns | {"identity_third": alike, "maker": self.maker.name}
 
 
+class Opens(Protocol):
+    """What a process of its own opens its models by."""
+
+    def open(self) -> Builder:
+        """Load them."""
+        ...
+
+
 @dataclass
 class PairsStage(Stage):
     """The batches of a set of pairs.
@@ -202,7 +210,7 @@ class PairsStage(Stage):
         folder: of the pairs.
         request: what is asked for.
         builder: of this process; other processes open their own.
-        reopen: gives them the order that they open; picklable.
+        reopen: gives them what opens the models; picklable.
     """
 
     name: ClassVar[str] = "pairs"
@@ -211,7 +219,7 @@ class PairsStage(Stage):
     folder: Path
     request: PairsRequest
     builder: Builder | None = None
-    reopen: Callable[[], Builder] | None = None
+    reopen: Callable[[], Opens] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what no other process can have."""

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
+from mien.core.modules import placed
 from mien.diffusion.inversion import SD_F_MAX, adaptive_noise_inversion, f_of_timestep
 from mien.training.bases import base_autoencoder
 from mien.training.decoding import Region, decode, tiny_autoencoder
@@ -113,7 +114,7 @@ class AlignmentObjective(BranchObjective):
             channels, side = self.base.examples.latents.shape[1:3]
             vae = tiny_autoencoder(Path(self.tiny_decoder), channels, side, self.base.examples.size)
         device = self.unet.device
-        self.vae = vae.float().eval().requires_grad_(False).to(device)
+        self.vae = placed(vae.eval().requires_grad_(False), device=device, dtype=torch.float32)
         self.heads = FaceHeads(self.head_places["identity"], self.head_places["expression"]).to(device)
 
     def gather(self, selection: Selection) -> dict[str, Tensor]:
