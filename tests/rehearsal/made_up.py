@@ -154,5 +154,6 @@ def _write_image_encoder(folder: Path) -> None:
 
 
 def _write_adapter(folder: Path, file: str, layout: str, features: int, rank: int) -> None:
+    """Its weights are small, as published ones are, beside which the base still draws."""
     unet = UNet2DConditionModel.from_pretrained(folder.parent / "sd15" / "unet")
-    write_ip_adapter(unet, _made(folder) / file, layout, features, rank)
+    write_ip_adapter(unet, _made(folder) / file, layout, features, rank, size=0.01)
