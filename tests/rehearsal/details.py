@@ -106,7 +106,7 @@ DETAILS: dict[str, tuple[Detail, ...]] = {
                table("table3-report", "synth-500")),
         Detail("mien evaluate agedb-500", f"{_DRAWN} --target-count 2", table("table2-agedb-report", "agedb-500")),
         Detail("mien model assemble", anew=("facecrafter",)),
-        Detail("mien generate", "--steps 2", proof=_all_drawn),
+        Detail("mien generate", "--steps 6", proof=_all_drawn),
         Detail("python", proof=stock_picture("stock-facecrafter.png", _facecrafter)),
     ),
     "emojidiff": (
@@ -131,7 +131,8 @@ DETAILS: dict[str, tuple[Detail, ...]] = {
         Detail("mien data protocol emojidiff-grid", "--people 2 --targets 2", anew=("grid",)),
         Detail("mien evaluate emojidiff-grid", _DRAWN, table("grid-report", "emojidiff-grid")),
         Detail("mien model assemble", anew=("emojidiff",)),
-        Detail("mien generate", "--steps 2"),
+        Detail("mien generate", "--steps 6"),
+        Detail("mien model convert", "--base emojidiff"),  # by its name the published shape is meant
         Detail("python", proof=stock_picture("stock-emojidiff.png", _emojidiff)),
     ),
 }  # fmt: skip

@@ -46,9 +46,8 @@ def grey_autoencoder(side: int) -> AutoencoderKL:
         side: ``sample_size``.
     """
     kinds: Any = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
-    vae: Any = AutoencoderKL(
-        **kinds, block_out_channels=(_CHANNELS,) * 4, norm_num_groups=1, latent_channels=_SIGNALS, sample_size=side
-    )
+    kinds["block_out_channels"] = (_CHANNELS,) * 4
+    vae: Any = AutoencoderKL(**kinds, norm_num_groups=1, latent_channels=_SIGNALS, sample_size=side)
     with torch.no_grad():
         for name, weights in vae.named_parameters():
             if "norm" not in name:
