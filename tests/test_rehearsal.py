@@ -87,7 +87,7 @@ def test_a_table_has_a_number_of_every_network(tmp_path: Path) -> None:
         metrics = found | {"facenet.identity": last}
         write_json(tmp_path / name / "report.json", {"models": {"ours": {"metrics": metrics}}})
     told = table("whole", "celeba-2000")(Shell(tmp_path))
-    assert told == "numbers of smirk, emonet, facenet for ours, of at least 5 pictures each"
+    assert told == "numbers of smirk, emonet, facenet for ours, each of at least 5 pictures"
     with pytest.raises(NotProved, match="ours has no number of facenet in lacking"):
         table("lacking", "celeba-2000")(Shell(tmp_path))
 
