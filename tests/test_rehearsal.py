@@ -158,7 +158,8 @@ def test_what_was_walked_is_written_and_told_on_the_page(tmp_path: Path) -> None
 def test_both_papers_in_small(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some minutes: every command of both recipes, processes killed on the way.
 
-    Nothing shorter walks it: that the commands begin takes each of its fifty processes four seconds of a core.
+    Ten minutes of a core; nothing that walks it is short enough for the fast tests: some seventy processes need three
+    seconds each before they begin.
     """
     monkeypatch.setenv("MIEN_FACEKIT", str(shared / "facekit" / "ict_facekit_quantized.npz"))
     monkeypatch.setenv("MIEN_ASSETS", str(shared / "models"))
