@@ -151,7 +151,7 @@ def test_what_was_walked_is_written_and_told_on_the_page(tmp_path: Path) -> None
     command = "python -m tests.rehearsal build/rehearsal --short --result benchmarks/results/rehearsal.json"
     assert found["made_by"]["command"] == command
     ((_, (_, told)),) = script("docs_rehearsal").tables(found).items()
-    assert "Walked to its end on" in told and "It took 4.0 minutes" in told and "| `mien a` | 90 | 30 | exit" in told
+    assert "Walked to its end on" in told and "come to 4.0 minutes" in told and "| `mien a` | 90 | 30 | exit" in told
 
 
 @pytest.mark.slow
