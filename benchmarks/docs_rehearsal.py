@@ -30,7 +30,7 @@ def tables(found: Mapping[str, Any]) -> dict[Path, tuple[str, str]]:
     text = (
         f"Walked {'to its end' if found['passed'] else 'in part'} on {found['made_by']['date'][:10]} "
         f"([JSON](../benchmarks/results/rehearsal.json)): {papers}, in the {found['form']} form, at {found['pixels']} "
-        f"pixels. Its steps come to {minutes(seconds)} minutes beside other programs and {minutes(processor)} of one core "
+        f"pixels. Its steps come to {minutes(seconds)} minutes beside others and {minutes(processor)} of one core "
         f"({machine}; Ray's own processes are not counted), of which making what it works on is "
         f"{minutes(made['seconds'])} and {minutes(made['processor'])}."
     )
