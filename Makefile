@@ -56,9 +56,11 @@ docs: $(VENV)/.core
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # Types the commands of docs/recipe-*.md, kills processes on the way, and goes on where it was stopped; some 20 minutes.
+# The figures are kept and go into the docs.
 # It needs the face kit (MIEN_FACEKIT) and MediaPipe's landmarker (MIEN_ASSETS, or mien assets get).
 rehearsal: $(VENV)/.test system
-	$(BIN)/python -m tests.rehearsal build/rehearsal
+	$(BIN)/python -m tests.rehearsal build/rehearsal --result benchmarks/results/rehearsal.json
+	$(BIN)/python benchmarks/docs_rehearsal.py
 
 # An hour: commands killed and on a full disk, a hundred calls in one process, and damaged files of every kind, made from
 # a seed that is another every day; the figures are kept and go into the docs.

@@ -14,7 +14,9 @@ Weights = dict[str, Tensor]
 HEADS = 2  # 64 wide each, as everywhere in IP-Adapter
 
 
-def write_ip_adapter(unet: Any, path: Path, layout: str, features: int, rank: int = 0, seed: int = 0) -> Path:
+def write_ip_adapter(
+    unet: Any, path: Path, layout: str, features: int, rank: int = 0, seed: int = 0, size: float = 0.3
+) -> Path:
     """Write a file.
 
     Args:
@@ -24,8 +26,9 @@ def write_ip_adapter(unet: Any, path: Path, layout: str, features: int, rank: in
         features: width of what it reads.
         rank: of FaceID's LoRA; 0 for none.
         seed: of the weights.
+        size: of the weights, their standard deviation.
     """
-    draw = _Draw(seed)
+    draw = _Draw(seed, size)
     width = unet.config.cross_attention_dim
     proj = {"plain": _plain, "faceid": _faceid, "plus": _plus, "faceid-plus": _faceid_plus}[layout](
         draw, width, features
@@ -50,11 +53,12 @@ def write_ip_adapter(unet: Any, path: Path, layout: str, features: int, rank: in
 
 
 class _Draw:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, size: float) -> None:
+        self.size = size
         self.generator = torch.Generator().manual_seed(seed)
 
     def __call__(self, *shape: int) -> Tensor:
-        return torch.randn(*shape, generator=self.generator) * 0.3
+        return torch.randn(*shape, generator=self.generator) * self.size
 
     def norm(self, name: str, width: int) -> Weights:
         return {f"{name}.weight": 1 + self(width), f"{name}.bias": self(width)}

@@ -28,7 +28,7 @@ _EXTRAS = {
     "feature_extractor": ["transformers", "CLIPImageProcessor"],
     "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
 }
-_SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
+SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
 
 
 def write_sd15(folder: Path) -> Path:
@@ -42,7 +42,7 @@ def write_sd15(folder: Path) -> Path:
     )  # fmt: skip
     unet.save_pretrained(folder / "unet")
     _write_vae(folder / "vae", 512, 0.18215)
-    schedule: Any = dict(_SCHEDULE)
+    schedule: Any = dict(SCHEDULE)
     PNDMScheduler(**schedule, skip_prk_steps=True).save_pretrained(folder / "scheduler")
     _write_clip(folder / "text_encoder", "model.safetensors")
     _write_tokenizer(folder / "tokenizer")
@@ -66,7 +66,7 @@ def write_sdxl(folder: Path) -> Path:
     )  # fmt: skip
     unet.save_pretrained(folder / "unet")
     _write_vae(folder / "vae", 1024, 0.13025)
-    schedule: Any = dict(_SCHEDULE)
+    schedule: Any = dict(SCHEDULE)
     EulerDiscreteScheduler(**schedule, timestep_spacing="leading").save_pretrained(folder / "scheduler")
     first = _CLIP | {"hidden_size": 24, "num_attention_heads": 2, "num_hidden_layers": 2}
     second = _CLIP | {"hidden_size": 40, "num_attention_heads": 2, "num_hidden_layers": 10, "projection_dim": 40}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mien.core.io import read_json
 from mien.core.log import read_lines
 from tests.rehearsal.shell import Shell
 from tests.rehearsal.steps import (
@@ -20,11 +21,13 @@ from tests.rehearsal.steps import (
     table,
 )  # fmt: skip
 
+_SIZE = "--size 128"
+"""Of the pictures that the made-up bases draw, where the published ones draw 512."""
 _RUN = "--set warmup_images=0 --set checkpoint_minutes=0 --set log_every=1 --set grid=1"
 _BRANCH = f"--set pictures=32 --set global_batch=8 {_RUN}"
 _JOINT = f"--set pictures=12 --set global_batch=4 {_RUN}"
 _ON_8 = "torchrun --nproc-per-node 8 -m mien train"
-_DRAWN = "--steps 2 --draws 20"
+_DRAWN = "--steps 6 --draws 20"
 
 
 def _facecrafter(folder: Path) -> Any:
@@ -68,12 +71,20 @@ def _all_drawn(shell: Shell) -> str:
     return f"{len(rows)} pictures, none failed"
 
 
+def _pairs(shell: Shell) -> str:
+    """Those of the cluster against those of this process alone, made by the same command without Ray."""
+    shards = same_files(shell.folder / "pairs", shell.folder / "pairs-here", ["shard-*.tar"])
+    report = read_json(shell.folder / "pairs" / "report.json")
+    return f"{report['pairs']} pairs of {report['attempts']} attempts, {shards} shards equal to those of one process"
+
+
 DETAILS: dict[str, tuple[Detail, ...]] = {
     "facecrafter": (
         Detail("mien assets get", not_typed="the networks are made up, of few channels"),
+        Detail("mien data import", _SIZE),
         Detail(
             "mien data import FFHQ --layout ffhq -o ffhq --base arc2face --reader mediapipe-torch+emonet --finish",
-            again=("-o ffhq", "-o ffhq-whole"), without="--finish", proof=same_dataset("ffhq", "ffhq-whole"),
+            _SIZE, same_dataset("ffhq", "ffhq-whole"), again=("-o ffhq", "-o ffhq-whole"), without="--finish",
         ),
         Detail("mien data join", anew=("mixed",)),
         Detail(
@@ -95,20 +106,19 @@ DETAILS: dict[str, tuple[Detail, ...]] = {
                table("table3-report", "synth-500")),
         Detail("mien evaluate agedb-500", f"{_DRAWN} --target-count 2", table("table2-agedb-report", "agedb-500")),
         Detail("mien model assemble", anew=("facecrafter",)),
-        Detail("mien generate", "--steps 2", proof=_all_drawn),
+        Detail("mien generate", "--steps 6", proof=_all_drawn),
         Detail("python", proof=stock_picture("stock-facecrafter.png", _facecrafter)),
     ),
     "emojidiff": (
         Detail("mien assets get", not_typed="the networks are made up, of few channels"),
+        Detail("mien data import", _SIZE),
         Detail("mien data check people", proof=stages_possible("people-check", ("E-Adapter", "pairs of IDI"))),
         Detail(f"{_ON_8} emojidiff-base", _BRANCH, finished("sd15/emojidiff-base")),
         Detail("ray start", not_typed="ray.cluster_utils starts three nodes"),
         Detail("export RAY_ADDRESS", not_typed="set for the next command alone"),
         Detail(
-            "mien pairs build", "--steps 2 --targets 8 --batch 2 --exp 1 --lms 10 --identity 1 --sharpness 0",
-            lambda shell: f"{same_files(shell.folder / 'pairs', shell.folder / 'pairs-here', ['shard-*.tar'])} shards "
-            "equal to those of one process", again=("-o pairs", "-o pairs-here"), without="--executor ray",
-            kill=True, anew=("pairs", "pairs-here"),
+            "mien pairs build", "--steps 6 --targets 8 --batch 2 --exp 1 --lms 10 --identity 1", _pairs,
+            again=("-o pairs", "-o pairs-here"), without="--executor ray", kill=True, anew=("pairs", "pairs-here"),
         ),
         Detail(
             f"{_ON_8} emojidiff-refined", _BRANCH,
@@ -121,7 +131,8 @@ DETAILS: dict[str, tuple[Detail, ...]] = {
         Detail("mien data protocol emojidiff-grid", "--people 2 --targets 2", anew=("grid",)),
         Detail("mien evaluate emojidiff-grid", _DRAWN, table("grid-report", "emojidiff-grid")),
         Detail("mien model assemble", anew=("emojidiff",)),
-        Detail("mien generate", "--steps 2"),
+        Detail("mien generate", "--steps 6"),
+        Detail("mien model convert", "--base emojidiff"),  # by its name the published shape is meant
         Detail("python", proof=stock_picture("stock-emojidiff.png", _emojidiff)),
     ),
 }  # fmt: skip

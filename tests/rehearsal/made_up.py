@@ -19,13 +19,14 @@ from tests.ip_adapters import write_ip_adapter
 from tests.published import write_arc2face, write_sd15
 from tests.published_networks import OUTPUTS, Means, onnx_file
 from tests.raw_data import (
-    rendered_faces,
+    Faces,
     write_agedb,
     write_celeba,
     write_clips,
     write_ffhq,
     write_mead,
 )  # fmt: skip
+from tests.rehearsal.drawing import teach_faces
 
 LANDMARKER = "mediapipe-face-landmarker"
 
@@ -52,15 +53,18 @@ WHOLE = Size(pixels=128, people=68, several=18, actors=(3, 3, 3), clips=6)
 SHORT = Size(pixels=128, people=8, several=9, actors=(2, 2, 2), clips=2)
 
 
-def write_raw(folder: Path, size: Size, kit: Path) -> None:
+DRAWN = ((802, 5), (805, 8), (806, 9))
+"""Person and number of the pictures that the bases draw."""
+
+
+def write_raw(folder: Path, size: Size, faces: Faces) -> None:
     """The folders that the recipes name, and two photographs.
 
     Args:
         folder: where they go.
         size: how many.
-        kit: the face kit's file.
+        faces: the portraits.
     """
-    faces = rendered_faces(kit)
     emotions = ("happy", "sad", "angry", "fear")
     actors, felt, seconds = size.actors
     pieces: dict[str, Callable[[Path], Any]] = {
@@ -81,11 +85,19 @@ def write_raw(folder: Path, size: Size, kit: Path) -> None:
         faces(700 + number, 3 + number, 256).save(folder / name, quality=95)
 
 
-def write_networks(folder: Path, pixels: int) -> None:
-    """What ``mien assets get`` fetches and what users export: the published names and layouts, few channels."""
+def write_networks(folder: Path, pixels: int, faces: Faces) -> None:
+    """What ``mien assets get`` fetches and what users export: the published names and layouts, few channels.
+
+    Weights are random, but for the bases', which draw three portraits.
+
+    Args:
+        folder: where they go.
+        pixels: side of the pictures that the bases draw.
+        faces: the portraits.
+    """
     pieces: dict[str, Callable[[Path], Any]] = {
-        "sd15": write_sd15,
-        "arc2face": write_arc2face,
+        "sd15": lambda place: teach_faces(write_sd15(place), [faces(*one, pixels) for one in DRAWN]),
+        "arc2face": _write_arc2face,
         "arcface-r50": lambda place: iresnet(_made(place) / "w600k_r50.onnx"),
         "arcface": lambda place: iresnet(_made(place) / "glintr100.onnx"),
         "facenet": lambda place: torch.save(FaceNet().state_dict(), _made(place) / "20180402-114759-vggface2.pt"),
@@ -122,6 +134,11 @@ def _made(folder: Path) -> Path:
     return folder
 
 
+def _write_arc2face(folder: Path) -> None:
+    """It draws what sd15 draws; as published, it is that UNet, trained further."""
+    shutil.copytree(write_arc2face(folder).parent / "sd15" / "unet", folder / "arc2face", dirs_exist_ok=True)
+
+
 def _write_alexnet(folder: Path) -> None:
     from mien.evaluation.networks.lpips import Lpips, published_heads
 
@@ -137,5 +154,6 @@ def _write_image_encoder(folder: Path) -> None:
 
 
 def _write_adapter(folder: Path, file: str, layout: str, features: int, rank: int) -> None:
+    """Its weights are small, as published ones are, beside which the base still draws."""
     unet = UNet2DConditionModel.from_pretrained(folder.parent / "sd15" / "unet")
-    write_ip_adapter(unet, _made(folder) / file, layout, features, rank)
+    write_ip_adapter(unet, _made(folder) / file, layout, features, rank, size=0.01)

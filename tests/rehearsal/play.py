@@ -48,6 +48,7 @@ class Rehearsal:
                     row = _typed(shell, command, detail)
                 except NotProved as failure:
                     sys.stdout.write(f"$ {command}\n  FAILED: {failure} (see {self.folder / 'said.txt'})\n")
+                    sys.stdout.flush()
                     return False
                 append_line(file, row)
             self.rows.append(row)
@@ -82,7 +83,10 @@ def _typed(shell: Shell, command: str, detail: Detail) -> dict[str, Any]:
     for name in _begun_anew(command, detail):
         shutil.rmtree(shell.folder / name, ignore_errors=True)
     ran = _killed(shell, typed, command) if detail.kill else [_well(shell, typed)]
-    proved = "a process killed with -9, the same command again; " if detail.kill else ""
+    proved = ""
+    if detail.kill:
+        what = "a node and all on it" if _run_of(command) is None else "a process"
+        proved = f"{what} killed with -9, {'the same command again' if len(ran) > 1 else 'and it went on'}; "
     if (other := _again(typed, detail)) is not None:
         ran.append(_well(shell, other, "unbroken" if _run_of(command) else "cache"))
     proved += "exit code 0" if detail.proof is None else detail.proof(shell)

@@ -18,6 +18,7 @@ from mien.evaluation.networks.lpips import Lpips, lpips_distance, published_head
 from mien.faces.linear.face import LinearFace
 from mien.faces.published.facenet import FaceNet, load_facenet
 from mien.faces.published.networks import AFFECTNET, LAYOUTS, FaceNetwork, emonet, emotiefflib, open_face_network
+from mien.metrics.diversity import perceptual
 from tests.published_networks import OUTPUTS, Means, onnx_file
 
 POINTS = LinearFace.load().landmarks(size=128)[None]
@@ -131,6 +132,8 @@ def test_lpips_with_torchvisions_names(tmp_path: Path, net: Any) -> None:
         assert torch.equal(lpips(a, a), torch.zeros(2)) and (lpips(a, b) > 0).all()
         assert torch.allclose(lpips(a, b), lpips(b, a))
         assert torch.allclose(lpips(a, b), plain.eval()(a, b))
+    apart = perceptual(torch.stack([a, b]), lpips)  # as in Tables 2 and 3: nobody says that no gradient is wanted
+    assert apart.shape == (2,) and (apart > 0).all()
     del weights["features.0.weight"]
     torch.save(weights, tmp_path / "v.pth")
     with pytest.raises(BadInput, match=f"backbone {net}"):

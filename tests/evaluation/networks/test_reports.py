@@ -53,6 +53,9 @@ def test_diversity_reports_lpips_and_fid(tmp_path: Path) -> None:
     report, _ = DIVERSITY.run(EvaluationRun(SETTINGS, {"told": (SETTINGS, tools(FakeModel()))}, tmp_path))
     numbers = report["models"]["told"]["metrics"]
     assert numbers["lpips.alex"]["value"] == 0 < numbers["lpips.alex"]["ceiling"]
+    for what in ("expression", "pose"):
+        assert numbers[f"diversity.{what}.smirk"]["value"] == 0, "one picture again and again"
+    assert numbers["diversity.expression.smirk"]["ceiling"] > 0 and "diversity.expression.arcface" not in numbers
     assert numbers["fid.inception"]["value"] > 0 and numbers["kid.inception"]["n"] == 20
     assert "frechet.inception" not in numbers and "fid.studio" not in numbers
 

@@ -82,7 +82,7 @@ class Lpips(nn.Module):
             lpips.load_state_dict({name: weights[name] for name in known}, strict=False)
         except (KeyError, RuntimeError) as error:
             raise BadInput(f"{path} does not hold the weights of LPIPS's backbone {net}: get it again.") from error
-        return lpips.eval()
+        return lpips.eval().requires_grad_(False)  # distances become arrays
 
     def deep(self, pictures: Tensor) -> list[Tensor]:
         """Compared features, each brought to length 1 over its channels.
