@@ -88,9 +88,11 @@ class FaceReading:
         values = self.face.emotion
         if values is None:
             return None
-        valence, arousal, *odds = (float(value) for value in values)
-        total = sum(odds)
-        return Emotion(tuple(one / total for one in odds), max(-1.0, min(1.0, valence)), max(-1.0, min(1.0, arousal)))
+        valence, arousal, *probabilities = (float(value) for value in values)
+        total = sum(probabilities)
+        return Emotion(
+            tuple(one / total for one in probabilities), max(-1.0, min(1.0, valence)), max(-1.0, min(1.0, arousal))
+        )
 
     @property
     def identity(self) -> Identity | None:

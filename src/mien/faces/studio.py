@@ -177,20 +177,20 @@ def _moved(before: Tensor, after: Tensor, size: int) -> float:
     return moved.norm(dim=1).max().item() / size
 
 
-def sure_word(values: Sequence[str], odds: NDArray[np.float32]) -> str | None:
+def sure_word(values: Sequence[str], probabilities: NDArray[np.float32]) -> str | None:
     """The most probable of an attribute's values, or None where that is too unsure.
 
     Where ``none`` is among them, whether there is any is decided before which: glasses of a doubtful shape are glasses.
 
     Args:
         values: N names.
-        odds: [N] probabilities.
+        probabilities: [N].
     """
-    best = int(odds.argmax())
-    if odds[best] >= SURE:
+    best = int(probabilities.argmax())
+    if probabilities[best] >= SURE:
         return values[best]
-    if "none" in values and 1 - odds[values.index("none")] >= SURE:
-        return values[max((i for i, value in enumerate(values) if value != "none"), key=lambda i: odds[i])]
+    if "none" in values and 1 - probabilities[values.index("none")] >= SURE:
+        return values[max((i for i, value in enumerate(values) if value != "none"), key=lambda i: probabilities[i])]
     return None
 
 

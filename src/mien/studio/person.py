@@ -262,10 +262,10 @@ def _sample_shape(rng: np.random.Generator, gender: float) -> tuple[float, ...]:
 
 
 def _sample_style(rng: np.random.Generator, gender: float, age: float, band: int) -> str:
-    odds = np.array(_FEMININE_STYLES if gender > 0.0 else _MASCULINE_STYLES)
+    weights = np.array(_FEMININE_STYLES if gender > 0.0 else _MASCULINE_STYLES)
     if gender < 0.0:
-        odds[0] *= 0.4 + 2.2 * max(0.0, (age - 30.0) / 50.0)
-    style = str(rng.choice(list(HAIR_LENGTHS)[: len(odds)], p=odds / odds.sum()))
+        weights[0] *= 0.4 + 2.2 * max(0.0, (age - 30.0) / 50.0)
+    style = str(rng.choice(list(HAIR_LENGTHS)[: len(weights)], p=weights / weights.sum()))
     if band >= 2 and rng.random() < (0.25, 0.6)[band - 2]:
         style = str(rng.choice(_DARK_STYLES, p=(0.3, 0.3, 0.3, 0.1) if gender < 0.0 else (0.35, 0.35, 0.08, 0.22)))
     return style

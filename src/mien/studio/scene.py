@@ -274,9 +274,9 @@ def _sample_makeup(rng: np.random.Generator, person: Person) -> Makeup:
 
 
 def _sample_clothing(rng: np.random.Generator, person: Person) -> Clothing:
-    odds = (0.4, 0.15, 0.2, 0.15 if person.feminine else 0.0, 0.1 if person.feminine else 0.25)
+    probabilities = (0.4, 0.15, 0.2, 0.15 if person.feminine else 0.0, 0.1 if person.feminine else 0.25)
     return Clothing(
-        kind=str(rng.choice(GARMENTS, p=odds)),
+        kind=str(rng.choice(GARMENTS, p=probabilities)),
         color=str(rng.choice(list(palette.CLOTHES))),
         pattern=str(rng.choice(PATTERNS, p=(0.6, 0.22, 0.18))),
         light_pattern=bool(rng.random() < 0.5),

@@ -19,19 +19,19 @@ LOWER_FACE = (234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378
 """Landmarks around what a face mask covers: along the jaw from ear to ear, and the bridge of the nose."""
 
 
-def replace_background(crops: Tensor, mattes: Tensor, dice: BatchRandom, probability: float = 0.7) -> Tensor:
+def replace_background(crops: Tensor, mattes: Tensor, batch_rng: BatchRandom, probability: float = 0.7) -> Tensor:
     """Some of the people before another background: clouds of colour, or a blurred, enlarged part of another picture.
 
     Args:
         crops: [B, 3, S, S] in [-1, 1].
         mattes: [B, 1, S, S], share of each pixel that belongs to the person.
-        dice: randomness.
+        batch_rng: randomness.
         probability: share of the pictures that change.
     """
-    chosen = dice.some(probability).nonzero()[:, 0]
+    chosen = batch_rng.some(probability).nonzero()[:, 0]
     if not len(chosen):
         return crops
-    size, few = crops.shape[-1], BatchRandom(len(chosen), dice.generator, dice.device)
+    size, few = crops.shape[-1], BatchRandom(len(chosen), batch_rng.generator, batch_rng.device)
     behind = random_texture(few, size)
     others = crops.roll(1, 0)[chosen]
     small = F.interpolate(others, size=(max(4, size // 6),) * 2, mode="bilinear", antialias=True)
@@ -45,34 +45,34 @@ def replace_background(crops: Tensor, mattes: Tensor, dice: BatchRandom, probabi
     return result
 
 
-def cover(crops: Tensor, landmarks: Tensor, dice: BatchRandom, probability: float = 0.25) -> Tensor:
+def cover(crops: Tensor, landmarks: Tensor, batch_rng: BatchRandom, probability: float = 0.25) -> Tensor:
     """Dark glasses, a mask over mouth and nose, fingers or a microphone in front of some of the faces.
 
     Args:
         crops: [B, 3, S, S] in [-1, 1].
         landmarks: [B, 478, 2 or 3] pixels of the crops.
-        dice: randomness.
+        batch_rng: randomness.
         probability: share of the pictures that get each of the four, by turns.
     """
-    kind = (dice.uniform(0, 1) / probability * 4).long()  # 4 and more: nothing
+    kind = (batch_rng.uniform(0, 1) / probability * 4).long()  # 4 and more: nothing
     shapes = (_dark_glasses, _mask, _fingers, _microphone)
     result = crops
     for number, shape in enumerate(shapes):
         rows = (kind == number).nonzero()[:, 0]
         if len(rows):
-            few = BatchRandom(len(rows), dice.generator, dice.device)
+            few = BatchRandom(len(rows), batch_rng.generator, batch_rng.device)
             layer, share = shape(landmarks[rows, :, :2].float(), few, crops.shape[-1])
             result = result.clone() if result is crops else result
             result[rows] = torch.lerp(result[rows], layer, share)
     return result
 
 
-def sharpen(crops: Tensor, dice: BatchRandom, probability: float = 0.25) -> Tensor:
+def sharpen(crops: Tensor, batch_rng: BatchRandom, probability: float = 0.25) -> Tensor:
     """Some of the pictures with their edges exaggerated, as phones do: an unsharp mask of up to 1.5 times."""
-    chosen = dice.some(probability).nonzero()[:, 0]
+    chosen = batch_rng.some(probability).nonzero()[:, 0]
     if not len(chosen):
         return crops
-    few = BatchRandom(len(chosen), dice.generator, dice.device)
+    few = BatchRandom(len(chosen), batch_rng.generator, batch_rng.device)
     part = crops[chosen]
     soft = F.avg_pool2d(F.pad(part, (1, 1, 1, 1), mode="replicate"), 3, 1)
     result = crops.clone()
@@ -80,12 +80,12 @@ def sharpen(crops: Tensor, dice: BatchRandom, probability: float = 0.25) -> Tens
     return result
 
 
-def darken(crops: Tensor, dice: BatchRandom, probability: float = 0.15) -> Tensor:
+def darken(crops: Tensor, batch_rng: BatchRandom, probability: float = 0.15) -> Tensor:
     """Some of the pictures as a camera takes them in low light: a fraction of it, and the noise raised with it."""
-    chosen = dice.some(probability).nonzero()[:, 0]
+    chosen = batch_rng.some(probability).nonzero()[:, 0]
     if not len(chosen):
         return crops
-    few = BatchRandom(len(chosen), dice.generator, dice.device)
+    few = BatchRandom(len(chosen), batch_rng.generator, batch_rng.device)
     light = (crops[chosen] * 0.5 + 0.5).pow(2.2) * few.uniform(0.05, 0.4, 1, 1, 1)
     grain = few.normal(*crops.shape[1:]) * light.clamp_min(0.002).sqrt() * few.uniform(0.01, 0.08, 1, 1, 1)
     shown = ((light + grain).clamp(0, 1) * few.uniform(1.0, 2.5, 1, 1, 1)).clamp(0, 1).pow(1 / 2.2)
@@ -119,46 +119,46 @@ def _tilt(points: Tensor) -> Tensor:
     return torch.atan2(along[:, 1], along[:, 0])
 
 
-def _dark_glasses(points: Tensor, dice: BatchRandom, size: int) -> tuple[Tensor, Tensor]:
+def _dark_glasses(points: Tensor, batch_rng: BatchRandom, size: int) -> tuple[Tensor, Tensor]:
     grid, span, tilt = _grid(size, points.device), _span(points), _tilt(points)
-    half = torch.stack([span * dice.uniform(0.2, 0.27), span * dice.uniform(0.14, 0.22)], 1)
+    half = torch.stack([span * batch_rng.uniform(0.2, 0.27), span * batch_rng.uniform(0.14, 0.22)], 1)
     lenses = [_ellipse(grid, points[:, list(eye)].mean(1), half, tilt) for eye in (RIGHT_EYE, LEFT_EYE)]
-    share = torch.maximum(*lenses) * dice.uniform(0.6, 1.0, 1, 1, 1)
-    return dice.uniform(-1, -0.5, 3, 1, 1).expand(-1, -1, size, size), share
+    share = torch.maximum(*lenses) * batch_rng.uniform(0.6, 1.0, 1, 1, 1)
+    return batch_rng.uniform(-1, -0.5, 3, 1, 1).expand(-1, -1, size, size), share
 
 
-def _mask(points: Tensor, dice: BatchRandom, size: int) -> tuple[Tensor, Tensor]:
+def _mask(points: Tensor, batch_rng: BatchRandom, size: int) -> tuple[Tensor, Tensor]:
     """A convex shape over the lower face: pixels inside all edges of the landmarks' outline."""
     outline = points[:, list(LOWER_FACE)]
     middle = outline.mean(1, keepdim=True)
-    outline = middle + (outline - middle) * dice.uniform(0.9, 1.08, 1, 1)
+    outline = middle + (outline - middle) * batch_rng.uniform(0.9, 1.08, 1, 1)
     edge = outline.roll(-1, 1) - outline
     normal = F.normalize(torch.stack([-edge[..., 1], edge[..., 0]], -1), dim=-1)
     inward = torch.where(((middle - outline) * normal).sum(-1, keepdim=True) < 0, -normal, normal)
     grid = _grid(size, points.device).reshape(1, -1, 1, 2)
     depth = ((grid - outline[:, None]) * inward[:, None]).sum(-1).amin(-1).reshape(-1, 1, size, size)
-    colour = dice.uniform(-0.3, 1.0, 3, 1, 1) * torch.where(dice.some(0.3)[:, None, None, None], -1.0, 1.0)
-    shade = 0.15 * random_texture(dice, size)
+    colour = batch_rng.uniform(-0.3, 1.0, 3, 1, 1) * torch.where(batch_rng.some(0.3)[:, None, None, None], -1.0, 1.0)
+    shade = 0.15 * random_texture(batch_rng, size)
     return (colour + shade).clamp(-1, 1), (depth + 0.5).clamp(0, 1)
 
 
-def _fingers(points: Tensor, dice: BatchRandom, size: int) -> tuple[Tensor, Tensor]:
+def _fingers(points: Tensor, batch_rng: BatchRandom, size: int) -> tuple[Tensor, Tensor]:
     """Three bars of the cheek's colour from one side, as of a hand held to the face."""
     grid, span = _grid(size, points.device), _span(points)
-    start = points[torch.arange(len(points)), torch.where(dice.some(0.5), 205, 425)]
-    angle = dice.uniform(-0.6, 0.6) + torch.where(dice.some(0.5), 0.0, math.pi / 2)
+    start = points[torch.arange(len(points)), torch.where(batch_rng.some(0.5), 205, 425)]
+    angle = batch_rng.uniform(-0.6, 0.6) + torch.where(batch_rng.some(0.5), 0.0, math.pi / 2)
     across = torch.stack([-angle.sin(), angle.cos()], 1)
-    half = torch.stack([span * dice.uniform(0.5, 0.9), span * dice.uniform(0.07, 0.11)], 1)
+    half = torch.stack([span * batch_rng.uniform(0.5, 0.9), span * batch_rng.uniform(0.07, 0.11)], 1)
     bars = [_ellipse(grid, start + across * (step * 2.1 * half[:, 1:]), half, angle) for step in (-1.0, 0.0, 1.0)]
-    skin = dice.uniform(-0.7, 0.6, 1, 1, 1) + torch.tensor([0.15, 0.0, -0.12], device=points.device)[:, None, None]
-    return (skin + 0.1 * random_texture(dice, size)).clamp(-1, 1), torch.stack(bars).amax(0)
+    skin = batch_rng.uniform(-0.7, 0.6, 1, 1, 1) + torch.tensor([0.15, 0.0, -0.12], device=points.device)[:, None, None]
+    return (skin + 0.1 * random_texture(batch_rng, size)).clamp(-1, 1), torch.stack(bars).amax(0)
 
 
-def _microphone(points: Tensor, dice: BatchRandom, size: int) -> tuple[Tensor, Tensor]:
+def _microphone(points: Tensor, batch_rng: BatchRandom, size: int) -> tuple[Tensor, Tensor]:
     grid, span = _grid(size, points.device), _span(points)
-    chin = points[:, 152] + dice.normal(2) * 0.15 * span[:, None]
-    ball = _ellipse(grid, chin, torch.stack([span * 0.22, span * 0.24], 1), dice.uniform(0, math.pi))
+    chin = points[:, 152] + batch_rng.normal(2) * 0.15 * span[:, None]
+    ball = _ellipse(grid, chin, torch.stack([span * 0.22, span * 0.24], 1), batch_rng.uniform(0, math.pi))
     below = chin + torch.stack([span * 0, span * 0.7], 1)
     stick = _ellipse(grid, below, torch.stack([span * 0.08, span * 0.7], 1), torch.zeros_like(span))
-    colour = dice.uniform(-1, -0.3, 1, 1, 1) + 0.2 * random_texture(dice, size, 1)
+    colour = batch_rng.uniform(-1, -0.3, 1, 1, 1) + 0.2 * random_texture(batch_rng, size, 1)
     return colour.clamp(-1, 1).expand(-1, 3, -1, -1), torch.maximum(ball, stick)

@@ -56,14 +56,16 @@ def noisy(
     """
     count, size, device = until or scheduler.config["num_train_timesteps"], latents.shape[1:], latents.device
 
-    def drawn(rows: int, dice: torch.Generator) -> Tensor:
+    def drawn(rows: int, source: torch.Generator) -> Tensor:
         if sampling == "uniform":
-            return torch.randint(0, count, (rows,), generator=dice, device=device)
-        normal = torch.randn(rows, generator=dice, device=device)
+            return torch.randint(0, count, (rows,), generator=source, device=device)
+        normal = torch.randn(rows, generator=source, device=device)
         return (normal.sigmoid() * count).long().clamp(max=count - 1)
 
     timesteps = rows_of(drawn, len(latents), generator)
-    noise = rows_of(lambda rows, dice: torch.randn(rows, *size, generator=dice, device=device), len(latents), generator)
+    noise = rows_of(
+        lambda rows, source: torch.randn(rows, *size, generator=source, device=device), len(latents), generator
+    )
     return scheduler.add_noise(latents, noise, timesteps), timesteps, noise
 
 

@@ -153,9 +153,9 @@ def _emotion(
     """[B, 10] from logits [B, 8] in some order."""
     if logits.ndim != 2 or logits.shape[1] != len(EMOTIONS):
         raise ValueError("eight classes were expected")
-    odds = np.exp(logits - logits.max(1, keepdims=True))
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
     columns = [order.index(name) for name in EMOTIONS]
-    return np.column_stack([valence, arousal, (odds / odds.sum(1, keepdims=True))[:, columns]])
+    return np.column_stack([valence, arousal, (exponentials / exponentials.sum(1, keepdims=True))[:, columns]])
 
 
 def _facenet(path: Path) -> Callable[[NDArray[np.float32]], Arrays]:

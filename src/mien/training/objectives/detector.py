@@ -77,30 +77,32 @@ class DetectorObjective(Objective):
         renders = batch["images"].permute(0, 3, 1, 2).float() / 127.5 - 1
         side = renders.shape[-1]
         count = len(renders)
-        dice = BatchRandom(count, generator, renders.device)
+        batch_rng = BatchRandom(count, generator, renders.device)
         # ground: clouds, or another render out of focus, which has the colours of a room and a person in it
         blurred = F.adaptive_avg_pool2d(renders.roll(11, 0), 9)
         blurred = F.interpolate(blurred, size=(size, size), mode="bilinear", align_corners=False)
-        canvas = torch.where(dice.some(0.5)[:, None, None, None], blurred, random_texture(dice, size))
+        canvas = torch.where(batch_rng.some(0.5)[:, None, None, None], blurred, random_texture(batch_rng, size))
         axis = (torch.arange(side, device=renders.device) + 0.5) / side * 2 - 1
         rim = (axis.abs()[None] ** 6 + axis.abs()[:, None] ** 6) ** (1 / 6)
-        number = dice.uniform(0, 1)
+        number = batch_rng.uniform(0, 1)
         wanted = (number > 0.12).long() + (number > 0.6).long() + (number > 0.85).long()
         faces, seen = [], []
         for slot in range(SLOTS):
             order = torch.roll(torch.arange(count, device=renders.device), slot * 7)
-            scale = (dice.uniform(-1.9, 0.45) if slot == 0 else dice.uniform(-1.9, -0.35)).exp() * size / side
+            scale = (batch_rng.uniform(-1.9, 0.45) if slot == 0 else batch_rng.uniform(-1.9, -0.35)).exp() * size / side
             place = batch["place"][order].float()
             # the face's centre may lie anywhere in the picture
-            target = dice.uniform(0.08, 0.92, 2) * size
+            target = batch_rng.uniform(0.08, 0.92, 2) * size
             shift = target - scale[:, None] * place[:, :2]
             matrix = scale_and_shift(scale, shift)
-            softness = dice.uniform(0.02, 0.35, 1, 1, 1)
+            softness = batch_rng.uniform(0.02, 0.35, 1, 1, 1)
             alpha = ((1 - rim) / softness).clamp(0, 1)
             # beyond its rim a render that is large simply goes on, as a photograph does
-            alpha = torch.where((dice.some(0.4) & (scale > 0.8))[:, None, None, None], torch.ones_like(alpha), alpha)
+            alpha = torch.where(
+                (batch_rng.some(0.4) & (scale > 0.8))[:, None, None, None], torch.ones_like(alpha), alpha
+            )
             source = renders[order]
-            blank = dice.some(0.2)
+            blank = batch_rng.some(0.2)
             source = torch.where(blank[:, None, None, None], _without_face(source, place), source)
             layers = warp(torch.cat([source, alpha], 1), matrix, size, padding="zeros")
             cover = layers[:, 3:] / alpha.amax((2, 3), keepdim=True).clamp_min(1e-3)

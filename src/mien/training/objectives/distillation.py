@@ -158,9 +158,9 @@ class DistillationObjective(Objective):
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
         config, size = self.config, self.net.config["image_size"]
-        dice = BatchRandom(len(batch["images"]), generator, batch["images"].device)
-        jitter, _ = jitter_parts(dice, size, scale=config.scale, turn=0.0, shift=config.shift)
-        crops, points = self.pair(batch, jitter, dice.some(0.5))
+        batch_rng = BatchRandom(len(batch["images"]), generator, batch["images"].device)
+        jitter, _ = jitter_parts(batch_rng, size, scale=config.scale, turn=0.0, shift=config.shift)
+        crops, points = self.pair(batch, jitter, batch_rng.some(0.5))
         crops = photograph(crops, generator, config.augment, 0.3)
         return self._share(self.net(crops), self.tokens(points)), {}
 

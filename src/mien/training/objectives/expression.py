@@ -131,12 +131,12 @@ class ExpressionObjective(Objective):
         }
 
     @full_precision
-    def _crops(self, batch: dict[str, Tensor], dice: BatchRandom) -> tuple[Tensor, dict[str, Tensor]]:
+    def _crops(self, batch: dict[str, Tensor], batch_rng: BatchRandom) -> tuple[Tensor, dict[str, Tensor]]:
         """Crops [B, 3, 96, 96], moved a little and mirrored half of the time, with labels that follow."""
         size = self.net.config["size"]
         images = batch["images"].permute(0, 3, 1, 2).float() / 127.5 - 1
-        jitter, degrees = jitter_parts(dice, size, scale=0.06, turn=3.0, shift=0.02)
-        flip = dice.some(0.5)
+        jitter, degrees = jitter_parts(batch_rng, size, scale=0.06, turn=3.0, shift=0.02)
+        flip = batch_rng.some(0.5)
         placed = compose(jitter, expression_matrix(batch["landmarks"], size))
         upright = compose(mirror_matrix(flip, 1), expression_matrix(batch["landmarks"], 1))
         labels = {name: batch[name] for name in self.lengths if name != "shape"}
@@ -150,11 +150,13 @@ class ExpressionObjective(Objective):
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Logs]:
         """See the class."""
-        dice = BatchRandom(len(batch["images"]), generator, batch["images"].device)
-        clean, labels = self._crops(batch, dice)
+        batch_rng = BatchRandom(len(batch["images"]), generator, batch["images"].device)
+        clean, labels = self._crops(batch, batch_rng)
         seen = photograph(clean, generator, self.config.augment, 0.0)
         cells = clean.shape[-1] // CELL
-        blank = (dice.uniform(0, 1, 1, cells, cells) < self.config.masked) & dice.some(0.5)[:, None, None, None]
+        blank = (batch_rng.uniform(0, 1, 1, cells, cells) < self.config.masked) & batch_rng.some(0.5)[
+            :, None, None, None
+        ]
         seen = seen.masked_fill(blank.repeat_interleave(CELL, 2).repeat_interleave(CELL, 3), 0.0)
         tokens = self.net(seen)
         difference = self.reconstruct(tokens) - clean

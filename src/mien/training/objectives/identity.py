@@ -126,9 +126,9 @@ class IdentityObjective(Objective):
     def crops(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
         """Aligned crops, moved and mirrored a little, as a camera may deliver them."""
         images = batch["images"]
-        dice = BatchRandom(len(images), generator, images.device)
+        batch_rng = BatchRandom(len(images), generator, images.device)
         size = self.net.config.get("size", 96)
-        jitter = jitter_matrix(dice, size, scale=0.05, turn=4.0, shift=0.02, flip=dice.some(0.5))
+        jitter = jitter_matrix(batch_rng, size, scale=0.05, turn=4.0, shift=0.02, flip=batch_rng.some(0.5))
         matrices = compose(jitter, self.matrix(batch["landmarks"], size))
         crops = filtered_crop(images, matrices, size)
         return photograph(crops, generator, self.config.augment, 0.25)

@@ -187,9 +187,9 @@ class JudgeFaceObjective(_JudgeObjective[JudgeFace]):
     @full_precision
     def _augmented(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         images, size = batch["images"], self.net.config["size"]
-        dice = BatchRandom(len(images), generator, images.device)
-        jitter, degrees = jitter_parts(dice, size, scale=0.06, turn=4.0, shift=0.025)
-        flip = dice.some(0.5)
+        batch_rng = BatchRandom(len(images), generator, images.device)
+        jitter, degrees = jitter_parts(batch_rng, size, scale=0.06, turn=4.0, shift=0.025)
+        flip = batch_rng.some(0.5)
         matrix = compose(mirror_matrix(flip, size), compose(jitter, judge_face_matrix(batch["landmarks"], size)))
         labels = mirror_labels(batch | {"pose": turn_pose(batch["pose"], degrees)}, flip)
         crops = filtered_crop(images, matrix, size)
@@ -278,11 +278,11 @@ class JudgeGazeObjective(_JudgeObjective[JudgeGaze]):
     @full_precision
     def _augmented(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         images, size = batch["images"], self.net.config["size"]
-        dice = BatchRandom(len(images), generator, images.device)
-        flip = dice.some(0.5)
+        batch_rng = BatchRandom(len(images), generator, images.device)
+        flip = batch_rng.some(0.5)
         matrices = judge_gaze_matrices(batch["landmarks"], size)
         jittered = [
-            compose(jitter_parts(dice, size, scale=0.08, turn=4.0, shift=0.04)[0], matrices[:, index])
+            compose(jitter_parts(batch_rng, size, scale=0.08, turn=4.0, shift=0.04)[0], matrices[:, index])
             for index in range(3)
         ]
         mirror = mirror_matrix(flip, size)
@@ -336,8 +336,8 @@ class JudgeAttributesObjective(_JudgeObjective[JudgeAttributes]):
     @full_precision
     def _augmented(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
         images = batch["images"]
-        dice = BatchRandom(len(images), generator, images.device)
-        jitter = jitter_matrix(dice, 96, scale=0.06, turn=4.0, shift=0.03, flip=dice.some(0.5))
+        batch_rng = BatchRandom(len(images), generator, images.device)
+        jitter = jitter_matrix(batch_rng, 96, scale=0.06, turn=4.0, shift=0.03, flip=batch_rng.some(0.5))
         crops = filtered_crop(images, compose(jitter, _whole(images)), 96)
         return photograph(crops, generator, self.augment, 0.1)
 

@@ -135,24 +135,24 @@ class ReaderObjective(Objective):
         """
         size = self.net.config["size"]
         images = batch["images"].permute(0, 3, 1, 2).float() / 127.5 - 1
-        dice = BatchRandom(len(images), generator, images.device)
-        jitter, degrees = jitter_parts(dice, size, scale=0.10, turn=8.0, shift=0.05)
-        flip = dice.some(0.5)
-        absent = dice.some(self.config.absent)
-        away = F.normalize(dice.normal(2), dim=1) * dice.uniform(0.6, 1.0, 1) * size
+        batch_rng = BatchRandom(len(images), generator, images.device)
+        jitter, degrees = jitter_parts(batch_rng, size, scale=0.10, turn=8.0, shift=0.05)
+        flip = batch_rng.some(0.5)
+        absent = batch_rng.some(self.config.absent)
+        away = F.normalize(batch_rng.normal(2), dim=1) * batch_rng.uniform(0.6, 1.0, 1) * size
         jitter[..., 2] += torch.where(absent[:, None], away, torch.zeros_like(away))
         matrix = compose(mirror_matrix(flip, size), compose(jitter, studio_matrix(batch["landmarks"], size)))
         layers = torch.cat([images, torch.ones_like(images[:, :1])], 1)
         layers = warp(layers, matrix, size, padding="zeros")
-        crops = layers[:, :3] + (1 - layers[:, 3:]) * random_texture(dice, size)
+        crops = layers[:, :3] + (1 - layers[:, 3:]) * random_texture(batch_rng, size)
         if "mattes" in batch:
             mattes = _warped(batch["mattes"], matrix, images.shape[-1], size, size)
-            crops = replace_background(crops, mattes[:, None], dice, self.config.background)
+            crops = replace_background(crops, mattes[:, None], batch_rng, self.config.background)
         masks = _warped(batch["masks"], matrix, images.shape[-1], size, size // 2)
         labels = {k: v for k, v in batch.items() if k not in ("images", "masks", "mattes")}
         labels["landmarks"] = transform_points(matrix, batch["landmarks"].float())
-        crops = cover(crops, labels["landmarks"], dice, self.config.covered)
-        crops = darken(sharpen(crops, dice, 0.25 * self.config.augment), dice, 0.15 * self.config.augment)
+        crops = cover(crops, labels["landmarks"], batch_rng, self.config.covered)
+        crops = darken(sharpen(crops, batch_rng, 0.25 * self.config.augment), batch_rng, 0.15 * self.config.augment)
         labels["pose"] = turn_pose(batch["pose"], degrees)
         labels = mirror_labels(labels, flip)
         crops = photograph(crops, generator, self.config.augment, 0.3)
