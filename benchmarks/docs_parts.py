@@ -92,6 +92,19 @@ def by_model(report: dict[str, Any], metrics: tuple[str, ...]) -> str:
     return table(["Model", *columns], rows)
 
 
+def by_headline(report: dict[str, Any], measures: tuple[str, ...]) -> str:
+    """One row a model of the headline: the models, the exact render, the autoencoder and the dummy models.
+
+    Args:
+        report: of many models.
+        measures: the columns, as far as the headline has them and no dummy model won them.
+    """
+    headline = report["headline"]
+    columns = [name for name in measures if name in headline["measures"]]
+    rows = [[name, *(number(found[key]) for key in columns)] for name, found in headline["models"].items()]
+    return table(["Model", *columns], rows)
+
+
 def copy_scores(metrics: Mapping[str, Mapping[str, Any]], columns: list[str]) -> dict[str, float | None]:
     """What a copy of the template scores on Exp and LMS and on their transfers, which compare with its own reading.
 

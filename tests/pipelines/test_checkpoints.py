@@ -208,6 +208,14 @@ def test_a_folder_with_variants_only_is_loaded(parts: tuple[str, ...], folder: P
     assert torch.equal(draw(open_base(folder)), draw(open_base(assets / "sd15")))
 
 
+def test_a_configuration_that_asks_for_terabytes_is_damage(folder: Path) -> None:
+    """It was taken for a machine without memory (the soak's mutant 73 of bases)."""
+    config = json.loads((folder / "unet" / "config.json").read_text())
+    (folder / "unet" / "config.json").write_text(json.dumps(config | {"block_out_channels": [8, 2**27]}))
+    with pytest.raises(BadInput, match=r"base is incomplete or damaged \(a config.json asks for far larger weights"):
+        open_base(folder)
+
+
 def test_a_pickled_part_is_refused_and_not_opened(folder: Path) -> None:
     """The docs said so, and a folder with diffusion_pytorch_model.bin was loaded."""
     (file,) = (folder / "unet").glob("*.safetensors")

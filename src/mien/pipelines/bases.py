@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -174,6 +175,8 @@ def _whole(folder: Path) -> Iterator[None]:
         raise
     except Exception as error:  # of a damaged file the libraries raise whatever its bytes lead to
         if _out_of_memory(error):
+            if _asked_for(error) > 4 * sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()):
+                raise _damaged(folder, "a config.json asks for far larger weights than are there") from error
             raise MemoryError from error
         raise _damaged(folder, _first_line(error)) from error
 
@@ -193,6 +196,12 @@ def _out_of_memory(error: BaseException | None) -> bool:
         or "allocate memory" in str(error)
         or _out_of_memory(error.__context__)
     )
+
+
+def _asked_for(error: BaseException) -> int:
+    """Bytes that torch was to allocate at once, as its message says; 0 where it does not."""
+    found = re.search(r"allocate (\d+) bytes", str(error))
+    return int(found[1]) if found else 0
 
 
 def _open_hub(name: str, dtype: torch.dtype) -> PortraitPipeline:
