@@ -72,6 +72,20 @@ def test_events_tell_progress_and_intermediate_pictures(client: TestClient) -> N
     assert near[1] < near[0] and near[1] < 25  # the sampler's estimates come nearer
 
 
+def test_parts_of_the_face_come_from_their_own_pictures(client: TestClient) -> None:
+    body = {"identity": "studio:Ada", "expression": "studio:anger", "expressions": ["studio:laugh"]}
+    body |= {"expression_weights": [1, 3], "expression_strength": 0.8, "mouth": "studio:kiss", "eyes": "studio:wink"}
+    found = client.post("/api/generate", json={**body, **FEW}).json()
+    assert [part.partition(":")[0] for part in found["words"].split("; ")][1:] == [
+        "template",
+        "template-2",
+        "mouth",
+        "eyes",
+    ]
+    assert "--expression expression.jpg:1 --expression expression-2.jpg:3 --mouth mouth.jpg" in found["command"]
+    assert "expression_strength=0.8," in found["python"]
+
+
 def test_rows_are_several_settings_of_one_request(client: TestClient) -> None:
     rows = [{"yaw": -25}, {"yaw": 25}, {"blendshapes": {"jawOpen": 0.8}}]
     found = client.post(

@@ -12,7 +12,7 @@ from PIL import Image
 import mien.cli.main
 import mien.generation.api as api
 from mien.app.lines import command_line, python_call
-from mien.generation.request import GenerateRequest
+from mien.generation.request import ROLES, SEVERAL, GenerateRequest
 
 FACE = Image.new("RGB", (64, 64))
 CASES: list[dict[str, Any]] = [
@@ -24,13 +24,18 @@ CASES: list[dict[str, Any]] = [
     {"identity": FACE, "describe": "grey hair", "blendshapes": {"jawOpen": 0.6, "mouthSmileLeft": 0.2}},
     {"edit": FACE, "emotion": "at:0.5/-0.2", "strength": 0.6, "scales": {"landmarks": 0.5}},
     {"identity": FACE, "expression": FACE, "retarget": False, "guidance_rescale": 0.3},
+    {"identity": FACE, "expression": FACE, "expression_strength": 1.25, "mouth": FACE, "brows": FACE},
+    {"expression": FACE, "expressions": (FACE,), "expression_weights": (2.0, 0.5), "eyes": FACE},
 ]
-PICTURES = {"identity", "identities", "expression", "pose", "edit"}
+PICTURES = {*ROLES, *SEVERAL}
 
 
 def settings_of(request: GenerateRequest) -> dict[str, Any]:
     """Everything but where pictures are and go."""
-    given = {name: bool(getattr(request, name)) for name in PICTURES} | {"people": len(request.people)}
+    given = {name: bool(getattr(request, name)) for name in PICTURES} | {
+        "people": len(request.people),
+        "templates": len(request.templates),
+    }
     return request.model_dump(exclude={*PICTURES, "output", "reader"}) | given
 
 
@@ -46,7 +51,7 @@ def test_what_was_not_asked_for_does_not_stand_in_the_lines() -> None:
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files that the lines name."""
     monkeypatch.chdir(tmp_path)
-    for name in ("me", "me-2", "me-3", "expression", "pose", "portrait"):
+    for name in ("me", "me-2", "me-3", "expression", "expression-2", "mouth", "eyes", "brows", "pose", "portrait"):
         FACE.save(tmp_path / f"{name}.jpg")
 
 

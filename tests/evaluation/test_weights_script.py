@@ -26,7 +26,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Any:
         chosen = choose_people(2, range(48))
     monkeypatch.setattr(fairness, "choose_people", lambda least, seeds: chosen)
     monkeypatch.setattr(
-        weights, "load_models", lambda specs, settings, kit: {"embedded": (settings, with_autoencoder(0.5))}
+        weights, "load_models", lambda specs, settings, kit, outside: {"embedded": (settings, with_autoencoder(0.5))}
     )
     app = typer.Typer()
     app.command()(weights.main)

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from mien.diffusion.caching import STEPS
-from mien.generation.request import GenerateRequest
+from mien.generation.request import FACE_PARTS, SEVERAL, GenerateRequest
 
-NAMED = {"identity": "me.jpg", "expression": "expression.jpg", "pose": "pose.jpg", "edit": "portrait.jpg"}
+NAMED = {
+    "identity": "me.jpg", "expression": "expression.jpg", "mouth": "mouth.jpg", "eyes": "eyes.jpg",
+    "brows": "brows.jpg", "pose": "pose.jpg", "edit": "portrait.jpg",
+}  # fmt: skip
 """What the pictures are called, whose files' names the server never learns."""
 _PLAIN = ("yaw", "pitch", "roll", "emotion", "prompt", "describe", "steps", "scheduler", "base", "reader")
 
@@ -36,11 +39,14 @@ def python_call(request: GenerateRequest) -> str:
 
 
 def _options(request: GenerateRequest) -> Iterator[tuple[str, str | None]]:
-    weights = request.weights or (1.0,) * len(request.people)
-    for number, weight in enumerate(weights):
-        file = NAMED["identity"] if number == 0 else f"me-{number + 1}.jpg"
-        yield "--identity", file if not request.weights else f"{file}:{_word(weight)}"
-    for role in ("expression", "pose", "edit"):
+    for role, count, weights in (
+        ("identity", len(request.people), request.weights),
+        ("expression", len(request.templates), request.expression_weights),
+    ):
+        for number in range(count):
+            file = _numbered(NAMED[role], number)
+            yield f"--{role}", f"{file}:{_word(weights[number])}" if weights else file
+    for role in (*FACE_PARTS, "pose", "edit"):
         if getattr(request, role) is not None:
             yield f"--{role}", NAMED[role]
     asked = dict(_asked(request))
@@ -50,6 +56,8 @@ def _options(request: GenerateRequest) -> Iterator[tuple[str, str | None]]:
     for name, option in (("blendshapes", "--blendshape"), ("scales", "--scale"), ("guidance", "--guidance")):
         for part, value in asked.get(name, {}).items():
             yield option, f"{part}={_word(value)}"
+    if "expression_strength" in asked:
+        yield "--expression-strength", _word(asked["expression_strength"])
     if "strength" in asked:
         yield "--strength", _word(asked["strength"])
     if "guidance_rescale" in asked:
@@ -65,10 +73,12 @@ def _options(request: GenerateRequest) -> Iterator[tuple[str, str | None]]:
 
 def _keywords(request: GenerateRequest) -> dict[str, Any]:
     found: dict[str, Any] = {role: NAMED[role] for role in NAMED if getattr(request, role) is not None}
-    if request.identities:
-        found["identities"] = [f"me-{number + 2}.jpg" for number in range(len(request.identities))]
-    if request.weights:
-        found["weights"] = list(request.weights)
+    for field, role in SEVERAL.items():
+        if pictures := getattr(request, field):
+            found[field] = [_numbered(NAMED[role], number) for number in range(1, len(pictures) + 1)]
+    for field in ("weights", "expression_weights"):
+        if weights := getattr(request, field):
+            found[field] = list(weights)
     found |= _asked(request)
     if request.count != 1:
         found["n"] = request.count
@@ -77,11 +87,26 @@ def _keywords(request: GenerateRequest) -> dict[str, Any]:
 
 def _asked(request: GenerateRequest) -> Iterator[tuple[str, Any]]:
     """The settings that are not what they are when nothing is said."""
-    for name in (*_PLAIN, "blendshapes", "scales", "guidance", "strength", "guidance_rescale", "retarget"):
+    for name in (
+        *_PLAIN,
+        "blendshapes",
+        "scales",
+        "guidance",
+        "expression_strength",
+        "strength",
+        "guidance_rescale",
+        "retarget",
+    ):
         value = getattr(request, name)
         usual = STEPS if name == "steps" else type(request).model_fields[name].get_default(call_default_factory=True)
         if value is not None and value != usual:
             yield name, value
+
+
+def _numbered(file: str, number: int) -> str:
+    """``me.jpg``, then ``me-2.jpg`` and so on."""
+    stem, dot, ending = file.partition(".")
+    return file if number == 0 else f"{stem}-{number + 1}{dot}{ending}"
 
 
 def _word(value: Any) -> str:

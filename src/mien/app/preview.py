@@ -14,6 +14,7 @@ from mien.errors import MienError
 from mien.faces.observed import DetectedFace
 from mien.faces.types import Face
 from mien.generation.conditioning import wanted_landmarks
+from mien.generation.request import SEVERAL
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,11 +38,12 @@ def preview_landmarks(body: PreviewBody, service: PortraitService) -> dict[str, 
 
     blank = Image.new("RGB", (32, 32))
     given = {field: [_detected(blank, points) for points in faces] for field, faces in body.faces.items() if faces}
-    fields = {field: blank for field in given if field != "identities"}
-    further = tuple(blank for _ in given.get("identities", ()))
-    request = checked_request({"speed": "fast", **body.settings(), **fields, "identities": further})
-    single = {field: faces[0] for field, faces in given.items() if field != "identities"}
-    more = {f"identity-{number}": one for number, one in enumerate(given.get("identities", ()), 2)}
+    single = {field: faces[0] for field, faces in given.items() if field not in SEVERAL}
+    further = {field: tuple(blank for _ in given.get(field, ())) for field in SEVERAL}
+    request = checked_request({"speed": "fast", **body.settings(), **dict.fromkeys(single, blank), **further})
+    more = {
+        f"{role}-{number}": one for field, role in SEVERAL.items() for number, one in enumerate(given.get(field, ()), 2)
+    }
     size = picture_size(service.warm(0).pipeline) if service.ready else SIDE
     try:
         points = wanted_landmarks(request, single | more, size)

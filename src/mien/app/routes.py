@@ -24,7 +24,7 @@ from mien.app.reading import read_picture, score_pictures
 from mien.app.schema import GenerateBody, PreviewBody, Problems, ReadBody, ScoreBody, VideoBody
 from mien.app.service import PortraitService
 from mien.demo.examples import Examples
-from mien.generation.request import GenerateRequest
+from mien.generation.request import SEVERAL, GenerateRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,8 +194,10 @@ def requests_of(body: GenerateBody, service: PortraitService) -> list[GenerateRe
     for field, text in given.items():
         decoded[field] = decode_picture(text, field.partition(".")[0], limits, service.studio)
     pictures = {field: picture for field, picture in decoded.items() if "." not in field}
-    further = tuple(picture for field, picture in decoded.items() if "." in field)
-    fixed = {"base": service.base, "reader": service.reader, "identities": further, **pictures}
+    further = {
+        name: tuple(picture for field, picture in decoded.items() if field.startswith(f"{name}.")) for name in SEVERAL
+    }
+    fixed = {"base": service.base, "reader": service.reader, **further, **pictures}
     requests = [checked_request({"speed": "fast", **settings, **fixed}) for settings in body.settings_of_rows()]
     if (total := sum(one.count for one in requests)) > limits.count:
         raise FieldProblem("count", f"One request may ask for {limits.count} pictures, not {total}.")

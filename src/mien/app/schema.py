@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from mien.generation.request import ROLES, GenerateRequest
+from mien.generation.request import ROLES, SEVERAL, GenerateRequest
 
 Picture = Annotated[
     str,
@@ -19,6 +19,8 @@ Picture = Annotated[
 
 SETTINGS = {
     "weights": "Of identity and each of identities; all alike if empty.",
+    "expression_weights": "Of expression and each of expressions; all alike if empty.",
+    "expression_strength": "0 is a face at rest, 1 the expression as read, up to 2 exaggerates it.",
     "strength": "With edit: how much of the face is given up.",
     "yaw": "Degrees, + to the subject's left.",
     "pitch": "Degrees, + up.",
@@ -74,6 +76,10 @@ class GenerateBody(Settings):
     identity: Picture | None = None
     identities: list[Picture] = Field(default_factory=list, max_length=16)
     expression: Picture | None = None
+    expressions: list[Picture] = Field(default_factory=list, max_length=16)
+    mouth: Picture | None = None
+    eyes: Picture | None = None
+    brows: Picture | None = None
     pose: Picture | None = None
     edit: Picture | None = None
     rows: list[Settings] = Field(
@@ -97,14 +103,15 @@ class GenerateBody(Settings):
         return found
 
     def pictures(self) -> dict[str, str]:
-        """Field -> picture; those of ``identities`` as ``identities.0`` and so on."""
+        """Field -> picture; those of ``identities`` as ``identities.0`` and so on, of ``expressions`` likewise."""
         single = {role: text for role in ROLES if (text := getattr(self, role)) is not None}
-        return single | {f"identities.{number}": text for number, text in enumerate(self.identities)}
+        further = {f"{field}.{number}": text for field in SEVERAL for number, text in enumerate(getattr(self, field))}
+        return single | further
 
 
 Point = Annotated[list[Annotated[float, Field(ge=-20_000, le=20_000)]], Field(min_length=3, max_length=3)]
 Landmarks = Annotated[list[Point], Field(min_length=478, max_length=478)]
-Role = Literal["identity", "identities", "expression", "pose"]
+Role = Literal["identity", "identities", "expression", "expressions", "mouth", "eyes", "brows", "pose"]
 
 
 class PreviewBody(Settings):

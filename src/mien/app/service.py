@@ -24,7 +24,7 @@ from mien.faces.linear.expression_fit import forget_expressions
 from mien.faces.linear.fit import forget_fits
 from mien.generation.conditioning import PipelineInputs, open_inputs
 from mien.generation.generate import Prepared, draw_requested, prepare
-from mien.generation.request import Role
+from mien.generation.request import SEVERAL, Role
 from mien.generation.said import read_as
 from mien.generation.tools import FaceTools
 from mien.provenance.png import encode_picture
@@ -267,7 +267,7 @@ def _recalling(
 
 def field_of_role(role: Role) -> str:
     """The request's field of an input picture; ``identity-2`` and so on stand in ``identities``."""
-    return "identities" if role.startswith("identity-") else role
+    return next((field for field, first in SEVERAL.items() if role.startswith(f"{first}-")), role)
 
 
 def _pattern(inputs: PipelineInputs) -> tuple[bool, ...]:

@@ -33,6 +33,8 @@ FACE_PARTS = ("mouth", "eyes", "brows")
 ROLES = ("identity", "expression", *FACE_PARTS, "pose", "edit")
 """What an input picture can be given for; a second picture of the person is ``identity-2``, and so on, and a second
 one of an expression ``expression-2``."""
+SEVERAL = {"identities": "identity", "expressions": "expression"}
+"""Field that holds further pictures -> the role of the first."""
 MOST_STRENGTH = 2.0
 """Of an expression."""
 
@@ -398,7 +400,7 @@ def input_fields(inputs: Mapping[Role, InputPicture | None]) -> dict[str, Any]:
         return tuple(picture for role, picture in inputs.items() if role.startswith(f"{first}-"))
 
     single = {role: inputs.get(role) for role in ROLES}
-    return single | {"identities": further("identity"), "expressions": further("expression")}
+    return single | {field: further(role) for field, role in SEVERAL.items()}
 
 
 def weighted_pictures(words: Sequence[str], role: Role) -> tuple[dict[Role, Path], tuple[float, ...]]:

@@ -12,10 +12,8 @@ from typing import Any
 
 from mien.conditions import EMOTIONS, Emotion
 from mien.errors import BadInput, MienError
-from mien.generation.request import ROLES, GenerateRequest
+from mien.generation.request import ROLES, SEVERAL, GenerateRequest
 
-SEVERAL = ("identities", "expressions")
-"""Fields that name several pictures; those of `ROLES` name one."""
 _WHOLE_RUN = ("base", "format", "loading", "output", "provenance", "reader")
 """Fields that all requests of a file share: they are options of the command."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -119,7 +117,7 @@ def _placed(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     found = dict(values)
     for name in found.keys() & set(ROLES):
         found[name] = folder / str(found[name])
-    for name in found.keys() & set(SEVERAL):
+    for name in found.keys() & SEVERAL.keys():
         further = found[name]
         if not isinstance(further, str | list):
             raise BadInput(f"{name} is a list of pictures, not {further!r}")

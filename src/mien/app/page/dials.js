@@ -59,6 +59,11 @@ export function buildDials(options) {
       (value, merge) => change({ [angle]: value }, merge),
       (value, touched) => `${Math.round(value)}°${touched ? "" : ", as given"}${Math.abs(value) > options.pose.learned[Object.keys(ANGLES).indexOf(angle)] ? ", rarely seen" : ""}`));
   }
+  $("expression-strength").append(slider("How strong", 0, 2, 0.05, ["at rest", "exaggerated"],
+    (one) => ({ value: one.strength, usual: 1 }),
+    (value, merge) => change({ strength: value }, merge),
+    (value, touched) => (touched ? `${value.toFixed(2)} times` : "as read")));
+  shown.push((one) => { $("expression-strength").hidden = !one.expression; });
   for (const [branch, name] of Object.entries(STRENGTHS)) {
     $("strengths").append(slider(name, 0, 2, 0.05, ["off", "twice"],
       (one) => ({ value: one.scales[branch], usual: options.scales[branch] }),

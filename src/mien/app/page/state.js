@@ -1,7 +1,7 @@
 // What is asked for, and its history. Photographs are kept beside it, by number, so that a step back is small.
 
 const EMPTY = {
-  people: [], weights: {}, expression: null, pose: null, sliders: {}, yaw: null, pitch: null, roll: null, emotion: null,
+  people: [], weights: {}, expression: null, strength: null, pose: null, sliders: {}, yaw: null, pitch: null, roll: null, emotion: null,
   prompt: "", describe: "", scales: {}, guidance: {}, speed: "auto", seed: 0,
 };
 export const photos = new Map(); // number -> {name, source, url, read, words}
@@ -72,6 +72,7 @@ export function settingsOf(one, options) {
   }
   if (Object.keys(shapes).length) found.blendshapes = shapes;
   for (const angle of ["yaw", "pitch", "roll"]) if (one[angle] !== null) found[angle] = one[angle];
+  if (one.expression && one.strength !== null) found.expression_strength = round(one.strength);
   if (one.emotion) found.emotion = one.emotion.word ?? `at:${round(one.emotion.valence)}/${round(one.emotion.arousal)}`;
   if (one.prompt.trim()) found.prompt = one.prompt.trim();
   if (one.describe.trim()) found.describe = one.describe.trim();
@@ -109,7 +110,8 @@ export function summaryOf(one) {
   const angles = Object.entries({ yaw: "turn", pitch: "nod", roll: "tilt" }).filter(([angle]) => one[angle] !== null).map(([angle, word]) => `${word} ${Math.round(one[angle])}°`);
   const shapes = Object.entries(one.sliders).map(([name, value]) => `${name.toLowerCase()} ${value}`);
   const feeling = one.emotion ? [one.emotion.word ?? `feeling ${one.emotion.valence}/${one.emotion.arousal}`] : [];
-  return [...names, ...angles, ...shapes, ...feeling, one.prompt.trim(), one.describe.trim()].filter(Boolean).join(", ");
+  const strength = one.expression && one.strength !== null ? [`strength ${round(one.strength)}`] : [];
+  return [...names, ...strength, ...angles, ...shapes, ...feeling, one.prompt.trim(), one.describe.trim()].filter(Boolean).join(", ");
 }
 
 // Whether there is anything to draw.
