@@ -45,7 +45,7 @@ def limited(warm: Warm) -> Iterator[TestClient]:
         ({"expression": "studio:laugh", "expressions": [FACELESS]}, "expressions", "No face found"),
         ({"identity": "studio:Ada", "mouth": FACELESS}, "mouth", "No face found"),
         ({"identity": "studio:Ada", "expression_strength": 3}, "expression_strength", "less than or equal to 2"),
-        ({"identity": "studio:Ada", "expression_strength": 0.5}, "expression_strength", "is that of an expression picture"),
+        ({"identity": "studio:Ada", "expression_strength": 0.5}, "expression_strength", "is that of an expression"),
         ({"identity": ""}, "identity", "at least 1 character"),
         ({"identity": 3}, "identity", "string"),
         ({"identity": "studio:Ada", "yaw": 100}, "yaw", "less than or equal to 90"),
