@@ -14,7 +14,7 @@ from mien.errors import MienError
 from mien.faces.observed import DetectedFace
 from mien.faces.types import Face
 from mien.generation.conditioning import wanted_landmarks
-from mien.generation.request import SEVERAL
+from mien.generation.request import SEVERAL, input_fields
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,15 +38,14 @@ def preview_landmarks(body: PreviewBody, service: PortraitService) -> dict[str, 
 
     blank = Image.new("RGB", (32, 32))
     given = {field: [_detected(blank, points) for points in faces] for field, faces in body.faces.items() if faces}
-    single = {field: faces[0] for field, faces in given.items() if field not in SEVERAL}
-    further = {field: tuple(blank for _ in given.get(field, ())) for field in SEVERAL}
-    request = checked_request({"speed": "fast", **body.settings(), **dict.fromkeys(single, blank), **further})
-    more = {
+    seen = {field: faces[0] for field, faces in given.items() if field not in SEVERAL} | {
         f"{role}-{number}": one for field, role in SEVERAL.items() for number, one in enumerate(given.get(field, ()), 2)
     }
+    pictures = input_fields(dict.fromkeys(seen, blank))
+    request = checked_request({"speed": "fast", **body.settings(), **pictures})
     size = picture_size(service.warm(0).pipeline) if service.ready else SIDE
     try:
-        points = wanted_landmarks(request, single | more, size)
+        points = wanted_landmarks(request, seen, size)
     except MienError as error:
         raise FieldProblem(WHOLE, str(error)) from error
     landmarks = None if points is None else np.round(points[:, :2].astype(float), 2).tolist()

@@ -75,7 +75,6 @@ def import_(
 
 
 def _show(report: dict[str, object], as_json: bool, folder: Path) -> None:
-
     if as_json:
         say_json(report)
         return

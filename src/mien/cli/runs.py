@@ -40,7 +40,7 @@ def list_runs(runs: Runs = None, as_json: Json = False) -> None:
     if not found:
         raise BadInput(f"There are no runs in {folder}: make one with  mien train PRESET --data FOLDER.")
     if as_json:
-        _print_json([_summary(run) for run in found])
+        say_json([_summary(run) for run in found])
         return
     wide = max(len(run.name) for run in found) + 2
     say(f"{'run':<{wide}}{'state':<11}{'pictures':>20}{'hours':>8}{'loss':>10}{'best':>10}{'skipped':>9}")
@@ -71,7 +71,7 @@ def show(
     names = [name for name in (*FIRST, *found.curves) if name in found.curves]
     write_text(place, panels({name: {found.name: found.curves[name]} for name in dict.fromkeys(names)}))
     if as_json:
-        _print_json(_summary(found) | {"config": found.config, "curves": str(place)})
+        say_json(_summary(found) | {"config": found.config, "curves": str(place)})
         return
     for name, value in _summary(found).items():
         say(f"{name:<20}{value}")
@@ -109,7 +109,7 @@ def compare(
     for name in dict.fromkeys(name for run in found for name in run.validation):
         results[name] = [run.validation.get(name) for run in found]
     if as_json:
-        _print_json({"runs": titles, "settings": settings, "results": results, "curves": str(place)})
+        say_json({"runs": titles, "settings": settings, "results": results, "curves": str(place)})
         return
     _table("settings", titles, settings)
     _table("results", titles, results)
@@ -146,8 +146,3 @@ def _number(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _print_json(value: object) -> None:
-
-    say_json(value)
