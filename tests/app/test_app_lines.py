@@ -25,6 +25,7 @@ CASES: list[dict[str, Any]] = [
     {"edit": FACE, "emotion": "at:0.5/-0.2", "strength": 0.6, "scales": {"landmarks": 0.5}},
     {"identity": FACE, "expression": FACE, "retarget": False, "guidance_rescale": 0.3},
     {"identity": FACE, "expression": FACE, "expression_strength": 1.25, "mouth": FACE, "brows": FACE},
+    {"identity": FACE, "expression": FACE, "expression_by": "picture"},
     {"expression": FACE, "expressions": (FACE,), "expression_weights": (2.0, 0.5), "eyes": FACE},
 ]
 PICTURES = {*ROLES, *SEVERAL}

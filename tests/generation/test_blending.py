@@ -103,6 +103,11 @@ def test_the_parts_are_the_whole_face() -> None:
         ({"expression": "a.png", "expression_weights": (1.0, 2.0)}, "There are 1 expression pictures and 2 weights"),
         ({"expression_strength": 0.5}, "is that of an expression picture: give one"),
         ({"expression": "a.png", "expression_strength": 2.5}, "less than or equal to 2"),
+        ({"expression_by": "both"}, "is asked of an expression picture: give one"),
+        ({"expression": "a.png", "expression_by": "crop"}, "should be 'landmarks', 'picture' or 'both', not 'crop'"),
+        ({"expression": "a.png", "expression_by": "picture", "yaw": 9.0}, "act through landmarks"),
+        ({"expression": "a.png", "expression_by": "picture", "expression_strength": 0.5}, "act through landmarks"),
+        ({"expression": "a.png", "expression_by": "both", "scales": {"expression": 0.5}}, "scale of expression itself"),
     ],
 )
 def test_what_makes_no_expression_is_refused(asked: dict[str, Any], told: str) -> None:

@@ -43,6 +43,27 @@ def test_a_person_alone_is_drawn_at_rest_and_looking_ahead(photo: Path) -> None:
     assert landmarks(identity=photo, kinds=frozenset()) is None  # a base without the branch is not asked for it
 
 
+def test_an_expression_comes_by_the_branches_that_are_named(photo: Path) -> None:
+    both = BRANCHES | {"expression"}
+
+    def inputs(by: Any, kinds: frozenset[str] = both) -> Any:
+        request = GenerateRequest.checked(output=Path("out"), identity=photo, expression=photo, expression_by=by)
+        return request, build_inputs(request, open_inputs(request), fake_tools(), SIZE, kinds)
+
+    scales = {by: inputs(by)[0].branch_scales for by in (None, "landmarks", "picture", "both")}
+    assert scales == {
+        None: {}, "landmarks": {"expression": 0.0}, "picture": {"expression": 1.0, "landmarks": 0.0},
+        "both": {"expression": 1.0},
+    }  # fmt: skip
+    assert {by: inputs(by)[1].landmarks is not None for by in scales} == {by: by != "picture" for by in scales}
+    assert all(inputs(by)[1].expression is not None for by in ("picture", "both"))
+    for by, lacking in (("picture", BRANCHES), ("both", BRANCHES), ("both", frozenset({"expression"}))):
+        with pytest.raises(BadInput, match=f"no branch for .*leave out expression-by {by}"):
+            inputs(by, lacking)
+    recorded = inputs("both")[0].settings()
+    assert recorded["expression_by"] == "both" and "expression_by" not in inputs(None)[0].settings()
+
+
 def test_a_picture_for_several_roles_is_opened_and_read_once(photo: Path) -> None:
     tools, read = fake_tools(), []
 

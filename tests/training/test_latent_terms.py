@@ -53,7 +53,7 @@ def test_the_kl_term_has_known_values() -> None:
 
 def test_each_player_moves_its_own_weights_alone() -> None:
     torch.manual_seed(0)
-    judge, decoder = PatchDiscriminator((4, 4, 4)), nn.Conv2d(3, 3, 1)
+    judge, decoder = PatchDiscriminator((8, 8, 8)), nn.Conv2d(3, 3, 1)
     drawn, real = decoder(torch.randn(2, 3, 32, 32)), torch.randn(2, 3, 32, 32)
     generator, discriminator = adversarial_losses(judge, drawn, real)
     generator.backward(retain_graph=True)
@@ -62,6 +62,20 @@ def test_each_player_moves_its_own_weights_alone() -> None:
     discriminator.backward()
     assert torch.equal(decoder.weight.grad, before)
     assert all(one.grad is not None and one.requires_grad for one in judge.parameters())
+
+
+def test_the_discriminator_learns_to_see_that_fine_texture_is_missing() -> None:
+    """Texture of a fiftieth of the range: with spectral norms the loss stayed at 2, that of a guess (1.93 here)."""
+    torch.manual_seed(0)
+    judge = PatchDiscriminator((16, 16, 16))
+    optimizer = torch.optim.Adam(judge.parameters(), 1e-3, betas=(0.5, 0.95))
+    for _ in range(40):
+        drawn = nn.functional.interpolate(torch.rand(4, 3, 8, 8) * 2 - 1, size=32, mode="bilinear")
+        _, loss = adversarial_losses(judge, drawn, drawn.flip(0) + 0.04 * torch.randn(4, 1, 32, 32))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 1
 
 
 def test_a_discriminator_learns_to_tell_and_its_loss_is_the_hinge() -> None:

@@ -105,7 +105,7 @@ def batch_key(request: GenerateRequest) -> Any:
     if request.edit is not None:
         return None
     sampling = (request.speed, request.steps, request.scheduler, request.guidance_rescale)
-    scales = (tuple(sorted(request.scales.items())), tuple(sorted(request.guidance.items())))
+    scales = (tuple(sorted(request.branch_scales.items())), tuple(sorted(request.guidance.items())))
     return sampling + scales + (request.identity is None, request.expression is None, request.emotion is None)
 
 

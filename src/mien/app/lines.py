@@ -62,6 +62,8 @@ def _options(request: GenerateRequest) -> Iterator[tuple[str, str | None]]:
         yield "--strength", _word(asked["strength"])
     if "guidance_rescale" in asked:
         yield "--rescale", _word(asked["guidance_rescale"])
+    if "expression_by" in asked:
+        yield "--expression-by", asked["expression_by"]
     if "retarget" in asked:
         yield "--retarget", asked["retarget"]
     if request.count != 1:
@@ -95,6 +97,7 @@ def _asked(request: GenerateRequest) -> Iterator[tuple[str, Any]]:
         "expression_strength",
         "strength",
         "guidance_rescale",
+        "expression_by",
         "retarget",
     ):
         value = getattr(request, name)

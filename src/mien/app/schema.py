@@ -34,6 +34,7 @@ SETTINGS = {
     "steps": "Denoising steps; 25, except with the speed few.",
     "scales": "Branch -> strength; 0 is off.",
     "guidance": "Dial -> guidance weight.",
+    "expression_by": "Which branches the expression picture steers: landmarks, picture or both.",
     "retarget": "How the identity gets the expression: difference, coefficients or none.",
     "scheduler": "The base's own if left out.",
     "speed": "exact, fast or few.",

@@ -154,6 +154,15 @@ def generate(
     speed: Speed = "fast",
     base: Base = "studio",
     reader: Reader = "auto",
+    expression_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What takes the expression from its picture: landmarks, picture (the expression branch) or both; as "
+            "the base has it if not given.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     retarget: Annotated[
         str,
         typer.Option(
@@ -296,6 +305,7 @@ def generate(
         base=base,
         loading=loading,
         reader=reader,
+        expression_by=expression_by,
         retarget="none" if no_retarget or raw else retarget,
         guidance_rescale=rescale,
         scheduler=scheduler,

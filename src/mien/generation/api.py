@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mien.conditions import Emotion, Pose
     from mien.diffusion.caching import Speed
-    from mien.generation.request import Branch, Dial, Retarget, Scheduler
+    from mien.generation.request import Branch, Dial, ExpressionBy, Retarget, Scheduler
     from mien.media.pictures import PictureLike
     from mien.pipelines.load_options import Device
     from mien.pipelines.portrait import PortraitPipeline
@@ -66,6 +66,7 @@ def generate(
     scales: Mapping[Branch, float] | None = None,
     guidance: Mapping[Dial, float] | None = None,
     guidance_rescale: float = 0.0,
+    expression_by: ExpressionBy | None = None,
     retarget: Retarget | bool = "difference",
     scheduler: Scheduler | None = None,
     speed: Speed = "fast",
@@ -115,6 +116,8 @@ def generate(
         scales: branch -> factor of its attention output; 0 switches it off.
         guidance: condition or ``"text"`` -> guidance weight.
         guidance_rescale: 0 to 1, against over-saturation at high guidance.
+        expression_by: through which branches the expression picture steers: ``landmarks``, ``picture`` or ``both``;
+            None is as the base has it.
         retarget: how the identity gets the expression: ``difference``, ``coefficients`` or ``none``
             (`GenerateRequest`).
         scheduler: ``dpm++``, ``ddpm``, ``ddim``, ``euler`` or ``lcm``; the base's own when None.
@@ -157,7 +160,8 @@ def generate(
         "count": n, "steps": steps, "identities": tuple(identities), "weights": tuple(weights), "strength": strength,
         "expressions": tuple(expressions), "expression_weights": tuple(expression_weights),
         "scales": dict(scales or {}), "guidance": dict(guidance or {}), "guidance_rescale": guidance_rescale,
-        "retarget": retarget, "scheduler": scheduler, "speed": speed, "provenance": provenance,
+        "expression_by": expression_by, "retarget": retarget, "scheduler": scheduler, "speed": speed,
+        "provenance": provenance,
         "base": own.base, "reader": own.reader, "loading": own.loading,
     }  # fmt: skip
     # all rows are checked before the first is drawn

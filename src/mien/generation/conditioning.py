@@ -21,9 +21,10 @@ from mien.captions.description import with_description
 from mien.captions.words import speaks_of_a_face
 from mien.conditions import Emotion
 from mien.core.seeds import seeded_generator
+from mien.errors import BadInput
 from mien.faces.observed import DetectedFace, face_crop
 from mien.generation.blending import expression_of, framed, wanted_expression
-from mien.generation.request import GenerateRequest, InputPicture, Role
+from mien.generation.request import EXPRESSION_SCALES, GenerateRequest, InputPicture, Role
 from mien.generation.tools import FaceTools
 
 if TYPE_CHECKING:
@@ -184,7 +185,13 @@ def build_inputs(
             attributes = with_description(embedded[chief][1], request.describe or "")
             prompt = tools.describe(attributes)
         face = face_crop(seen[chief]) if "face" in kinds else None
-    by_crop = "expression" in kinds and "landmarks" not in kinds and not request.builds_landmarks
+    if lacking := _branches(request) - kinds:
+        raise BadInput(
+            f"This base has no branch for {' and '.join(sorted(lacking))}: leave out expression-by "
+            f"{request.expression_by}, or load an adapter that has one."
+        )
+    only_crop = "expression" in kinds and "landmarks" not in kinds and not request.builds_landmarks
+    by_crop = only_crop or request.expression_by == "picture"
     landmarks = None if by_crop else wanted_landmarks(request, seen, size, by_default="landmarks" in kinds)
     landmark_image = None
     if landmarks is not None:
@@ -202,6 +209,12 @@ def build_inputs(
         emotion=request.emotion_wanted,
         seen=seen,
     )
+
+
+def _branches(request: GenerateRequest) -> set[str]:
+    """Branches that the base has to have for the expression to come as it is asked for."""
+    scales = {} if request.expression_by is None else {"landmarks": 1.0, **EXPRESSION_SCALES[request.expression_by]}
+    return {branch for branch, scale in scales.items() if scale}
 
 
 def heaviest(request: GenerateRequest) -> Role:

@@ -224,7 +224,7 @@ def draw_requested(
             pipeline,
             rows,
             seeds,
-            scales=dict(request.scales),
+            scales=request.branch_scales,
             guidance=dict(request.guidance),
             guidance_rescale=request.guidance_rescale,
             num_inference_steps=request.steps,

@@ -52,6 +52,14 @@ LOCAL = "folder"
 """What a record says of a base that was a folder of the user's."""
 
 
+ExpressionBy = Literal["landmarks", "picture", "both"]
+"""Branches that an expression picture steers through: landmarks (FaceCrafter), the picture (EmojiDiff), or both."""
+EXPRESSION_SCALES: dict[ExpressionBy, dict[Branch, float]] = {
+    "landmarks": {"expression": 0.0},
+    "picture": {"expression": 1.0, "landmarks": 0.0},
+    "both": {"expression": 1.0},
+}
+"""What each sets, where the base has a scale of its own."""
 Retarget = Literal["coefficients", "difference", "none"]
 """How a person gets the expression of another face: see `mien.generation.conditioning`."""
 
@@ -118,6 +126,8 @@ class GenerateRequest(StrictModel):
         loading: adapters and LoRA files that are added to it, its precision, and where it runs.
         reader: who reads faces, see `mien.faces.names`; ``auto`` is MediaPipe where it is installed, else the studio's
             own.
+        expression_by: through which branches the expression picture steers: ``landmarks``, ``picture`` (the expression
+            branch, which sees the picture itself and no landmarks) or ``both``; None is as the base has it.
         retarget: how the identity gets the expression (*ours*): ``difference``, the other's landmarks with the
             difference of the two face shapes added; ``coefficients``, its own face shape under the coefficients of the
             expression; ``none``, the other's landmarks as they were read, the paper's way. By coefficients always where
@@ -162,6 +172,7 @@ class GenerateRequest(StrictModel):
     base: str = "studio"
     loading: Loading = Loading()
     reader: str = "auto"
+    expression_by: ExpressionBy | None = None
     retarget: Annotated[Retarget, BeforeValidator(_retarget_by_name)] = "difference"
     scheduler: Scheduler | None = None
     speed: Speed = "exact"
@@ -296,6 +307,29 @@ class GenerateRequest(StrictModel):
             raise BadInput("The expression strength is that of an expression picture: give one.")
         return self
 
+    @model_validator(mode="after")
+    def _an_expression_comes_by_branches_once(self) -> GenerateRequest:
+        if self.expression_by is None:
+            return self
+        if self.expression is None:
+            raise BadInput("By which branches an expression comes is asked of an expression picture: give one.")
+        if twice := sorted(set(EXPRESSION_SCALES[self.expression_by]) & set(self.scales)):
+            raise BadInput(
+                f"expression-by {self.expression_by} sets the scale of {' and '.join(twice)} itself: leave one out."
+            )
+        if self.expression_by == "picture" and self.builds_landmarks:
+            raise BadInput(
+                "Angles, a pose, blendshapes, parts, strengths and blends act through landmarks: take expression-by "
+                "landmarks or both."
+            )
+        return self
+
+    @property
+    def branch_scales(self) -> dict[Branch, float]:
+        """The scales, with those that `expression_by` stands for."""
+        by = {} if self.expression_by is None else EXPRESSION_SCALES[self.expression_by]
+        return {**by, **self.scales}
+
     @property
     def templates(self) -> dict[Role, InputPicture]:
         """The expression pictures by role, in the order of `expression_weights`."""
@@ -368,6 +402,8 @@ class GenerateRequest(StrictModel):
             del settings["expression_weights"]
         if self.expression_strength == 1:
             del settings["expression_strength"]
+        if self.expression_by is None:
+            del settings["expression_by"]
         if loading := self.loading.settings():
             settings["loading"] = loading
         return settings | ({"base": LOCAL} if Path(self.base).exists() else {})

@@ -211,10 +211,10 @@ class StudioAutoencoder(ModelMixin, ConfigMixin):
 
     @torch.no_grad()
     def grow_from(self, stored: StudioAutoencoder) -> None:
-        """Begin with another's latents, drawn as pictures that are finer by ``reduction``.
+        """Begin with another's latents, drawn by a decoder with other layers, or as finer pictures.
 
-        The encoder and the normalisation are taken as they are, of the decoder what has the same shape and place; its
-        linear path is enlarged, so that the first pictures are those of ``stored``, enlarged, but for the new layers.
+        The encoder and the normalisation are taken as they are, of the decoder what has the same shape and place, from
+        the latents on; its linear path is enlarged to our pictures.
 
         Args:
             stored: latents of as many channels; its encoder reads pictures as ours brings them down.
@@ -227,10 +227,8 @@ class StudioAutoencoder(ModelMixin, ConfigMixin):
         if any(name not in theirs or theirs[name].shape != own[name].shape for name in encoding):
             raise ConfigError("The autoencoder to begin with has another encoder: its latents would be others.")
         taken = {name: theirs[name] for name in encoding}
-        levels = len(self.config["block_out_channels"])
-        if levels == len(stored.config["block_out_channels"]):  # else the same names are other sizes of the picture
-            shared = (name for name in theirs if name.startswith("decoder.") and name in own)
-            taken |= {name: theirs[name] for name in shared if theirs[name].shape == own[name].shape}
+        shared = (name for name in theirs if name.startswith("decoder.") and name in own)
+        taken |= {name: theirs[name] for name in shared if theirs[name].shape == own[name].shape}
         if self.linear_decoder is not None and stored.linear_decoder is not None:
             for name in ("weight", "bias"):
                 taken[f"linear_decoder.{name}"] = theirs[f"linear_decoder.{name}"]

@@ -6,24 +6,37 @@ optimizer: the decoder's term goes through frozen weights, the discriminator's t
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class PatchDiscriminator(nn.Sequential):
+class PatchDiscriminator(nn.Module):
     """Pictures [B, 3, H, W] in [-1, 1] -> scores [B, 1, H/8, W/8], each of a patch of about 46 pixels; high is real.
 
+    Beside the picture it sees what a blur by 2 takes from it, enlarged to a size like the picture's own: texture is a
+    fiftieth of a picture's range, and a judge of whole pictures lets its lack pass (*ours*; spectral norms, which bound
+    how much a small difference can count, left its loss at that of a guess).
+
     Args:
-        widths: channels at 1/2, 1/4 and 1/8 of the picture's size.
+        widths: channels at 1/2, 1/4 and 1/8 of the picture's size, multiples of 8.
+        texture: by how much what the blur takes is enlarged.
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (48, 96, 160)) -> None:
-        spectral = nn.utils.parametrizations.spectral_norm
-        layers: list[nn.Module] = []
-        for inputs, outputs in zip((3, *widths), widths, strict=False):
-            layers += [spectral(nn.Conv2d(inputs, outputs, 4, 2, 1)), nn.LeakyReLU(0.2)]
-        super().__init__(*layers, spectral(nn.Conv2d(widths[-1], 1, 3, 1, 1)))
+    def __init__(self, widths: tuple[int, int, int] = (48, 96, 160), texture: float = 8.0) -> None:
+        super().__init__()
+        self.texture = texture
+        layers: list[nn.Module] = [nn.Conv2d(6, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
+        for inputs, outputs in pairwise(widths):
+            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.GroupNorm(8, outputs), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 3, 1, 1))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """See the class."""
+        blurred = F.interpolate(F.avg_pool2d(pictures, 2), scale_factor=2, mode="bilinear")
+        return self.layers(torch.cat([pictures, self.texture * (pictures - blurred)], 1))
 
 
 def adversarial_losses(judge: nn.Module, drawn: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:

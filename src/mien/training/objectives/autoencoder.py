@@ -43,6 +43,8 @@ class AutoencoderConfig(ObjectiveConfig):
             forgives the diffusion model's small errors.
         max_noise: where it is more than ``noise``, each picture's is drawn between the two.
         range_weight: weight of the penalty that keeps the raw latents' mean square below 1.
+        pixels: the absolute and squared errors are those of pictures brought down by this factor: latents of coarser
+            pictures do not say what is finer, and an error of it would be least where there is no texture at all.
         emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
         square: weight of the mean squared error, which decibels are made of, beside the absolute ones.
         kl: weight of the KL term; above 0 the encoder tells a variance too and latents are drawn from it.
@@ -67,6 +69,7 @@ class AutoencoderConfig(ObjectiveConfig):
     noise: float = 0.02
     max_noise: float = 0.0
     range_weight: float = 0.01
+    pixels: int = 1
     emphasis: float = 0.0
     square: float = 0.0
     kl: float = 0.0
@@ -180,6 +183,8 @@ class AutoencoderObjective(Objective):
             weights = nn.functional.interpolate(weights, size=wanted.shape[-2:])
         output = self.vae.raw_decode(given).float()
         difference = output - wanted
+        if config.pixels > 1:
+            difference, weights = (nn.functional.avg_pool2d(values, config.pixels) for values in (difference, weights))
         pixels = (weights * difference.abs()).mean()
         across, down = difference.diff(dim=3).abs(), difference.diff(dim=2).abs()
         edges = (weights[..., 1:] * across).mean() + (weights[..., 1:, :] * down).mean()
@@ -258,8 +263,6 @@ class AutoencoderObjective(Objective):
         trained = {name for name, parameter in self.vae.named_parameters() if parameter.requires_grad}
         every = self.vae.state_dict() if self.config.decoder_only else {}
         found = {name: value for name, value in every.items() if name not in trained}
-        if self.discriminator is not None:  # where the power iterations of its spectral norms stand
-            found |= {f"discriminator.{name}": value for name, value in self.discriminator.named_buffers()}
         return found
 
     def parts(self) -> dict[str, nn.Module]:
@@ -267,9 +270,10 @@ class AutoencoderObjective(Objective):
         return {"vae": self.vae}
 
     def start_from(self, folder: Path) -> None:
-        """See the base class; an autoencoder of coarser pictures gives its latents (:meth:`grow_from`)."""
+        """See the base class; an autoencoder with another decoder gives its latents (:meth:`grow_from`)."""
         stored = open_part(StudioAutoencoder, folder / "vae")
-        if stored.patch < self.vae.patch:
+        shapes, own = ({name: value.shape for name, value in vae.state_dict().items()} for vae in (stored, self.vae))
+        if shapes != own:
             self.vae.grow_from(stored)
         else:
             super().start_from(folder)
