@@ -184,10 +184,12 @@ def test_an_index_that_is_none_is_damage_and_a_full_memory_is_not(
     from mien.pipelines.bases import is_small
 
     shutil.copytree(whole, tmp_path / "base")
-    (tmp_path / "base" / "model_index.json").write_text("[]")
-    for read in (open_base, is_small):
-        with pytest.raises(BadInput, match=r"base is incomplete or damaged \(.*model_index.json.*\): get a whole copy"):
-            read(tmp_path / "base")
+    index = json.loads((whole / "model_index.json").read_text())
+    for content in ([], index | {"vae": ["diffusers"]}):
+        (tmp_path / "base" / "model_index.json").write_text(json.dumps(content))
+        for read in (open_base, is_small):
+            with pytest.raises(BadInput, match=r"base is incomplete or damaged \(.*model_index.json.*\): get a whole"):
+                read(tmp_path / "base")
 
     def full(*_: Any, **__: Any) -> None:
         try:
@@ -198,6 +200,22 @@ def test_an_index_that_is_none_is_damage_and_a_full_memory_is_not(
     monkeypatch.setattr(PortraitPipeline, "from_pretrained", full)
     with pytest.raises(MemoryError):
         open_base(whole)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [("vae/config.json", "scaling_factor", [0.18215]), ("scheduler/scheduler_config.json", "lambda_min_clipped", None)],
+)
+def test_a_setting_of_another_kind_is_refused_when_a_base_is_opened(
+    file: str, key: str, value: Any, whole: Path, tmp_path: Path
+) -> None:
+    """Tracebacks of a soak: the first at opening, the second at the first picture."""
+    shutil.copytree(whole, tmp_path / "base")
+    config = json.loads((whole / file).read_text())
+    own = {"_class_name": "DPMSolverMultistepScheduler"} if file.startswith("scheduler") else {}
+    (tmp_path / "base" / file).write_text(json.dumps(config | own | {key: value}))
+    with pytest.raises(BadInput, match=r"base holds what none does \([^\n]+\): get a whole copy\.$"):
+        open_base(tmp_path / "base")
 
 
 @pytest.mark.parametrize("part", ["arc2face", "sd15"])

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from mien.core.caches import DIGEST
 from mien.errors import MienError
 from mien.training import state
 from mien.training.state import (
@@ -129,6 +130,17 @@ def test_a_checkpoint_of_a_release_without_digests_is_gone_on_with(tmp_path: Pat
     with safe_open(tmp_path / FILE, framework="pt") as stored:
         counters = stored.metadata()["counters"]
     save_file(load_file(tmp_path / FILE), tmp_path / FILE, metadata={"counters": counters})
+    counters, _ = load(tmp_path)
+    assert counters is not None and counters["seen"] == 1
+
+
+def test_a_digest_under_a_damaged_name_is_no_release_without_digests(tmp_path: Path) -> None:
+    """A soak's mutant: one letter of the name had changed, and with it the weights, which were taken."""
+    run_of(tmp_path, 2)
+    with safe_open(tmp_path / FILE, framework="pt") as stored:
+        about = stored.metadata()
+    tensors = {name: torch.zeros_like(value) for name, value in load_file(tmp_path / FILE).items()}
+    save_file(tensors, tmp_path / FILE, metadata={"counters": about["counters"], "content-cha256": about[DIGEST]})
     counters, _ = load(tmp_path)
     assert counters is not None and counters["seen"] == 1
 

@@ -54,7 +54,8 @@ def read_arrays(path: Path, *, older: bool = False) -> Kept | None:
 
     Args:
         path: the file.
-        older: take a file without a digest too, of a release that kept none, where it can be read.
+        older: take a file without a digest too, of a release that kept none and nothing else about the arrays, where it
+            can be read.
 
     Returns:
         None where there is no file, it was damaged or it is of a release that kept no digest: it is to be made anew.
@@ -66,7 +67,7 @@ def read_arrays(path: Path, *, older: bool = False) -> Kept | None:
             about = dict(stored.metadata() or {})
             arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
         told = about.pop(DIGEST, None)
-        is_whole = told == content_digest(arrays, about) or (older and told is None)
+        is_whole = told == content_digest(arrays, about) or (older and told is None and not about)
     except Exception as error:  # whatever the parser raises on what a disk made of the file
         log.info("%s: %s", path, error)
         is_whole = False

@@ -163,6 +163,9 @@ def _index_of(folder: Path) -> dict[str, Any]:
     index = read_json(folder / INDEX)
     if not isinstance(index, dict):
         raise _damaged(folder, f"{INDEX} is no JSON object")
+    for part, value in index.items():
+        if isinstance(value, list) and len(value) != 2 and not part.startswith("_"):
+            raise _damaged(folder, f"{INDEX} names no library and class for {part}")
     return index
 
 

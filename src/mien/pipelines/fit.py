@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from mien.diffusion.prediction import PREDICTIONS
-from mien.errors import BadInput
+from mien.errors import BadInput, MienError
+from mien.pipelines.schedulers import with_steps
 
 if TYPE_CHECKING:
     from mien.diffusion.schedulers import Scheduler
@@ -28,8 +29,18 @@ def check_parts(pipeline: PortraitPipeline, base: object) -> None:
         base: its name or place, for the message.
 
     Raises:
-        BadInput: naming the first two parts that do not fit.
+        BadInput: naming the first two parts that do not fit, or what a configuration says that no library can use.
     """
+    try:
+        _check(pipeline, base)
+    except (MienError, MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # a configuration may hold anything in the place of a number or a name
+        why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(" .:")
+        raise BadInput(f"A configuration of {base} holds what none does ({why}): get a whole copy.") from error
+
+
+def _check(pipeline: PortraitPipeline, base: object) -> None:
     unet, vae = pipeline.unet.config, pipeline.vae.config
     if unet.in_channels != vae.latent_channels:
         raise BadInput(
@@ -39,6 +50,7 @@ def check_parts(pipeline: PortraitPipeline, base: object) -> None:
     if unet.time_cond_proj_dim is not None:
         raise BadInput(f"{base} is distilled with its guidance inside, where mien cannot steer it; use an LCM LoRA.")
     _check_scheduler(pipeline.scheduler, base)
+    with_steps(type(pipeline.scheduler).from_config(pipeline.scheduler.config), 2, "cpu")  # a use of all its settings
     _limit_tokenizers(pipeline)
     problem = next(_misfits(pipeline), None)
     if problem is not None:

@@ -177,7 +177,10 @@ class _Stored(NamedTuple):
 
 
 def _read(path: Path) -> _Stored | None:
-    """A whole checkpoint; None where it is damaged. One of 0.1.0 has no digest to be held against.
+    """A whole checkpoint; None where it is damaged.
+
+    One of 0.1.0 has no digest to be compared with, and nothing but its counters beside the weights: a damaged name of
+    the digest is not taken for that.
 
     Raises:
         MienError: if the disk or the rights do not let it be read: that says nothing of what the file holds.
@@ -187,7 +190,8 @@ def _read(path: Path) -> _Stored | None:
             about = dict(stored.metadata() or {})
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 - not a dict
         digest, counters = about.pop(DIGEST, None), _counters(about)
-        if counters is None or digest not in (None, content_digest(_arrays(tensors), about)):
+        unsaid = digest is None and set(about) == {"counters"}
+        if counters is None or not (unsaid or digest == content_digest(_arrays(tensors), about)):
             return None
     except MemoryError:  # passes, and the file is as good as before
         raise

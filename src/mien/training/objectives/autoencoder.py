@@ -43,8 +43,9 @@ class AutoencoderConfig(ObjectiveConfig):
             forgives the diffusion model's small errors.
         max_noise: where it is more than ``noise``, each picture's is drawn between the two.
         range_weight: weight of the penalty that keeps the raw latents' mean square below 1.
-        pixels: the absolute and squared errors are those of pictures brought down by this factor: latents of coarser
-            pictures do not say what is finer, and an error of it would be least where there is no texture at all.
+        fine: share of the pixels' terms that are taken at full size, the rest at half of it: latents of coarser
+            pictures do not say what is finer, and its error would be least where there is no texture at all; but
+            without any of it patterns of two pixels would cost nothing.
         emphasis: additional weight of the face, and again of its eyes, brows and lips (:func:`face_places`).
         square: weight of the mean squared error, which decibels are made of, beside the absolute ones.
         kl: weight of the KL term; above 0 the encoder tells a variance too and latents are drawn from it.
@@ -53,6 +54,7 @@ class AutoencoderConfig(ObjectiveConfig):
         alignment: weight of :func:`feature_alignment` with the reader's features, on top of an adaptive one.
         perceptual: weight of the mean difference of the reader's normalised features.
         adversarial: weight of the discriminator's term, on top of an adaptive one.
+        gradient_penalty: of the discriminator (:func:`adversarial_losses`).
         adversarial_start: share of the run before it counts; the discriminator learns from the start.
         decoder_only: the encoder and the latents' normalisation stay, for a base that knows these latents.
         redrawn: with ``decoder_only``, share of the rows whose latents that base has noised and denoised in one step
@@ -69,7 +71,7 @@ class AutoencoderConfig(ObjectiveConfig):
     noise: float = 0.02
     max_noise: float = 0.0
     range_weight: float = 0.01
-    pixels: int = 1
+    fine: float = 1.0
     emphasis: float = 0.0
     square: float = 0.0
     kl: float = 0.0
@@ -77,6 +79,7 @@ class AutoencoderConfig(ObjectiveConfig):
     alignment: float = 0.0
     perceptual: float = 0.0
     adversarial: float = 0.0
+    gradient_penalty: float = 0.1
     adversarial_start: float = 0.1
     decoder_only: bool = False
     redrawn: float = 0.0
@@ -182,16 +185,12 @@ class AutoencoderObjective(Objective):
             weights = torch.rot90(weights, int(turns), (2, 3))
             weights = nn.functional.interpolate(weights, size=wanted.shape[-2:])
         output = self.vae.raw_decode(given).float()
-        difference = output - wanted
-        if config.pixels > 1:
-            difference, weights = (nn.functional.avg_pool2d(values, config.pixels) for values in (difference, weights))
-        pixels = (weights * difference.abs()).mean()
-        across, down = difference.diff(dim=3).abs(), difference.diff(dim=2).abs()
-        edges = (weights[..., 1:] * across).mean() + (weights[..., 1:, :] * down).mean()
-        loss = pixels + edges + config.range_weight * nn.functional.relu(latents.float().pow(2).mean() - 1)
+        loss, pixels = self._pixel_loss(output - wanted, weights)
+        if config.fine < 1:
+            coarse = (nn.functional.avg_pool2d(values, 2) for values in (output - wanted, weights))
+            loss = config.fine * loss + (1 - config.fine) * self._pixel_loss(*coarse)[0]
+        loss = loss + config.range_weight * nn.functional.relu(latents.float().pow(2).mean() - 1)
         logs = {"l1": pixels.detach()}
-        if config.square:
-            loss = loss + config.square * (weights * difference.pow(2)).mean()
         if log_variance is not None:
             term = kl_to_normal(latents.float(), log_variance.float())
             loss, logs["kl"] = loss + config.kl * term, term.detach()
@@ -203,12 +202,22 @@ class AutoencoderObjective(Objective):
             scale = self._balance(loss, term, self.vae.encoder[-1].weight)
             loss, logs["alignment"] = loss + config.alignment * scale * term, term.detach()
         if self.discriminator is not None:
-            for_decoder, for_judge = adversarial_losses(self.discriminator, output, wanted)
+            losses = adversarial_losses(self.discriminator, output, wanted, config.gradient_penalty)
+            for_decoder, for_judge = losses
             scale = self._balance(loss, for_decoder, self.vae.decoder[-2].weight)
             counts = float(self.progress >= config.adversarial_start)
             loss = loss + counts * config.adversarial * scale * for_decoder + for_judge
             logs |= {"generator": for_decoder.detach(), "discriminator": for_judge.detach()}
         return loss, logs  # type: ignore[return-value]
+
+    def _pixel_loss(self, difference: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """All terms of pixels [B, 3, H, W] with weights [B, 1, H, W], and the absolute one among them."""
+        pixels = (weights * difference.abs()).mean()
+        across, down = difference.diff(dim=3).abs(), difference.diff(dim=2).abs()
+        loss = pixels + (weights[..., 1:] * across).mean() + (weights[..., 1:, :] * down).mean()
+        if self.config.square:
+            loss = loss + self.config.square * (weights * difference.pow(2)).mean()
+        return loss, pixels
 
     def _noised(self, latents: Tensor, log_variance: Tensor | None, generator: torch.Generator) -> Tensor:
         """Latents with noise: of the variational encoder's own variance, and of what a decoder has to forgive."""
