@@ -102,6 +102,18 @@ def test_a_finer_decoder_keeps_the_latents_of_the_coarser_pictures(tmp_path: Pat
     assert torch.equal(StudioAutoencoder.from_pretrained(tmp_path)(pictures).sample, fine(pictures).sample)
 
 
+def test_a_decoder_with_a_layer_more_begins_with_the_latents_and_the_layers_that_it_shares() -> None:
+    _, stored = _coarse_and_fine()
+    deeper = StudioAutoencoder(latent_channels=4, block_out_channels=(8, 16, 16, 24), output_shuffle=2, reduction=2)
+    deeper.grow_from(stored)
+    pictures = smooth_pictures(3, 64)
+    assert torch.equal(deeper.encode(pictures).latents, stored.encode(pictures).latents)  # type: ignore[union-attr]
+    assert deeper(pictures).sample.shape == pictures.shape
+    theirs, own = stored.decoder.state_dict(), deeper.decoder.state_dict()
+    shared = [name for name, value in theirs.items() if name in own and torch.equal(own[name], value)]
+    assert {int(name.split(".")[0]) for name in shared} >= set(range(9)), "three sizes and what leads to them"
+
+
 def _same(one: torch.nn.Module, two: torch.nn.Module) -> bool:
     first, second = list(one.parameters()), list(two.parameters())
     return bool(first) and all(a.shape == b.shape and torch.equal(a, b) for a, b in zip(first, second, strict=True))

@@ -25,8 +25,8 @@ _FEW_STEP = {"landmarks": 0.75, "emotion": 0.6, "expression": 0.2, "identity": 0
 """Probabilities of the studio's branches in a trajectory; identity in prompts without the face."""
 
 _FINE = {
-    "block_out_channels": (64, 96, 160), "output_shuffle": 4, "reduction": 2, "crop": 128, "max_noise": 0.3,
-    "emphasis": 0.5, "square": 4.0, "perceptual": 0.3, "adversarial": 0.4, "adversarial_start": 0.35,
+    "block_out_channels": (32, 64, 96, 160), "output_shuffle": 2, "reduction": 2, "crop": 128, "max_noise": 0.3,
+    "emphasis": 0.5, "square": 4.0, "fine": 0.3, "perceptual": 0.3, "adversarial": 1.0, "adversarial_start": 0.1,
 }  # fmt: skip
 """Pictures of 256 px from latents of 128 px."""
 
