@@ -63,7 +63,9 @@ def evaluate(
         bool, typer.Option("--development", help="Other held-out people and targets, to choose a model by.")
     ] = False,
     pictures: Annotated[Path | None, typer.Option(help="Where pictures are kept; the cache if not given.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that draw; each loads the model.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that draw; one for each GPU if not given.")
+    ] = None,
     executor: Executor = "local",
     part: Annotated[
         str | None,

@@ -20,6 +20,13 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def available_gpus() -> int:
+    """Number of CUDA devices that this process may use; asking does not start CUDA."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def in_processes(function: Callable[..., T], *arguments: Sequence[Any]) -> Iterator[T]:
     """``(function(a, b, ...) for a, b, ... in zip(*arguments))``, one process a core where that is worth it.
 
