@@ -34,7 +34,8 @@ from mien.bench.stamp import stamp
 from mien.core.io import read_json, write_json, write_text
 from mien.core.processes import available_cores
 from mien.data.columns import HEADER, write_header
-from mien.data.corpus import CATEGORIES, INDEX, PREPARED, Corpus
+from mien.data.corpus import PREPARED, Corpus
+from mien.data.decoding import CATEGORIES, INDEX
 from mien.data.needs import check_needs
 from mien.data.shards import shard_name
 from mien.data.texts import text_columns

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from mien.data.shards import shard_name
 from mien.evaluation.control.run import run_control
 from mien.evaluation.control.settings import ControlSettings
 from mien.generation.animation import animate as draw_film
-from mien.generation.generate import draw_pictures, generate
+from mien.generation.generate import generate
 from mien.generation.many import Drawer, generate_many
 from mien.generation.request import GenerateRequest
 from mien.generation.sweep import angle_stops

@@ -147,7 +147,8 @@ def test_a_batch_goes_through_a_network_at_once_and_reads_as_one_by_one(
     pictures = [rng.integers(0, 255, (128, 128, 3), np.uint8) for _ in range(5)]
     one = Face("a", (20, 20, 100, 100), landmarks=landmarks)
     two = Face("a", (0, 0, 19, 19), points=landmarks[[33, 263, 1, 61, 291], :2] / 8, landmarks=landmarks / 8)
-    seen = dict(zip([picture.tobytes() for picture in pictures], [[one, two], [], [two], [one], [two, one]], strict=True))
+    faces = [[one, two], [], [two], [one], [two, one]]
+    seen = dict(zip([picture.tobytes() for picture in pictures], faces, strict=True))
 
     class ByPicture(Fixed):
         def read(self, image: Any, source: str = "the picture") -> Reading:

@@ -168,9 +168,10 @@ def test_pictures_that_are_given_at_once_read_as_one_by_one(shared: Path, assets
     """What a GPU does, here on the processor: one call of each network for all pictures whose face is certain."""
     from PIL import Image
 
-    reader, one = LandmarkerReader(device="cpu"), open_picture(shared / "photos" / "portrait_b.png").resize((320, 320))
-    turned, other = one.rotate(90, expand=True), open_picture(shared / "photos" / "portrait_a.png")
-    pictures = [one, Image.new("RGB", (200, 100), "grey"), other, turned, one.resize((400, 300)), other.resize((90, 90))]
+    reader, photos = LandmarkerReader(device="cpu"), shared / "photos"
+    one, other = open_picture(photos / "portrait_b.png").resize((320, 320)), open_picture(photos / "portrait_a.png")
+    turned, grey = one.rotate(90, expand=True), Image.new("RGB", (200, 100), "grey")
+    pictures = [one, grey, other, turned, one.resize((400, 300)), other.resize((90, 90))]
     assert reader.at_once == 1
     alone = reader.read_batch(pictures)
     calls: list[int] = []

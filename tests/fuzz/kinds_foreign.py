@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 import tempfile
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ import numpy as np
 
 from mien.data.check import check, read_contents
 from mien.data.importing.layouts import LAYOUTS
-from mien.generation.generate import draw_pictures
 from mien.generation.many import Drawer, generate_many
 from tests import raw_data
 from tests.data.importing.test_import_job import job

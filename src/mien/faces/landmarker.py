@@ -91,8 +91,8 @@ class LandmarkerReader:
     def read_batch(self, images: Iterable[Picture]) -> list[Reading]:
         """Read several pictures; the answer has their order and number.
 
-        On a GPU, the networks are given ``at_once`` pictures in one call. A picture whose one face is not certain at the
-        first look is read by itself.
+        On a GPU, the networks are given ``at_once`` pictures in one call. A picture whose one face is not certain at
+        the first look is read by itself.
         """
         pixels = [rgb_array(image) for image in images]
         found: list[Reading | None] = [None] * len(pixels)
@@ -160,9 +160,8 @@ class LandmarkerReader:
     ) -> list[Face | None]:
         """The faces at B detections [8, 2], each in a picture of its own; None where the landmark network sees none."""
         matrices, net = [square_matrix(one) for one in points], self._landmarker.landmark_net
-        crops = [
-            sampled(picture, matrix[None].to(picture.device)) for picture, matrix in zip(pictures, matrices, strict=True)
-        ]
+        pairs = zip(pictures, matrices, strict=True)
+        crops = [sampled(picture, matrix[None].to(picture.device)) for picture, matrix in pairs]
         outputs = net(torch.cat(crops))
         landmarks, presence = (outputs[name].cpu() for name in net.outputs[:2])
         present = presence.reshape(len(crops)).sigmoid()

@@ -379,7 +379,7 @@ def generate_many(
 
 
 def _begun_with(folder: Path) -> int | None:
-    """Size of the batches that a folder was begun with; None for a new folder, and one that `claim` will speak about."""
+    """Size of the batches that a folder was begun with; None for a new one, and one that `claim` speaks about."""
     if not (folder / SETTINGS_FILE).exists():
         return None
     stored = read_json(folder / SETTINGS_FILE)
