@@ -146,7 +146,8 @@ def test_a_batch_goes_through_a_network_at_once_and_reads_as_one_by_one(
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 255, (128, 128, 3), np.uint8) for _ in range(5)]
     one = Face("a", (20, 20, 100, 100), landmarks=landmarks)
-    two = Face("a", (0, 0, 19, 19), points=landmarks[[33, 263, 1, 61, 291], :2] / 8, landmarks=landmarks / 8)
+    small = (landmarks / 8).astype(np.float32)
+    two = Face("a", (0, 0, 19, 19), points=small[[33, 263, 1, 61, 291], :2], landmarks=small)
     faces = [[one, two], [], [two], [one], [two, one]]
     seen = dict(zip([picture.tobytes() for picture in pictures], faces, strict=True))
 

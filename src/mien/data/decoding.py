@@ -179,12 +179,12 @@ def _finished(shards: Sequence[Path], prepared: Path, parts: Path, digest: str, 
     ):
         end = 0
         for number in full:
-            read = {name: read_column(parts / f"{name}-{number:06d}", "") for name in (BYTES, ENDS)}
-            if read[BYTES] is None or read[ENDS] is None:
+            own, places = (read_column(parts / f"{name}-{number:06d}", "") for name in (BYTES, ENDS))
+            if own is None or places is None:
                 raise BadInput(f"{parts} is damaged: remove it and start again.")
-            content(read[BYTES])
-            ends(read[ENDS] + end)
-            end += len(read[BYTES])
+            content(own)
+            ends(places + end)
+            end += len(own)
     return {"digest": digest, "count": count, "texts": TEXTS, "columns": [*names, BYTES, ENDS], "lacking": lacking}
 
 

@@ -267,6 +267,7 @@ class _Worker:
         if not any(missing):
             return
         key, error = "+".join(f"{one.line.number}-{index}" for one, index in rows), ""
+        drawn: list[DrawnPicture] = []
         with trial.sample(key) as wanted:
             if wanted:
                 try:

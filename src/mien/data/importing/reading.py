@@ -159,7 +159,7 @@ def read_portraits(tools: ImportTools, request: ImportRequest, frames: Sequence[
         found.append(cuts or [left_out(frame, "no face")])
     cuts = [one for some in found for one in some if isinstance(one, _Cut)]
     known, felt = tools.identities([one.seen for one in cuts]), _emotions(tools, cuts)
-    portraits = {id(one): _portrait(request, one, *said) for one, *said in zip(cuts, known, felt, strict=True)}
+    portraits = {id(one): _portrait(request, one, who, mood) for one, who, mood in zip(cuts, known, felt, strict=True)}
     return [[portraits[id(one)] if isinstance(one, _Cut) else one for one in some] for some in found]
 
 

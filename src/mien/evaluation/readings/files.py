@@ -59,7 +59,9 @@ def read_files(
     return values | {name: np.concatenate(rows) for name, rows in whole.items()}
 
 
-def _felt(studio: StudioReader, images: Sequence[Image.Image], faces: Sequence[Face | None]) -> dict[int, Floats]:
+def _felt(
+    studio: StudioReader, images: Sequence[Image.Image], faces: Sequence[Face | None]
+) -> dict[int, NDArray[np.float32]]:
     """Number of a picture with a face -> its emotion [10]: the reader's, else the studio's."""
     found = {number: face.emotion for number, face in enumerate(faces) if face is not None}
     left = [number for number, emotion in found.items() if emotion is None]

@@ -91,7 +91,7 @@ class FaceNetwork:
         there = np.isfinite(landmarks.reshape(len(pictures), -1)).all(1)
         if not there.any():
             return found
-        rows = np.flatnonzero(there)
+        rows = np.flatnonzero(there).tolist()
         for part, values in self.read_each([pictures[row] for row in rows], [landmarks[row] for row in rows]).items():
             found[part][rows] = values
         return found
