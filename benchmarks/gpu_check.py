@@ -29,6 +29,7 @@ import typer
 from result_files import write_result
 
 from mien.assets import find_asset
+from mien.core.io import write_text
 from mien.data.corpus import Corpus
 from mien.demo.examples import Examples
 from mien.faces.landmarker import AT_ONCE, LandmarkerReader
@@ -152,7 +153,7 @@ def from_spec(folder: Path) -> dict[str, float]:
 def requests(folder: Path, runs: Path, **loading: Any) -> dict[str, float]:
     """A file of requests in batches of two."""
     source = runs / "requests.jsonl"
-    source.write_text("".join(f'{{"prompt": "a portrait", "seed": {seed}}}\n' for seed in range(3)), encoding="utf-8")
+    write_text(source, "".join(f'{{"prompt": "a portrait", "seed": {seed}}}\n' for seed in range(3)))
     defaults = {"base": str(folder), "steps": 2, "reader": "studio", "loading": Loading.checked(**loading)}
     counts = generate_many(source, runs / "drawn", defaults, batch=2, workers=1)
     assert (counts.pictures, counts.failed) == (3, 0), counts
