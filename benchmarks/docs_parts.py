@@ -16,7 +16,7 @@ from mien.evaluation.report.tables import number, table
 ROOT = Path(__file__).resolve().parents[1]
 HASHES = ROOT / "src" / "mien" / "assets" / "studio" / "hashes.json"
 RESULTS = ROOT / "benchmarks" / "results"
-NO_WEIGHTS = ("claims", "mutants", "mutations", "soak", "rehearsal")
+NO_WEIGHTS = ("claims", "mutants", "mutations", "soak", "rehearsal", "loader", "scaling", "costs")
 """Result files that measure no weights of ours: verdicts on the tables beside them, how damaged files are read, broken
 equations, and commands typed with made-up networks."""
 

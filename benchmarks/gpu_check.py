@@ -3,8 +3,10 @@
     python benchmarks/gpu_check.py -o benchmarks/results/gpu_check.json          # --device cpu tries the script itself
 
 Preparation of features in bfloat16, steps in bf16 and fp16, frozen layers in the compute type, a step continued from a
-checkpoint, batches from other processes, offloading, and a compiled step. Networks are small and untrained: it is told
-whether each path runs, gives finite numbers, and how they compare with float32, not how well anything is drawn.
+checkpoint, batches from other processes, the joint and the alignment stage, a compiled step of a base; a base of
+SD1.5's layout drawn in float16, offloaded, from a spec and from a file of requests in batches; faces read in batches.
+Networks are small and untrained: it is told whether each path runs, gives finite numbers, and how they compare with
+float32 on the processor, not how well anything is drawn. What needs several GPUs (NCCL) is not among them.
 """
 
 from __future__ import annotations
@@ -26,13 +28,25 @@ import torch
 import typer
 from result_files import write_result
 
+from mien.assets import find_asset
+from mien.core.io import write_text
 from mien.data.corpus import Corpus
+from mien.demo.examples import Examples
+from mien.faces.landmarker import AT_ONCE, LandmarkerReader
+from mien.generation.many import generate_many
+from mien.media.pictures import open_picture
+from mien.pipelines.load import load_pipeline
+from mien.pipelines.load_options import Loading
+from mien.pipelines.spec import ModelSpec
 from mien.training.config import TrainConfig
 from mien.training.loop import fit
+from mien.training.objectives.base import BaseConfig, BaseObjective
 from mien.training.objectives.branch import BranchConfig
 from mien.training.sources import Sources
 from mien.training.state import counters_of
-from tests.training.parted_runs import add_base
+from tests.published import write_sd15
+from tests.training.parted_runs import SMALL, add_base
+from tests.training.parted_runs import losses as stage_losses
 from tests.training.small_base import write_base
 
 LIMIT = 330.0
@@ -83,38 +97,83 @@ def features(base: Path) -> dict[str, float]:
     return found
 
 
-def compiled(base: Path, device: torch.device) -> dict[str, float]:
-    """A compiled UNet's step against the plain one's."""
-    from diffusers import UNet2DConditionModel
-
-    unet: Any = UNet2DConditionModel.from_pretrained(base / "unet")
-    unet = unet.to(device)
-    side, channels, width = unet.config.sample_size, unet.config.in_channels, unet.config.cross_attention_dim
-    x, text = torch.randn(2, channels, side, side, device=device), torch.randn(2, 4, width, device=device)
-    step = torch.tensor([10, 500], device=device)
-    plain = unet(x, step, text).sample
-    fast = torch.compile(unet)(x, step, text).sample
-    fast.float().pow(2).mean().backward()
-    difference = float((fast - plain).abs().max().detach())
-    assert difference < 1e-2, difference
-    return {"difference": difference}
+def stage(base: Path, runs: Path, kind: str) -> dict[str, float]:
+    """A few steps of a stage with several passes through the base; what it logs."""
+    found = stage_losses(base, runs, kind, 2)
+    assert found and all(np.isfinite(value) for value in found.values()), found
+    return found
 
 
-def offloaded(base: Path, device: torch.device) -> dict[str, float]:
-    """Layers that are on the device only while they work."""
-    from accelerate import cpu_offload
-    from diffusers import UNet2DConditionModel
+def compiled(base: Path, runs: Path) -> dict[str, float]:
+    """A base's own training through a compiled UNet against the plain one."""
+    found = {}
+    for name in (False, True):
+        torch.manual_seed(0)
+        objective = BaseObjective(Sources((base,)), BaseConfig(unet=SMALL, compile=name))
+        config = TrainConfig(
+            name="base", objective="none:none", pictures=16, global_batch=8, warmup_images=0, lr=1e-4, trackers=(),
+            grid=0, precision="no",
+        )  # fmt: skip
+        place = runs / f"compiled-{name}"
+        fit(config, objective, Corpus.load(base / "data"), place)
+        counters = counters_of(place)
+        assert counters is not None
+        found["compiled" if name else "plain"] = counters["running"]["loss"]
+    assert abs(found["compiled"] / found["plain"] - 1) < 1e-2, found
+    return found
 
-    unet: Any = UNet2DConditionModel.from_pretrained(base / "unet")
-    side, channels, width = unet.config.sample_size, unet.config.in_channels, unet.config.cross_attention_dim
-    x, text = torch.randn(1, channels, side, side), torch.randn(1, 4, width)
-    with torch.no_grad():
-        plain = unet(x, torch.tensor([10]), text).sample
-        cpu_offload(unet, device)
-        there = unet(x.to(device), torch.tensor([10], device=device), text.to(device)).sample.cpu()
-    difference = float((there - plain).abs().max())
-    assert difference < 1e-2, difference
-    return {"difference": difference}
+
+def pictures_of(pipeline: Any) -> np.ndarray:
+    """Two pictures [2, H, W, 3] in 0..1 of the same noise on any device."""
+    pipeline.set_progress_bar_config(disable=True)
+    noise = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
+    drawn = pipeline(["a portrait"] * 2, generator=noise, num_inference_steps=3, output_type="np").images
+    assert np.isfinite(drawn).all()
+    return np.asarray(drawn)
+
+
+def drawn(folder: Path, **loading: Any) -> dict[str, float]:
+    """A base as it is loaded for users, against float32 on the processor."""
+    expected = pictures_of(load_pipeline(str(folder), Loading.checked(device="cpu", precision="fp32")))
+    found = pictures_of(load_pipeline(str(folder), Loading.checked(**loading)))
+    difference = float(np.abs(found - expected).mean())
+    assert difference < 0.02, difference
+    return {"mean difference": difference}
+
+
+def from_spec(folder: Path) -> dict[str, float]:
+    """A model of an evaluation, whose parts are loaded one by one: all lie on the base's device."""
+    spec = ModelSpec(base=str(folder), unet=str(folder / "unet"), text_encoder=str(folder / "text_encoder"))
+    pipeline = spec.load()
+    devices = {str(module.device) for module in (pipeline.unet, pipeline.text_encoder, pipeline.vae)}
+    assert len(devices) == 1, devices
+    return {"mean": float(pictures_of(pipeline).mean())}
+
+
+def requests(folder: Path, runs: Path, **loading: Any) -> dict[str, float]:
+    """A file of requests in batches of two."""
+    source = runs / "requests.jsonl"
+    write_text(source, "".join(f'{{"prompt": "a portrait", "seed": {seed}}}\n' for seed in range(3)))
+    defaults = {"base": str(folder), "steps": 2, "reader": "studio", "loading": Loading.checked(**loading)}
+    counts = generate_many(source, runs / "drawn", defaults, batch=2, workers=1)
+    assert (counts.pictures, counts.failed) == (3, 0), counts
+    return {"pictures": counts.pictures}
+
+
+def faces(device: str) -> dict[str, float]:
+    """Faces that are read in a batch, against one after another on the processor."""
+    if find_asset("mediapipe-face-landmarker") is None:
+        return {"compared": 0.0}
+    pictures = [open_picture(one.path) for one in Examples.load().people]
+    alone, together = LandmarkerReader(device="cpu"), LandmarkerReader(device=device)
+    together.at_once = AT_ONCE
+    apart = []
+    for one, other in zip(alone.read_batch(pictures), together.read_batch(pictures), strict=True):
+        first, second = one.face().landmarks, other.face().landmarks
+        assert first is not None and second is not None
+        apart.append(float(np.abs(first - second).max()))
+    assert max(apart) < 0.5, apart
+    return {"compared": len(apart), "most pixels apart": max(apart)}
 
 
 def main(
@@ -124,10 +183,12 @@ def main(
     """Run all checks; one that fails is told and the others go on."""
     if device == "cuda" and not torch.cuda.is_available():
         raise typer.BadParameter("there is no GPU here; --device cpu tries the script itself.")
-    where, report, start = torch.device(device), {}, time.monotonic()
+    report, start = dict[str, Any](), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
         base, runs = write_base(Path(folder) / "base"), Path(folder) / "runs"
         add_base(base)
+        full = write_sd15(Path(folder) / "sd15")
+        runs.mkdir()
         checks: dict[str, Callable[[], dict[str, float]]] = {
             "features in the compute type": lambda: features(base),
             "float32": lambda: losses(base, runs, "no", precision="no"),
@@ -136,14 +197,20 @@ def main(
             "batches from two processes": lambda: losses(base, runs, "workers", workers=2),
             "accumulation": lambda: losses(base, runs, "accumulated", precision="no", accumulate=4),
             "continued": lambda: continued(base, runs, precision="no"),
-            "offloaded layers": lambda: offloaded(base, where),
+            "joint stage": lambda: stage(base, runs, "joint"),
+            "alignment stage": lambda: stage(base, runs, "alignment"),
+            "faces in a batch": lambda: faces(device),
+            "a base, drawn": lambda: drawn(full, device=device, precision="auto"),
+            "a base from a spec": lambda: from_spec(full),
+            "requests in batches": lambda: requests(full, runs, device=device),
         }
         if device == "cuda":
             checks |= {
                 "fp16": lambda: losses(base, runs, "fp16", precision="fp16"),
                 "fp16, continued": lambda: continued(base, runs / "fp16-parts", precision="fp16"),
+                "a base, offloaded": lambda: drawn(full, device=device, offload=True),
             }
-        checks["compiled step"] = lambda: compiled(base, where)  # the slowest comes last
+        checks["compiled step"] = lambda: compiled(base, runs)  # the slowest comes last
         for name, check in checks.items():
             begun = time.monotonic()
             if begun - start > LIMIT:

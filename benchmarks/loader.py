@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -29,16 +29,19 @@ import numpy as np
 import psutil
 import torch
 import typer
+from docs_parts import RESULTS, ROOT, write_tables
 
 from mien.bench.stamp import stamp
 from mien.core.io import read_json, write_json, write_text
 from mien.core.processes import available_cores
 from mien.data.columns import HEADER, write_header
-from mien.data.corpus import CATEGORIES, INDEX, PREPARED, Corpus
+from mien.data.corpus import PREPARED, Corpus
+from mien.data.decoding import CATEGORIES, INDEX
 from mien.data.needs import check_needs
 from mien.data.shards import shard_name
 from mien.data.texts import text_columns
 from mien.errors import MienError
+from mien.evaluation.report.tables import table
 from mien.models import StudioAutoencoder
 from mien.models.text import identity_tokens, tokenizer_key
 from mien.models.unet import build_unet
@@ -50,6 +53,7 @@ from mien.training.objectives.branch import BranchConfig
 from mien.training.run import stage_needs
 from mien.training.sources import Sources
 
+RESULT, PAGE = RESULTS / "loader.json", ROOT / "docs" / "training-full-size.md"
 PER_PERSON = 8
 BATCH = 16
 SIZE = 512
@@ -224,6 +228,26 @@ def measure(base: Path, data: Path, workers: int, steps: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def tables(found: Mapping[str, Any]) -> dict[Path, tuple[str, str]]:
+    """Page -> the command that writes its table, and the table."""
+    head = [
+        "processes that load ahead", "MB beyond the networks", "seconds to the first batch", "pictures a second",
+        "ms of a core a picture", "pictures a second that two cores allow",
+    ]  # fmt: skip
+    rows = [
+        [f"{one['workers']}", f"{one['most_mb_beyond_the_model']}", f"{one['seconds_to_the_first_batch']}",
+         f"{one['pictures_a_second']}", f"{one['processor_ms_a_picture']}",
+         f"{2000 / one['processor_ms_a_picture']:.0f}"]
+        for one in found["ranks"]
+    ]  # fmt: skip
+    text = (
+        f"A rank of the landmark stage on {found['ranks'][0]['pictures']:,} made-up pictures of {SIZE} px, prepared "
+        f"([JSON](../benchmarks/results/loader.json)): {found['cores']} cores, of which other programs wanted "
+        f"{found['load_before']:.1f} when it began."
+    )
+    return {PAGE: ("python benchmarks/loader.py", f"{text}\n\n{table(head, rows)}")}
+
+
 def main(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The report, a JSON file.")] = None,
     count: Annotated[int, typer.Option(help="Pictures of the made-up data set.")] = 200_000,
@@ -252,6 +276,8 @@ def main(
     if output is not None:
         command = "python benchmarks/loader.py -o benchmarks/results/loader.json"
         write_json(output, report | {"made_by": stamp(command)})
+        if output.resolve() == RESULT:
+            write_tables(tables(read_json(RESULT)))
 
 
 if __name__ == "__main__":

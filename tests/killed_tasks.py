@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,8 @@ from mien.data.shards import shard_name
 from mien.evaluation.control.run import run_control
 from mien.evaluation.control.settings import ControlSettings
 from mien.generation.animation import animate as draw_film
-from mien.generation.generate import draw_pictures, generate
-from mien.generation.many import generate_many
+from mien.generation.generate import generate
+from mien.generation.many import Drawer, generate_many
 from mien.generation.request import GenerateRequest
 from mien.generation.sweep import angle_stops
 from mien.generation.sweep import sweep as draw_sweep
@@ -157,13 +156,13 @@ def import_data(folder: Path) -> None:
 
 
 def many(folder: Path) -> None:
-    """A file of five requests, in folders of two."""
+    """A file of five requests, in folders of three, two drawn at once."""
     photo, asked = _photo(folder), folder.parent / "requests.jsonl"
     if not asked.exists():
         lines = [{"id": f"a{number}", "identity": photo.name, "seed": number} for number in range(5)]
         asked.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    given: Any = {"pipeline": FakePipeline(folder.parent / "model"), "tools": fake_tools()}
-    generate_many(asked, folder, {"steps": 1}, per_part=2, draw=partial(draw_pictures, **given))
+    drawer = Drawer(FakePipeline(folder.parent / "model"), fake_tools())
+    generate_many(asked, folder, {"steps": 1}, per_part=3, batch=2, drawer=drawer)
 
 
 TASKS: dict[str, Callable[[Path], None]] = {

@@ -14,13 +14,14 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from mien.app.jobs import Event, Job, RowQueue, batch_key
+from mien.app.jobs import Event, Job, RowQueue
 from mien.app.limits import Limits
 from mien.app.problems import Refused
 from mien.app.server import create_app
 from mien.app.service import PortraitService, Warm
 from mien.errors import MienError
 from mien.faces.linear import fit
+from mien.generation.batches import batch_key
 from mien.generation.request import GenerateRequest
 from tests.app.conftest import FEW, decoded, encoded
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mien.data.check import check, read_contents
-from mien.data.corpus import UNKNOWN, Corpus
+from mien.data.corpus import Corpus
+from mien.data.decoding import UNKNOWN
 from mien.data.needs import check_needs
 from mien.data.pairs import Pairs
 from mien.data.shards import ShardWriter, read_shard

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from mien.errors import BadInput
 from mien.evaluation.context import EvaluationContext, load_tools, with_model
 from mien.pipelines.spec import ModelSpec
 from tests.evaluation.fake_control import FakeModel, fake_control_tools
@@ -83,3 +84,13 @@ def test_how_a_part_is_configured_counts_where_the_part_does(tmp_path: Path) -> 
     tools = replace(fake_control_tools(FakeModel()), models=after)
     assert [name in tools.models_for(["landmarks"]) for name in changed] == [True, False]
     assert [name in tools.models_for(["expression"]) for name in changed] == [True, True]
+
+
+def test_a_reader_that_is_asked_for_goes_first(assets_folder: Path) -> None:
+    """The recipe imports with MediaPipe's networks in torch, and evaluates with them; the studio's reads beside."""
+    tools = load_tools("studio", None, False, (), "mediapipe-torch")
+    assert list(tools.readers) == ["mediapipe-torch", "studio"] and tools.first_reader == "mediapipe-torch"
+    assert "face_landmarker.task" in tools.models
+    assert list(load_tools("studio", None, False, (), "studio").readers) == ["studio"]
+    with pytest.raises(BadInput, match="no reader called 'nobody'"):
+        load_tools("studio", None, False, (), "nobody")

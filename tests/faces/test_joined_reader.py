@@ -39,8 +39,9 @@ class Told:
 
     name, files = "age", {"age": Path("age")}
 
-    def add(self, picture: Any, face: Face) -> dict[str, Any]:
-        return {"attributes": {"age": face.box[0]}}
+    def add(self, pictures: Any, faces: Any) -> list[dict[str, Any]]:
+        assert len(pictures) == len(faces)
+        return [{"attributes": {"age": face.box[0]}} for face in faces]
 
 
 def test_a_reader_speaks_about_the_face_at_the_same_place() -> None:
@@ -107,7 +108,7 @@ def test_networks_fill_the_fields_of_a_face(networks: Path) -> None:
     found = Face("mediapipe", (20, 20, 100, 100), landmarks=landmarks)
     picture = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
     networks_told = ("arcface", "emotieff", "emonet", "smirk", "emoca")
-    told = {name: NetworkAddition(name).add(picture, found) for name in networks_told}
+    told = {name: NetworkAddition(name).add([picture], [found])[0] for name in networks_told}
     assert {name: list(values) for name, values in told.items()} == {
         "arcface": ["identity"], "emotieff": ["emotion"], "emonet": ["emotion"], "smirk": ["flame"], "emoca": ["flame"],
     }  # fmt: skip
@@ -129,9 +130,43 @@ def test_arcface_takes_the_five_points_where_they_are_known(networks: Path) -> N
     arcface = NetworkAddition("arcface")
     box = (20.0, 20.0, 100.0, 100.0)
     given_as: list[dict[str, Any]] = [{"points": points}, {"landmarks": landmarks}]
-    same = [arcface.add(picture, Face("a", box, **given))["identity"] for given in given_as]
+    same = [arcface.add([picture], [Face("a", box, **given)])[0]["identity"] for given in given_as]
     np.testing.assert_array_equal(*same)
-    moved = arcface.add(picture, Face("a", box, points=points + 9, landmarks=landmarks))["identity"]
+    moved = arcface.add([picture], [Face("a", box, points=points + 9, landmarks=landmarks)])[0]["identity"]
     assert not np.allclose(moved, same[0])
     with pytest.raises(BadInput, match="emonet needs landmarks, and a gives none"):
-        NetworkAddition("emonet").add(picture, Face("a", box, points=points))
+        NetworkAddition("emonet").add([picture], [Face("a", box, points=points)])
+
+
+def test_a_batch_goes_through_a_network_at_once_and_reads_as_one_by_one(
+    networks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faces of many pictures in a few calls; five points beside landmarks, pictures without a face between."""
+    landmarks = LinearFace.load().landmarks(size=128).astype(np.float32)
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 255, (128, 128, 3), np.uint8) for _ in range(5)]
+    one = Face("a", (20, 20, 100, 100), landmarks=landmarks)
+    small = (landmarks / 8).astype(np.float32)
+    two = Face("a", (0, 0, 19, 19), points=small[[33, 263, 1, 61, 291], :2], landmarks=small)
+    faces = [[one, two], [], [two], [one], [two, one]]
+    seen = dict(zip([picture.tobytes() for picture in pictures], faces, strict=True))
+
+    class ByPicture(Fixed):
+        def read(self, image: Any, source: str = "the picture") -> Reading:
+            return reading_of(seen[image.tobytes()], source)
+
+    monkeypatch.setattr("mien.faces.published.addition.AT_ONCE", 4)
+    joined = JoinedReader(ByPicture("a"), [NetworkAddition("arcface"), NetworkAddition("smirk")])
+    calls: list[int] = []
+    network = joined._others[0]._network  # type: ignore[union-attr]
+    run = network.run
+    object.__setattr__(network, "run", lambda batch: calls.append(len(batch)) or run(batch))
+    found = joined.read_batch(pictures)
+    assert calls == [4, 2] and [len(reading.faces) for reading in found] == [2, 0, 1, 1, 2]
+    for picture, reading in zip(pictures, found, strict=True):
+        alone = joined.read(picture)
+        assert [face.box for face in alone.faces] == [face.box for face in reading.faces]
+        for face, other in zip(alone.faces, reading.faces, strict=True):
+            assert face.identity is not None and other.identity is not None and other.flame is not None
+            np.testing.assert_allclose(face.identity, other.identity, atol=1e-5)
+            np.testing.assert_allclose(face.flame, other.flame, atol=1e-5)  # type: ignore[arg-type]

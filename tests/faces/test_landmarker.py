@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,9 +151,44 @@ def test_a_strip_costs_no_more_than_its_pixels(size: tuple[int, int], assets_fol
     """A border of its long side would make gigabytes of it, and detectors are shown 8,000 pixels at most."""
     reader, seen = LandmarkerReader(), []
     detect = reader._detector.forward
-    reader._detector.forward = lambda picture, threshold=0.5: seen.append(picture.numel()) or detect(picture, threshold)  # type: ignore[method-assign]
+
+    def noted(pictures: Any, threshold: float = 0.5) -> Any:
+        seen.extend(picture.numel() for picture in pictures)
+        return detect(pictures, threshold)
+
+    reader._detector.forward = noted  # type: ignore[method-assign]
     try:
         assert reader.read(np.full((*size, 3), 128, np.uint8)).faces == ()
     finally:
         del reader._detector.forward  # the networks are shared in the process
     assert max(seen) < 3 * 20_000 * 32 * 3
+
+
+def test_pictures_that_are_given_at_once_read_as_one_by_one(shared: Path, assets_folder: Path) -> None:
+    """What a GPU does, here on the processor: one call of each network for all pictures whose face is certain."""
+    from PIL import Image
+
+    reader, photos = LandmarkerReader(device="cpu"), shared / "photos"
+    one, other = open_picture(photos / "portrait_b.png").resize((320, 320)), open_picture(photos / "portrait_a.png")
+    turned, grey = one.rotate(90, expand=True), Image.new("RGB", (200, 100), "grey")
+    pictures = [one, grey, other, turned, one.resize((400, 300)), other.resize((90, 90))]
+    assert reader.at_once == 1
+    alone = reader.read_batch(pictures)
+    calls: list[int] = []
+    net = reader._landmarker.landmark_net
+    forward = net.forward
+    net.forward = lambda crops: calls.append(len(crops)) or forward(crops)  # type: ignore[method-assign]
+    try:
+        reader.at_once = 16
+        together = reader.read_batch(pictures)
+    finally:
+        del net.forward  # the networks are shared in the process
+    assert max(calls) >= 3 and len(calls) < len(pictures)
+    for first, second in zip(alone, together, strict=True):
+        assert len(first.faces) == len(second.faces)
+        for face, same in zip(first.faces, second.faces, strict=True):
+            assert face.landmarks is not None and same.landmarks is not None
+            assert face.blendshapes is not None and same.blendshapes is not None
+            np.testing.assert_allclose(face.landmarks, same.landmarks, atol=0.02)
+            np.testing.assert_allclose(face.blendshapes, same.blendshapes, atol=1e-3)
+            assert face.pose == pytest.approx(same.pose, abs=0.02) and face.score == pytest.approx(same.score, abs=1e-4)

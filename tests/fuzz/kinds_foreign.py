@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 import tempfile
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,7 @@ import numpy as np
 
 from mien.data.check import check, read_contents
 from mien.data.importing.layouts import LAYOUTS
-from mien.generation.generate import draw_pictures
-from mien.generation.many import generate_many
+from mien.generation.many import Drawer, generate_many
 from tests import raw_data
 from tests.data.importing.test_import_job import job
 from tests.data.importing_fakes import colour_faces
@@ -126,9 +125,9 @@ def _row(cells: dict[str, Any], rng: np.random.Generator) -> str:
 
 def read_requests(path: Path) -> None:
     """Drawn, twice: the second time there is nothing to do."""
-    given: Any = {"pipeline": FakePipeline(path.with_name("model")), "tools": fake_tools()}
+    drawer = Drawer(FakePipeline(path.with_name("model")), fake_tools())
     for _ in range(2):
-        generate_many(path, path.with_name("out"), {"steps": 1}, per_part=2, draw=partial(draw_pictures, **given))
+        generate_many(path, path.with_name("out"), {"steps": 1}, per_part=2, batch=2, drawer=drawer)
     for line in path.with_name("out").joinpath("manifest.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         assert row["files"] or row["error"]

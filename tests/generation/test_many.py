@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image
 import mien.generation.many as many_module
 from mien.conditions import EMOTIONS, Emotion
 from mien.errors import BadInput, ConfigError, MienError
+from mien.generation.conditioning import PipelineInputs
 from mien.generation.generate import DrawnPicture
 from mien.generation.many import generate_many
 from mien.generation.requests_file import read_lines
@@ -19,24 +22,45 @@ from mien.generation.requests_file import read_lines
 VECTOR = [0.4, 0.2, 0.1, 0.9, 0, 0, 0, 0, 0, 0]
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """What was drawn, as (prompt, seed); a request with the prompt ``bad`` cannot be, one with ``odd`` at first."""
-    log: list[tuple[str, int]] = []
+class FakeDrawer:
+    """Notes what it draws as (prompt, seed); a picture's colour says its seed, and its height the size of its batch."""
 
-    def draw_pictures(request: Any, indices: list[int], **_: Any) -> Any:
-        for index in indices:
-            log.append((request.prompt, request.seed + index))
-            if request.prompt == "bad":
-                raise BadInput("no face found")
-            if request.prompt == "odd" and log.count(("odd", request.seed)) < 3:
+    def __init__(self) -> None:
+        self.log: list[tuple[str, int]] = []
+        self.sizes: list[int] = []
+        self.read: list[str] = []
+
+    def prepare(self, request: Any) -> Any:
+        """A request with the prompt ``bad`` cannot be read."""
+        self.read.append(request.prompt)
+        if request.prompt == "bad":
+            raise BadInput("no face found")
+        return SimpleNamespace(request=request, inputs=PipelineInputs(prompt=request.prompt))
+
+    def draw(self, rows: list[Any]) -> list[DrawnPicture]:
+        """One with ``odd`` cannot be drawn at first, one with ``broken`` never, one with ``crowd`` in no batch."""
+        asked = [(one.request.prompt, one.request.seed + index) for one, index in rows]
+        self.sizes.append(len(rows))
+        self.log += asked
+        for prompt, seed in asked:
+            if prompt == "odd" and self.log.count(("odd", seed)) < 3:
                 raise RuntimeError("out of luck")
-            if request.prompt == "broken":
+            if prompt == "broken" or (prompt == "crowd" and len(asked) > 1):
                 raise RuntimeError("out of memory")
-            yield DrawnPicture(Image.new("RGB", (16, 16), (request.seed % 256, 0, 0)), None)
+        return [DrawnPicture(Image.new("RGB", (16, len(rows)), (seed % 256, 0, 0)), None) for _, seed in asked]
 
-    monkeypatch.setattr(many_module, "_loaded", lambda shared: draw_pictures)
-    return log
+
+@pytest.fixture
+def drawer(monkeypatch: pytest.MonkeyPatch) -> FakeDrawer:
+    found = FakeDrawer()
+    monkeypatch.setattr(many_module.Drawer, "load", lambda shared: found)
+    return found
+
+
+@pytest.fixture
+def drawn(drawer: FakeDrawer) -> list[tuple[str, int]]:
+    """What was drawn, as (prompt, seed)."""
+    return drawer.log
 
 
 def run(source: Path, folder: Path, **options: Any) -> Any:
@@ -70,7 +94,7 @@ def test_every_line_has_a_row_and_failures_do_not_stop_the_rest(tmp_path: Path, 
     assert "not JSON" in found[2]["error"] and found[5]["error"] == "RuntimeError: out of memory"
     assert "letters" in found[6]["error"] and "option of the command" in found[7]["error"]
     assert "steps" in found[8]["error"]
-    assert [prompt for prompt, _ in drawn].count("broken") == 3 and [prompt for prompt, _ in drawn].count("bad") == 1
+    assert [prompt for prompt, _ in drawn].count("broken") == 3
 
 
 def test_a_stopped_run_goes_on_and_parts_are_the_same(tmp_path: Path, drawn: list[tuple[str, int]]) -> None:
@@ -120,9 +144,11 @@ def test_a_full_disk_is_no_fault_of_the_requests(
 
 
 def test_the_work_can_be_sent_to_other_processes(tmp_path: Path) -> None:
-    stage = many_module.RequestsStage(tmp_path, tmp_path / "asked.jsonl", {"steps": 5}, 7, 2, draw=lambda *_: iter(()))
+    drawer: Any = many_module.Drawer(lambda: None, lambda: None)  # type: ignore[arg-type]
+    stage = many_module.RequestsStage(tmp_path, tmp_path / "asked.jsonl", {"steps": 5}, 7, 2, 4, drawer)
     sent = pickle.loads(pickle.dumps(stage))
-    assert sent.draw is None and sent.count == 4 and [sent.size(task) for task in range(4)] == [2, 2, 2, 1]
+    assert sent.drawer is None and sent.batch == 4 and sent.count == 4
+    assert [sent.size(task) for task in range(4)] == [2, 2, 2, 1]
     assert sent.resources.gpus == 1
 
 
@@ -189,11 +215,10 @@ def test_names_that_are_no_text_reach_the_manifest(tmp_path: Path, drawn: list[t
 def test_manifests_are_read_by_the_ends_of_their_lines_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sentence may name a file with U+2028, which Python's ``splitlines`` takes for the end of a line."""
 
-    def draw_pictures(request: Any, indices: list[int], **_: Any) -> Any:
+    def prepare(request: Any) -> Any:
         raise BadInput(f"There is no picture file at {request.identity}; check the path.")
-        yield
 
-    monkeypatch.setattr(many_module, "_loaded", lambda shared: draw_pictures)
+    monkeypatch.setattr(many_module.Drawer, "load", lambda shared: SimpleNamespace(prepare=prepare))
     source = written(tmp_path / "asked.jsonl", {"identity": "a\u2028b.png"})
     counts = run(source, tmp_path / "out")
     assert (counts.pictures, counts.failed) == (0, 1)
@@ -219,3 +244,52 @@ def test_a_full_disk_is_no_fault_of_a_request(
             run(source, tmp_path / "out")
     assert run(source, tmp_path / "out").whole
     assert all(row["files"] and not row["error"] for row in rows(tmp_path / "out"))
+
+
+def test_batches_follow_from_the_file_alone(tmp_path: Path, drawer: FakeDrawer) -> None:
+    """Requests that are sampled alike are drawn together, also when a run goes on in the middle of a batch."""
+    lines = [{"prompt": f"p{i}", "seed": i, "steps": 9 if i == 2 else 5} for i in range(6)]
+    source = written(tmp_path / "asked.jsonl", *lines, {"prompt": "bad"}, {"prompt": "two", "count": 2, "seed": 60})
+    assert run(source, tmp_path / "out", per_part=8, batch=3).pictures == 8
+    assert drawer.sizes == [3, 2, 1, 2]  # one of the second batch cannot be read, and p2 has other steps
+    order = [*((f"p{i}", i) for i in (0, 1, 3, 4, 5, 2)), ("two", 60), ("two", 61)]
+    assert drawer.log == order and drawer.read.count("two") == 1
+    place = tmp_path / "out" / "part-00000"
+    first = {file.name: file.read_bytes() for file in place.iterdir()}
+    (tmp_path / "out" / "part-00000.jsonl").unlink()
+    (place / "0000001.png").unlink()
+    drawer.sizes.clear()
+    run(source, tmp_path / "out", per_part=8)  # with the batches that it was begun with
+    assert drawer.sizes == [3] and {file.name: file.read_bytes() for file in place.iterdir()} == first
+    with pytest.raises(ConfigError, match="batch 3 instead of 2"):
+        run(source, tmp_path / "out", per_part=8, batch=2)
+
+
+def test_a_batch_that_fails_is_drawn_one_by_one(tmp_path: Path, drawer: FakeDrawer) -> None:
+    """Out of memory, or one bad row among good ones: the others have their pictures."""
+    asked = [{"prompt": "crowd", "seed": 0}, {"prompt": "fine", "seed": 1}, {"prompt": "broken", "seed": 2}]
+    counts = run(written(tmp_path / "asked.jsonl", *asked), tmp_path / "out", per_part=3, batch=3)
+    assert (counts.pictures, counts.failed) == (2, 1) and drawer.sizes == [3] * 3 + [1] * 5
+    assert rows(tmp_path / "out")[2]["error"] == "RuntimeError: out of memory"
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of manifests, lines and what was read of pictures go as they come: a file may have a million requests."""
+    fake = FakeDrawer()
+
+    def prepare(request: Any) -> Any:
+        fake.log.clear()
+        fake.read.clear()
+        return fake.__class__.prepare(fake, request)
+
+    forgetful = SimpleNamespace(prepare=prepare, draw=fake.draw)
+    monkeypatch.setattr(many_module.Drawer, "load", lambda shared: forgetful)
+    monkeypatch.setattr(many_module, "write_picture", lambda path, *_: None)
+    most = []
+    for count in (4000, 8000):
+        source = written(tmp_path / f"{count}.jsonl", *({"prompt": "x" * 500, "seed": i} for i in range(count)))
+        tracemalloc.start()
+        run(source, tmp_path / f"out-{count}", per_part=100, batch=8)
+        most.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert most[1] < most[0] + 400_000, most  # a row of each of 4,000 further requests is 2.5 million

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -180,8 +181,23 @@ def test_a_lost_process_is_named() -> None:
     said = r"Process 1 of 2 .* within 3 minutes \(timeout_minutes\)"
     with pytest.raises(LostProcess, match=said), named_timeouts(two, 3):
         raise RuntimeError("[gloo] Timed out waiting 180000ms for recv operation to complete")
+    watchdog = (
+        "[Rank 1] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=7, OpType=ALLREDUCE) ran for 180001"
+    )
+    for nccl in (watchdog, "NCCL communicator was aborted on rank 1.", "ncclRemoteError: a call failed: remote error"):
+        with pytest.raises(LostProcess, match=said), named_timeouts(two, 3):
+            raise torch.distributed.DistBackendError(nccl)
     with pytest.raises(RuntimeError, match="shapes"), named_timeouts(two, 3):
         raise RuntimeError("shapes do not match")
+
+
+def test_nccl_is_told_to_raise_unless_somebody_said_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TORCH_NCCL_BLOCKING_WAIT", raising=False)
+    fit(config(50), Line(), None, tmp_path / "a")  # type: ignore[arg-type]
+    assert os.environ["TORCH_NCCL_BLOCKING_WAIT"] == "1"
+    monkeypatch.setenv("TORCH_NCCL_BLOCKING_WAIT", "0")
+    fit(config(50), Line(), None, tmp_path / "b")  # type: ignore[arg-type]
+    assert os.environ["TORCH_NCCL_BLOCKING_WAIT"] == "0"
 
 
 class Adapted(Line):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien.app.limits import Limits
 from mien.app.problems import Refused
+from mien.generation.batches import batch_key
 from mien.generation.request import GenerateRequest
 
 if TYPE_CHECKING:
@@ -95,18 +96,6 @@ class Row(NamedTuple):
     def alone(self) -> GenerateRequest:
         """What asks for this picture and no other."""
         return self.request.model_copy(update={"seed": self.seed, "count": 1})
-
-
-def batch_key(request: GenerateRequest) -> Any:
-    """Equal for requests that may be drawn in one batch; None for one that is drawn alone.
-
-    What differs from row to row (people, poses, words, seeds) does not stand in it; how the batch is sampled does.
-    """
-    if request.edit is not None:
-        return None
-    sampling = (request.speed, request.steps, request.scheduler, request.guidance_rescale)
-    scales = (tuple(sorted(request.branch_scales.items())), tuple(sorted(request.guidance.items())))
-    return sampling + scales + (request.identity is None, request.expression is None, request.emotion is None)
 
 
 class RowQueue:

@@ -22,7 +22,8 @@ from mien.app.problems import WHOLE, FieldProblem, Refused
 from mien.errors import MienError, NoFaceFound
 from mien.faces.linear.expression_fit import forget_expressions
 from mien.faces.linear.fit import forget_fits
-from mien.generation.conditioning import PipelineInputs, open_inputs
+from mien.generation.batches import conditions_of
+from mien.generation.conditioning import open_inputs
 from mien.generation.generate import Prepared, draw_requested, prepare
 from mien.generation.request import SEVERAL, Role
 from mien.generation.said import read_as
@@ -172,7 +173,7 @@ class PortraitService:
                 self._guarded([job], lambda job=job: self._prepare(job, warm))
         for row in rows:
             if not row.job.cancelled.is_set():
-                groups[_pattern(row.job.prepared[row.number].inputs)].append(row)
+                groups[conditions_of(row.job.prepared[row.number].inputs)].append(row)
         for group in groups.values():
             self._guarded(jobs_of(group), lambda group=group: self._draw(group, warm))
 
@@ -268,12 +269,6 @@ def _recalling(
 def field_of_role(role: Role) -> str:
     """The request's field of an input picture; ``identity-2`` and so on stand in ``identities``."""
     return next((field for field, first in SEVERAL.items() if role.startswith(f"{first}-")), role)
-
-
-def _pattern(inputs: PipelineInputs) -> tuple[bool, ...]:
-    """Which conditions a row has: rows of one batch have the same."""
-    given = (inputs.prompt, inputs.identity, inputs.landmark_image, inputs.expression, inputs.face, inputs.emotion)
-    return tuple(one is None for one in given)
 
 
 def _estimate(pipeline: PortraitPipeline, latents: Tensor, number: int) -> Image.Image:

@@ -39,7 +39,9 @@ def import_(
     min_face: Annotated[int, typer.Option(help="Least side of a face in the source, px.")] = 48,
     same: Annotated[float, typer.Option(help="Layout video: least cosine of one person's faces.")] = 0.4,
     per_shard: Annotated[int, typer.Option(help="Pictures in a shard.")] = 512,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; each loads what reads.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; one a core, or four a GPU, if not given.")
+    ] = None,
     executor: Executor = "local",
     part: Part = None,
     finish: Finish = False,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import Executor, Facekit, Networks
+from mien.cli.options import Executor, Facekit, Networks, Reader
 from mien.cli.say import say, say_text
 
 app = typer.Typer(add_completion=False)
@@ -54,6 +54,7 @@ def evaluate(
         str | None, typer.Option(metavar="BRANCH=N,N,...", help="Also run each model at these scales of a branch.")
     ] = None,
     network: Networks = None,
+    reader: Reader = "auto",
     batch: Annotated[int, typer.Option(help="Pictures drawn at once.")] = 20,
     draws: Annotated[int, typer.Option(help="Resamples of the bootstrap.")] = 1000,
     claims: Annotated[
@@ -63,7 +64,9 @@ def evaluate(
         bool, typer.Option("--development", help="Other held-out people and targets, to choose a model by.")
     ] = False,
     pictures: Annotated[Path | None, typer.Option(help="Where pictures are kept; the cache if not given.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that draw; each loads the model.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that draw; one for each GPU if not given.")
+    ] = None,
     executor: Executor = "local",
     part: Annotated[
         str | None,
@@ -110,7 +113,9 @@ def evaluate(
     how = {"steps": steps, "batch": batch, "draws": draws, "development": development}
     settings = chosen.settings(people, count, pairs_per_person, **how)
     drawing = Drawing(executor, workers, parse_part(part))
-    models = load_models(specs, settings, facekit, variants, identities is None, network or (), drawing=drawing)
+    models = load_models(
+        specs, settings, facekit, variants, identities is None, network or (), drawing=drawing, reader=reader
+    )
     runs = {name: [training_of(runs_folder(spec.base) / run) for run in runs_of(spec)] for name, spec in specs.items()}
     training = {name: [arm for arm in arms if arm is not None] for name, arms in runs.items()}
     command = command_line()

@@ -200,8 +200,17 @@ def generate(
         ),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="With --from: processes; each loads what draws.", rich_help_panel=FILES)
-    ] = 1,
+        int | None,
+        typer.Option(min=1, help="With --from: processes; one for each GPU if not given.", rich_help_panel=FILES),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --from: pictures drawn at once; 8 on a GPU, else 1, if not given.",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
     executor: Annotated[
         str,
         typer.Option(
@@ -315,10 +324,12 @@ def generate(
         format=form,
     )
     if requests is not None:
-        _draw_many(requests, output, asked, part, executor=executor, workers=workers, finish=finish)
+        _draw_many(requests, output, asked, part, executor=executor, workers=workers, batch=batch, finish=finish)
         return
-    if part is not None or finish or workers > 1 or executor != "local":
-        raise BadInput("--part, --finish, --workers and --executor share out a file of requests: give it with --from.")
+    if part is not None or finish or workers or batch or executor != "local":
+        raise BadInput(
+            "--part, --finish, --workers, --batch and --executor share out a file of requests: give it with --from."
+        )
     request = GenerateRequest.checked(**asked)
     from mien.media.pictures import check_pictures
 

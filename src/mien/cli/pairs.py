@@ -57,7 +57,7 @@ def build(
     seed: Annotated[int, typer.Option(help="Of people and noise.")] = defaults.SEED,
     reader: Reader = "auto",
     facekit: Facekit = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; each loads what draws.")] = 1,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one for each GPU if not given.")] = None,
     executor: Executor = "local",
     part: Part = None,
     finish: Finish = False,

@@ -20,15 +20,28 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def available_gpus() -> int:
+    """Number of CUDA devices that this process may use; asking does not start CUDA."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def own_cores() -> int:
+    """This process's share of the cores: ``torchrun`` starts several processes on a machine that do the same work."""
+    told = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return max(1, available_cores() // (int(told) if told.isdigit() and int(told) else 1))
+
+
 def in_processes(function: Callable[..., T], *arguments: Sequence[Any]) -> Iterator[T]:
-    """``(function(a, b, ...) for a, b, ... in zip(*arguments))``, one process a core where that is worth it.
+    """``(function(a, b, ...) for a, b, ... in zip(*arguments))``, one process for each of `own_cores` if worth it.
 
     Processes are spawned, not forked: a fork of a process with OpenMP threads can hang, and Windows has none.
     """
     import multiprocessing
     from concurrent.futures import Future, ProcessPoolExecutor
 
-    cores = min(available_cores(), len(arguments[0]))
+    cores = min(own_cores(), len(arguments[0]))
     if cores < 2:
         yield from (function(*row) for row in zip(*arguments, strict=True))
         return

@@ -1,37 +1,33 @@
 """A data set as arrays on disk: what every stage of training draws its batches from.
 
-The first load of a folder decodes its shards (about a minute for 24,000 pictures) and keeps arrays and texts as columns
-in ``FOLDER/prepared`` (`mien.data.columns`); later loads map these while no shard is another, by name, size and time.
-Rows are read when a batch asks for them, so that a data set may be larger than memory, and nothing is done for every
-row when it is opened. Anything frozen networks compute from the pictures is kept beside it in the same way while the
-shards' content is the same, see :meth:`Corpus.cached`.
+The first load of a folder decodes its shards (`mien.data.decoding`; about a minute for 24,000 pictures) and keeps
+arrays and texts as columns in ``FOLDER/prepared`` (`mien.data.columns`); later loads map these while no shard is
+another, by name, size and time. Rows are read when a batch asks for them, so that a data set may be larger than
+memory, and nothing is done for every row when it is opened. Anything frozen networks compute from the pictures is kept
+beside it in the same way while the shards' content is the same, see :meth:`Corpus.cached`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from mien.core.io import make_folder, read_json, sha256_of, write_json
+from mien.core.io import make_folder
 from mien.core.log import awaited_lock
-from mien.core.processes import in_processes
 from mien.data.columns import column_writer, read_column
+from mien.data.decoding import CATEGORIES, TEXTS, forget, prepare, says_nothing
 from mien.data.needs import COLUMNS
-from mien.data.shards import Entry, read_shard, shard_paths
+from mien.data.shards import shard_paths
 from mien.data.shared_columns import shared_column
-from mien.data.texts import BYTES, ENDS, Texts, text_columns
-from mien.errors import BadInput, MienError
+from mien.data.texts import BYTES, ENDS, Texts
+from mien.errors import MienError
 
 log = logging.getLogger(__name__)
 PREPARED = "prepared"
@@ -40,16 +36,6 @@ _FORMER = "prepared.safetensors"
 """What 0.1.0 kept there instead."""
 PORTRAITS = "portraits"
 """Folder inside a data set's for what ``mien studio portraits`` renders."""
-INDEX = "index.json"
-"""Which columns there are, of which shards, and how many rows of each say nothing."""
-MASK_SIZE = 64
-UNKNOWN = "unknown"
-"""Word of an attribute of a photograph."""
-FLOAT_ATTRIBUTES = ("skin_tone", "age", "gender")
-CATEGORIES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "glasses_color", "background", "clothing",
-              "light", "headwear", "headwear_color", "eye_color")  # fmt: skip
-_TEXTS = ["caption", *CATEGORIES]
-"""What is kept as texts of each row."""
 
 
 @dataclass
@@ -65,7 +51,7 @@ class Corpus:
             ``age``, ``gender`` [N]; of pairs also ``templates`` uint8 [N, S, S, 3] and ``template_landmarks``
             [N, 478, 3]. NaN where a record does not say.
         captions: N strings.
-        attributes: for each categorical attribute, N strings; `UNKNOWN` where a record does not say.
+        attributes: for each categorical attribute, N strings; `mien.data.decoding.UNKNOWN` where a record does not say.
         lacking: column -> in how many rows it is NaN, where that is known.
         extra: arrays added by :meth:`cached`.
         held_out: another corpus of people never trained on, for validation.
@@ -165,7 +151,7 @@ class Corpus:
             if self.lacking.get(name) == 0:
                 return np.zeros(len(self), bool)
             if name in self.arrays and self.lacking.get(name) != len(self):  # else the whole column would be read
-                lacking &= _says_nothing(self[name])
+                lacking &= says_nothing(self[name])
         return lacking
 
     def computed(self, name: str, key: str, of_rows: Callable[[slice], np.ndarray]) -> np.ndarray:
@@ -215,137 +201,25 @@ class Corpus:
                 f"No shards in {folder}: make them with  mien studio render --people 3000 --per-person 8 -o {folder}  "
                 "or from pictures with  mien data import."
             )
-        prepared = folder / PREPARED
-        about = [(path.name, path.stat()) for path in shards]
-        state = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in about]
-        index = _index(prepared)
-        if index.get("shards") != state:
-            contents = json.dumps([[path.name, sha256_of(path)] for path in shards])
-            digest = hashlib.sha256(contents.encode()).hexdigest()
-            if index.get("digest") != digest:
-                index = {}
-            else:  # the same files with other times
-                index["shards"] = state
-                write_json(prepared / INDEX, index)
-        else:
-            digest = index["digest"]
+        index = prepare(shards, folder / PREPARED)
         corpus = cls._prepared(folder, index)
-        if corpus is None:
-            make_folder(prepared)
-            with awaited_lock(prepared / ".lock", f"decoding {folder}"):
-                index = _index(prepared)
-                done = index.get("digest") == digest and index.get("shards") == state
-                corpus = cls._prepared(folder, index) if done else None  # of another process, while this one waited
-                if corpus is None:
-                    index = {**_prepare(shards, prepared, digest), "shards": state}
-                    write_json(prepared / INDEX, index)  # last: a folder with it is complete
-                    (folder / _FORMER).unlink(missing_ok=True)
-                    corpus = cls._prepared(folder, index)
-                    assert corpus is not None, prepared
+        if corpus is None:  # a column is gone, or damaged
+            forget(folder / PREPARED)
+            corpus = cls._prepared(folder, prepare(shards, folder / PREPARED))
+            assert corpus is not None, folder
+        (folder / _FORMER).unlink(missing_ok=True)
         return corpus
 
     @classmethod
     def _prepared(cls, folder: Path, index: Mapping[str, Any]) -> Corpus | None:
         """What the index tells of; None where a column is missing or damaged."""
         columns: dict[str, np.ndarray] = {}
-        for name in index.get("columns", ()) if index.get("texts") == _TEXTS else ():  # else of another release
+        for name in index["columns"]:
             value = read_column(folder / PREPARED / f"{name}.safetensors", index["digest"])
             if value is None or (name != BYTES and len(value) != index["count"]):
                 return None
             columns[name] = value
-        if not columns:
-            return None
         content, ends = columns.pop(BYTES), columns.pop(ENDS)
-        captions, *words = (Texts(content, ends, which) for which in range(len(_TEXTS)))
+        captions, *words = (Texts(content, ends, which) for which in range(len(TEXTS)))
         attributes: dict[str, Sequence[str]] = dict(zip(CATEGORIES, words, strict=True))
         return cls(folder, columns, captions, attributes, index["lacking"], digest=index["digest"])
-
-
-def _index(prepared: Path) -> dict[str, Any]:
-    """What `INDEX` holds; nothing where there is none that can be read."""
-    try:
-        return read_json(prepared / INDEX)
-    except MienError:
-        return {}
-
-
-def _says_nothing(values: np.ndarray) -> np.ndarray:
-    """Which rows of a column [N, ...] are NaN, bool [N]."""
-    return np.isnan(values.reshape(len(values), -1)[:, 0])
-
-
-def _prepare(shards: list[Path], prepared: Path, digest: str) -> dict[str, Any]:
-    """Decode shards into columns, one after another; returns the index."""
-    count, end, lacking = 0, 0, Counter[str]()
-    with ExitStack() as stack:
-        writers: dict[str, Callable[[np.ndarray], None]] = {}
-        for shard, (columns, texts) in zip(shards, in_processes(_decode_shard, shards), strict=True):
-            if not texts:
-                continue
-            columns |= text_columns(texts, end)
-            count, end = count + len(texts), int(columns[ENDS][-1, -1])
-            for name in columns.keys() if not writers else ():
-                writers[name] = stack.enter_context(column_writer(prepared / f"{name}.safetensors", digest))
-            if writers.keys() != columns.keys():
-                raise BadInput(f"{shard} is of pairs and others here are not, or the other way: keep them apart.")
-            for name, value in columns.items():
-                writers[name](value)
-                if value.dtype.kind == "f":
-                    lacking[name] += int(_says_nothing(value).sum())
-    if not count:
-        raise BadInput(f"The shards in {prepared.parent} hold no pictures: make or import some.")
-    return {"digest": digest, "count": count, "texts": _TEXTS, "columns": list(writers), "lacking": lacking}
-
-
-def _decode_shard(path: Path) -> tuple[dict[str, np.ndarray], list[list[str]]]:
-    """The arrays of a shard, and the texts of each portrait: its caption and the words of `CATEGORIES`."""
-    rows: dict[str, list[Any]] = {}
-    texts: list[list[str]] = []
-    for entry in read_shard(path):
-        height, width = entry.image.shape[:2]
-        if height != width:
-            raise BadInput(
-                f"{path}: the portrait {entry.sample.key} is {width} x {height} pixels, and training takes squares: "
-                "crop its picture and mask square, shift its landmarks with them, and write the shard again."
-            )
-        for key, value in _row(entry).items():
-            rows.setdefault(key, []).append(value)
-        words = [str(getattr(entry.sample.attributes, name, UNKNOWN)) for name in CATEGORIES]
-        texts.append([entry.sample.caption, *words])
-    if len({image.shape for image in rows.get("images", [])}) > 1:
-        raise BadInput(f"{path} holds portraits of several sizes: training takes one; write it again.")
-    return {key: np.stack(value) for key, value in rows.items()}, texts
-
-
-def _row(entry: Entry) -> dict[str, Any]:
-    """The arrays of one portrait."""
-    sample, size = entry.sample, entry.image.shape[0]
-    mask = np.zeros((size, size), np.uint8) if entry.mask is None else entry.mask
-    felt = sample.emotion
-    emotion = None if felt is None else [felt.valence, felt.arousal, *felt.probabilities]
-
-    def floats(value: object, shape: tuple[int, ...]) -> np.ndarray:
-        return np.full(shape, np.nan, np.float32) if value is None else np.asarray(value, np.float32).reshape(shape)
-
-    row: dict[str, Any] = {
-        "images": entry.image,
-        "masks": np.asarray(Image.fromarray(mask).resize((MASK_SIZE, MASK_SIZE), Image.Resampling.BOX)),
-        "person": np.int64(sample.person),
-        "picture": np.int64(sample.picture),
-        "flush": floats(sample.flush, ()),
-        "coefficients": floats(sample.coefficients, (53,)),
-        "gaze": floats(sample.gaze, (2,)),
-        "pose": floats(sample.pose, (3,)),
-        "landmarks": floats(sample.landmarks, (478, 3)),
-        "landmarks_mediapipe": floats(sample.landmarks_mediapipe, (478, 3)),
-        "blendshapes_mediapipe": floats(sample.blendshapes_mediapipe, (52,)),
-        "pose_mediapipe": floats(sample.pose_mediapipe, (3,)),
-        "emotion": floats(emotion, (10,)),
-    }
-    if entry.matte is not None:
-        matte = Image.fromarray(entry.matte).resize((size // 2, size // 2), Image.Resampling.BOX)
-        row["mattes"] = np.asarray(matte)
-    if sample.template is not None:
-        row["templates"] = entry.template
-        row["template_landmarks"] = floats(sample.template.landmarks, (478, 3))
-    return row | {name: np.float32(getattr(sample.attributes, name, np.nan)) for name in FLOAT_ATTRIBUTES}

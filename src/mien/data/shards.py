@@ -194,6 +194,17 @@ class Packed:
 
 def read_packed(path: Path | str) -> Iterator[Packed]:
     """The portraits of a shard in their order, their pictures not decoded; raises as `read_shard` does."""
+    for key, parts in _files_of_portraits(path):
+        yield packed(path, key, parts)
+
+
+def count_portraits(path: Path | str) -> int:
+    """How many portraits `read_shard` finds in a shard, if it can read them; raises as it does for a damaged one."""
+    return sum(1 for _ in _files_of_portraits(path))
+
+
+def _files_of_portraits(path: Path | str) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Key and files, ending -> content, of each portrait in order."""
     try:
         with Path(path).open("rb") as stream:
             parts: dict[str, bytes] = {}
@@ -203,7 +214,7 @@ def read_packed(path: Path | str) -> Iterator[Packed]:
                 if not stem:
                     continue
                 if parts and stem != key:
-                    yield packed(path, key, parts)
+                    yield key, parts
                     parts = {}
                 key = stem
                 if kind in parts:
@@ -211,7 +222,7 @@ def read_packed(path: Path | str) -> Iterator[Packed]:
                 if kind in _KINDS:
                     parts[kind] = content
             if parts:
-                yield packed(path, key, parts)
+                yield key, parts
     except MienError:
         raise
     except Exception as error:  # damaged archives also raise ValueError, OverflowError and others

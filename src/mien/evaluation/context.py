@@ -126,7 +126,9 @@ class EvaluationContext:
         return self.renderer.render(subject.person, subject.picture)
 
 
-def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: Iterable[str] = ()) -> EvaluationContext:
+def load_tools(
+    model: str, kit: Path | None, rendered: bool = True, networks: Iterable[str] = (), reader: str = "auto"
+) -> EvaluationContext:
     """Load a model with its judges, and whatever readers are at hand.
 
     Args:
@@ -134,6 +136,9 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
         kit: the face kit's file; None takes ``MIEN_FACEKIT``.
         rendered: people and targets are renders, for which the kit is needed.
         networks: names of networks of other groups, see `mien.evaluation.networks`.
+        reader: whose landmarks steer the model and place the judges' crops, see `mien.faces.open.open_reader`;
+            ``auto`` is MediaPipe's model where it is, with its package or without, else the studio's reader. The
+            studio's reads beside any.
 
     Raises:
         MienError: if the model, a judge, a network, the kit or every reader is missing.
@@ -149,7 +154,7 @@ def load_tools(model: str, kit: Path | None, rendered: bool = True, networks: It
     face_kit = FaceKit.load(kit) if rendered else None
     pipeline = load_pipeline(model)
     folder = embedded(model) if model == "studio" else Path(model)
-    readers, judging_in = _readers(folder), folder / JUDGES
+    readers, judging_in = _readers(folder, reader), folder / JUDGES
     hashes = model_hashes(folder, {})
     judging = {name: digest for name, digest in hashes.items() if name.startswith(_NOT_DRAWING)}
     used = {name: digest for name, digest in hashes.items() if name not in judging} | _steering(readers, judging)
@@ -233,16 +238,22 @@ def _studio_reader(judging: Mapping[str, str]) -> dict[str, str]:
     return {name: digest for name, digest in judging.items() if name.startswith(_READER)}
 
 
-def _readers(folder: Path) -> dict[str, FaceReader]:
-    """MediaPipe and the studio's reader, as far as they are there; without MediaPipe's package torch runs its model.
+def _readers(folder: Path, name: str) -> dict[str, FaceReader]:
+    """The reader that is asked for, first, and the studio's; see `load_tools`.
 
     Raises:
-        MissingAsset: if neither is.
+        BadInput: if there is no reader of that name.
+        MissingAsset, MissingDependency: if it is not here.
     """
     from mien.faces.landmarker import LandmarkerReader
     from mien.faces.mediapipe import MediaPipeReader
+    from mien.faces.open import open_reader
     from mien.faces.studio import StudioReader
 
+    if name != "auto":
+        studio = StudioReader.from_pretrained(folder)
+        opened = open_reader(name, studio)
+        return {opened.name: opened} | ({} if opened.name == studio.name else {studio.name: studio})
     found: dict[str, FaceReader] = {}
     for name, load in (
         ("mediapipe", MediaPipeReader),

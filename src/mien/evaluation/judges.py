@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -40,28 +41,29 @@ def judge_in(kind: type[Network], folder: Path) -> Network | None:
     return open_network(kind, folder) if folder.is_dir() else None
 
 
-def picture_features(judge: JudgeAttributes, image: Picture) -> Floats:
-    """The attribute judge's features [1, C] of a whole picture, PIL or uint8 [H, W, 3]."""
-    return picture_judged(judge, image)[0]
+def picture_features(judge: JudgeAttributes, images: Sequence[Picture]) -> Floats:
+    """The attribute judge's features [B, C] of B whole pictures, PIL or uint8 [H, W, 3]."""
+    return picture_judged(judge, images)[0]
 
 
-def picture_judged(judge: JudgeAttributes, image: Picture) -> tuple[Floats, dict[str, int]]:
-    """The same, and the number of the likeliest class of each named attribute."""
-    seen = judge.predict(_judged(image))
-    classes = {name: int(seen[name][0].argmax()) for name in judge.classes}
+def picture_judged(judge: JudgeAttributes, images: Sequence[Picture]) -> tuple[Floats, dict[str, NDArray[np.int64]]]:
+    """The same, and the numbers [B] of the likeliest class of each named attribute."""
+    seen = judge.predict(_judged(images))
+    classes = {name: seen[name].argmax(1).numpy() for name in judge.classes}
     return seen["features"].double().numpy(), classes
 
 
 def picture_attributes(judge: JudgeAttributes, image: Picture) -> dict[str, str]:
     """The likeliest class of each named attribute, as words."""
-    return {name: judge.classes[name][number] for name, number in picture_judged(judge, image)[1].items()}
+    found = picture_judged(judge, [image])[1]
+    return {name: judge.classes[name][int(numbers[0])] for name, numbers in found.items()}
 
 
-def _judged(image: Picture) -> Tensor:
-    """What the attribute judge reads, [1, 3, 96, 96]."""
+def _judged(images: Sequence[Picture]) -> Tensor:
+    """What the attribute judge reads, [B, 3, 96, 96]."""
     from PIL import Image
 
-    from mien.core.pixels import picture_to_tensor
+    from mien.core.pixels import pictures_to_tensor
 
-    picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
-    return picture_to_tensor(picture.resize((96, 96), 3))  # bicubic, antialiased by PIL
+    pictures = (Image.fromarray(one) if isinstance(one, np.ndarray) else one for one in images)
+    return pictures_to_tensor([one.resize((96, 96), 3) for one in pictures])  # bicubic, antialiased by PIL

@@ -50,6 +50,7 @@ def load_models(
     networks: Iterable[str] = (),
     outside: OutsideNetworks | None = None,
     drawing: Drawing | None = None,
+    reader: str = "auto",
 ) -> dict[str, tuple[ControlSettings, EvaluationContext]]:
     """Settings and tools of every model and of its variants; readers, judges and renderer are loaded once.
 
@@ -62,13 +63,14 @@ def load_models(
         networks: names of networks of other groups, see `mien.evaluation.networks`.
         outside: see `EvaluationContext`.
         drawing: who draws; this process alone if None.
+        reader: see `mien.evaluation.context.load_tools`.
 
     Raises:
         MienError: if weights, judges, the kit or every reader is missing.
     """
     for spec in specs.values():
         spec.check()
-    shared = replace(load_tools("studio", kit, rendered, networks), drawing=drawing or Drawing())
+    shared = replace(load_tools("studio", kit, rendered, networks, reader), drawing=drawing or Drawing())
     if outside is not None:
         shared = replace(shared, outside=outside, judges={**shared.judges, **outside.files})
     found: dict[str, tuple[ControlSettings, EvaluationContext]] = {}

@@ -18,6 +18,7 @@ from mien.evaluation.pairing import Pairs
 from mien.evaluation.readings.arrays import whole_rows
 from mien.evaluation.readings.files import opened, read_files
 from mien.evaluation.statistics.bootstrap import interval, resamples, weighted_means
+from mien.media.pictures import as_picture
 from mien.metrics import emotion, expression, identity, pose
 from mien.metrics.declared import declared
 from mien.metrics.parameters import parameter_distance
@@ -147,7 +148,7 @@ def score_sets(
     Args:
         reference: how pictures of this kind look.
         generated: those that are measured.
-        features: name -> features [1, D] of a picture; each metric carries the name of the network.
+        features: name -> features [B, D] of B pictures; each metric carries the name of the network.
         bar: makes progress bars.
 
     Returns:
@@ -161,10 +162,10 @@ def score_sets(
     found: dict[str, list[Floats]] = {}
     with bar(len(reference) + len(generated), "reading") as advance:
         for side, files in zip(_SIDES, (reference, generated), strict=True):
-            for image in opened(files):
+            for images in opened(files):
                 for name, look in features.items():
-                    found.setdefault(f"{side}.{name}", []).append(look(image))
-                advance(1)
+                    found.setdefault(f"{side}.{name}", []).append(look(images))
+                advance(len(images))
     metrics: dict[str, Any] = {}
     for name in features:
         metrics |= _set_distances(name, *(np.concatenate(found[f"{side}.{name}"]) for side in _SIDES))
@@ -211,9 +212,9 @@ def _level(rows: Floats, root: bool, draws: int) -> dict[str, Any]:
 def _pictures_apart(pairs: Pairs, network: Callable[[Any, Any], Any], draws: int) -> dict[str, Any]:
     """A distance of whole pictures over N pairs; its floor compares each output with the next reference."""
     a, b = pairs.reference, pairs.generated
-    own = np.array([float(network(*_same_size(*opened(both)))) for both in zip(a, b, strict=True)])
+    own = np.array([float(network(*_same_size(*map(as_picture, both)))) for both in zip(a, b, strict=True)])
     others = zip((*a[1:], a[0]), b, strict=True)
-    floor = [float(network(*_same_size(*opened(both)))) for both in others] if len(a) > 1 else None
+    floor = [float(network(*_same_size(*map(as_picture, both)))) for both in others] if len(a) > 1 else None
     return _level(own, False, draws) | {"floor": None if floor is None else float(np.mean(floor))}
 
 

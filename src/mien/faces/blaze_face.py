@@ -6,6 +6,7 @@ graph (Bazarevsky et al. 2019, arXiv 1907.05047, and the package's face_detector
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -48,30 +49,35 @@ class BlazeFace(nn.Module):
 
     @torch.no_grad()
     @full_precision
-    def forward(self, picture: Tensor, threshold: float = 0.5) -> tuple[Tensor, Tensor]:
-        """Faces of one picture, the most certain first.
+    def forward(self, pictures: Sequence[Tensor], threshold: float = 0.5) -> list[tuple[Tensor, Tensor]]:
+        """Faces of some pictures, the most certain of each first; the network sees all pictures at once.
 
         Args:
-            picture: [1, 3, H, W] in [-1, 1].
+            pictures: B pictures [1, 3, H, W] in [-1, 1], each of its own size.
             threshold: least score, in [0, 1].
 
         Returns:
-            Points [N, 8, 2] in pixels: two corners of the box, then the subject's right eye, left eye, nose, mouth,
-            right ear, left ear; and scores [N].
+            For each picture, on the processor: points [N, 8, 2] in its pixels: two corners of the box, then the
+            subject's right eye, left eye, nose, mouth, right ear, left ear; and scores [N].
         """
-        height, width = picture.shape[-2:]
-        scale = SIDE / max(height, width)
-        shift = torch.tensor([(SIDE - width * scale) / 2, (SIDE - height * scale) / 2])
-        matrix = torch.cat([torch.eye(2) * scale, shift[:, None]], 1)[None]
-        square = warp(picture, corner_to_corner(matrix).to(picture.device), SIDE, padding="zeros")
-        outputs = self.net(square.permute(0, 2, 3, 1))
+        scales, shifts, squares = [], [], []
+        for picture in pictures:
+            height, width = picture.shape[-2:]
+            scales.append(SIDE / max(height, width))
+            shifts.append(torch.tensor([(SIDE - width * scales[-1]) / 2, (SIDE - height * scales[-1]) / 2]))
+            matrix = torch.cat([torch.eye(2) * scales[-1], shifts[-1][:, None]], 1)[None]
+            squares.append(warp(picture, corner_to_corner(matrix).to(picture.device), SIDE, padding="zeros"))
+        outputs = self.net(torch.cat(squares).permute(0, 2, 3, 1))
         # regressions of all anchors, then their scores
-        raw, logits = (outputs[name].reshape(len(anchors()), -1) for name in self.net.outputs)
-        scores = logits[:, 0].clamp(-100, 100).sigmoid()
-        found = (scores >= threshold).nonzero()[:, 0]
-        points = decode(raw[found], anchors().to(raw.device)[found])
-        kept, scores = suppress(points, scores[found])
-        return (kept * SIDE - shift.to(kept.device)) / scale, scores
+        shape = (len(pictures), len(anchors()), -1)
+        raw, logits = (outputs[name].reshape(shape).cpu() for name in self.net.outputs)
+        found = []
+        for own, certain, scale, shift in zip(raw, logits[..., 0], scales, shifts, strict=True):
+            scores = certain.clamp(-100, 100).sigmoid()
+            rows = (scores >= threshold).nonzero()[:, 0]
+            kept, scores = suppress(decode(own[rows], anchors()[rows]), scores[rows])
+            found.append(((kept * SIDE - shift) / scale, scores))
+        return found
 
 
 def decode(raw: Tensor, middles: Tensor) -> Tensor:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mien.faces.scrfd import intersection_over_union
 from mien.faces.types import Face, FaceReader, Picture, Reading, reading_of, rgb_array
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SAME_FACE = 0.3
 """Least intersection over union of two readers' boxes of one face (*ours*: one frames the skull, one the landmarks)."""
@@ -29,8 +33,8 @@ class Addition(Protocol):
         """Name -> what it reads with."""
         ...
 
-    def add(self, picture: Picture, face: Face) -> Mapping[str, Any]:
-        """Fields of `Face` that it tells of this one, for a picture uint8 [H, W, 3]."""
+    def add(self, pictures: Sequence[Picture], faces: Sequence[Face]) -> Sequence[Mapping[str, Any]]:
+        """Fields of `Face` that it tells of each of B faces, for the picture uint8 [H, W, 3] that each is in."""
         ...
 
 
@@ -52,23 +56,34 @@ class JoinedReader:
 
     def read(self, image: Picture, source: str = "the picture") -> Reading:
         """Read one RGB picture (PIL, or uint8 [H, W, 3])."""
-        pixels = rgb_array(image)
-        faces = list(self._first.read(pixels, source).faces)
+        return self._joined([rgb_array(image)], [self._first.read(image, source)], [source])[0]
+
+    def read_batch(self, images: Iterable[Picture]) -> list[Reading]:
+        """Read several pictures in order: each reader is given all of them, each network all of their faces."""
+        pictures = [rgb_array(image) for image in images]
+        return self._joined(pictures, self._first.read_batch(pictures), ["the picture"] * len(pictures))
+
+    def _joined(
+        self, pictures: Sequence[NDArray[np.uint8]], found: Sequence[Reading], sources: Sequence[str]
+    ) -> list[Reading]:
+        """What the first reader found, with what the others add."""
+        places = [number for number, reading in enumerate(found) for _ in reading.faces]
+        faces = [face for reading in found for face in reading.faces]
         told = [dict.fromkeys(_additions_of(face), self._first.name) for face in faces]
         for other in self._others if faces else ():
             if isinstance(other, FaceReader):
-                found = other.read(pixels, source).faces
-                additions = [_additions_of(best) if (best := same_face(face, found)) else {} for face in faces]
+                seen = sorted(set(places))
+                others = dict(zip(seen, other.read_batch([pictures[place] for place in seen]), strict=True))
+                same = [same_face(face, others[place].faces) for face, place in zip(faces, places, strict=True)]
+                additions = [{} if one is None else _additions_of(one) for one in same]
             else:
-                additions = [dict(other.add(pixels, face)) for face in faces]
+                additions = [dict(one) for one in other.add([pictures[place] for place in places], faces)]
             faces = [replace(face, **more) for face, more in zip(faces, additions, strict=True)]
             told = [known | dict.fromkeys(more, other.name) for known, more in zip(told, additions, strict=True)]
-        named = zip(faces, told, strict=True)
-        return reading_of([replace(face, reader=self.name, told_by=known) for face, known in named], source)
-
-    def read_batch(self, images: Iterable[Picture]) -> list[Reading]:
-        """Read several pictures in order."""
-        return [self.read(image) for image in images]
+        joined: list[list[Face]] = [[] for _ in pictures]
+        for place, face, known in zip(places, faces, told, strict=True):
+            joined[place].append(replace(face, reader=self.name, told_by=known))
+        return [reading_of(some, source) for some, source in zip(joined, sources, strict=True)]
 
 
 def same_face(face: Face, others: Iterable[Face]) -> Face | None:

@@ -6,7 +6,7 @@ Detector, landmarks, blendshapes and pose are computed as the package's graph do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,10 +17,11 @@ from torch import Tensor
 
 from mien.assets.first_use import find_or_fetch
 from mien.assets.lookup import find_asset, how_to_get
+from mien.core.modules import placed
 from mien.errors import MissingAsset
 from mien.faces.alignment import invert, transform_points
 from mien.faces.blaze_face import OVERLAP, BlazeFace, overlap
-from mien.faces.limits import faces_within_limits
+from mien.faces.limits import LARGEST, faces_within_limits
 from mien.faces.linear.expression_fit import BlendshapeNetwork
 from mien.faces.mediapipe import ASSET, DETECTED, PRESENT, pose_of
 from mien.faces.mediapipe_torch import DETECTOR, GEOMETRY, TorchFaceLandmarker, level_square, read_bundle, sampled
@@ -35,6 +36,8 @@ AGAIN = 0.7
 to be wrong."""
 MOST = 32
 """Faces read in one picture; the most certain ones where there are more."""
+AT_ONCE = 16
+"""Pictures that a GPU is given at once; a processor reads one after another, which takes it as long."""
 
 
 class LandmarkerReader:
@@ -44,6 +47,7 @@ class LandmarkerReader:
         model: path of ``face_landmarker.task``; None looks in ``MIEN_ASSETS`` and the cache, and fetches it once where
             there is a network.
         confidence: least score of a detection in the first look, in [0, 1]; see also `mien.faces.mediapipe.PRESENT`.
+        device: where the networks run; None: a GPU where there is one.
         search: where no face is found for certain, look again turned by 90, 180 and 270 degrees, with a border (faces
             that fill the picture), and in small parts of the picture.
 
@@ -60,7 +64,14 @@ class LandmarkerReader:
 
     name = "mediapipe-torch"
 
-    def __init__(self, model: Path | str | None = None, *, confidence: float = DETECTED, search: bool = True) -> None:
+    def __init__(
+        self,
+        model: Path | str | None = None,
+        *,
+        confidence: float = DETECTED,
+        search: bool = True,
+        device: str | None = None,
+    ) -> None:
         path = Path(model) if model is not None else find_or_fetch(ASSET)
         if path is None:
             raise MissingAsset(f"MediaPipe's model is not here: {how_to_get(ASSET)}.")
@@ -68,7 +79,9 @@ class LandmarkerReader:
             raise MissingAsset(f"MediaPipe's model is not at {path}: run  mien assets get {ASSET}  and name no path.")
         self.files = {path.name: path}
         self.confidence, self.search = confidence, search
-        self._detector, self._landmarker, self._canonical = _parts(path, path.stat().st_mtime_ns)
+        self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.at_once = AT_ONCE if self._device != "cpu" else 1
+        self._detector, self._landmarker, self._canonical = _parts(path, path.stat().st_mtime_ns, self._device)
 
     def read(self, image: Picture, source: str = "the picture") -> Reading:
         """Read one RGB picture (PIL, or uint8 [H, W, 3])."""
@@ -76,16 +89,55 @@ class LandmarkerReader:
         return reading_of(faces_within_limits(pixels, self._faces, 0, "edge"), source)
 
     def read_batch(self, images: Iterable[Picture]) -> list[Reading]:
-        """Read several pictures; the answer has their order and number."""
-        return [self.read(image) for image in images]
+        """Read several pictures; the answer has their order and number.
+
+        On a GPU, the networks are given ``at_once`` pictures in one call. A picture whose one face is not certain at
+        the first look is read by itself.
+        """
+        pixels = [rgb_array(image) for image in images]
+        found: list[Reading | None] = [None] * len(pixels)
+        if self.at_once > 1:
+            for start in range(0, len(pixels), self.at_once):
+                found[start : start + self.at_once] = self._at_first_look(pixels[start : start + self.at_once])
+        return [self.read(one) if known is None else known for one, known in zip(pixels, found, strict=True)]
+
+    @torch.no_grad()
+    def _at_first_look(self, pixels: Sequence[NDArray[np.uint8]]) -> list[Reading | None]:
+        """Readings of pictures whose one face is certain at the first look; None for the others."""
+        found: list[Reading | None] = [None] * len(pixels)
+        fitting = [number for number, one in enumerate(pixels) if max(one.shape[:2]) <= LARGEST]
+        pictures = [self._picture(pixels[number]) for number in fitting]
+        looks = self._detector(pictures, self.confidence) if pictures else []
+        sure = [
+            (number, picture, points[0], scores[0].item())
+            for number, picture, (points, scores) in zip(fitting, pictures, looks, strict=True)
+            if len(points) == 1 and (not self.search or self._is_sure(points, scores))
+        ]
+        if sure:
+            numbers, seen, places, certain = zip(*sure, strict=True)
+            for number, face in zip(numbers, self._read(seen, places, certain), strict=True):
+                found[number] = None if face is None else reading_of([face])
+        return found
+
+    def _picture(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """A picture uint8 [H, W, 3] as [1, 3, H, W] in [-1, 1], where the networks are."""
+        return torch.from_numpy(pixels.copy()).to(self._device).permute(2, 0, 1)[None].float() / 127.5 - 1
 
     @torch.no_grad()
     def _faces(self, pixels: NDArray[np.uint8]) -> list[Face]:
-        picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+        picture = self._picture(pixels)
         for points, scores in self._detections(picture):
             if self.search and len(points) > 1:
                 points, scores = self._crowd(picture, points, scores)
-            read = [self._read(picture, one, score) for one, score in zip(points, scores.tolist(), strict=True)]
+            read = [
+                face
+                for start in range(0, len(points), self.at_once)
+                for face in self._read(
+                    [picture] * len(points[start : start + self.at_once]),
+                    points[start : start + self.at_once],
+                    scores[start : start + self.at_once].tolist(),
+                )
+            ]
             faces = [face for face in read if face is not None]
             if faces:
                 return faces
@@ -97,50 +149,62 @@ class LandmarkerReader:
         Where there are several faces, each is small in the detector's 128 px, and some are too small to be seen.
         """
         for view, back in _squares(picture, 2):
-            found, certain = self._detector(view, max(self.confidence, AGAIN))
+            ((found, certain),) = self._detector([view], max(self.confidence, AGAIN))
             for one, score in zip(_moved(found, back), certain, strict=True):
                 if overlap(one[None], points).max() < OVERLAP:
                     points, scores = torch.cat([points, one[None]]), torch.cat([scores, score[None]])
         return points[:MOST], scores[:MOST]
 
-    def _read(self, picture: Tensor, points: Tensor, score: float) -> Face | None:
-        """The face at a detection [8, 2]; None where the landmark network sees none. Each face is read by itself."""
-        matrix, net = square_matrix(points), self._landmarker.landmark_net
-        outputs = net(sampled(picture, matrix[None]))
-        landmarks, presence = (outputs[name] for name in net.outputs[:2])
-        if (present := presence.sigmoid().item()) < PRESENT:
-            return None
-        place = transform_points(invert(matrix), landmarks.reshape(478, 3))
-        values = place.numpy()
-        (x0, y0), (x1, y1) = values[:, :2].min(0).tolist(), values[:, :2].max(0).tolist()
-        height, width = picture.shape[-2:]
-        return Face(
-            reader=self.name,
-            box=(x0, y0, x1, y1),
-            score=(score * present) ** 0.5,
-            landmarks=values,
-            blendshapes=self._landmarker.blendshapes(place[None])[0].numpy(),
-            pose=pose_of(self._canonical.matrix(values, width, height)),
-        )
+    def _read(
+        self, pictures: Sequence[Tensor], points: Sequence[Tensor] | Tensor, scores: Sequence[float]
+    ) -> list[Face | None]:
+        """The faces at B detections [8, 2], each in a picture of its own; None where the landmark network sees none."""
+        matrices, net = [square_matrix(one) for one in points], self._landmarker.landmark_net
+        pairs = zip(pictures, matrices, strict=True)
+        crops = [sampled(picture, matrix[None].to(picture.device)) for picture, matrix in pairs]
+        outputs = net(torch.cat(crops))
+        landmarks, presence = (outputs[name].cpu() for name in net.outputs[:2])
+        present = presence.reshape(len(crops)).sigmoid()
+        places = transform_points(invert(torch.stack(matrices)), landmarks.reshape(-1, 478, 3))
+        blendshapes = self._landmarker.blendshapes(places.to(self._device)).cpu().numpy()
+        found: list[Face | None] = []
+        for row, (picture, score) in enumerate(zip(pictures, scores, strict=True)):
+            values, sure = places[row].numpy(), present[row].item()
+            (x0, y0), (x1, y1) = values[:, :2].min(0).tolist(), values[:, :2].max(0).tolist()
+            height, width = picture.shape[-2:]
+            face = Face(
+                reader=self.name,
+                box=(x0, y0, x1, y1),
+                score=(score * sure) ** 0.5,
+                landmarks=values,
+                blendshapes=blendshapes[row],
+                pose=pose_of(self._canonical.matrix(values, width, height)),
+            )
+            found.append(None if sure < PRESENT else face)
+        return found
+
+    def _is_sure(self, points: Tensor, scores: Tensor) -> bool:
+        """Whether a look found a face for certain."""
+        return len(points) > 0 and bool(scores[0] >= SURE) and is_level(points[0])
 
     def _detections(self, picture: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Points [N, 8, 2] and scores [N] of one look at the picture after the other, the likeliest first."""
-        first = self._detector(picture, self.confidence)
-        if not self.search or (len(first[0]) and first[1][0] >= SURE and is_level(first[0][0])):
+        (first,) = self._detector([picture], self.confidence)
+        if not self.search or self._is_sure(*first):
             yield first[0][:MOST], first[1][:MOST]
         if not self.search:
             return
         # a face on its side or upside down is found, if at all, with its parts mistaken for others
         found = [first]
         for view, back in _turns_and_border(picture):
-            points, scores = self._detector(view, max(self.confidence, AGAIN))
+            ((points, scores),) = self._detector([view], max(self.confidence, AGAIN))
             if len(points) and is_level(points[0]):
                 found.append((_moved(points, back), scores))
         for points, scores in sorted((one for one in found if len(one[0])), key=lambda one: -float(one[1][0])):
             yield points[:MOST], scores[:MOST]
         for parts in (2, 4):
             for view, back in _squares(picture, parts):
-                points, scores = self._detector(view, max(self.confidence, SURE))
+                ((points, scores),) = self._detector([view], max(self.confidence, SURE))
                 if len(points):
                     yield _moved(points[:MOST], back), scores[:MOST]
 
@@ -202,7 +266,7 @@ def blendshape_network() -> BlendshapeNetwork | None:
 
 @lru_cache(maxsize=1)
 def _blendshape_network(path: Path, changed: int) -> BlendshapeNetwork:
-    landmarker = _parts(path, changed)[1]
+    landmarker = _parts(path, changed, "cpu")[1]
 
     @torch.no_grad()
     def network(points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -211,9 +275,10 @@ def _blendshape_network(path: Path, changed: int) -> BlendshapeNetwork:
     return network
 
 
-@lru_cache(maxsize=1)
-def _parts(path: Path, changed: int) -> tuple[BlazeFace, TorchFaceLandmarker, CanonicalFace]:
+@lru_cache(maxsize=2)
+def _parts(path: Path, changed: int, device: str) -> tuple[BlazeFace, TorchFaceLandmarker, CanonicalFace]:
     """The bundle's networks and canonical face, read once a process while the file stays the same."""
     files = read_bundle(path)
     blaze = BlazeFace(tflite_graph(files[DETECTOR], f"{DETECTOR} in {path}"))
-    return blaze, TorchFaceLandmarker(files), CanonicalFace.parse(files[GEOMETRY], f"{GEOMETRY} in {path}")
+    canonical = CanonicalFace.parse(files[GEOMETRY], f"{GEOMETRY} in {path}")
+    return placed(blaze, device=device), placed(TorchFaceLandmarker(files), device=device), canonical

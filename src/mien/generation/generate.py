@@ -174,6 +174,20 @@ def prepare(
     return Prepared(request, inputs, options, canvas, record)
 
 
+def draw_together(pipeline: PortraitPipeline, rows: Sequence[tuple[Prepared, int]]) -> list[DrawnPicture]:
+    """Pictures of several requests, drawn in one batch.
+
+    Args:
+        pipeline: what they were prepared for.
+        rows: B requests with the number of the picture in each; their `mien.generation.batches.batch_key` and
+            ``conditions_of`` are equal.
+    """
+    first = rows[0][0]
+    seeds = [one.request.seed + index for one, index in rows]
+    images = draw_requested(pipeline, first.request, [one.inputs for one, _ in rows], seeds, **first.options)
+    return [one.finish(image, index) for (one, index), image in zip(rows, images, strict=True)]
+
+
 def picture_files(request: GenerateRequest, indices: Sequence[int], further: Sequence[Path] = ()) -> list[Path]:
     """Where the pictures of a request go, once it is clear that they can be written and replace nothing that is read.
 

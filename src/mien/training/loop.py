@@ -36,7 +36,7 @@ from mien.training.precision import frozen_type, hold_frozen, precision
 from mien.training.proof import TRAINED, WeightChange, gaps_of, proof
 from mien.training.publish import entry_of
 from mien.training.state import EXPORTED, FILE, PowerEMA, load_state, save_state
-from mien.training.together import from_main, gathered, group_timeout, named_timeouts, share_state
+from mien.training.together import from_main, gathered, group_timeout, named_timeouts, raise_in_time, share_state
 from mien.training.tracking import RunningMeans, Trackers, chosen_trackers, memory_mb
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def fit(
         DivergedRun: if too many steps had to be skipped.
         MienError: if another process trains in the folder, it cannot be written, or a process of the run is lost.
     """
+    raise_in_time()
     AcceleratorState._reset_state()  # the precision is this run's, not that of an earlier run in the same process
     accelerator = Accelerator(
         mixed_precision=precision(config), cpu=not torch.cuda.is_available(),

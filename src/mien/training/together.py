@@ -19,13 +19,25 @@ if TYPE_CHECKING:
     from mien.training.state import PowerEMA
 
 T = TypeVar("T")
-_LOST = ("timed out", "timeout", "connection closed", "connection reset", "broken pipe", "connection refused")
+_LOST = (
+    "timed out", "timeout", "connection closed", "connection reset", "broken pipe", "connection refused",
+    "remote error", "communicator was aborted",
+)  # fmt: skip
 """What the backends say, in small letters, where a process is gone or does not answer."""
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class LostProcess(MienError):
     """A process of the run is gone, or did not answer in time."""
+
+
+def raise_in_time() -> None:
+    """Let NCCL raise in the process that waits too long; otherwise its watchdog ends the process, and nothing is said.
+
+    To be called before the group of processes is made. A process then waits for its collectives on the processor, which
+    costs nothing here: each step reads its loss and the gradient's norm. Who has set the variable is left alone.
+    """
+    os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")
 
 
 def group_timeout(minutes: float) -> InitProcessGroupKwargs:

@@ -34,8 +34,8 @@ def far(a: Any, b: Any) -> Any:
     return (a - b).abs().mean((1, 2, 3))
 
 
-def mean_features(image: Any) -> Any:
-    return np.asarray(image, np.float64).mean((0, 1))[None]
+def mean_features(images: Any) -> Any:
+    return np.stack([np.asarray(image, np.float64).mean((0, 1)) for image in images])
 
 
 def fake_networks(faces: Sequence[str] = ("arcface", "emonet", "smirk")) -> Networks:

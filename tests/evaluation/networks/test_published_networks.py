@@ -161,8 +161,10 @@ def test_lpips_agrees_with_torchmetrics_given_features() -> None:
 
 def test_inception_reads_a_torchscript_file(tmp_path: Path) -> None:
     torch.jit.script(Means()).save(str(tmp_path / "i.pt"))
-    features = Inception(tmp_path / "i.pt")(Image.new("RGB", (40, 60), (10, 20, 250)))
-    assert features.shape == (1, 2048) and features[0, :3] == pytest.approx([10, 20, 250])
+    pictures = [Image.new("RGB", (40, 60), (10, 20, 250)), Image.new("RGB", (80, 60), (1, 2, 3))]
+    features = Inception(tmp_path / "i.pt")(pictures)
+    assert features.shape == (2, 2048) and features[0, :3] == pytest.approx([10, 20, 250])
+    assert features[1, :3] == pytest.approx([1, 2, 3])
     (tmp_path / "j.pt").write_bytes(b"nothing")
     with pytest.raises(BadInput, match="no TorchScript"):
         Inception(tmp_path / "j.pt")

@@ -6,10 +6,10 @@ import re
 import shutil
 from typing import Literal
 
-from mien.core.processes import available_cores
+from mien.core.processes import available_cores, available_gpus
 from mien.core.progress import Bar, silent
 from mien.core.stages.local import run_local
-from mien.core.stages.stage import Stage
+from mien.core.stages.stage import Resources, Stage
 from mien.core.stages.trial import tell_of_done
 from mien.errors import BadInput, MienError
 
@@ -32,6 +32,19 @@ def parse_part(text: str | None) -> tuple[int, int] | None:
     return index, of
 
 
+def usual_workers(resources: Resources) -> int:
+    """Processes of this machine that a stage takes where nobody says how many.
+
+    As many as its GPUs have room for. Without a GPU, one for a stage whose worker fills a GPU, for then it fills the
+    cores; else one a core.
+    """
+    share, cores = resources.gpus, available_cores()
+    gpus = available_gpus() if share else 0
+    if gpus:
+        return max(1, min(cores, int(gpus / share)))
+    return 1 if share >= 1 else cores
+
+
 def execute(
     stage: Stage,
     *,
@@ -46,7 +59,7 @@ def execute(
     Args:
         stage: the stage.
         executor: ``local``: processes of this machine; ``ray``.
-        workers: processes; None: one a core, or as many as the cluster has room for.
+        workers: processes; None: see :func:`usual_workers`, or as many as the cluster has room for.
         part: (i, n): every n-th task from the i-th on, and nothing else; another call finishes.
         finish_only: do no task; finish what the parts have done.
         bar: makes a progress bar; what was done before counts at once.
@@ -72,7 +85,7 @@ def execute(
 
                 run_ray(stage, todo, workers, advance)
             else:
-                run_local(stage, todo, workers or available_cores(), advance)
+                run_local(stage, todo, workers or usual_workers(stage.resources), advance)
         if part is not None:
             return False
     elif todo:

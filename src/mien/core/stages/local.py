@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 
+from mien.core.processes import available_gpus
 from mien.core.stages.stage import Stage
 from mien.core.stages.trial import TRIES, Trial, run_task
 from mien.errors import MienError
@@ -131,10 +132,8 @@ def _stop(signum: int, frame: object) -> None:
 
 def _take_gpu(number: int) -> None:
     """Of several GPUs, let this process see one, the workers' in turn; before CUDA is used."""
-    import torch
-
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = visible.split(",") if visible else [str(one) for one in range(torch.cuda.device_count())]
+    names = visible.split(",") if visible else [str(one) for one in range(available_gpus())]
     if len(names) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = names[number % len(names)]
 

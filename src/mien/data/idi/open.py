@@ -15,7 +15,7 @@ from pydantic import Field
 from mien.core.io import check_writable, claim, read_json, sha256_of, write_json
 from mien.core.log import only_process
 from mien.core.progress import Bar, silent
-from mien.core.stages.execute import execute
+from mien.core.stages.execute import execute, usual_workers
 from mien.core.strict import StrictModel
 from mien.data.idi.build import LOCK, Builder, PairsStage
 from mien.data.idi.filters import Read, calibrated
@@ -190,7 +190,7 @@ def build_pairs(
     bar: Bar = silent,
     *,
     executor: str = "local",
-    workers: int = 1,
+    workers: int | None = None,
     part: tuple[int, int] | None = None,
     finish: bool = False,
 ) -> dict[str, Any] | None:
@@ -203,7 +203,7 @@ def build_pairs(
             the data set is the studio's and the face kit is there, else each picture and its own reconstruction.
         bar: makes progress bars.
         executor: see `mien.core.stages.execute.execute`, as are the next three.
-        workers: processes; each loads what draws.
+        workers: processes, each of which loads what draws; None: see `usual_workers`.
         part: (i, n): only these batches.
         finish: make no pairs; put together what the parts have made.
 
@@ -221,6 +221,7 @@ def build_pairs(
         if is_finished(folder):
             return report_of(folder)
     check_writable([folder / SETTINGS_FILE])  # before what draws is loaded
+    workers = workers or (usual_workers(PairsStage.resources) if executor == "local" else None)
     ours = executor == "local" and workers == 1 and not finish
     builder = order.open() if ours or request is None else None
     if request is None:

@@ -25,7 +25,7 @@ from mien.core.io import sha256_of
 from mien.core.log import read_lines, write_lines
 from mien.core.progress import Bar, silent
 from mien.core.stages.execute import execute
-from mien.core.stages.stage import Process, Stage
+from mien.core.stages.stage import Process, Resources, Stage
 from mien.core.stages.trial import Trial, sample_of
 from mien.core.text import is_text
 from mien.data.importing.layouts import Item, list_items
@@ -226,6 +226,7 @@ class ImportStage(Stage):
     """
 
     name: ClassVar[str] = "importing"
+    resources = Resources(gpus=0.25)
 
     folder: Path
     job: ImportJob

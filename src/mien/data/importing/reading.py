@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,14 +78,21 @@ class ImportTools:
             arcface = open_face_network("arcface", files["arcface"])
         return cls(opened, studio, arcface, files)
 
-    def identity(self, seen: DetectedFace) -> tuple[NDArray[np.float32], str]:
-        """Embedding [512] of a face, and the network's name."""
-        own = seen.face.told_by.get("identity", seen.face.reader)
-        if seen.face.identity is not None and own != self.studio.name:
-            return seen.face.identity, own
-        if self.arcface is not None:
-            return self.arcface([seen.image], points_of(seen)[None])["identity"][0], self.arcface.name
-        return embed_face(seen, self.studio)[0], self.studio.name
+    def identities(self, seen: Sequence[DetectedFace]) -> list[tuple[NDArray[np.float32], str]]:
+        """Embedding [512] of each face, and the name of the network that it is from."""
+        found: dict[int, tuple[NDArray[np.float32], str]] = {}
+        for number, one in enumerate(seen):
+            own = one.face.told_by.get("identity", one.face.reader)
+            if one.face.identity is not None and own != self.studio.name:
+                found[number] = one.face.identity, own
+            elif self.arcface is None:
+                found[number] = embed_face(one, self.studio)[0], self.studio.name
+        left = [number for number in range(len(seen)) if number not in found]
+        if left and self.arcface is not None:
+            faces = [seen[number] for number in left]
+            read = self.arcface.read_each([one.image for one in faces], [points_of(one) for one in faces])["identity"]
+            found |= {number: (value, self.arcface.name) for number, value in zip(left, read, strict=True)}
+        return [found[number] for number in range(len(seen))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,18 +152,40 @@ def read_portraits(tools: ImportTools, request: ImportRequest, frames: Sequence[
         frames: with pictures.
     """
     readings = tools.reader.read_batch([one.image for one in frames if one.image is not None])
-    found = []
+    found: list[list[Portrait | _Cut]] = []
     for frame, reading in zip(frames, readings, strict=True):
         faces = reading.faces if frame.item.who is None else reading.faces[:1]
-        portraits = [_portrait(tools, request, frame, face, len(reading.faces)) for face in faces]
-        found.append(portraits or [left_out(frame, "no face")])
-    return found
+        cuts = [_cut(request, frame, face, len(reading.faces)) for face in faces]
+        found.append(cuts or [left_out(frame, "no face")])
+    cuts = [one for some in found for one in some if isinstance(one, _Cut)]
+    known, felt = tools.identities([one.seen for one in cuts]), _emotions(tools, cuts)
+    portraits = {id(one): _portrait(request, one, who, mood) for one, who, mood in zip(cuts, known, felt, strict=True)}
+    return [[portraits[id(one)] if isinstance(one, _Cut) else one for one in some] for some in found]
 
 
-def _portrait(tools: ImportTools, request: ImportRequest, frame: Frame, face: Face, faces: int) -> Portrait:
-    from mien.faces.alignment import crop_picture, transform_points
+class _Cut(NamedTuple):
+    """A face that is kept.
 
-    image, item = frame.image, frame.item
+    Attributes:
+        frame: where it was found.
+        seen: the face in the whole picture.
+        about: what the row says of it.
+        matrix: [2, 3] from the picture to the crop.
+        crop: the dataset's picture.
+    """
+
+    frame: Frame
+    seen: DetectedFace
+    about: dict[str, Any]
+    matrix: Tensor
+    crop: Image.Image
+
+
+def _cut(request: ImportRequest, frame: Frame, face: Face, faces: int) -> Portrait | _Cut:
+    """A face as the base wants it, or why it is left out."""
+    from mien.faces.alignment import crop_picture
+
+    image = frame.image
     assert image is not None
     seen = DetectedFace(image, face)
     points = landmarks_of(seen)
@@ -174,11 +203,29 @@ def _portrait(tools: ImportTools, request: ImportRequest, frame: Frame, face: Fa
     if reason:
         return left_out(frame, reason, faces, **about)
     matrix = _matrix(request, seen)
-    crop = crop_picture(image, matrix, request.size)
-    moved = transform_points(matrix, _tensor(points)).numpy()
-    mask, masked_by = _mask(face, matrix, moved, request.size)
-    identity, known_by = tools.identity(seen)
-    emotion, felt_by = _emotion(tools, item, face, crop)
+    return _Cut(frame, seen, {**_row(frame, faces), **about}, matrix, crop_picture(image, matrix, request.size))
+
+
+def _portrait(
+    request: ImportRequest,
+    cut: _Cut,
+    known: tuple[NDArray[np.float32], str],
+    felt: tuple[dict[str, Any] | None, str],
+) -> Portrait:
+    """The record of a face.
+
+    Args:
+        request: what is asked for.
+        cut: the face.
+        known: its embedding [512], and the network's name.
+        felt: its emotion, and who says so.
+    """
+    from mien.faces.alignment import transform_points
+
+    item, face = cut.frame.item, cut.seen.face
+    moved = transform_points(cut.matrix, _tensor(landmarks_of(cut.seen))).numpy()
+    mask, masked_by = _mask(face, cut.matrix, moved, request.size)
+    (identity, known_by), (emotion, felt_by) = known, felt
     told = {"landmarks_mediapipe": face.told_by.get("landmarks", face.reader), "identity": known_by, "mask": masked_by}
     told |= {"emotion": felt_by} if emotion is not None else {}
     for name, part in (("blendshapes_mediapipe", "blendshapes"), ("pose_mediapipe", "pose")):
@@ -191,11 +238,11 @@ def _portrait(tools: ImportTools, request: ImportRequest, frame: Frame, face: Fa
         "pose_mediapipe": None if face.pose is None else rounded(face.pose, 2),
         "emotion": emotion,
         "identity": rounded(identity, 5),
-        "origin": {"file": item.file, "time": frame.time, "who": item.who or "", "told_by": told,
+        "origin": {"file": item.file, "time": cut.frame.time, "who": item.who or "", "told_by": told,
                    "labels": dict(item.labels)},
     }  # fmt: skip
-    files = {request.ending: encode_picture(np.asarray(crop), request.ending), "mask.png": encode_png(mask)}
-    return Portrait({**_row(frame, faces), **about, "reason": ""}, files, fields, identity)
+    files = {request.ending: encode_picture(np.asarray(cut.crop), request.ending), "mask.png": encode_png(mask)}
+    return Portrait({**cut.about, "reason": ""}, files, fields, identity)
 
 
 def _matrix(request: ImportRequest, seen: DetectedFace) -> Tensor:
@@ -226,19 +273,24 @@ def _mask(face: Face, matrix: Tensor, points: NDArray[np.float32], size: int) ->
     return np.asarray(mask), FACE_OVAL
 
 
-def _emotion(tools: ImportTools, item: Item, face: Face, crop: Image.Image) -> tuple[dict[str, Any] | None, str]:
-    """The emotion's record, and who says so: a network of the reader's, the dataset's label, else the studio's."""
-    by = face.told_by.get("emotion", face.reader)
-    if face.emotion is not None and by != tools.studio.name:
-        return _record(face.emotion), by
-    if (name := item.labels.get("emotion")) is not None:
-        return _record(Emotion.of(name, min(1.0, int(item.labels.get("level", 3)) / 3)).vector()), LABEL
-    from mien.faces.observed import largest_face
-
-    read = largest_face(tools.studio, crop)
-    if read is None or read.emotion is None:
-        return None, ""
-    return _record(read.emotion), tools.studio.name
+def _emotions(tools: ImportTools, cuts: Sequence[_Cut]) -> list[tuple[dict[str, Any] | None, str]]:
+    """Each face's emotion, and who says so: a network of the reader's, the dataset's label, else the studio's."""
+    found: list[tuple[dict[str, Any] | None, str]] = []
+    for cut in cuts:
+        face, labels = cut.seen.face, cut.frame.item.labels
+        by = face.told_by.get("emotion", face.reader)
+        if face.emotion is not None and by != tools.studio.name:
+            found.append((_record(face.emotion), by))
+        elif (name := labels.get("emotion")) is not None:
+            found.append((_record(Emotion.of(name, min(1.0, int(labels.get("level", 3)) / 3)).vector()), LABEL))
+        else:
+            found.append((None, ""))
+    left = [number for number, (emotion, _) in enumerate(found) if emotion is None]
+    readings = tools.studio.read_batch([cuts[number].crop for number in left]) if left else []
+    for number, reading in zip(left, readings, strict=True):
+        if reading.faces and (emotion := reading.faces[0].emotion) is not None:
+            found[number] = _record(emotion), tools.studio.name
+    return found
 
 
 def _record(vector: Sequence[float] | NDArray[np.float32]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mien.core.io import make_folder, write_json
 from mien.core.progress import Bar, silent
-from mien.core.stages.execute import execute
+from mien.core.stages.execute import execute, usual_workers
 from mien.core.stages.stage import Process, Resources, Stage
 from mien.core.stages.trial import Trial
 from mien.evaluation.control.scene import Pair
@@ -63,12 +63,12 @@ class Drawing:
 
     Attributes:
         executor: see `mien.core.stages.execute.execute`, as are the others.
-        workers: processes; each loads the model.
+        workers: processes, each of which loads the model; None: see `usual_workers`.
         part: (number from 1, how many machines there are); nothing is read or scored then.
     """
 
     executor: str = "local"
-    workers: int = 1
+    workers: int | None = None
     part: tuple[int, int] | None = None
 
 
@@ -185,7 +185,7 @@ def draw_pairs(
     how = tools.drawing
     here = finish is not None or tools.reopen is None
     executor, workers = ("local", 1) if here else (how.executor, how.workers)
-    if workers > 1 or executor != "local":
+    if executor != "local" or (workers or usual_workers(stage.resources)) > 1:
         stage.pipeline = None  # each process loads its own
     if not execute(stage, executor=executor, workers=workers, part=how.part, bar=bar):
         raise PartDrawn

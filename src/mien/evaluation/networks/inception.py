@@ -7,6 +7,7 @@ computes whole FIDs of folders and fetches the network itself; here features are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,22 +38,23 @@ class Inception:
         import torch
 
         try:
-            self.network: Any = torch.jit.load(str(path), map_location="cpu").eval()
+            self.device = "cuda" if torch.cuda.is_available() else "cpu"
+            self.network: Any = torch.jit.load(str(path), map_location=self.device).eval()
         except (RuntimeError, ValueError, OSError) as error:
             raise BadInput(f"{path} is no TorchScript file: get inception again.") from error
 
-    def __call__(self, image: Picture) -> NDArray[np.float64]:
-        """Features [1, 2048] of a picture, PIL or uint8 [H, W, 3].
+    def __call__(self, images: Sequence[Picture]) -> NDArray[np.float64]:
+        """Features [B, 2048] of B pictures, PIL or uint8 [H, W, 3], on a GPU where there is one.
 
         Raises:
             BadInput: if the network tells something else.
         """
         import torch
 
-        pixels = torch.from_numpy(clean_resize(np.asarray(image))).permute(2, 0, 1)[None]
+        pixels = torch.from_numpy(np.stack([clean_resize(np.asarray(image)) for image in images])).permute(0, 3, 1, 2)
         with torch.no_grad():
-            found = self.network(pixels, return_features=True).double().numpy()
-        if found.shape != (1, WIDTH):
+            found = self.network(pixels.to(self.device), return_features=True).double().cpu().numpy()
+        if found.shape != (len(images), WIDTH):
             raise BadInput(f"The file gives {found.shape[-1]} features, not Inception's {WIDTH}: get inception again.")
         return found
 

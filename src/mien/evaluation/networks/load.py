@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from mien.faces.types import Picture
 
-Features = Callable[["Picture"], NDArray[np.float64]]
+Features = Callable[[Sequence["Picture"]], NDArray[np.float64]]
+"""B whole pictures -> [B, D]."""
 Distance = Callable[["Tensor", "Tensor"], NDArray[np.float64]]
 
 SET_NETWORKS = ("inception",)
@@ -32,7 +33,7 @@ class Networks:
 
     Attributes:
         faces: name -> reader of faces.
-        sets: name -> features [1, D] of a whole picture, for Frechet distance and KID.
+        sets: name -> features [B, D] of whole pictures, for Frechet distance and KID.
         pairs: name -> distances [B] of two batches of pictures [B, 3, H, W] in [-1, 1].
         files: name -> sha256, for the record.
 
@@ -55,6 +56,16 @@ class Networks:
         """All of that for B pictures with landmarks [B, 478, 2 or 3]; NaN where the landmarks are."""
         readings = ((name, one(pictures, landmarks)) for name, one in self.faces.items())
         return {f"{part}.{name}": values for name, parts in readings for part, values in parts.items()}
+
+
+AT_ONCE = 32
+"""Pictures that a network is given at once."""
+
+
+def in_batches(features: Features, pictures: Sequence[Picture]) -> NDArray[np.float64]:
+    """Features [N, D] of N pictures, `AT_ONCE` at a time."""
+    starts = range(0, len(pictures), AT_ONCE)
+    return np.concatenate([features(pictures[start : start + AT_ONCE]) for start in starts])
 
 
 def load_networks(names: Iterable[str]) -> Networks:

@@ -22,6 +22,7 @@ from mien.evaluation.control.planned import kept_renders
 from mien.evaluation.control.run import Benchmark, ModelRun, run_model, set_up
 from mien.evaluation.control.scene import Subject, varied_subjects
 from mien.evaluation.control.settings import DEFAULT_CONDITIONS, FIRST_REFERENCE, ControlSettings
+from mien.evaluation.networks.load import in_batches
 from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
 from mien.evaluation.report.assemble import assembled, baseline_report
 from mien.evaluation.report.cases import control_cases
@@ -128,10 +129,7 @@ def set_distances(
 def _features(tools: EvaluationContext, subjects: list[Subject], folder: Path, bar: Bar) -> dict[str, Rows]:
     """``features.NAME`` [N, D] of renders."""
     pictures = kept_renders(tools, subjects, folder, "reference renders", bar)
-    return {
-        f"features.{name}": np.concatenate([look(picture) for picture in pictures])
-        for name, look in tools.looks().items()
-    }
+    return {f"features.{name}": in_batches(look, pictures) for name, look in tools.looks().items()}
 
 
 def _title(settings: ControlSettings, stage: Benchmark) -> str:

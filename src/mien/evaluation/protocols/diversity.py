@@ -21,6 +21,7 @@ from mien.evaluation.control.pictures import kept, open_folder
 from mien.evaluation.control.run import Benchmark, ModelRun, gallery, renders, run_model
 from mien.evaluation.control.scene import Subject, identity_subjects, lay_out, pixels_digest, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
+from mien.evaluation.networks.load import in_batches
 from mien.evaluation.png import Pixels, read_png
 from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
 from mien.evaluation.readings.arrays import Readings
@@ -182,8 +183,7 @@ def _renders_apart(
     images = [look.image for look in renders(tools, further, bar, "further renders")] if tools.looks() else []
     owners = np.repeat(np.arange(settings.people), settings.targets)
     return {
-        name: _ends(exact[f"features.{name}"], np.concatenate([look(image) for image in images]), owners)
-        for name, look in tools.looks().items()
+        name: _ends(exact[f"features.{name}"], in_batches(look, images), owners) for name, look in tools.looks().items()
     }
 
 

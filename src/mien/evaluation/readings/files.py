@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from mien.core.progress import Advance
 from mien.evaluation.networks import Networks
-from mien.evaluation.networks.load import Features
+from mien.evaluation.networks.load import AT_ONCE, Features
 from mien.evaluation.readings.arrays import READ, store
-from mien.media.pictures import PictureLike, as_picture, picture_name
+from mien.media.pictures import PictureLike, as_picture
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from mien.faces.studio import StudioReader
-    from mien.faces.types import FaceReader
+    from mien.faces.types import Face, FaceReader
 
 Floats = NDArray[np.float64]
 
@@ -32,27 +32,46 @@ def read_files(
     advance: Advance,
 ) -> dict[str, Floats]:
     """Readings of N pictures by part, NaN where no face was found; ``features.NAME`` [N, D] of whole pictures."""
-    from mien.faces.observed import DetectedFace, embed_face, largest_face
+    from mien.faces.observed import DetectedFace, embed_face
 
     shapes = READ | {"identity.studio": (512,), "emotion.studio": (10,)} | networks.parts()
     values = {part: np.full((len(files), *shape), np.nan) for part, shape in shapes.items()}
     whole: dict[str, list[Floats]] = {f"features.{name}": [] for name in features}
-    for row, image in enumerate(opened(files)):
-        face = largest_face(reader, image, picture_name(files[row]))
-        if face is not None:
+    first = 0
+    for images in opened(files):
+        faces = [next(iter(reading.faces), None) for reading in reader.read_batch(images)]
+        there = [number for number, face in enumerate(faces) if face is not None]
+        felt = _felt(studio, images, faces)
+        for number in there:
+            row, face = first + number, faces[number]
+            assert face is not None
             store(values, row, face)
-            values["identity.studio"][row] = embed_face(DetectedFace(image, face), studio)[0]
-            felt = face if face.emotion is not None else largest_face(studio, image)
-            if felt is not None:
-                values["emotion.studio"][row] = felt.emotion
-            for part, read in networks.read([image], values["landmarks"][row : row + 1]).items():
-                values[part][row] = read[0]
+            values["identity.studio"][row] = embed_face(DetectedFace(images[number], face), studio)[0]
+            if number in felt:
+                values["emotion.studio"][row] = felt[number]
+        rows = [first + number for number in there]
+        for part, read in networks.read([images[number] for number in there], values["landmarks"][rows]).items():
+            values[part][rows] = read
         for name, look in features.items():
-            whole[f"features.{name}"].append(look(image))
-        advance(1)
+            whole[f"features.{name}"].append(look(images))
+        advance(len(images))
+        first += len(images)
     return values | {name: np.concatenate(rows) for name, rows in whole.items()}
 
 
-def opened(files: Sequence[PictureLike]) -> Iterator[Image.Image]:
-    """Pictures (PIL), one after the other."""
-    return (as_picture(picture) for picture in files)
+def _felt(
+    studio: StudioReader, images: Sequence[Image.Image], faces: Sequence[Face | None]
+) -> dict[int, NDArray[np.float32]]:
+    """Number of a picture with a face -> its emotion [10]: the reader's, else the studio's."""
+    found = {number: face.emotion for number, face in enumerate(faces) if face is not None}
+    left = [number for number, emotion in found.items() if emotion is None]
+    readings = studio.read_batch([images[number] for number in left]) if left else []
+    for number, reading in zip(left, readings, strict=True):
+        found[number] = reading.faces[0].emotion if reading.faces else None
+    return {number: emotion for number, emotion in found.items() if emotion is not None}
+
+
+def opened(files: Sequence[PictureLike]) -> Iterator[list[Image.Image]]:
+    """Pictures (PIL), `AT_ONCE` at a time."""
+    for start in range(0, len(files), AT_ONCE):
+        yield [as_picture(picture) for picture in files[start : start + AT_ONCE]]

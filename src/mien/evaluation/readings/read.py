@@ -20,9 +20,9 @@ from mien.core.io import sha256_of
 from mien.core.progress import Advance
 from mien.evaluation.context import EvaluationContext
 from mien.evaluation.judges import picture_judged
+from mien.evaluation.networks.load import AT_ONCE
 from mien.evaluation.png import read_png
 from mien.evaluation.readings.arrays import READ, Readings, store, whole_rows
-from mien.faces.observed import largest_face
 from mien.provenance.fingerprint import version_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ _JUDGED = ("coefficients", "pose", "emotion")
 
 _ALSO = ("attributes",)
 """Parts that readings kept by an earlier release lack."""
-_BATCH = 32
 _PACKAGES = ("mien", "torch", "mediapipe", "onnxruntime")
 """Whose versions the readings depend on."""
 
@@ -77,19 +76,19 @@ def _read(context: EvaluationContext, pictures: Sequence[Picture | Path], advanc
     values |= {name: np.full((count, *shape), np.nan, np.float32) for name, shape in context.networks.parts().items()}
     identities: list[Floats] = []
     whole: dict[str, list[NDArray[np.floating]]] = defaultdict(list)
-    for start in range(0, count, _BATCH):
-        rows = range(start, min(start + _BATCH, count))
-        images = [read_png(one) if isinstance(one, Path) else one for one in pictures[start : start + _BATCH]]
-        for row, image in zip(rows, images, strict=True):
-            if context.judge_attributes is not None:
-                features, classes = picture_judged(context.judge_attributes, image)
-                whole["features.studio"].append(features)
-                for name, number in classes.items():
-                    whole[f"attributes.{name}"].append(np.array([[number]], np.float32))
-            for name, look in context.networks.sets.items():
-                whole[f"features.{name}"].append(look(image))
-            for name, reader in context.readers.items():
-                store(values, row, largest_face(reader, image), f"{name}.")
+    for start in range(0, count, AT_ONCE):
+        rows = range(start, min(start + AT_ONCE, count))
+        images = [read_png(one) if isinstance(one, Path) else one for one in pictures[start : start + AT_ONCE]]
+        if context.judge_attributes is not None:
+            features, classes = picture_judged(context.judge_attributes, images)
+            whole["features.studio"].append(features)
+            for name, numbers in classes.items():
+                whole[f"attributes.{name}"].append(numbers[:, None].astype(np.float32))
+        for name, look in context.networks.sets.items():
+            whole[f"features.{name}"].append(look(images))
+        for name, reader in context.readers.items():
+            for row, reading in zip(rows, reader.read_batch(images), strict=True):
+                store(values, row, next(iter(reading.faces), None), f"{name}.")
         points = values[f"{context.first_reader}.landmarks"][rows.start : rows.stop]
         judged = judge(context, images, points)
         identities.append(judged.pop("identity"))

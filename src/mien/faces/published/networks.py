@@ -91,11 +91,22 @@ class FaceNetwork:
         there = np.isfinite(landmarks.reshape(len(pictures), -1)).all(1)
         if not there.any():
             return found
-        rows = np.flatnonzero(there)
-        outputs = self.run(np.stack([self._crop(pictures[row], landmarks[row]) for row in rows.tolist()]))
+        rows = np.flatnonzero(there).tolist()
+        for part, values in self.read_each([pictures[row] for row in rows], [landmarks[row] for row in rows]).items():
+            found[part][rows] = values
+        return found
+
+    def read_each(self, pictures: Sequence[Picture], points: Sequence[NDArray[np.floating]]) -> Arrays:
+        """Read B faces, some of which may be placed by five points [5, 2] and others by landmarks [478, 2 or 3].
+
+        Raises:
+            BadInput: see :meth:`__call__`.
+        """
+        outputs = self.run(np.stack([self._crop(one, place) for one, place in zip(pictures, points, strict=True)]))
+        found = {part: np.empty((len(pictures), *SHAPES[part]), np.float32) for part in self.layout.parts}
         try:
             for part, values in self.layout.read(outputs).items():
-                found[part][rows] = values
+                found[part][:] = values
         except (KeyError, IndexError, ValueError) as error:
             raise BadInput(
                 f"{self.name} gives {', '.join(outputs)}, not what the published file does: get {self.name} again."
