@@ -102,8 +102,8 @@ def test_a_set_is_compared_whatever_its_files_are_called(tmp_path: Path) -> None
             Image.fromarray(pixels).save(tmp_path / side / "inside" / f"{side}{number}.png")
     sides = [sorted((tmp_path / side).rglob("*.png")) for side in ("a", "b")]
 
-    def look(image: Any) -> np.ndarray:
-        return np.asarray(image, np.float64).mean((0, 1))[None]
+    def look(images: Any) -> np.ndarray:
+        return np.stack([np.asarray(image, np.float64).mean((0, 1)) for image in images])
 
     found = score_sets(sides[0], sides[1], {"studio": look})
     assert (found["reference"], found["generated"]) == (5, 7) and found["metrics"]["kid.studio"]["n"] == 5
