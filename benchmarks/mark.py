@@ -284,8 +284,8 @@ def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
         + [f"{100 * row['read_after'][name] / row['marked']:.1f} %" for name in shown]
         for row in report["rows"]
     ]
-    head = ["Pictures", "side", "marked", "least PSNR (dB)", "JPEG 75", "half the size", "a tenth cut off", "screenshot",
-            "screenshot at 150 %", "a tenth cut off, JPEG 75", "half the size, JPEG 75"]  # fmt: skip
+    head = ["Pictures", "side", "marked", "least PSNR (dB)", "JPEG 75", "half the size", "a tenth cut off",
+            "screenshot", "screenshot at 150 %", "a tenth cut off, JPEG 75", "half the size, JPEG 75"]  # fmt: skip
     after = sum(report["false_positives_after"].values())
     bound = report["false_positive_rate_at_most"]
     trials = None if bound is None else float(f"{1 / bound:.2g}")

@@ -10,8 +10,8 @@ win (informed embedding, Miller et al. 2004). A reading counts if its patterns f
 would, and its checksum too. All numbers are *inferred*; ``benchmarks/mark.py`` measures them.
 
 What it is good for: a picture whose metadata a web site removed, or that was saved again, halved, cut or captured from
-a display, can still be recognised. What it is not: proof. It does not survive turning, strong resizing or a determined remover, anyone can put
-it into any picture, and a picture without a mark may still be synthetic.
+a display, can still be recognised. What it is not: proof. It does not survive turning, strong resizing or a determined
+remover, anyone can put it into any picture, and a picture without a mark may still be synthetic.
 """
 
 from __future__ import annotations
