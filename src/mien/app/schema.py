@@ -156,6 +156,15 @@ class VideoBody(BaseModel):
     rate: Annotated[float, Field(ge=1, le=60, description="Frames a second.")] = 6.0
 
 
+class SaveBody(BaseModel):
+    """A picture that was drawn here, as a file of another format."""
+
+    model_config = ConfigDict(title="Save", extra="forbid")
+
+    picture: Annotated[Picture, Field(description="A PNG file as POST /api/generate answers it, as base64.")]
+    format: Literal["image/png", "image/jpeg", "image/webp"]
+
+
 class Problem(BaseModel):
     """One thing that is wrong.
 
