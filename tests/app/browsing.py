@@ -15,7 +15,7 @@ import uvicorn
 from mien.app.server import create_app
 from mien.app.service import PortraitService
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 """Seconds that anything may take on a busy machine."""
 
 

@@ -322,7 +322,7 @@ def test_a_camera_and_a_clipboard_that_are_refused(opened: Page) -> None:
         opened.driver.execute_cdp_cmd("Browser.setPermission", given)
 
     try:
-        permit("videoCapture", "denied")
+        permit("camera", "denied")
         permit("clipboard-read", "denied")
         opened.click("#identity-picker button:nth-of-type(3)")
         refused = "document.getElementById('camera-problem').textContent"
