@@ -43,12 +43,13 @@ def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
         for one in report["rows"]
     ]
     head = ["Layout", "workflow", "largest difference", "mean difference", "the branches move a pixel by up to"]
+    size = " x ".join(map(str, report["embedded"]["size"]))
+    mark = "with" if report["embedded"]["watermark"] else "WITHOUT"
     told = (
         f"ComfyUI {report['comfyui']} with torch {report['torch']}, headless on a CPU "
         f"([JSON](../benchmarks/results/comfyui.json)), {SIDE} px, {STEPS} steps of Euler, cfg {CFG:g}; levels of 255:"
-        f"\n\n{table(head, rows)}\nThe example with the embedded model gave a picture of "
-        f"{' x '.join(map(str, report['embedded']['size']))} pixels"
-        f"{' with its watermark' if report['embedded']['watermark'] else ' WITHOUT a watermark'}."
+        f"\n\n{table(head, rows).rstrip()}\n\nComfyUI cuts levels off where ours are rounded: that is a mean of one "
+        f"half. The example with the embedded model gave a picture of {size} pixels {mark} its watermark."
     )
     return {ROOT / "docs" / "comfyui.md": ("benchmarks/comfyui_pictures.py", told)}
 

@@ -316,12 +316,16 @@ def test_photographs_that_are_too_large_and_videos_that_cannot_be_played(opened:
 
 
 @pytest.mark.slow
-def test_a_camera_and_a_clipboard_that_are_refused(opened: Page) -> None:
+def test_a_camera_and_a_clipboard_that_are_refused(warm: Warm, page: Page) -> None:
+    driver = chromium(camera=False)
+
     def permit(name: str, setting: str) -> None:
-        given = {"permission": {"name": name}, "setting": setting}
-        opened.driver.execute_cdp_cmd("Browser.setPermission", given)
+        driver.execute_cdp_cmd("Browser.setPermission", {"permission": {"name": name}, "setting": setting})
 
     try:
+        opened = Page(driver, page.address, page.downloads)
+        driver.get(page.address)
+        opened.until("document.querySelector('#identity-photos .photo')")
         permit("camera", "denied")
         permit("clipboard-read", "denied")
         opened.click("#identity-picker button:nth-of-type(3)")
@@ -334,13 +338,13 @@ def test_a_camera_and_a_clipboard_that_are_refused(opened: Page) -> None:
         until(lambda: "press Ctrl V instead" in opened.problem("expression"))
         permit("clipboard-read", "granted")
         permit("clipboard-write", "granted")
-        opened.driver.execute_async_script(
+        driver.execute_async_script(
             "navigator.clipboard.writeText('words').then(() => arguments[0](), (why) => arguments[0](String(why)))"
         )
         opened.click("#expression-picker button:nth-of-type(2)")
         until(lambda: opened.problem("expression") == "There is no picture in the clipboard.")
     finally:
-        opened.driver.execute_cdp_cmd("Browser.resetPermissions", {})
+        driver.quit()
 
 
 class Broken(PortraitService):
