@@ -294,7 +294,7 @@ def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
         f"A mark was seen in {report['false_positives']} of {report['unmarked']:,} pictures without one ({sides})"
         f"{'' if trials is None else f', that is (95 % confidence) in less than 1 of {trials:,.0f}'}. "
         f"{report['fitting_readings']} readings of them fitted, and their checksums were compared by {KEYS:,} other "
-        f"keys too: {report['false_positives_by_other_keys']} marks in {report['unmarked'] * KEYS:,} trials "
+        f"keys too: {report['false_positives_by_other_keys']} marks in {report['unmarked'] * KEYS:,} trials. "
         f"{report['changed']:,} of them were looked at after each of {len(CHANGES) - 1} changes as well, those of the "
         f"table among them: {after} marks ([JSON](../benchmarks/results/mark.json)).\n\n"
     )

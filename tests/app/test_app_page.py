@@ -120,7 +120,8 @@ class Page:
 
             from PIL import Image
 
-            Image.open(BytesIO(content)).convert("RGB").quantize(256).save(IMAGES / f"app-{name}.png", optimize=True)
+            shown = Image.open(BytesIO(content)).convert("RGB").quantize(256, kmeans=3)  # or small things lose colour
+            shown.save(IMAGES / f"app-{name}.png", optimize=True)
         assert self.js(SCROLLED_SIDEWAYS) == []
         assert self.js(NAMELESS) == []
         assert self.js(DOUBLE_IDS) == []
@@ -386,7 +387,7 @@ def test_a_fault_of_the_server_is_one_sentence(warm: Warm, page: Page) -> None:
 def test_too_many_requests_are_one_sentence_and_it_goes_on_afterwards(warm: Warm, page: Page) -> None:
     def walk(_: str) -> None:
         page.until("!document.getElementById('portrait').hidden")
-        for _ in range(12):
+        for _again in range(12):
             page.click("#dice")
             page.click("#again")
             time.sleep(0.3)

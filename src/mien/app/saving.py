@@ -5,11 +5,11 @@ from __future__ import annotations
 from mien.app.limits import Limits
 from mien.app.pictures import decode_base64, open_content
 from mien.app.problems import FieldProblem
-from mien.app.schema import SaveBody
+from mien.app.schema import MediaType, SaveBody
 from mien.errors import MienError
 from mien.provenance.png import PictureFormat, encode_again
 
-MEDIA_TYPES: dict[str, PictureFormat] = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
+MEDIA_TYPES: dict[MediaType, PictureFormat] = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
 """Media type -> the format of a picture with its record."""
 
 
@@ -31,6 +31,6 @@ def saved(body: SaveBody, limits: Limits) -> bytes:
         raise FieldProblem(PICTURE, str(error)) from error
 
 
-def wanted_type(accept: str) -> str | None:
+def wanted_type(accept: str) -> MediaType | None:
     """The media type of the one picture that an ``Accept`` header asks for; None if it asks for no picture."""
     return next((name for name in MEDIA_TYPES if name in accept), None)
