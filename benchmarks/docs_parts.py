@@ -16,9 +16,9 @@ from mien.evaluation.report.tables import number, table
 ROOT = Path(__file__).resolve().parents[1]
 HASHES = ROOT / "src" / "mien" / "assets" / "studio" / "hashes.json"
 RESULTS = ROOT / "benchmarks" / "results"
-NO_WEIGHTS = ("claims", "mutants", "mutations", "soak", "rehearsal", "loader", "scaling", "costs")
+NO_WEIGHTS = ("claims", "mutants", "mutations", "soak", "rehearsal", "loader", "scaling", "costs", "comfyui")
 """Result files that measure no weights of ours: verdicts on the tables beside them, how damaged files are read, broken
-equations, and commands typed with made-up networks."""
+equations, commands typed with made-up networks, and ComfyUI's pictures of random ones."""
 
 
 def only(report: dict[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
     python benchmarks/mark.py --renders RENDERS --photographs FOLDER [FOLDER ...]
     python benchmarks/mark.py ... --minutes 8                 # in sittings: the same command goes on
-    python benchmarks/mark.py --marked 40 --unmarked 200      # with what is at hand, a trial
+    python benchmarks/mark.py --marked 40 --unmarked 200 -o trial.json   # with what is at hand, a trial
 
 Carriers are renders (those of a data set, else the demo's examples, each turned a little), photographs (what
 scikit-image ships and every picture of the folders, each cut to a square of random place and scale) and noise. Writes
@@ -39,10 +39,14 @@ from mien.provenance.watermark import detect_watermark, embed_watermark
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "mark.json"
-MARKED = {256: 1.0, 128: 0.5, 512: 0.2}
+MARKED = {256: 1.0, 128: 0.2, 512: 0.05}
 """Side -> how many are marked, in those of the size that ships."""
+NOISE = 0.1
+"""How many squares of noise are marked, likewise."""
 UNMARKED = {64: 0.7, 128: 0.25, 256: 0.05}
 """Side -> its share of the pictures without a mark: chance does not depend on it, and small ones are read sooner."""
+SHIPPED = 256
+"""Side of the pictures without a mark that are looked at after each change, too."""
 KEYS = 1000
 CHUNK = {"marked": 20, "unmarked": 100}
 """Pictures that one process takes at a time."""
@@ -133,6 +137,18 @@ def cropped(image: Image.Image) -> Image.Image:
     return image.crop((width * 7 // 100, height * 2 // 100, width - width * 3 // 100, height - height * 8 // 100))
 
 
+def screenshot(percent: int) -> Change:
+    """The picture on a page, as a display shows it that enlarges everything, captured and cut out by hand."""
+
+    def capture(image: Image.Image) -> Image.Image:
+        width, height = (round(side * percent / 100) for side in image.size)
+        page = Image.new("RGB", (width * 114 // 100, height * 109 // 100), "#faf8f4")
+        page.paste(image.resize((width, height), Image.Resampling.BILINEAR), (width * 9 // 100, height * 3 // 100))
+        return page
+
+    return capture
+
+
 CHANGES: dict[str, Change] = {
     "none": lambda image: image,
     **{f"jpeg {quality}": jpeg(quality) for quality in (95, 90, 85, 80, 75, 60)},
@@ -141,6 +157,8 @@ CHANGES: dict[str, Change] = {
     "half the size, jpeg 75": lambda image: jpeg(75)(half(image)),
     "cropped by 10 %": cropped,
     "cropped by 10 %, jpeg 75": lambda image: jpeg(75)(cropped(image)),
+    "screenshot": screenshot(100),
+    **{f"screenshot at {percent} %": screenshot(percent) for percent in (125, 150, 200)},
 }
 
 
@@ -190,11 +208,19 @@ class Tally(NamedTuple):
         seen: marks in them.
         fitting: readings that fit a picture, whose checksums were looked at.
         by_other_keys: how many of these had the right checksum by one of `KEYS` other keys.
+        changed: how many were looked at after each change, too.
+        seen_after: change -> marks in these.
     """
 
     seen: int
     fitting: int
     by_other_keys: int
+    changed: int
+    seen_after: dict[str, int]
+
+    def __add__(self, other: Tally) -> Tally:  # type: ignore[override]
+        seen_after = {name: self.seen_after[name] + count for name, count in other.seen_after.items()}
+        return Tally(*(a + b for a, b in zip(self[:4], other[:4], strict=True)), seen_after)
 
 
 class Checksums:
@@ -218,13 +244,21 @@ class Checksums:
 
 
 def false_positives(carriers: Carriers, side: int, first: int, count: int) -> Tally:
-    """Marks that are seen in squares without one: four renders and five photographs for each square of noise."""
+    """Marks that are seen in squares without one: four renders and five photographs for each square of noise.
+
+    Those of the size that ships are looked at after each change, too.
+    """
     generator = np.random.default_rng([1, side, first])
     kinds = ["renders"] * 4 + ["photographs"] * 5 + ["noise"]
     squares = {kind: carriers.squares(kind, side, generator) for kind in dict.fromkeys(kinds)}
+    pictures = [next(squares[kinds[number % len(kinds)]]) for number in range(count)]
     with mock.patch.object(watermark, "_checksum", checksums := Checksums()):
-        seen = sum(detect_watermark(next(squares[kinds[number % len(kinds)]])) is not None for number in range(count))
-    return Tally(seen, checksums.fitting, checksums.hits)
+        seen = sum(detect_watermark(picture) is not None for picture in pictures)
+    changed = pictures if side == SHIPPED else []
+    seen_after = {
+        name: sum(detect_watermark(change(one)) is not None for one in changed) for name, change in CHANGES.items()
+    }
+    return Tally(seen, checksums.fitting, checksums.hits, len(changed), seen_after)
 
 
 def _open(carriers: Carriers) -> None:
@@ -243,13 +277,16 @@ def _false_positives(side: int, first: int, count: int) -> Tally:
 
 def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
     """Page -> what is said to write the table, table."""
-    shown = ["jpeg 75", "half the size", "cropped by 10 %", "cropped by 10 %, jpeg 75", "half the size, jpeg 75"]
+    shown = ["jpeg 75", "half the size", "cropped by 10 %", "screenshot", "screenshot at 150 %",
+             "cropped by 10 %, jpeg 75", "half the size, jpeg 75"]  # fmt: skip
     rows = [
         [row["carriers"], f"{row['side']} px", str(row["marked"]), f"{row['psnr_db']['least']:.1f}"]
         + [f"{100 * row['read_after'][name] / row['marked']:.1f} %" for name in shown]
         for row in report["rows"]
     ]
-    head = ["Pictures", "side", "marked", "least PSNR (dB)", "JPEG 75", "half the size", "a tenth cut off"]
+    head = ["Pictures", "side", "marked", "least PSNR (dB)", "JPEG 75", "half the size", "a tenth cut off",
+            "screenshot", "screenshot at 150 %", "a tenth cut off, JPEG 75", "half the size, JPEG 75"]  # fmt: skip
+    after = sum(report["false_positives_after"].values())
     bound = report["false_positive_rate_at_most"]
     trials = None if bound is None else float(f"{1 / bound:.2g}")
     sides = ", ".join(f"{count:,} of {side} px" for side, count in report["unmarked_by_side"].items() if count)
@@ -257,10 +294,11 @@ def tables(report: dict[str, Any]) -> dict[Path, tuple[str, str]]:
         f"A mark was seen in {report['false_positives']} of {report['unmarked']:,} pictures without one ({sides})"
         f"{'' if trials is None else f', that is (95 % confidence) in less than 1 of {trials:,.0f}'}. "
         f"{report['fitting_readings']} readings of them fitted, and their checksums were compared by {KEYS:,} other "
-        f"keys too: {report['false_positives_by_other_keys']} marks in {report['unmarked'] * KEYS:,} trials "
-        "([JSON](../benchmarks/results/mark.json)).\n\n"
+        f"keys too: {report['false_positives_by_other_keys']} marks in {report['unmarked'] * KEYS:,} trials. "
+        f"{report['changed']:,} of them were looked at after each of {len(CHANGES) - 1} changes as well, those of the "
+        f"table among them: {after} marks ([JSON](../benchmarks/results/mark.json)).\n\n"
     )
-    told += table([*head, "a tenth cut off, JPEG 75", "half the size, JPEG 75"], rows)
+    told += table(head, rows)
     return {ROOT / "docs" / "provenance-and-responsible-use.md": ("benchmarks/mark.py", told)}
 
 
@@ -268,10 +306,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--renders", type=Path, help="a data set of mien studio render")
     parser.add_argument("--photographs", type=Path, nargs="*", default=[], help="folders of photographs")
-    parser.add_argument("--marked", type=int, default=200, help="of each carrier and size")
+    parser.add_argument("--marked", type=int, default=1000, help="of each carrier and size")
     parser.add_argument("--unmarked", type=int, default=33_000, help="in all")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="then stop; the same command goes on")
+    parser.add_argument("-o", "--output", type=Path, default=RESULT)
     asked = parser.parse_args()
     until = time.monotonic() + 60 * asked.minutes
     carriers = opened(asked.renders, asked.photographs)
@@ -280,14 +319,16 @@ def main() -> None:
         "photographs": {name: len(some) for name, some in carriers.photographs.items()},
         "watermark_code": hashlib.sha256(Path(watermark.__file__).read_bytes()).hexdigest(),
         "marked_of_each": asked.marked,
+        "changes": list(CHANGES),
     }
-    state = earlier(what)
-    kinds = [(kind, side) for side in MARKED for kind in ("renders", "photographs")] + [("noise", 256)]
+    state = earlier(what, asked.output)
+    kinds = [(kind, side, share) for side, share in MARKED.items() for kind in ("renders", "photographs")]
+    kinds.append(("noise", SHIPPED, NOISE))
     begun = {(row.carriers, row.side): row.marked for row in state.rows}
     marked = [
         (kind, side, *chunk)
-        for kind, side in kinds
-        for chunk in chunks(begun.get((kind, side), 0), round(asked.marked * MARKED[side]), CHUNK["marked"])
+        for kind, side, share in kinds
+        for chunk in chunks(begun.get((kind, side), 0), round(asked.marked * share), CHUNK["marked"])
     ]
     unmarked = [
         (side, *chunk)
@@ -300,7 +341,7 @@ def main() -> None:
         # in order, so that what is done is a beginning
         for job, chunk in zip(jobs, [*[None] * len(marked), *unmarked], strict=True):
             state.add(job.result(), chunk)
-            state.write(what)
+            state.write(what, asked.output)
             if time.monotonic() > until:
                 break
         pool.shutdown(cancel_futures=True)
@@ -329,15 +370,15 @@ class State:
         """Take the result of a chunk in; ``chunk`` is one of pictures without a mark, or None."""
         if isinstance(found, Tally):
             assert chunk is not None
-            self.tally = Tally(*map(sum, zip(self.tally, found, strict=True)))
+            self.tally += found
             self.done[chunk[0]] += chunk[2]
         elif self.rows and (self.rows[-1].carriers, self.rows[-1].side) == (found.carriers, found.side):
             self.rows[-1] += found
         else:
             self.rows.append(found)
 
-    def write(self, what: dict[str, Any]) -> None:
-        """Write the result and the page."""
+    def write(self, what: dict[str, Any], output: Path) -> None:
+        """Write the result; of the usual one also the page."""
         unmarked = sum(self.done.values())
         result = {
             **what,
@@ -350,17 +391,23 @@ class State:
             "fitting_readings": self.tally.fitting,
             "other_keys": KEYS,
             "false_positives_by_other_keys": self.tally.by_other_keys,
+            "changed": self.tally.changed,
+            "false_positives_after": self.tally.seen_after,
         }
-        write_result(RESULT, result)
-        write_tables(tables(read_json(RESULT)))
+        write_result(output, result)
+        if output == RESULT:
+            write_tables(tables(read_json(RESULT)))
 
 
-def earlier(what: dict[str, Any]) -> State:
+def earlier(what: dict[str, Any], output: Path) -> State:
     """What earlier sittings with the same pictures and code did."""
-    found = read_json(RESULT) if RESULT.exists() else {}
+    found = read_json(output) if output.exists() else {}
     if any(found.get(name) != value for name, value in what.items()):
-        return State([], dict.fromkeys(UNMARKED, 0), Tally(0, 0, 0))
-    tally = Tally(found["false_positives"], found["fitting_readings"], found["false_positives_by_other_keys"])
+        return State([], dict.fromkeys(UNMARKED, 0), Tally(0, 0, 0, 0, dict.fromkeys(CHANGES, 0)))
+    counts = [
+        found[name] for name in ("false_positives", "fitting_readings", "false_positives_by_other_keys", "changed")
+    ]
+    tally = Tally(*counts, found["false_positives_after"])
     done = {int(side): count for side, count in found["unmarked_by_side"].items()}
     return State([Marked(**row) for row in found["rows"]], done, tally)
 

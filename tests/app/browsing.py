@@ -15,7 +15,7 @@ import uvicorn
 from mien.app.server import create_app
 from mien.app.service import PortraitService
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 """Seconds that anything may take on a busy machine."""
 
 
@@ -34,14 +34,14 @@ def served(service: PortraitService, **options: Any) -> Iterator[str]:
         listening.close()
 
 
-def chromium(width: int = 1440, height: int = 1000, *arguments: str) -> Any:
-    """A browser without a screen; None where there is none."""
+def chromium(width: int = 1440, height: int = 1000, *, camera: bool = True) -> Any:
+    """A browser without a screen, with a camera that shows a test picture or none; None where there is no browser."""
     if shutil.which("chromedriver") is None:
         return None
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
-    more = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", *arguments)
+    more = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream") if camera else ()
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", f"--window-size={width},{height}", *more):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})

@@ -184,3 +184,34 @@ def test_usual_formats_are_read(client: TestClient, kind: str, options: dict[str
     photo = encoded(Image.open(Examples.load().people[2].path).convert("RGB"), kind, **options)
     answer = client.post("/api/read", json={"picture": f"data:image/{kind.lower()};base64,{photo}"})
     assert answer.status_code == 200 and len(answer.json()["faces"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("media_type", "ending"), [("image/jpeg", "jpg"), ("image/webp", "webp"), ("image/png", "png")]
+)
+def test_a_picture_in_another_format_is_the_file_that_mien_writes(
+    client: TestClient, warm: Warm, tmp_path: Path, media_type: str, ending: str
+) -> None:
+    ada = Examples.load().people[0].path
+    body = {"identity": base64.b64encode(ada.read_bytes()).decode(), "seed": 3, **FEW}
+    at_once = client.post("/api/generate", json=body, headers={"accept": media_type})
+    assert at_once.status_code == 200 and at_once.headers["content-type"] == media_type
+    drawn = client.post("/api/generate", json=body).json()["pictures"][0]["image"]
+    later = client.post("/api/save", json={"picture": f"data:image/png;base64,{drawn}", "format": media_type})
+    assert later.headers["content-type"] == media_type and later.content == at_once.content
+    (same,) = mien.generate(identity=open_picture(ada), seed=3, speed="few", pipeline=warm.pipeline)
+    written = mien.save(same, tmp_path / f"same.{ending}")
+    assert later.content == written.read_bytes()  # the same computation
+    found = examine(written)
+    assert found.digital_source_type is not None and found.watermark_fits
+
+
+def test_only_what_was_drawn_here_is_saved_again(client: TestClient) -> None:
+    photo = encoded(Image.new("RGB", (64, 64), "grey"))
+    answer = client.post("/api/save", json={"picture": photo, "format": "image/jpeg"})
+    assert answer.status_code == 422 and "no record of mien" in answer.json()["errors"][0]["message"]
+    drawn = client.post("/api/generate", json={"identity": "studio:Ada", **FEW}, headers={"accept": "image/webp"})
+    body = {"picture": base64.b64encode(drawn.content).decode(), "format": "image/jpeg"}
+    answer = client.post("/api/save", json=body)
+    assert answer.status_code == 422 and "a WEBP file" in answer.json()["errors"][0]["message"]
+    assert answer.json()["errors"][0]["field"] == "picture"

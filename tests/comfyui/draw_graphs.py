@@ -107,6 +107,7 @@ def _draw(browser: Any, graph: dict[str, Any], name: str, server: Server) -> Non
     answer = browser.execute_async_script(_LOAD, graph, layout)
     assert not answer.startswith("error"), answer
     made = json.loads(answer)
+    assert len(made["nodes"]) == len(graph), "the page was not ready: on a busy machine it opens its own workflow later"
     (NODES / "example_workflows" / f"{name}.json").write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
     if name == "portrait":  # needs no checkpoint: drawn, so that the picture shows what comes out
         browser.execute_script("(window.comfyAPI?.app?.app ?? window.app).queuePrompt(0)")

@@ -116,7 +116,7 @@ class Server:
         with urllib.request.urlopen(f"{self.address}{path}", timeout=60) as answer:
             return answer.read()
 
-    def run(self, workflow: dict[str, Any], node: str, patience: float = 500.0) -> Image.Image:
+    def run(self, workflow: dict[str, Any], node: str, patience: float = 1800.0) -> Image.Image:
         """The picture that a node of a workflow (API format) saved."""
         body = json.dumps({"prompt": workflow}).encode()
         request = urllib.request.Request(f"{self.address}/prompt", body, {"Content-Type": "application/json"})
@@ -166,7 +166,7 @@ def running(source: Path, python: str, base: Path, *words: str) -> Iterator[Serv
         process = subprocess.Popen(command, cwd=source, stdout=stream, stderr=stream, env=environment)
     server = Server(f"http://127.0.0.1:{port}")
     try:
-        until = time.monotonic() + 200
+        until = time.monotonic() + 600
         while True:
             try:
                 server.get("/system_stats")

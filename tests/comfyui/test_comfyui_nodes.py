@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -142,8 +143,15 @@ def test_the_portrait_is_that_of_generate_with_the_watermark(nodes: dict[str, An
     assert 10 * np.log10(255**2 / (error**2).mean()) > 38
 
 
-def test_the_registry_gets_the_version_of_the_package() -> None:
+def test_the_registry_gets_what_it_asks_for() -> None:
+    """docs.comfy.org/registry/specifications, but for the repository's public address, which there is none of yet."""
     entry = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     package = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))
-    assert entry["project"]["version"] == package["project"]["version"]
-    assert set(entry["tool"]["comfy"]) >= {"PublisherId", "DisplayName"}
+    project, comfy = entry["project"], entry["tool"]["comfy"]
+    assert project["version"] == package["project"]["version"] and re.fullmatch(r"\d+\.\d+\.\d+", project["version"])
+    assert re.fullmatch(r"[a-z](?:[-_.]?[a-z0-9])*", project["name"]) and "comfyui" not in project["name"]
+    assert project["license"] == {"text": package["project"]["license"]}
+    assert project["requires-python"] == package["project"]["requires-python"]
+    assert project["description"] and project["classifiers"] == ["Operating System :: OS Independent"]
+    assert [one.partition(">=")[0] for one in project["dependencies"]] == [package["project"]["name"]]
+    assert comfy["PublisherId"] and comfy["DisplayName"] and re.fullmatch(r">=\d+\.\d+\.\d+", comfy["requires-comfyui"])

@@ -24,13 +24,9 @@ def film(body: VideoBody, service: PortraitService) -> bytes:
     from mien.provenance.video import encode_webp
 
     limits, left = service.limits, service.limits.picture_pixels * service.limits.pictures
-    files = [decode_base64(text, FRAMES) for text in body.frames]
-    try:
-        records = [read_record_in(content, f"Frame {number}") for number, content in enumerate(files, 1)]
-    except MienError as error:
-        raise FieldProblem(FRAMES, str(error)) from error
-    pictures = []
-    for content in files:
+    pictures, records = [], []
+    for number, text in enumerate(body.frames, 1):
+        content = decode_base64(text, FRAMES)
         picture = open_content(content, FRAMES, limits)
         if pictures and picture.size != pictures[0].size:
             raise FieldProblem(FRAMES, "The frames have several sizes: send those of one drawing.")
@@ -38,4 +34,8 @@ def film(body: VideoBody, service: PortraitService) -> bytes:
         if left < 0:
             raise FieldProblem(FRAMES, "These are more pixels than one film may have: send fewer frames.")
         pictures.append(picture)
+        try:
+            records.append(read_record_in(content, f"Frame {number}"))
+        except MienError as error:
+            raise FieldProblem(FRAMES, str(error)) from error
     return encode_webp(pictures, body.rate, records[0])

@@ -32,10 +32,17 @@ def command_line(request: GenerateRequest) -> str:
 
 def python_call(request: GenerateRequest) -> str:
     """The call of `mien.generate` of a request."""
-    lines = [f"    {name}={value!r}," for name, value in _keywords(request).items()]
+    lines = [line for name, value in _keywords(request).items() for line in _argument(name, value)]
     return "\n".join(
         ["import mien", "", "images = mien.generate(", *lines, ")", 'mien.save(images[0], "portrait.png")']
     )
+
+
+def _argument(name: str, value: Any) -> list[str]:
+    """The lines of a keyword argument; a dictionary of several keys has a line for each."""
+    if isinstance(value, dict) and len(value) > 1:
+        return [f"    {name}={{", *(f"        {key!r}: {one!r}," for key, one in value.items()), "    },"]
+    return [f"    {name}={value!r},"]
 
 
 def _options(request: GenerateRequest) -> Iterator[tuple[str, str | None]]:

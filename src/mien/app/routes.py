@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from collections.abc import AsyncIterator
 from functools import partial
@@ -21,7 +20,8 @@ from mien.app.limits import RateMeter
 from mien.app.preview import preview_landmarks
 from mien.app.problems import FieldProblem, Refused, checked_request
 from mien.app.reading import read_picture, score_pictures
-from mien.app.schema import GenerateBody, PreviewBody, Problems, ReadBody, ScoreBody, VideoBody
+from mien.app.saving import MEDIA_TYPES, saved, wanted_type
+from mien.app.schema import GenerateBody, PreviewBody, Problems, ReadBody, SaveBody, ScoreBody, VideoBody
 from mien.app.service import PortraitService
 from mien.demo.examples import Examples
 from mien.generation.request import SEVERAL, GenerateRequest
@@ -133,13 +133,25 @@ def build_routes(service: PortraitService, meter: RateMeter) -> APIRouter:
         return Response(content, media_type="image/webp", headers={"cache-control": "no-store"})
 
     @router.post(
+        "/save",
+        response_class=Response,
+        responses={200: {"content": {name: {} for name in MEDIA_TYPES}, "description": "The file."}},
+    )
+    async def save(request: Request, body: SaveBody) -> Response:
+        """A picture that was drawn here as PNG, JPEG or WebP, with its record, declaration and watermark."""
+        count(request, PREVIEW_COST)
+        content = await thread("preview", partial(saved, body, service.limits))
+        return Response(content, media_type=body.format, headers={"cache-control": "no-store"})
+
+    @router.post(
         "/generate",
         response_model=None,
         responses={
             200: {
-                "description": "JSON; with Accept: image/png the one picture; with Accept: text/event-stream events: "
-                "queued, read, progress, preview, picture, done, error. Who hangs up has cancelled.",
-                "content": {"application/json": {}, "image/png": {}, EVENTS: {}},
+                "description": "JSON; with Accept: image/png, image/jpeg or image/webp the one picture; with Accept: "
+                "text/event-stream events: queued, read, progress, preview, picture, done, error. Who hangs up has "
+                "cancelled.",
+                "content": {"application/json": {}, **{name: {} for name in MEDIA_TYPES}, EVENTS: {}},
             }
         },
     )
@@ -147,14 +159,15 @@ def build_routes(service: PortraitService, meter: RateMeter) -> APIRouter:
         """Draw portraits, as ``mien generate`` does; each picture is a PNG file with its record and watermark."""
         address = count(request)
         accept = request.headers.get("accept", "")
+        media_type = wanted_type(accept)
         loop, events = asyncio.get_running_loop(), asyncio.Queue[Event]()
 
         def tell(event: Event) -> None:
             loop.call_soon_threadsafe(events.put_nowait, event)
 
         requests = await thread("decode", partial(requests_of, body, service))
-        if "image/png" in accept and sum(one.count for one in requests) != 1:
-            raise FieldProblem("count", "An answer as image/png is one picture: ask for one, or accept JSON.")
+        if media_type and sum(one.count for one in requests) != 1:
+            raise FieldProblem("count", f"An answer as {media_type} is one picture: ask for one, or accept JSON.")
         client = f"{address} {request.headers.get(CLIENT, '')[:64]}"
         job = Job(requests, tell, client, body.previews)
         del requests
@@ -169,9 +182,10 @@ def build_routes(service: PortraitService, meter: RateMeter) -> APIRouter:
         if told[-1].name == "error":
             return JSONResponse({"errors": told[-1].values["errors"]}, told[-1].values["status"])
         pictures = [event.values for event in told if event.name == "picture"]
-        if "image/png" in accept:
-            content = base64.b64decode(pictures[0]["image"])
-            return Response(content, media_type="image/png", headers={"cache-control": "no-store"})
+        if media_type:
+            one = SaveBody(picture=pictures[0]["image"], format=media_type)
+            content = await thread("preview", partial(saved, one, service.limits))
+            return Response(content, media_type=media_type, headers={"cache-control": "no-store"})
         found = {key: value for event in told if event.name in ("read", "done") for key, value in event.values.items()}
         pictures.sort(key=lambda one: one["picture"])
         return JSONResponse({"pictures": pictures, **found}, headers={"cache-control": "no-store"})

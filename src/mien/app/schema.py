@@ -157,6 +157,19 @@ class VideoBody(BaseModel):
     rate: Annotated[float, Field(ge=1, le=60, description="Frames a second.")] = 6.0
 
 
+MediaType = Literal["image/png", "image/jpeg", "image/webp"]
+"""Of the pictures that carry a record."""
+
+
+class SaveBody(BaseModel):
+    """A picture that was drawn here, as a file of another format."""
+
+    model_config = ConfigDict(title="Save", extra="forbid")
+
+    picture: Annotated[Picture, Field(description="A PNG file as POST /api/generate answers it, as base64.")]
+    format: MediaType
+
+
 class Problem(BaseModel):
     """One thing that is wrong.
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -104,8 +105,6 @@ def encode_picture(image: Image.Image, record: Record | None, form: PictureForma
 
     JPEG holds no transparency: on a picture that has some it becomes white, with a warning.
     """
-    from io import BytesIO
-
     from mien.media.pictures import to_rgb
     from mien.provenance.watermark import SMALLEST_SIDE, embed_watermark
 
@@ -118,6 +117,32 @@ def encode_picture(image: Image.Image, record: Record | None, form: PictureForma
         if "A" in image.getbands():
             marked.putalpha(image.getchannel("A"))
         image = marked
+    return _encoded(image, record, form)
+
+
+def encode_again(content: bytes, form: PictureFormat, name: str) -> bytes:
+    """A picture that carries a record in another format: the same bytes as if it had been written in that at once.
+
+    Args:
+        content: bytes of a PNG file of `write_picture`, whose pixels have the mark already.
+        form: the other format.
+        name: what messages call it.
+
+    Raises:
+        BadInput: if it is no PNG file, carries no record, or has one that is too long for a JPEG file's comment.
+    """
+    from mien.media.pictures import opened, to_rgb
+
+    record = read_record_in(content, name)
+    with opened(BytesIO(content), name, smallest=1) as image:
+        if image.format != "PNG":
+            raise BadInput(f"{name} is a {image.format} file: send the PNG file, which has lost nothing yet.")
+        image.load()
+        return _encoded(to_rgb(image) if form == "JPEG" else image, record, form)
+
+
+def _encoded(image: Image.Image, record: Record | None, form: PictureFormat) -> bytes:
+    """The bytes of a picture as it is, with what its file says of it."""
     stream = BytesIO()
     if form == "JPEG":
         image.save(stream, form, quality=QUALITY, subsampling=0, **_jpeg_words(record))
@@ -195,8 +220,6 @@ def read_record_in(content: bytes, name: str) -> Record:
     Raises:
         BadInput: if it is no picture, or carries no record.
     """
-    from io import BytesIO
-
     return _record_of(_picture_metadata(BytesIO(content), name), name)
 
 

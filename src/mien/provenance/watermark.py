@@ -9,9 +9,9 @@ beginning and asks of each symbol which pattern fits best; the writer asks the s
 win (informed embedding, Miller et al. 2004). A reading counts if its patterns fit better than the best of any noise
 would, and its checksum too. All numbers are *inferred*; ``benchmarks/mark.py`` measures them.
 
-What it is good for: a picture whose metadata a web site removed, or that was saved again, halved or cut, can still be
-recognised. What it is not: proof. It does not survive turning, strong resizing or a determined remover, anyone can put
-it into any picture, and a picture without a mark may still be synthetic.
+What it is good for: a picture whose metadata a web site removed, or that was saved again, halved, cut or captured from
+a display, can still be recognised. What it is not: proof. It does not survive turning, strong resizing or a determined
+remover, anyone can put it into any picture, and a picture without a mark may still be synthetic.
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ OUTLIER = 1.2
 """Local deviations beyond which the reader clips what a picture shows: an edge does not outvote its surroundings."""
 ROUNDS, PACE, MARGIN = 12, 0.15, 8.0
 """Rounds in which a mark is fitted to its picture, the pace of that, and by how many deviations a pattern is to win."""
-SCALES = (1.0, 2.0, 0.5, 1.5, 4 / 3)
-"""How much smaller the picture may have been made, in the order in which it is tried."""
+SCALES = (1.0, 2.0, 0.5, 1.5, 4 / 3, 1 / 1.25, 1 / 1.5)
+"""How much smaller the picture may have been made, in the order in which it is tried; below 1 are the screenshots of
+displays that enlarge what they show to 200, 125 and 150 %."""
 PLACES = 3
 """Places at which the tile may begin that are tried for each scale, besides the picture's own corner."""
 MENDED = 3
@@ -142,7 +143,7 @@ def _towards(symbols: list[int], spectrum: NDArray[np.complex64]) -> NDArray[np.
 def detect_watermark(image: Image.Image) -> Watermark | None:
     """Look for a mark, also for one of mien 0.1.0; ``None`` if there is none.
 
-    For 20 places and scales 64 readings are tried. One counts if it fits the picture better than chance does, which few
+    For 28 places and scales 64 readings are tried. One counts if it fits the picture better than chance does, which few
     readings of unmarked pictures do, and if a checksum of 24 bits fits: odds of less than one in a million
     (``benchmarks/results/mark.json`` holds what was measured).
 

@@ -54,8 +54,8 @@ export async function post(path, body, signal) {
   return (await call(path, posted(body, signal, "application/json"))).json();
 }
 
-export async function postForFile(path, body) {
-  return URL.createObjectURL(await (await call(path, posted(body, undefined, "image/webp"))).blob());
+export async function postForFile(path, body, type) {
+  return URL.createObjectURL(await (await call(path, posted(body, undefined, type))).blob());
 }
 
 // The events of a drawing: {name, values}. Aborting the signal cancels it on the server.

@@ -88,7 +88,12 @@ export function buildDials(options) {
   buildHead();
 }
 
-export function showDials(one) { for (const show of shown) show(one); }
+export function showDials(one) {
+  for (const show of shown) show(one);
+  $("face-reset").disabled = !Object.keys(one.sliders).length;
+  $("head-reset").disabled = [one.yaw, one.pitch, one.roll].every((angle) => angle === null);
+  $("feeling-reset").disabled = !one.emotion;
+}
 
 function givenAngle(one, angle) {
   const donor = one.pose ?? one.expression;

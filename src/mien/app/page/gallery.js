@@ -17,7 +17,7 @@ function button(words, work) {
 export function addPicture(picture) {
   if (items.some((one) => one.picture.url === picture.url)) return;
   $("gallery-empty").hidden = true;
-  const words = picture.words ?? `${summaryOf(picture.state)} · seed ${picture.seed}`;
+  const words = picture.words ?? `${summaryOf(picture.state)} · seed\u00a0${picture.seed}`;
   const open = element("button", { type: "button", className: "open", ariaLabel: `Show the portrait: ${words}, ${picture.speed}` }, element("img", { src: picture.url, alt: "" }));
   open.addEventListener("click", () => actions.open(picture));
   const away = button("Remove", () => { item.remove(); items.splice(items.indexOf(entry), 1); $("gallery-empty").hidden = items.length > 0; });

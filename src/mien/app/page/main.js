@@ -1,7 +1,8 @@
 // Puts the page together.
 
 import { get } from "./api.js";
-import { $, clearProblems, saveAs, showProblems, status } from "./dom.js";
+import { $, clearProblems, showProblems, status } from "./dom.js";
+import { download } from "./download.js";
 import { addPicture, setActions } from "./gallery.js";
 import { buildDials, showDials } from "./dials.js";
 import { redrawSketch, setFacts } from "./overlay.js";
@@ -64,8 +65,6 @@ async function takeSettings({ state: one, template }) {
   if (template) await addDrawn("expression", template.source, template.name);
 }
 
-function download({ url, seed }) { saveAs(url, `portrait-${String(seed).padStart(4, "0")}.png`); }
-
 const use = (role, picture) => addDrawn(role, picture.url, `portrait ${picture.seed}`);
 
 function bind() {
@@ -81,7 +80,10 @@ function bind() {
   $("as-identity").addEventListener("click", () => use("identity", shownPicture()));
   $("as-expression").addEventListener("click", () => use("expression", shownPicture()));
   $("as-settings").addEventListener("click", () => takeSettings(shownPicture()));
-  $("download").addEventListener("click", () => download(shownPicture()));
+  $("download").addEventListener("click", () => {
+    const { url, seed } = shownPicture();
+    download(url, `portrait-${String(seed).padStart(4, "0")}`);
+  });
   $("video-cancel").addEventListener("click", cancel);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawSketch);
   $("compare").addEventListener("click", () => mark(marked ? null : shownPicture()));

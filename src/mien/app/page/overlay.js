@@ -21,9 +21,13 @@ export function drawLandmarks(pen, points, colours, width) {
   pen.globalAlpha = 1;
   for (const [centre, ...rim] of Object.values(facts.irises)) {
     const radius = Math.hypot(points[rim[0]][0] - points[rim[2]][0], points[rim[0]][1] - points[rim[2]][1]) / 2;
+    pen.strokeStyle = pen.fillStyle = colours.accent;
+    pen.lineWidth = width;
     pen.beginPath();
     pen.arc(...points[centre], Math.max(radius, width), 0, 7);
-    pen.fillStyle = colours.accent;
+    pen.stroke();
+    pen.beginPath();
+    pen.arc(...points[centre], Math.max(radius / 3, width / 2), 0, 7);
     pen.fill();
   }
 }
@@ -58,9 +62,11 @@ export async function drawReading(canvas, read, layers) {
     const mask = new Image();
     mask.src = `data:image/png;base64,${face.mask}`;
     await mask.decode();
-    pen.globalAlpha = 0.45;
-    pen.drawImage(tinted(mask, css("--accent")), 0, 0, canvas.width, canvas.height);
-    pen.globalAlpha = 1;
+    pen.fillStyle = "rgb(0 0 0 / .65)"; // over everything but the skin, which keeps its colour
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    pen.globalCompositeOperation = "destination-out";
+    pen.drawImage(mask, 0, 0, canvas.width, canvas.height);
+    pen.globalCompositeOperation = "source-over";
   }
   const points = face.landmarks.map(([x, y]) => [x * scale, y * scale]);
   const [x0, y0, x1, y1] = face.box.map((value) => value * scale);
@@ -72,18 +78,6 @@ export async function drawReading(canvas, read, layers) {
     pen.shadowBlur = 0;
   }
   if (layers.includes("pose") && face.pose) drawAxes(pen, points[4], (x1 - x0) * 0.45, face.pose, line * 1.6);
-}
-
-function tinted(mask, colour) {
-  const canvas = document.createElement("canvas");
-  canvas.width = mask.width;
-  canvas.height = mask.height;
-  const pen = canvas.getContext("2d");
-  pen.drawImage(mask, 0, 0);
-  pen.globalCompositeOperation = "source-in";
-  pen.fillStyle = colour;
-  pen.fillRect(0, 0, canvas.width, canvas.height);
-  return canvas;
 }
 
 // How a square view of a picture is moved and enlarged, so that a small face fills it; nothing where it does already.
@@ -127,7 +121,8 @@ export function wordsOf(read) {
   if (emotions.length) parts.push(emotions.sort((a, b) => b[1] - a[1])[0][0]);
   if (face.pose) parts.push(`turned ${signed(face.pose.yaw)}°, ${face.pose.pitch >= 0 ? "up" : "down"} ${Math.abs(Math.round(face.pose.pitch))}°`);
   if (read.faces.length > 1) parts.push(`the largest of ${read.faces.length} faces`);
-  return parts.join(" · ");
+  const words = parts.join(" · ");
+  return words.slice(0, 1).toUpperCase() + words.slice(1);
 }
 
-const signed = (value) => `${value > 0 ? "+" : ""}${Math.round(value)}`;
+const signed = (value) => `${Math.round(value) > 0 ? "+" : ""}${Math.round(value)}`;

@@ -63,7 +63,8 @@ async function add(role, photo, alone = false) {
     photo.read = await post("/api/read", { picture: photo.source });
   } catch (refusal) {
     if (!refusal.errors) throw refusal;
-    return showProblems(refusal.errors.map((one) => ({ ...one, field: one.field === "picture" ? role : one.field })));
+    const own = (field) => field === "picture" || refusal.status === 413; // it is this photograph that is too large
+    return showProblems(refusal.errors.map((one) => ({ ...one, field: own(one.field) ? role : one.field })));
   }
   photo.words = wordsOf(photo.read);
   const id = addPhoto(photo);

@@ -2,6 +2,7 @@
 
 import { postForFile } from "./api.js";
 import { $, clearProblems, element, saveAs, showProblems, status } from "./dom.js";
+import { download } from "./download.js";
 import { addStrip } from "./gallery.js";
 import { job } from "./stage.js";
 import { picturesOf, round, settingsOf, state } from "./state.js";
@@ -51,8 +52,8 @@ async function sweep() {
   else if (document.querySelector('[data-field="rows count"]').textContent) $("sweep").showModal();
 }
 
-export function downloadRow(pictures) {
-  for (const [number, one] of pictures.entries()) saveAs(one.url, `row-${String(number + 1).padStart(2, "0")}.png`);
+export async function downloadRow(pictures) {
+  for (const [number, one] of pictures.entries()) await download(one.url, `row-${String(number + 1).padStart(2, "0")}`);
 }
 
 async function framesOf(file, rate, most) {
@@ -117,7 +118,7 @@ async function saveFilm() {
   clearProblems();
   $("video-save").disabled = true;
   try {
-    saveAs(await postForFile("/api/video", film), "portrait.webp");
+    saveAs(await postForFile("/api/video", film, "image/webp"), "portrait.webp");
   } catch (problem) {
     if (!problem.errors) throw problem;
     showProblems(problem.errors.map(({ message }) => ({ field: "video", message })));

@@ -104,14 +104,15 @@ export function facesOf(one) {
   return found;
 }
 
-// What distinguishes a state, in words.
+// What distinguishes a state, in words; who it is comes last, since a gallery mostly shows the same person.
 export function summaryOf(one) {
-  const names = [...one.people, one.expression, one.pose].filter(Boolean).map((id) => photos.get(id).name);
+  const names = (...ids) => ids.filter(Boolean).map((id) => photos.get(id).name);
   const angles = Object.entries({ yaw: "turn", pitch: "nod", roll: "tilt" }).filter(([angle]) => one[angle] !== null).map(([angle, word]) => `${word} ${Math.round(one[angle])}°`);
   const shapes = Object.entries(one.sliders).map(([name, value]) => `${name.toLowerCase()} ${value}`);
   const feeling = one.emotion ? [one.emotion.word ?? `feeling ${one.emotion.valence}/${one.emotion.arousal}`] : [];
   const strength = one.expression && one.strength !== null ? [`strength ${round(one.strength)}`] : [];
-  return [...names, ...strength, ...angles, ...shapes, ...feeling, one.prompt.trim(), one.describe.trim()].filter(Boolean).join(", ");
+  return [...names(one.expression, one.pose), ...strength, ...angles, ...shapes, ...feeling, one.prompt.trim(), one.describe.trim(), ...names(...one.people)]
+    .filter(Boolean).join(", ");
 }
 
 // Whether there is anything to draw.
