@@ -69,6 +69,7 @@ def test_the_discriminator_learns_to_see_that_fine_texture_is_missing() -> None:
     torch.manual_seed(0)
     judge = PatchDiscriminator((8, 16, 16, 16))
     optimizer = torch.optim.Adam(judge.parameters(), 1e-3, betas=(0.5, 0.95))
+    loss = torch.zeros(())
     for _ in range(60):
         drawn = nn.functional.interpolate(torch.rand(4, 3, 8, 8) * 2 - 1, size=32, mode="bilinear")
         _, loss = adversarial_losses(judge, drawn, drawn + 0.04 * torch.randn(4, 1, 32, 32))
