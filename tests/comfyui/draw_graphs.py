@@ -113,7 +113,7 @@ def _draw(browser: Any, graph: dict[str, Any], name: str, server: Server) -> Non
         browser.execute_script("(window.comfyAPI?.app?.app ?? window.app).queuePrompt(0)")
         until = time.monotonic() + 900
         while not json.loads(server.get("/history")):
-            assert time.monotonic() < until, "the portrait was not drawn in time: choose a time when the machine is idle"
+            assert time.monotonic() < until, "not drawn in time: try again on an idle machine"
             time.sleep(1)
     time.sleep(3)  # pictures in the nodes
     box = browser.execute_script(_FRAME, 24)
