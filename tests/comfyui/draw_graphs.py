@@ -111,8 +111,9 @@ def _draw(browser: Any, graph: dict[str, Any], name: str, server: Server) -> Non
     (NODES / "example_workflows" / f"{name}.json").write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
     if name == "portrait":  # needs no checkpoint: drawn, so that the picture shows what comes out
         browser.execute_script("(window.comfyAPI?.app?.app ?? window.app).queuePrompt(0)")
-        until = time.monotonic() + 200
-        while not json.loads(server.get("/history")) and time.monotonic() < until:
+        until = time.monotonic() + 900
+        while not json.loads(server.get("/history")):
+            assert time.monotonic() < until, "not drawn in time: try again on an idle machine"
             time.sleep(1)
     time.sleep(3)  # pictures in the nodes
     box = browser.execute_script(_FRAME, 24)
