@@ -161,6 +161,11 @@ def first_problem(error: ValidationError, known: Iterable[str] = ()) -> Problem:
     return Problem(where or WHOLE, first["msg"], first["input"])
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error of a library says, or its kind, for a sentence that tells it."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def one_of(word: str, known: Iterable[str]) -> str:
     """The end of a sentence about a word that is not known: the one that was meant, or else all of them.
 

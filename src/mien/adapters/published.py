@@ -21,7 +21,7 @@ from mien.adapters.encoders import Kind
 from mien.adapters.files import FORMAT, load_adapter
 from mien.adapters.low_rank import LINEARS
 from mien.core.weights import check_finite, is_safetensors, read_metadata, read_weights
-from mien.errors import ConfigError, MienError, MissingAsset
+from mien.errors import ConfigError, MienError, MissingAsset, first_line
 
 PARTS = ("image_proj", "ip_adapter")
 FACE_EMBEDDING = 512
@@ -85,7 +85,7 @@ def read_adapter(
     except (MienError, MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:  # sizes that contradict each other end in torch, each somewhere else
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise ConfigError(f"{path} is a damaged adapter, or one that mien does not know ({reason}).") from error
     nn.Module.to(branch, dtype or next(iter(layout.weights.values())).dtype)
     return {branch.kind: branch.eval()}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien.core.io import atomic_path
-from mien.errors import BadInput, ConfigError, MienError
+from mien.errors import BadInput, ConfigError, MienError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -156,5 +156,5 @@ def _opened(path: Path) -> Iterator[Any]:
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:  # the parser is another's: what it raises of a damaged file is not in its manual
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise ConfigError(f"{path} is not a safetensors file ({reason}); fetch it again.") from error

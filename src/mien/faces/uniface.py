@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.optional import require
-from mien.errors import BadInput, MissingAsset
+from mien.errors import BadInput, MissingAsset, first_line
 from mien.faces.types import Face, Picture, Reading, reading_of, rgb_array
 
 WEIGHTS = {
@@ -69,7 +69,7 @@ class UnifaceReader:
         try:
             network = getattr(self._package, kind)(model_name=weights)
         except (OSError, RuntimeError) as error:  # its ConnectionError is an OSError
-            raise MissingAsset(f"{missing}, or are no ONNX file: {str(error).splitlines()[0]}.") from error
+            raise MissingAsset(f"{missing}, or are no ONNX file: {first_line(error)}.") from error
         self.files[f"uniface/{path.name}"] = path
         return network
 

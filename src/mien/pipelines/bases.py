@@ -13,7 +13,7 @@ from diffusers import DiffusionPipeline, UNet2DConditionModel
 
 from mien.assets import find_asset, require_asset
 from mien.core.io import read_json
-from mien.errors import BadInput, MienError, MissingAsset
+from mien.errors import BadInput, MienError, MissingAsset, first_line
 from mien.pipelines.base_names import check_base
 from mien.pipelines.checkpoint import Checkpoint, heeded, read_checkpoint
 from mien.pipelines.files import EMBEDDED
@@ -181,11 +181,7 @@ def _whole(folder: Path) -> Iterator[None]:
             if _asked_for(error) > 4 * sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()):
                 raise _damaged(folder, "a config.json asks for far larger weights than are there") from error
             raise MemoryError from error
-        raise _damaged(folder, _first_line(error)) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise _damaged(folder, first_line(error)) from error
 
 
 def _damaged(folder: Path, why: str) -> BadInput:
@@ -215,7 +211,7 @@ def _open_hub(name: str, dtype: torch.dtype) -> PortraitPipeline:
     except (OSError, ValueError) as error:
         raise MissingAsset(
             f"There is no folder {name}, and no base of that name with safetensors on the hub, or the hub cannot be "
-            f"reached ({str(error).strip().splitlines()[0]})."
+            f"reached ({first_line(error)})."
         ) from error
     return _open_folder(folder, dtype)
 
@@ -268,7 +264,7 @@ def _open_file(path: Path, dtype: torch.dtype) -> PortraitPipeline:
             raise MemoryError from error
         if config is None and isinstance(error, OSError):
             raise MissingAsset(f"{path} comes without a tokenizer: run  mien assets get {asset}  once.") from error
-        raise BadInput(f"{path} cannot be read as one base ({_first_line(error)}).") from error
+        raise BadInput(f"{path} cannot be read as one base ({first_line(error)}).") from error
     pipeline.register_modules(scheduler=heeded(pipeline.scheduler, checkpoint))
     _heed(pipeline, checkpoint)
     pipeline.parts = {"base": path}  # recorded under this, not its own name, which is often somebody's

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from mien.diffusion.prediction import PREDICTIONS
-from mien.errors import BadInput, MienError
+from mien.errors import BadInput, MienError, first_line
 from mien.pipelines.schedulers import with_steps
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def check_parts(pipeline: PortraitPipeline, base: object) -> None:
     except (MienError, MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:  # a configuration may hold anything in the place of a number or a name
-        why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(" .:")
+        why = first_line(error).rstrip(" .:")
         raise BadInput(f"A configuration of {base} holds what none does ({why}): get a whole copy.") from error
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from mien.core.weights import check_suffix, is_safetensors, read_weights
-from mien.errors import ConfigError, MissingAsset
+from mien.errors import ConfigError, MissingAsset, first_line
 from mien.pipelines.load_options import Lora
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _add(pipeline: PortraitPipeline, file: Path, name: str) -> None:
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:  # diffusers and peft refuse names and shapes each in its own way
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        first = first_line(error)
         raise ConfigError(f"{file} is no LoRA for this base ({first}).") from error
     taken = _acting(pipeline, name)
     if not taken:

@@ -57,13 +57,13 @@ def adversarial_losses(judge: nn.Module, drawn: Tensor, real: Tensor, penalty: f
         the two mean squared norms (per score) of the gradients of the scores by the pictures.
     """
     trained = [parameter for parameter in judge.parameters() if parameter.requires_grad]
+    right = judge(real).float()
     for parameter in trained:
         parameter.requires_grad_(False)
-    generator = F.softplus(judge(real).float() - judge(drawn).float()).mean()
+    generator = F.softplus(right.detach() - judge(drawn).float()).mean()
     for parameter in trained:
         parameter.requires_grad_(True)
-    right, wrong = judge(real).float(), judge(drawn.detach()).float()
-    discriminator = F.softplus(wrong - right).mean()
+    discriminator = F.softplus(judge(drawn.detach()).float() - right).mean()
     if penalty > 0 and torch.is_grad_enabled():
         rows = -(-len(real) // PUNISHED)
         shown = [pictures[:rows].detach().requires_grad_() for pictures in (real, drawn)]

@@ -185,9 +185,10 @@ class AutoencoderObjective(Objective):
             weights = torch.rot90(weights, int(turns), (2, 3))
             weights = nn.functional.interpolate(weights, size=wanted.shape[-2:])
         output = self.vae.raw_decode(given).float()
-        loss, pixels = self._pixel_loss(output - wanted, weights)
+        difference = output - wanted
+        loss, pixels = self._pixel_loss(difference, weights)
         if config.fine < 1:
-            coarse = (nn.functional.avg_pool2d(values, 2) for values in (output - wanted, weights))
+            coarse = (nn.functional.avg_pool2d(values, 2) for values in (difference, weights))
             loss = config.fine * loss + (1 - config.fine) * self._pixel_loss(*coarse)[0]
         loss = loss + config.range_weight * nn.functional.relu(latents.float().pow(2).mean() - 1)
         logs = {"l1": pixels.detach()}
@@ -202,8 +203,7 @@ class AutoencoderObjective(Objective):
             scale = self._balance(loss, term, self.vae.encoder[-1].weight)
             loss, logs["alignment"] = loss + config.alignment * scale * term, term.detach()
         if self.discriminator is not None:
-            losses = adversarial_losses(self.discriminator, output, wanted, config.gradient_penalty)
-            for_decoder, for_judge = losses
+            for_decoder, for_judge = adversarial_losses(self.discriminator, output, wanted, config.gradient_penalty)
             scale = self._balance(loss, for_decoder, self.vae.decoder[-2].weight)
             counts = float(self.progress >= config.adversarial_start)
             loss = loss + counts * config.adversarial * scale * for_decoder + for_judge
@@ -271,8 +271,7 @@ class AutoencoderObjective(Objective):
         """The encoder and the normalisation that the decoder is trained for; `prepare` would start them anew."""
         trained = {name for name, parameter in self.vae.named_parameters() if parameter.requires_grad}
         every = self.vae.state_dict() if self.config.decoder_only else {}
-        found = {name: value for name, value in every.items() if name not in trained}
-        return found
+        return {name: value for name, value in every.items() if name not in trained}
 
     def parts(self) -> dict[str, nn.Module]:
         """See the base class."""
