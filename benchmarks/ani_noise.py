@@ -43,7 +43,7 @@ def main() -> None:
     asked = parser.parse_args()
     corpus, found = Corpus.load(asked.data), {}
     for kind, preset in BASES.items():
-        objective = build_objective(PRESETS[preset], runs_folder())
+        objective: Any = build_objective(PRESETS[preset], runs_folder())
         objective.prepare(corpus, runs_folder() / preset)
         objective.train()
         found[kind] = {inversion: [] for inversion in INVERSIONS}

@@ -10,7 +10,7 @@ embedder. None of the pictures is chosen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -108,7 +108,7 @@ def drawn(folder: Path, wishes: Sequence[Case], reader: FaceTools) -> list[Image
     ]
 
 
-def sheet(wishes: Sequence[Case], rows: dict[str, Sequence[Image.Image]]) -> Image.Image:
+def sheet(wishes: Sequence[Case], rows: Mapping[str, Sequence[Image.Image]]) -> Image.Image:
     """People and templates above, then a row a model."""
     first = next(iter(rows.values()))[0]
     images = [_shown(one.person, first.size) for one in wishes] + [_shown(one.template, first.size) for one in wishes]

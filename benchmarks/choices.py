@@ -169,8 +169,8 @@ def some(corpus: Corpus, people: int, each: int, folder: Path) -> Corpus:
     return Corpus(
         folder,
         {name: values[places] for name, values in corpus.arrays.items()},
-        [corpus.captions[place] for place in places],
-        {name: [values[place] for place in places] for name, values in corpus.attributes.items()},
+        [corpus.captions[int(place)] for place in places],
+        {name: [values[int(place)] for place in places] for name, values in corpus.attributes.items()},
         held_out=corpus.held_out,
         digest=corpus.digest,
     )

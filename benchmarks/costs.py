@@ -75,7 +75,8 @@ def queue_seconds(
 
     for _ in range(servers):
         env.process(server())
-    return float(env.run(until=done))
+    env.run(until=done)
+    return float(env.now)
 
 
 def training_seconds(

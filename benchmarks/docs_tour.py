@@ -72,7 +72,7 @@ def landmark_images() -> list[tuple[str, Image.Image]]:
 def reading() -> list[tuple[str, Image.Image]]:
     """A picture, what is read in it, and both over each other."""
     picture = Image.open(ADA).convert("RGB")
-    points = mien.read(picture, reader="studio").landmarks
+    points = np.asarray(mien.read(picture, reader="studio").landmarks)
     drawn = draw_landmarks(points, picture.width)
     over = np.where(drawn.max(-1, keepdims=True) > 0, drawn, np.asarray(picture) // 2).astype(np.uint8)
     return [("picture", picture), ("read in it", Image.fromarray(over)), ("478 landmarks", Image.fromarray(drawn))]

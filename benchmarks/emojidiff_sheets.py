@@ -13,13 +13,12 @@ from __future__ import annotations
 from mien.core.openmp import wait_passively  # noqa: F401 # isort: skip - importing mien says it before torch loads
 
 import sys
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from photographs import astronaut
 from PIL import Image
 from result_files import write_result
 
@@ -43,13 +42,14 @@ SEED = 1
 
 
 def main(spec: str, photographs: list[Path]) -> None:
+    from skimage import data
+
     pipeline, tools, examples = load_spec(spec).load(), FaceTools.load("studio", "mediapipe"), Examples.load()
     pipeline.set_progress_bar_config(disable=True)
     people = [tools.embed(seen(tools, one.path))[0] for one in examples.people[:3]]
     names = [one.name for one in examples.people[:3]]
-    with tempfile.TemporaryDirectory() as folder:
-        places = [astronaut(Path(folder)), *photographs]
-        found = {place.stem: seen(tools, place) for place in places}
+    found = {"astronaut": detected(tools, Image.fromarray(data.astronaut()), "the astronaut")}
+    found |= {place.stem: seen(tools, place) for place in photographs}
     own = {one.name: seen(tools, one.path) for one in examples.templates[:4]}
     told: dict[str, Any] = {"spec": spec, "seed": SEED}
     rows = [(name, embedding, None) for name, embedding in zip(names, people, strict=True)]
@@ -61,19 +61,23 @@ def main(spec: str, photographs: list[Path]) -> None:
 
 
 def seen(tools: FaceTools, place: Path) -> DetectedFace:
-    """A picture and its largest face."""
+    """A file's picture and its largest face."""
     with Image.open(place) as image:
-        picture = image.convert("RGB")
-    return DetectedFace(picture, tools.read(picture, place.name).faces[0])
+        return detected(tools, image.convert("RGB"), place.name)
+
+
+def detected(tools: FaceTools, picture: Image.Image, name: str) -> DetectedFace:
+    """A picture and its largest face."""
+    return DetectedFace(picture, tools.read(picture, name).faces[0])
 
 
 def sheet(
-    pipeline: Any, rows: list[tuple[str, np.ndarray, str | None]], templates: dict[str, DetectedFace], name: str
+    pipeline: Any, rows: Sequence[tuple[str, np.ndarray, str | None]], templates: dict[str, DetectedFace], name: str
 ) -> dict[str, Any]:
     """Draw a row a person or prompt, a column a template; judge each picture's expression."""
     reader = MediaPipeReader(max_faces=1)
     crops = torch.cat([expression_crop(one) for one in templates.values()])
-    shapes = [one.face.blendshapes for one in templates.values()]
+    shapes = [one.face.blendshapes for one in templates.values() if one.face.blendshapes is not None]
     images, captions, cells = [], [], []
     for label, embedding, prompt in rows:
         identity = torch.from_numpy(embedding)[None].expand(len(crops), -1)

@@ -54,21 +54,22 @@ def agreement(pictures: list[NDArray[np.uint8]], model: Path) -> dict[str, Any]:
         if tracked is None or not still:
             continue
         landmarks, blendshapes = tracked
+        still_points, still_shapes = np.asarray(still[0].landmarks), np.asarray(still[0].blendshapes)
         with torch.no_grad():
             points = torch.from_numpy(landmarks)[None]
             found = network.landmarks(pictures_to_tensor(pixels[None]), points)
             scores = network.blendshapes(found)[0].numpy()
-            alone = network.blendshapes(torch.from_numpy(still[0].landmarks)[None])[0].numpy()  # type: ignore[arg-type]
+            alone = network.blendshapes(torch.from_numpy(still_points)[None])[0].numpy()
         away = np.linalg.norm(found[0, :, :2].numpy() - landmarks[:, :2], axis=1)
-        between = np.linalg.norm(still[0].landmarks[:, :2] - landmarks[:, :2], axis=1)  # type: ignore[index]
+        between = np.linalg.norm(still_points[:, :2] - landmarks[:, :2], axis=1)
         face = float(np.ptp(landmarks[:, 0]))
         rows.append({
             "landmarks_px": float(away.mean()), "landmarks_of_face": float(away.mean() / face),
             "blendshapes": float(np.abs(scores - blendshapes).mean()),
             "blendshapes_worst": float(np.abs(scores - blendshapes).max()),
-            "blendshape_network_alone": float(np.abs(alone - still[0].blendshapes).max()),
+            "blendshape_network_alone": float(np.abs(alone - still_shapes).max()),
             "still_against_video_landmarks_px": float(between.mean()),
-            "still_against_video_blendshapes": float(np.abs(still[0].blendshapes - blendshapes).mean()),
+            "still_against_video_blendshapes": float(np.abs(still_shapes - blendshapes).mean()),
         })  # fmt: skip
     told = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if not key.endswith(("worst", "alone"))}
     told |= {key: max(row[key] for row in rows) for key in rows[0] if key.endswith(("worst", "alone"))}
@@ -108,7 +109,8 @@ def memory() -> dict[str, dict[str, float]]:
     from mien.training.bases import base_autoencoder
 
     four: Any = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
-    large: Any = AutoencoderKL(**four, block_out_channels=(128, 256, 512, 512), layers_per_block=2, latent_channels=4)
+    four |= {"block_out_channels": (128, 256, 512, 512)}
+    large: Any = AutoencoderKL(**four, layers_per_block=2, latent_channels=4)
     networks = {
         "studio, 128 px": (base_autoencoder(embedded("studio") / "vae"), 16, 16),
         "SD1.5's size, 512 px": (large, 4, 64),

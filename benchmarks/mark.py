@@ -220,7 +220,7 @@ class Tally(NamedTuple):
 
     def __add__(self, other: Tally) -> Tally:  # type: ignore[override]
         seen_after = {name: self.seen_after[name] + count for name, count in other.seen_after.items()}
-        return Tally(*(a + b for a, b in zip(self[:4], other[:4], strict=True)), seen_after)
+        return Tally(*(a + b for a, b in zip(self[:4], other[:4], strict=True)), seen_after=seen_after)
 
 
 class Checksums:
@@ -407,7 +407,7 @@ def earlier(what: dict[str, Any], output: Path) -> State:
     counts = [
         found[name] for name in ("false_positives", "fitting_readings", "false_positives_by_other_keys", "changed")
     ]
-    tally = Tally(*counts, found["false_positives_after"])
+    tally = Tally(*counts, seen_after=found["false_positives_after"])
     done = {int(side): count for side, count in found["unmarked_by_side"].items()}
     return State([Marked(**row) for row in found["rows"]], done, tally)
 

@@ -10,7 +10,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -64,7 +64,7 @@ class FaceApi:
         self.folder = installed(folder)
         weights = self.folder / "node_modules" / "@vladmandic" / "face-api" / "model"
         names = ("ssd_mobilenetv1", "face_landmark_68", "face_recognition", "face_expression")
-        self.files = {f"outside/{name}": sha256_of(weights / f"{name}_model.bin") for name in names}
+        self.files: Mapping[str, str] = {f"outside/{name}": sha256_of(weights / f"{name}_model.bin") for name in names}
         self._program: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> FaceApi:

@@ -96,6 +96,7 @@ def main(
 
     torch.set_num_threads(1)
     found: list[dict[str, Any]] = []
+    files = 0
     with tempfile.TemporaryDirectory(prefix="scaling-") as name:
         folder = Path(name)
         write_pictures(folder / "raw", pictures)

@@ -167,7 +167,7 @@ class PortraitService:
         forget_expressions()
 
     def _draw_taken(self, rows: Sequence[Row], warm: Warm) -> None:
-        groups: dict[Any, list[Row]] = defaultdict(list)
+        groups: dict[tuple[bool, ...], list[Row]] = defaultdict(list)
         for job in jobs_of(rows):
             if not job.prepared and not job.cancelled.is_set():
                 self._guarded([job], lambda job=job: self._prepare(job, warm))

@@ -20,7 +20,7 @@ from mien.models.text import ID_PROMPT, encode_prompt
 from mien.pipelines.portrait import PortraitPipeline
 
 if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
+    from diffusers import ControlNetModel, UNet2DConditionModel
 
 
 Peer = Literal["controlnet", "ip-adapters"]
@@ -94,17 +94,18 @@ class StockPipeline:
         return latents
 
 
-def random_controlnet(ours: PortraitPipeline) -> Any:
+def random_controlnet(ours: PortraitPipeline) -> ControlNetModel:
     """A ControlNet of the base's shape that reads pictures as large as the base's."""
     from mien.models.controlnet import build_controlnet
 
     with torch.device("meta"):
         shape: Any = type(ours.unet).from_config(ours.unet.config)
         controlnet = build_controlnet(shape, ours.vae_scale_factor, explicit=False)
-    return filled(controlnet, ours.unet.dtype).to(ours.device)
+    filled(controlnet, ours.unet.dtype).to(ours.device)
+    return controlnet
 
 
-def with_ip_adapters(unet: UNet2DConditionModel, count: int) -> Any:
+def with_ip_adapters(unet: UNet2DConditionModel, count: int) -> UNet2DConditionModel:
     """The UNet's twin with stock IP-Adapters of random weights; the UNet itself is left alone."""
     other = twin(unet)
     width = unet.config["cross_attention_dim"]
@@ -125,4 +126,5 @@ def with_ip_adapters(unet: UNet2DConditionModel, count: int) -> Any:
         }
         states.append({"image_proj": projection, "ip_adapter": layers})
     other._load_ip_adapter_weights(states, low_cpu_mem_usage=False)
-    return nn.Module.to(other, unet.device, unet.dtype)
+    nn.Module.to(other, unet.device, unet.dtype)
+    return other

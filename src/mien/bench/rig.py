@@ -17,8 +17,8 @@ from mien.pipelines.load import without_bars
 from mien.pipelines.portrait import PortraitPipeline
 
 if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
     from transformers import PreTrainedTokenizerBase
-
 
 SIZES = ("sd15",)
 CONDITIONS = ("identity", "landmarks", "emotion")
@@ -130,7 +130,7 @@ def _side(pipeline: PortraitPipeline) -> int:
     return int(config.sample_size * pipeline.vae_scale_factor)
 
 
-def twin(module: nn.Module) -> Any:
+def twin(module: UNet2DConditionModel) -> UNet2DConditionModel:
     """Another module of the same class over the same weights: it can be changed, and costs no memory."""
     kind: Any = type(module)
     with torch.device("meta"):

@@ -130,7 +130,7 @@ class FaceReading:
 def read(picture: PictureLike, reader: str = ...) -> FaceReading: ...
 @overload
 def read(picture: Sequence[PictureLike], reader: str = ...) -> list[FaceReading]: ...
-def read(picture: Any, reader: str = "auto") -> FaceReading | list[FaceReading]:
+def read(picture: PictureLike | Sequence[PictureLike], reader: str = "auto") -> FaceReading | list[FaceReading]:
     """Read the face in a picture: landmarks, blendshapes, pose, emotion, identity embedding.
 
     What the reader does not know (MediaPipe knows no identity and no emotion) is read by the studio's networks.
@@ -158,7 +158,7 @@ def read(picture: Any, reader: str = "auto") -> FaceReading | list[FaceReading]:
     from mien.media.pictures import as_picture, picture_name
 
     opened = _reader(reader)
-    pictures = cast("Sequence[PictureLike]", picture) if isinstance(picture, list | tuple) else [picture]
+    pictures = cast("Sequence[PictureLike]", picture if isinstance(picture, list | tuple) else [picture])
     readings = [FaceReading(_complete(as_picture(one), picture_name(one), opened, _studio()), one) for one in pictures]
     return readings if isinstance(picture, list | tuple) else readings[0]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from mien.generation.conditioning import PipelineInputs
     from mien.generation.request import GenerateRequest
 
 
-def batch_key(request: GenerateRequest) -> Any:
+def batch_key(request: GenerateRequest) -> Hashable:
     """Equal for requests that may be drawn in one batch; None for one that is drawn alone.
 
     What differs from row to row (people, poses, words, seeds) does not stand in it; how the batch is sampled does.

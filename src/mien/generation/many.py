@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -240,7 +240,7 @@ class _Worker:
             return
         for one in dict.fromkeys(one for one, _ in rows):
             self._prepare(one, trial)
-        alike: dict[Any, list[Row]] = defaultdict(list)
+        alike: dict[tuple[bool, ...], list[Row]] = defaultdict(list)
         for one, index in rows:
             if one.prepared is not None:
                 alike[conditions_of(one.prepared.inputs)].append((one, index))
@@ -302,7 +302,7 @@ def batches(asked: Sequence[_Asked], size: int) -> Iterator[list[Row]]:
         asked: requests; those without one are passed over.
         size: most pictures of a batch.
     """
-    waiting: dict[Any, list[Row]] = defaultdict(list)
+    waiting: dict[Hashable, list[Row]] = defaultdict(list)
     for one in asked:
         if one.request is None:
             continue

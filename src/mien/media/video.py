@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from statistics import fmean, median_low
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mien.core.optional import require
 from mien.errors import BadInput, MienError
@@ -23,6 +23,7 @@ from mien.media.pictures import MAX_PIXELS, files_in, open_picture, opened, to_r
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
+    from av.video.stream import VideoStream
     from PIL import Image
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ class _Walk:
         still: most seconds from one frame to the next; where the file says more, all later times are moved.
     """
 
-    def __init__(self, video: InputContainer, stream: Any, still: float) -> None:
+    def __init__(self, video: InputContainer, stream: VideoStream, still: float) -> None:
         self.video, self.stream, self.still, self.jumps = video, stream, still, True
         self.here: VideoFrame | None = None
         self.following: VideoFrame | None = None
@@ -150,9 +151,9 @@ class _Walk:
     def _jump(self, time: float) -> None:
         """Go on from the last key frame before a time; where that lies behind, jumps are given up."""
         before = self.here
-        self.video.seek(int((time + self.start) / self.stream.time_base), stream=self.stream)
+        self.video.seek(int((time + self.start) / (self.stream.time_base or 1)), stream=self.stream)
         self._enter()
-        if self.here is None or not self._time(before) < self._time(self.here) <= time:
+        if before is None or self.here is None or not self._time(before) < self._time(self.here) <= time:
             # a seek that went back, or past the place: from the beginning, and without further ones
             self.jumps, self.start = False, self.first
             self.video.seek(0, stream=self.stream)
@@ -169,7 +170,7 @@ class _Walk:
         if self.here is not None and self.following is not None:
             self.start += max(self._time(self.following) - self._time(self.here) - self.still, 0.0)
 
-    def _time(self, frame: Any) -> float:
+    def _time(self, frame: VideoFrame) -> float:
         return float(frame.time or 0.0) - self.start
 
 
@@ -240,7 +241,7 @@ def _usual(durations: Sequence[float]) -> float:
 
 
 @contextmanager
-def _opened_video(path: Path) -> Iterator[Any]:
+def _opened_video(path: Path) -> Iterator[InputContainer]:
     """A video file, with whatever PyAV raises on it as one sentence."""
     av = require("av", extra="video")
     # neither a playlist nor a name with a colon may lead FFmpeg to another file or address

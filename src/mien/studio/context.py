@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _PACKAGES: Final = "libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri"
 
 
-def create_context() -> Any:
+def create_context() -> moderngl.Context:
     """A stand-alone OpenGL 3.3 context (EGL, Mesa's software rasteriser on one thread unless LP_NUM_THREADS is set).
 
     Raises:
@@ -34,7 +34,7 @@ def create_context() -> Any:
         raise MissingDependency(message) from error
 
 
-def program(context: moderngl.Context, vertex: str, fragment: str) -> Any:
+def program(context: moderngl.Context, vertex: str, fragment: str) -> moderngl.Program:
     """Compile ``shaders/<vertex>.vert.glsl`` with ``shaders/<fragment>.frag.glsl``."""
     return context.program(vertex_shader=_source(f"{vertex}.vert"), fragment_shader=_source(f"{fragment}.frag"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -107,7 +107,7 @@ class KitMeshes:
         corners = np.array([-1, -1, 1, -1, -1, 1, 1, 1], np.float32)
         self.backdrop = context.vertex_array(programs.backdrop, [(context.buffer(corners.tobytes()), "2f", "p")])
 
-    def _indices(self, *regions: str) -> Any:
+    def _indices(self, *regions: str) -> moderngl.Buffer:
         return self._context.buffer(np.ascontiguousarray(self._kit.triangles_in(*regions)).tobytes())
 
     def update(self, points: Floats, normals: Floats, furrows: Floats) -> None:

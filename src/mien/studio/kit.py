@@ -20,6 +20,8 @@ from mien.errors import MienError, MissingAsset
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from scipy.sparse import csr_matrix
+
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
@@ -136,7 +138,7 @@ class FaceKit:
         return uv
 
     @cached_property
-    def _incidence(self) -> Any:
+    def _incidence(self) -> csr_matrix:
         sparse = require("scipy.sparse", extra="studio")
         triangles = self.mesh_triangles
         columns = np.tile(np.arange(len(triangles)), 3)

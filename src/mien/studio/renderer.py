@@ -307,7 +307,8 @@ class Renderer:
         """Brows, beard, glasses, lashes and lenses: blended so that the mask in alpha stays as it is."""
         context, programs, meshes = self._context, self._programs, self._meshes
         context.enable(context.BLEND)
-        context.blend_func = context.SRC_ALPHA, context.ONE_MINUS_SRC_ALPHA, context.ZERO, context.ONE
+        factors: Any = context.SRC_ALPHA, context.ONE_MINUS_SRC_ALPHA, context.ZERO, context.ONE
+        context.blend_func = factors  # moderngl declares pairs, and takes two of them
         brow = np.asarray(person.brows.color)
         set_uniforms(
             programs.hair,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mien.core.progress import Bar
 from mien.evaluation.claims.verdicts import claims_report
@@ -197,7 +197,7 @@ def _straight(a: Rows, b: Rows) -> Rows:
     return np.linalg.norm(a - b, axis=-1)
 
 
-def _apart(of: Any, people: int, distance: Callable[[Any, Any], Any]) -> Rows:
+def _apart(of: Rows | Sequence[Pixels], people: int, distance: Callable[..., ArrayLike]) -> Rows:
     """Mean distance between two pictures (or features) of a person, [people]; NaN where there are none."""
     from mien.core.pixels import pictures_to_tensor
 

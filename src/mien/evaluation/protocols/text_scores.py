@@ -15,7 +15,7 @@ from mien.evaluation.statistics.scores import Comparable, Score, finite, quotien
 Seen = Mapping[str, str]
 """Attribute -> word, of one picture."""
 
-Agrees = Callable[[Any, Any], bool]
+Agrees = Callable[[Mapping[str, Any], Seen], bool]
 """(attributes of a caption, what is read of a picture) -> whether it is right."""
 
 ASKED = ("hair_color", "glasses", "beard", "background")
@@ -96,6 +96,6 @@ _RIGHT: Mapping[str, Agrees] = {
 }
 
 
-def right_of(wanted: Sequence[Any], seen: Sequence[Seen]) -> list[int]:
+def right_of(wanted: Sequence[Mapping[str, Any]], seen: Sequence[Seen]) -> list[int]:
     """How many of `ASKED` are right in each picture."""
     return [sum(_RIGHT[name](a, b) for name in ASKED) for a, b in zip(wanted, seen, strict=True)]

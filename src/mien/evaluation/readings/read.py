@@ -10,7 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,11 +52,13 @@ def read_images(
         pictures: N pictures, each PIL, uint8 [S, S, 3] or the path of a PNG file.
         advance: called with the number of pictures done.
         folder: where readings of files are kept, as ``readings-DIGEST.safetensors``; the same readers do not read the
-            same bytes again. None keeps nothing; so does a context whose judges have no hashes.
+            same bytes again. None keeps nothing; nor are readings kept of pictures that are no files, or by judges
+            without hashes.
     """
-    if folder is None or not context.judges:
+    files = [one for one in pictures if isinstance(one, Path)]
+    if folder is None or not context.judges or len(files) < len(pictures):
         return _read(context, pictures, advance)
-    place = folder / f"readings-{_digest(context, pictures)}.safetensors"
+    place = folder / f"readings-{_digest(context, files)}.safetensors"
     kept = read_arrays(place)
     if kept is not None:
         advance(len(pictures))
@@ -137,7 +139,7 @@ def _anybody(shape: tuple[int, ...]) -> Floats:
     return np.stack([64 + 32 * np.cos(angle), 64 + 32 * np.sin(angle), 0 * angle], 1).astype(np.float32)
 
 
-def _digest(context: EvaluationContext, files: Sequence[Any]) -> str:
+def _digest(context: EvaluationContext, files: Sequence[Path]) -> str:
     """Digest of the files' bytes and of everything that reads them."""
     asked = {
         "judges": dict(context.judges),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.adapters import load_adapter
+from mien.adapters.plan import Tap
 from mien.conditions import NullPrompt
 from mien.errors import ConfigError
 from mien.models.text import encode_ids
@@ -171,7 +172,7 @@ class JointObjective(SelectingObjective):
 
     def _replicas(
         self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor, samples: Tensor, settings: Tensor
-    ) -> tuple[Tensor, Any]:
+    ) -> tuple[Tensor, dict[str, Tap]]:
         """The UNet on the rows of :meth:`_rows`, and its taps; what a row shares with others is computed once."""
         tokens, hidden = self._tokens(batch), self.text_states(batch)[samples]
         options: dict[str, Any] = {"taps": self.config.ad > 0, "grid": tuple(noised.shape[-2:])}
@@ -182,7 +183,7 @@ class JointObjective(SelectingObjective):
             has = {kind: torch.tensor([kind in names for names in SETTINGS]) for kind in self.kinds}
             present = {kind: here.to(settings.device)[settings] for kind, here in has.items()}
             plan = self.injection.condition({k: v[samples] for k, v in tokens.items()}, present=present, **options)
-        return self._call(noised, timesteps, hidden, plan), plan["mien"].taps
+        return self._call(noised, timesteps, hidden, plan), plan["mien"].taps or {}
 
     def _tokens(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return {kind: self.branch_set[kind].encode(batch[kind]) for kind in self.kinds}
