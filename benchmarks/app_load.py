@@ -233,6 +233,7 @@ def measured_load(
             "first_half": round(float(np.mean(memory[:half])), 1),
             "second_half": round(float(np.mean(memory[half:])), 1),
             "most": round(max(memory), 1),
+            "by_minute": [round(float(np.mean(some))) for some in np.array_split(memory, max(1, round(minutes)))],
         },
     }
 

@@ -45,7 +45,7 @@ class Soak:
 
     Attributes:
         minutes: how long it takes in all.
-        seed: of the mutants.
+        seed: of the mutants, and of the order of the tests.
         result: the JSON file.
     """
 
@@ -78,7 +78,7 @@ class Soak:
             before = self.told["tests"].get(name, {"minutes": 0.0})
             left = 60 * (SHARE * self.minutes - before["minutes"])
             if left > 0 and before.get("not begun", 1):
-                spent = run_tests(file, min(left, end - time.monotonic()), self.log(file))
+                spent = run_tests(file, min(left, end - time.monotonic()), self.log(file), self.seed)
                 taken = round(before["minutes"] + spent, 1)
                 self.told["tests"][name] = counted(file, self.log(file)) | {"minutes": taken}
                 self.write(spent)
@@ -119,13 +119,13 @@ class Soak:
         return failed or (self.told["whole"] and not mutants["mutants"])
 
 
-def run_tests(file: str, seconds: float, log: Path) -> float:
-    """Run the tests of a file that the log does not name, slow ones too; how many minutes it took."""
+def run_tests(file: str, seconds: float, log: Path, seed: int) -> float:
+    """Run the tests of a file that the log does not name, slow ones too, in the order of a seed; minutes it took."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider"]
     command += ["-p", "tests.soak_plugin", file, "-m", "not gpu and not net"]
     log = log.absolute()
     environment = os.environ | {"MIEN_SOAK_LOG": str(log), "MIEN_SOAK_END": str(time.time() + seconds)}
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    environment |= {"MIEN_SOAK_SEED": str(seed), "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     began = time.monotonic()
     with contextlib.suppress(subprocess.TimeoutExpired):  # a test without an end, which its log says
         subprocess.run(
@@ -146,7 +146,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--sitting", type=float, help="stop after so many minutes; the same command goes on")
-    parser.add_argument("--seed", type=int, default=0, help="of the mutants")
+    parser.add_argument("--seed", type=int, default=0, help="of the mutants and of the order of the tests")
     parser.add_argument("--result", type=Path, required=True, help="a JSON file for the figures")
     asked = parser.parse_args()
     soak = Soak(asked.minutes, asked.seed, asked.result)

@@ -1,11 +1,13 @@
 """What `tests.soak` loads into pytest: no test twice, none begun when time is over, and each outcome kept at once.
 
-`MIEN_SOAK_LOG` names a file of JSON lines that says what was done before, and `MIEN_SOAK_END` a time.
+`MIEN_SOAK_LOG` names a file of JSON lines that says what was done before, `MIEN_SOAK_END` a time, and `MIEN_SOAK_SEED`
+the order.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import time
 from pathlib import Path
 
@@ -38,9 +40,10 @@ def _log() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what was done."""
+    """Leave out what was done; the order is the seed's, or the same tests would be left at the end of every soak."""
     append_line(_log(), {"collected": len(items)})
     done = outcomes(_log())
+    random.Random(os.environ["MIEN_SOAK_SEED"]).shuffle(items)
     items[:] = [item for item in items if item.nodeid not in done]
 
 

@@ -13,6 +13,8 @@ from mien.core.log import append_line, read_lines
 from tests.conftest import ROOT
 from tests.soak import OUTCOMES, PARTS, Soak, counted, run_tests
 
+SEED = 0
+"""Of the order: the test that dies comes before the other."""
 ENDINGS = "def test_passes(): pass\ndef test_fails(): assert False\n" + (
     "import pytest\ndef test_skips(): pytest.skip('needs a browser')\n"
     "@pytest.fixture\ndef broken(): raise OSError\ndef test_errs(broken): pass\n"
@@ -24,33 +26,44 @@ def test_outcomes_are_counted_and_no_test_is_run_twice(tmp_path: Path) -> None:
     file, log = tmp_path / "test_a.py", tmp_path / "a.jsonl"
     file.write_text(ENDINGS)
     for _ in range(2):
-        run_tests(str(file), 600, log)
+        run_tests(str(file), 600, log, SEED)
         assert counted(str(file), log) == {"file": str(file), "passed": 1, "skipped": 1, "failed": 3, "not begun": 0}
     assert sum(line.get("outcome") == "begun" for line in read_lines(log)) == 5
 
 
 def test_no_test_begins_when_time_is_over(tmp_path: Path) -> None:
     log = tmp_path / "a.jsonl"
-    run_tests("tests/core/test_log.py", -1, log)
+    run_tests("tests/core/test_log.py", -1, log, SEED)
     told = counted("tests/core/test_log.py", log)
     assert told["not begun"] > 3 and told["passed"] == told["failed"] == 0
+
+
+def test_the_order_is_the_seeds(tmp_path: Path) -> None:
+    file = tmp_path / "test_a.py"
+    file.write_text("".join(f"def test_{number}(): pass\n" for number in range(8)))
+    orders = []
+    for seed, name in ((1, "a"), (1, "b"), (2, "c")):
+        log = tmp_path / f"{name}.jsonl"
+        run_tests(str(file), 600, log, seed)
+        orders.append([line["test"] for line in read_lines(log) if line.get("outcome") == "begun"])
+    assert orders[0] == orders[1] and orders[0] != orders[2] and sorted(orders[0]) == sorted(orders[2])
 
 
 def test_a_test_without_an_end_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, log = tmp_path / "test_a.py", tmp_path / "a.jsonl"
     file.write_text("import os, signal\ndef test_dies(): os.kill(os.getpid(), signal.SIGKILL)\ndef test_b(): pass\n")
-    run_tests(str(file), 600, log)
+    run_tests(str(file), 600, log, SEED)
     assert {name: count for name, count in counted(str(file), log).items() if count} == {
         "file": str(file), "failed": 1, "not begun": 1,
     }  # fmt: skip
-    run_tests(str(file), 600, log)
+    run_tests(str(file), 600, log, SEED)
     assert counted(str(file), log)["passed"] == 1, "the others are run by the same command"
 
 
 def test_sittings_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result, asked = tmp_path / "soak.json", []
 
-    def run_part(file: str, seconds: float, log: Path) -> float:
+    def run_part(file: str, seconds: float, log: Path, seed: int) -> float:
         asked.append((file, seconds > 0))
         append_line(log, {"collected": 1})
         append_line(log, {"test": file, "outcome": "begun"})

@@ -86,6 +86,15 @@ def test_peers_make_two_evaluations_and_leave_the_unet_alone(tiny: Any) -> None:
     assert tiny.unet.encoder_hid_proj is None and tiny.unet.config.encoder_hid_dim_type is None
 
 
+def test_peers_draw_on_the_bundled_base() -> None:
+    pipeline = rig("studio", None, torch.float32, "cpu")
+    given = conditions_for(pipeline, 1, ("identity", "landmarks"))
+    for kind in ("controlnet", "ip-adapters"):
+        peer = StockPipeline(kind, pipeline)  # type: ignore[arg-type]
+        latents = peer(**given, steps=1, pixels=256, generator=[torch.Generator().manual_seed(0)])
+        assert latents.shape[-1] * pipeline.vae_scale_factor == 256 and torch.isfinite(latents).all()
+
+
 def test_a_twin_shares_its_weights() -> None:
     unet = tiny_unet()
     other = twin(unet)

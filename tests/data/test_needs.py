@@ -66,7 +66,7 @@ def test_every_preset_says_what_it_needs() -> None:
         }, name  # fmt: skip
 
 
-def test_pairs_of_photographs_are_told_by_blendshapes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_pairs_of_photographs_are_read_by_blendshapes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """FFHQ alone is refused for want of pairs; with a few people of several pictures it is warned about."""
     alone = Corpus.load(photographs(tmp_path / "ffhq", people=8, per_person=1))
     with pytest.raises(BadInput, match="mien data join"):

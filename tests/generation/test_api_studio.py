@@ -91,7 +91,7 @@ def test_what_another_reader_does_not_know_is_read_by_the_studio(assets_folder: 
     face = mien.read(ADA, reader="mediapipe")
     assert face.face.reader == "mediapipe"
     assert face.identity is not None and face.emotion is not None and face.attributes
-    assert face.face.told_by["identity"] == face.face.told_by["emotion"] == "studio"
+    assert face.face.read_by["identity"] == face.face.read_by["emotion"] == "studio"
     assert face.embedding is face.face.identity
 
 

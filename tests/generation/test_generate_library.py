@@ -286,7 +286,7 @@ def test_a_place_that_cannot_be_written_is_said_before_models_are_loaded(
         generate(GenerateRequest(identity=photo, output=tmp_path / "taken"))
 
 
-def test_added_files_are_told_by_their_bytes(
+def test_added_files_are_read_by_their_bytes(
     tmp_path: Path, photo: Path, pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Records of files by name, as releases before wrote them, repeat as well; other bytes do not."""

@@ -112,7 +112,7 @@ def test_it_takes_the_place_of_a_branch_and_is_saved(tmp_path: Path) -> None:
     torch.testing.assert_close(draw(again, **given("landmarks")), before, **PASS)
 
 
-def test_a_controlnet_is_told_by_the_tokens_of_a_branch() -> None:
+def test_a_controlnet_is_read_by_the_tokens_of_a_branch() -> None:
     pipeline = pipeline_with_controlnet()
     expression = pipeline.adapters["expression"].encoder
     width, feature_dim = pipeline.unet.config["cross_attention_dim"], expression.proj.in_features

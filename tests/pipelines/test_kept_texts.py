@@ -77,3 +77,13 @@ def test_an_exchanged_encoder_is_asked(pipeline: Any, encoded: list[list[str]]) 
     before, other = draw(pipeline), type(pipeline.text_encoder)(pipeline.text_encoder.config).eval()
     pipeline.register_modules(text_encoder=other)
     assert not torch.equal(draw(pipeline), before) and len(encoded) == 2
+
+
+@pytest.mark.parametrize("name", ["prompt", "negative_prompt"])
+def test_what_is_cut_of_a_kept_text_is_said_again(name: str) -> None:
+    pipeline = tiny_pipeline()
+    long = " ".join(["hair"] * (pipeline.tokenizer.model_max_length + 3)) + " moustache"
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="left out: .*moustache") as told:
+            draw(pipeline, **{name: long})
+        assert sum("left out" in str(one.message) for one in told) == 1

@@ -292,7 +292,7 @@ def test_files_that_read_more_than_the_pooled_embedding_are_refused(assets: Path
         build_objective(preset("emojidiff-base").model_copy(update={"options": options}), tmp_path, "sd15")
 
 
-def test_a_base_is_told_by_its_unet() -> None:
+def test_a_base_is_read_by_its_unet() -> None:
     assert base_sizes({"cross_attention_dim": 768}) == "sd15"
     assert base_sizes({"cross_attention_dim": 2048, "addition_embed_type": "text_time"}) == "sdxl"
     assert base_sizes({"cross_attention_dim": 256, "addition_embed_type": "text"}) == "studio"

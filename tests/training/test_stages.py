@@ -251,6 +251,13 @@ def test_a_controlnet_learns_beside_the_frozen_base(trained: Path) -> None:
     controlnet: Any = ControlNetModel.from_pretrained(trained / "studio-controlnet" / "export" / "controlnet")
     last = [p for name, p in controlnet.named_parameters() if name.startswith("controlnet_down_blocks")]
     assert last and all(p.abs().max() > 0 for p in last)
+    from mien.training.bases import base_scale_factor
+    from mien.training.sources import Sources
+
+    halvings = len(controlnet.config.conditioning_embedding_out_channels) - 1
+    assert 2**halvings == base_scale_factor(Sources((trained / "studio-autoencoder" / "export",))), (
+        "as its base's latents"
+    )
     logged = (trained / "studio-controlnet" / "log.jsonl").read_text()
     assert "right_900" in logged and "shuffled_900" in logged
 

@@ -176,17 +176,17 @@ def build_routes(service: PortraitService, meter: RateMeter) -> APIRouter:
             return StreamingResponse(
                 _stream(request, job, events), media_type=EVENTS, headers={"cache-control": "no-store"}
             )
-        told = [event async for event in _events(request, job, events) if event is not None]
-        if not told or told[-1].name not in LAST:
+        sent = [event async for event in _events(request, job, events) if event is not None]
+        if not sent or sent[-1].name not in LAST:
             return Response(status_code=499)  # nobody reads it: who asked has hung up
-        if told[-1].name == "error":
-            return JSONResponse({"errors": told[-1].values["errors"]}, told[-1].values["status"])
-        pictures = [event.values for event in told if event.name == "picture"]
+        if sent[-1].name == "error":
+            return JSONResponse({"errors": sent[-1].values["errors"]}, sent[-1].values["status"])
+        pictures = [event.values for event in sent if event.name == "picture"]
         if media_type:
             one = SaveBody(picture=pictures[0]["image"], format=media_type)
             content = await thread("preview", partial(saved, one, service.limits))
             return Response(content, media_type=media_type, headers={"cache-control": "no-store"})
-        found = {key: value for event in told if event.name in ("read", "done") for key, value in event.values.items()}
+        found = {key: value for event in sent if event.name in ("read", "done") for key, value in event.values.items()}
         pictures.sort(key=lambda one: one["picture"])
         return JSONResponse({"pictures": pictures, **found}, headers={"cache-control": "no-store"})
 

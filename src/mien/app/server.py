@@ -180,10 +180,10 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
         place = [str(part) for part in one["loc"] if part not in ("body", "[key]")]
         field = place[0] if place and one["type"] != "json_invalid" else WHOLE
         unknown, given = one["type"] == "extra_forbidden", one.get("input")
-        told = f", not {given!r}" if isinstance(given, bool | int | float) and not unknown else ""
+        instead = f", not {given!r}" if isinstance(given, bool | int | float) and not unknown else ""
         where = ".".join(place[:3]) if field else "The request"
         what = "There is no such field; /api/openapi.json names those that there are" if unknown else one["msg"]
-        found.setdefault(field, f"{where}: {what[:1].lower()}{what[1:]}{told}.")
+        found.setdefault(field, f"{where}: {what[:1].lower()}{what[1:]}{instead}.")
     return _answer(422, [{"field": field, "message": " ".join(text.split())} for field, text in found.items()])
 
 

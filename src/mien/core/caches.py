@@ -66,8 +66,8 @@ def read_arrays(path: Path, *, older: bool = False) -> Kept | None:
         with safe_open(path, framework="numpy") as stored:
             about = dict(stored.metadata() or {})
             arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
-        told = about.pop(DIGEST, None)
-        is_whole = told == content_digest(arrays, about) or (older and told is None and not about)
+        stated = about.pop(DIGEST, None)
+        is_whole = stated == content_digest(arrays, about) or (older and stated is None and not about)
     except Exception as error:  # whatever the parser raises on what a disk made of the file
         log.info("%s: %s", path, error)
         is_whole = False

@@ -29,8 +29,8 @@ def available_gpus() -> int:
 
 def own_cores() -> int:
     """This process's share of the cores: ``torchrun`` starts several processes on a machine that do the same work."""
-    told = os.environ.get("LOCAL_WORLD_SIZE", "1")
-    return max(1, available_cores() // (int(told) if told.isdigit() and int(told) else 1))
+    stated = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return max(1, available_cores() // (int(stated) if stated.isdigit() and int(stated) else 1))
 
 
 def in_processes(function: Callable[..., T], *arguments: Sequence[Any]) -> Iterator[T]:

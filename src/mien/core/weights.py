@@ -129,8 +129,8 @@ def writes_of_safetensors(path: Path | str) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        told = getattr(error, "strerror", None) or error
-        raise MienError(f"Cannot write {path}: {told}; free some space and try again.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise MienError(f"Cannot write {path}: {reason}; free some space and try again.") from error
 
 
 def order_metadata(path: Path) -> None:

@@ -178,7 +178,7 @@ def check(contents: Contents, test: Contents | None = None) -> dict[str, Any]:
         },
         "sizes": dict(sorted(contents.sizes.items())),
         "fields": {name: int(values.sum()) for name, values in contents.has.items()},
-        "told_by": told_by(contents.samples),
+        "read_by": read_by(contents.samples),
         "labels": labels(contents.samples),
         "stages": [_stage(one, contents) for one in STAGES],
         "damaged": contents.damaged,
@@ -189,11 +189,11 @@ def check(contents: Contents, test: Contents | None = None) -> dict[str, Any]:
     return report
 
 
-def told_by(samples: Sequence[Sample]) -> dict[str, dict[str, int]]:
-    """Field -> who told it -> in how many pictures; of imported ones."""
+def read_by(samples: Sequence[Sample]) -> dict[str, dict[str, int]]:
+    """Field -> who gave it -> in how many pictures; of imported ones."""
     found: dict[str, Counter[str]] = {}
     for sample in samples:
-        for name, who in (sample.origin.told_by if sample.origin else {}).items():
+        for name, who in (sample.origin.read_by if sample.origin else {}).items():
             found.setdefault(name, Counter())[who] += 1
     return {name: dict(sorted(counts.items())) for name, counts in sorted(found.items())}
 
@@ -258,7 +258,7 @@ def _means(contents: Contents) -> tuple[NDArray[np.float32], list[str]]:
     """Mean embedding [P, 512] of each person that an outside network embedded, and their names."""
     rows: dict[str, list[int]] = {}
     for row, sample in enumerate(contents.samples):
-        if sample.origin is not None and sample.origin.told_by.get("identity", "studio") != "studio":
+        if sample.origin is not None and sample.origin.read_by.get("identity", "studio") != "studio":
             rows.setdefault(sample.origin.who, []).append(row)
     means = [contents.identities[which].mean(0) for which in rows.values()]
     matrix = np.array(means, np.float32).reshape(len(means), 512)

@@ -209,7 +209,7 @@ def _write(portraits: Portraits, rows: Sequence[int], folder: Path) -> list[str]
 
 def _about(sample: Sample, file: str) -> dict[str, Any]:
     origin = sample.origin
-    about = {} if origin is None else {"from": origin.file, "who": origin.who, "told_by": origin.told_by}
+    about = {} if origin is None else {"from": origin.file, "who": origin.who, "read_by": origin.read_by}
     emotion = _ten_numbers(sample)
     return {"file": file, "key": sample.key, **about, **({} if emotion is None else {"emotion": emotion})}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import AliasChoices, ConfigDict, Field
 
 from mien.core.strict import StrictModel
 
@@ -76,20 +76,20 @@ class Template(_Record):
 
 
 class Origin(_Record):
-    """Where an imported picture comes from, and who told what of it.
+    """Where an imported picture comes from, and who read what of it.
 
     Attributes:
         file: path below the folder that was imported, with forward slashes.
         time: second of a video's frame; None for a picture.
         who: the person's name there: a folder, a number in an identity file, or ``VIDEO#N`` for a cluster of faces.
-        told_by: field of the record -> the reader or network (or ``label``, the dataset's own) that told it.
+        read_by: field of the record -> the reader or network (or ``label``, the dataset's own) that gave it.
         labels: what the dataset itself says of the picture, such as ``emotion`` or ``split``.
     """
 
     file: str
     time: Annotated[float, Field(ge=0.0)] | None = None
     who: str
-    told_by: dict[str, str] = Field(default_factory=dict)
+    read_by: dict[str, str] = Field(default_factory=dict, validation_alias=AliasChoices("read_by", "told_by"))
     labels: dict[str, str] = Field(default_factory=dict)
 
 
@@ -106,7 +106,7 @@ class Sample(_Record):
             None where it was not asked or found no face.
         emotion, attributes: labels.
         template: of the picture that shows the same expression on another face, where there is one.
-        identity: embedding [512] of the face, L2 norm 1, by the network that ``origin.told_by`` names.
+        identity: embedding [512] of the face, L2 norm 1, by the network that ``origin.read_by`` names.
         origin: of an imported picture.
     """
 

@@ -114,8 +114,8 @@ def run(
         "seconds": {"drawing": round(drawn - started, 1), "all": round(time.perf_counter() - started, 1)},
     }
     write_picture(output / "sheet.png", sheet(cells, images, inputs), record)
-    told = {**facts, "metrics": _by_name(metrics), "cells": _listed(cells, numbers)}
-    write_json(output / "metrics.json", told if made_by is None else told | {"made_by": dict(made_by)})
+    report = {**facts, "metrics": _by_name(metrics), "cells": _listed(cells, numbers)}
+    write_json(output / "metrics.json", report if made_by is None else report | {"made_by": dict(made_by)})
     html = page(cells, [file.read_bytes() for file in files], inputs, metrics, numbers, facts)
     write_text(output / "index.html", html)
     return output / "index.html"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SAME_FACE = 0.3
 """Least intersection over union of two readers' boxes of one face (*ours*: one frames the skull, one the landmarks)."""
 
-_OWN = ("reader", "box", "score", "told_by")
+_OWN = ("reader", "box", "score", "read_by")
 
 
 class Addition(Protocol):
@@ -69,7 +69,7 @@ class JoinedReader:
         """What the first reader found, with what the others add."""
         places = [number for number, reading in enumerate(found) for _ in reading.faces]
         faces = [face for reading in found for face in reading.faces]
-        told = [dict.fromkeys(_additions_of(face), self._first.name) for face in faces]
+        readers = [dict.fromkeys(_additions_of(face), self._first.name) for face in faces]
         for other in self._others if faces else ():
             if isinstance(other, FaceReader):
                 seen = sorted(set(places))
@@ -79,10 +79,10 @@ class JoinedReader:
             else:
                 additions = [dict(one) for one in other.add([pictures[place] for place in places], faces)]
             faces = [replace(face, **more) for face, more in zip(faces, additions, strict=True)]
-            told = [known | dict.fromkeys(more, other.name) for known, more in zip(told, additions, strict=True)]
+            readers = [known | dict.fromkeys(more, other.name) for known, more in zip(readers, additions, strict=True)]
         joined: list[list[Face]] = [[] for _ in pictures]
-        for place, face, known in zip(places, faces, told, strict=True):
-            joined[place].append(replace(face, reader=self.name, told_by=known))
+        for place, face, known in zip(places, faces, readers, strict=True):
+            joined[place].append(replace(face, reader=self.name, read_by=known))
         return [reading_of(some, source) for some, source in zip(joined, sources, strict=True)]
 
 

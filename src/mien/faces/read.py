@@ -113,7 +113,7 @@ class FaceReading:
             BadInput: if the reader gives no landmarks, or the file is no longer there.
         """
         face, studio = self.face, _studio()
-        if face.identity is not None and face.told_by.get("identity", face.reader) == studio.name:
+        if face.identity is not None and face.read_by.get("identity", face.reader) == studio.name:
             return face.identity
         from mien.faces.observed import DetectedFace, studio_embedding
         from mien.media.pictures import as_picture
@@ -199,5 +199,5 @@ def _complete(image: Image.Image, source: str, reader: FaceReader, studio: Studi
             more["emotion"] = other.emotion
             if face.mask is None:
                 more["mask"] = other.mask
-        faces.append(replace(face, told_by={**face.told_by, **dict.fromkeys(more, studio.name)}, **more))
+        faces.append(replace(face, read_by={**face.read_by, **dict.fromkeys(more, studio.name)}, **more))
     return reading_of(faces, source)

@@ -38,7 +38,7 @@ class Face:
         identity: [512] float32, L2 norm 1.
         mask: [H, W] uint8, 255 on facial skin, the size of the picture.
         attributes: skin tone, age, gender, hair and so on, as words and numbers.
-        told_by: field -> who told it, where several readers were joined; else all is the reader's.
+        read_by: field -> the reader that read it, where several readers were joined; else all is the reader's.
 
     Example:
         >>> import mien
@@ -60,7 +60,7 @@ class Face:
     identity: NDArray[np.float32] | None = None
     mask: NDArray[np.uint8] | None = None
     attributes: dict[str, Any] | None = field(default=None)
-    told_by: Mapping[str, str] = field(default_factory=dict[str, str])
+    read_by: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __repr__(self) -> str:
         """Arrays by their shape: their thousands of numbers would hide everything else."""

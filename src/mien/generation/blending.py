@@ -75,7 +75,7 @@ def expression_of(seen: DetectedFace, size: int) -> LinearFit:
     from mien.faces.landmarker import blendshape_network
     from mien.faces.linear.expression_fit import fit_expression
 
-    by = seen.face.told_by.get("blendshapes", seen.face.reader)
+    by = seen.face.read_by.get("blendshapes", seen.face.reader)
     network = blendshape_network() if by in ("mediapipe", "mediapipe-torch") else None
     return fit_expression(framed(seen, size), seen.face.blendshapes, network)
 

@@ -6,8 +6,10 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
-_CHANNELS = (16, 32, 96, 256)
-"""Of the network that reads the picture: diffusers' own, one halving between each two."""
+from mien.errors import ConfigError
+
+_CHANNELS = (16, 32, 96, 256, 256)
+"""Of the network that reads the picture: diffusers' own and one more, one halving between each two."""
 
 
 def build_controlnet(unet: UNet2DConditionModel, factor: int = 8, explicit: bool = True) -> ControlNetModel:
@@ -15,9 +17,14 @@ def build_controlnet(unet: UNet2DConditionModel, factor: int = 8, explicit: bool
 
     Args:
         unet: the base.
-        factor: how many times smaller than its picture a latent is: 2, 4 or 8.
+        factor: how many times smaller than its picture a latent is: 2, 4, 8 or 16.
         explicit: attention without fused kernels, whose backward is slow on processors.
+
+    Raises:
+        ConfigError: if a latent is as large as its picture, or smaller by another factor.
     """
+    if factor not in (2, 4, 8, 16):
+        raise ConfigError(f"A ControlNet reads pictures 2, 4, 8 or 16 times as large as latents, not {factor} times.")
     channels = _CHANNELS[: factor.bit_length()]
     controlnet = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=channels)
     if explicit:

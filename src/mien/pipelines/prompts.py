@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mien.diffusion.guidance import Guidance
 from mien.errors import BadInput
-from mien.models.text import chunks_of, encode_prompt, identity_tokens, readable
+from mien.models.text import chunks_of, encode_prompt, identity_tokens, readable, say_what_is_cut
 from mien.pipelines.kept_texts import KeptTexts, text_key
 from mien.pipelines.request import Conditions, with_identity
 from mien.pipelines.text import Text, stacked
@@ -40,8 +40,23 @@ class PromptEncoding(DiffusionPipeline):
         """As :meth:`_encode`; the last texts are kept, since a request's pictures share theirs."""
         encoders = [part for name, part in self.components.items() if name.startswith("text_encoder")]
         tokenizers = [part for name, part in self.components.items() if name.startswith("tokenizer")]
-        key = text_key(prompts, identity, chunks)
-        return self._kept_texts.get(encoders, tokenizers, key, lambda: self._encode(prompts, identity, chunks))
+        key, encoded = text_key(prompts, identity, chunks), False
+
+        def encode() -> Text:
+            nonlocal encoded
+            encoded = True
+            return self._encode(prompts, identity, chunks)
+
+        text = self._kept_texts.get(encoders, tokenizers, key, encode)
+        if not encoded:
+            self._say_again_what_is_cut(prompts, chunks, identity is not None)
+        return text
+
+    def _say_again_what_is_cut(self, prompts: list[str], chunks: int, identity: bool = False) -> None:
+        """The warning that encoding gives, for texts that were kept from an earlier call."""
+        if chunks == 1:
+            width = self.text_encoder.get_input_embeddings().weight.shape[1]
+            say_what_is_cut(self.tokenizer, prompts, identity_tokens(width) if identity else 1)
 
     def readable_prompt(self, prompt: str, identity: bool = False) -> str:
         """As much of a prompt, in whole words, as this base reads; a warning says what is left out.
@@ -68,10 +83,11 @@ class PromptEncoding(DiffusionPipeline):
         """The text of e(0) in ``chunks`` pieces, one row; see :meth:`encode_null`."""
         encoders = [part for name, part in self.components.items() if name.startswith("text_encoder")]
         if any(getattr(encoder, "peft_config", None) for encoder in encoders):
-            return self._encode_null(
-                prompt, chunks
-            )  # a LoRA comes and goes; what was kept is that of the plain encoder
-        if (prompt, chunks) not in self._null_prompts:
+            # a LoRA comes and goes; what was kept is that of the plain encoder
+            return self._encode_null(prompt, chunks)
+        if (prompt, chunks) in self._null_prompts:
+            self._say_again_what_is_cut([prompt], chunks)
+        else:
             self._null_prompts[prompt, chunks] = self._encode_null(prompt, chunks)
         return self._null_prompts[prompt, chunks]
 

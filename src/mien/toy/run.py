@@ -171,9 +171,9 @@ class Report:
         picture = sheet(self.watch.wanted, [label for label, _ in WISHES], list(columns.values()), shipped)
         write_picture(self.output / "toy.png", picture, self._base)
         numbers = {name: numbers for name, (numbers, _) in self.looks.items()}
-        told = {"mien": __version__, "size": self.settings, "looks": numbers}
+        report = {"mien": __version__, "size": self.settings, "looks": numbers}
         made_by = {} if self.made_by is None else {"made_by": dict(self.made_by)}
-        write_json(self.output / "toy.json", told | made_by)
+        write_json(self.output / "toy.json", report | made_by)
         return self.output / "toy.png"
 
     def _record(self) -> Record:

@@ -146,6 +146,13 @@ def base_autoencoder(path: Path) -> AutoencoderKL | StudioAutoencoder:
     return (StudioAutoencoder if own else AutoencoderKL).from_pretrained(path).float()
 
 
+def base_scale_factor(sources: Sources) -> int:
+    """How many pixels a side each latent position of a base stands for, e.g. 8."""
+    from mien.pipelines.autoencoders import vae_scale_factor
+
+    return vae_scale_factor(base_autoencoder(sources.path("vae")))
+
+
 def base_expression_encoder(path: Path) -> ImageEncoder:
     """What reads expressions in face crops, float32, in evaluation mode.
 

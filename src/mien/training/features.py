@@ -182,10 +182,10 @@ def mean_face_landmarks(corpus: Corpus) -> np.ndarray:
     face = LinearFace.load()
 
     def of_rows(rows: slice) -> np.ndarray:
-        told = (corpus[name][rows].astype(float) for name in ("coefficients", "pose", "gaze"))
+        columns = (corpus[name][rows].astype(float) for name in ("coefficients", "pose", "gaze"))
         return np.stack([
             face.landmarks(coefficients, tuple(pose), tuple(gaze))
-            for coefficients, pose, gaze in zip(*told, strict=True)
+            for coefficients, pose, gaze in zip(*columns, strict=True)
         ])  # fmt: skip
 
     return corpus.computed("mean_face_landmarks", "v1", of_rows)

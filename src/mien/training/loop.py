@@ -264,9 +264,9 @@ class TrainingRun:
         norm = float(accelerator.clip_grad_norm_(self.parameters.values(), config.max_grad_norm))  # type: ignore[arg-type]
         leave = LoopAction.CONTINUE
         if accelerator.num_processes > 1:
-            told = gathered(accelerator, [float(wish()), *(float(value) for value in found.values())])
-            leave = LoopAction(int(max(row[0] for row in told)))
-            found = {name: sum(row[at + 1] for row in told) / len(told) for at, name in enumerate(found)}
+            answers = gathered(accelerator, [float(wish()), *(float(value) for value in found.values())])
+            leave = LoopAction(int(max(row[0] for row in answers)))
+            found = {name: sum(row[at + 1] for row in answers) / len(answers) for at, name in enumerate(found)}
         usual = self.means.values.get("loss")
         scaled = accelerator.scaler is not None  # fp16 skips by itself the steps whose scaled gradient overflows
         reason = complaint(

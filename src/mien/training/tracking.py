@@ -50,12 +50,12 @@ class Trackers:
 
     def __init__(self, accelerator: Accelerator, config: TrainConfig, step: int) -> None:
         self._accelerator, self._failed = accelerator, not accelerator.log_with
-        told = config.model_dump(mode="json")
+        settings = config.model_dump(mode="json")
         named = {name: {"name": config.name} for name in ("wandb", "trackio")}
         self._try(lambda: accelerator.init_trackers("mien", None, {"tensorboard": {"purge_step": step}, **named}))
         for tracker in accelerator.trackers:
             if tracker.name != "tensorboard":  # which would make a folder of its own for them at every start
-                self._try(lambda tracker=tracker: tracker.store_init_configuration(told))
+                self._try(lambda tracker=tracker: tracker.store_init_configuration(settings))
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
         """Numbers of a step; what is not finite is left out."""

@@ -49,7 +49,7 @@ def test_records_pictures_and_rows(celeba: Path, tmp_path: Path) -> None:
     first = entries[0].sample
     assert entries[0].image.shape == (64, 64, 3) and entries[0].mask is not None and entries[0].mask.mean() > 20
     assert first.origin is not None and first.origin.who == "1000" and first.origin.labels == {"split": "train"}
-    assert first.origin.told_by["identity"] == "colours" and first.origin.told_by["mask"] == "face oval"
+    assert first.origin.read_by["identity"] == "colours" and first.origin.read_by["mask"] == "face oval"
     assert first.coefficients is None and first.attributes is None and first.emotion is not None
     for person in range(4):
         numbers = [entry.sample.picture for entry in entries if entry.sample.person == person]

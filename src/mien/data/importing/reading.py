@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 CUT_OFF = 0.1
 """Share of a face's landmarks outside the picture from which it counts as cut off (*ours*)."""
 LABEL = "label"
-"""Who told what a dataset itself says."""
+"""Who gave what a dataset itself says."""
 FACE_OVAL = "face oval"
-"""Who told a mask that is the outline of the landmarks."""
+"""Who gave a mask that is the outline of the landmarks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class ImportTools:
         """Embedding [512] of each face, and the name of the network that it is from."""
         found: dict[int, tuple[NDArray[np.float32], str]] = {}
         for number, one in enumerate(seen):
-            own = one.face.told_by.get("identity", one.face.reader)
+            own = one.face.read_by.get("identity", one.face.reader)
             if one.face.identity is not None and own != self.studio.name:
                 found[number] = one.face.identity, own
             elif self.arcface is None:
@@ -226,11 +226,15 @@ def _portrait(
     moved = transform_points(cut.matrix, _tensor(landmarks_of(cut.seen))).numpy()
     mask, masked_by = _mask(face, cut.matrix, moved, request.size)
     (identity, known_by), (emotion, felt_by) = known, felt
-    told = {"landmarks_mediapipe": face.told_by.get("landmarks", face.reader), "identity": known_by, "mask": masked_by}
-    told |= {"emotion": felt_by} if emotion is not None else {}
+    read_by = {
+        "landmarks_mediapipe": face.read_by.get("landmarks", face.reader),
+        "identity": known_by,
+        "mask": masked_by,
+    }
+    read_by |= {"emotion": felt_by} if emotion is not None else {}
     for name, part in (("blendshapes_mediapipe", "blendshapes"), ("pose_mediapipe", "pose")):
         if getattr(face, part) is not None:
-            told[name] = face.told_by.get(part, face.reader)
+            read_by[name] = face.read_by.get(part, face.reader)
     fields = {
         "caption": item.caption,
         "landmarks_mediapipe": rounded(moved, 2),
@@ -238,7 +242,7 @@ def _portrait(
         "pose_mediapipe": None if face.pose is None else rounded(face.pose, 2),
         "emotion": emotion,
         "identity": rounded(identity, 5),
-        "origin": {"file": item.file, "time": cut.frame.time, "who": item.who or "", "told_by": told,
+        "origin": {"file": item.file, "time": cut.frame.time, "who": item.who or "", "read_by": read_by,
                    "labels": dict(item.labels)},
     }  # fmt: skip
     files = {request.ending: encode_picture(np.asarray(cut.crop), request.ending), "mask.png": encode_png(mask)}
@@ -264,7 +268,7 @@ def _mask(face: Face, matrix: Tensor, points: NDArray[np.float32], size: int) ->
     from mien.faces.alignment import crop_picture
     from mien.faces.connections import POLYLINES
 
-    by = face.told_by.get("mask", face.reader)
+    by = face.read_by.get("mask", face.reader)
     if face.mask is not None and by != "studio":
         return np.asarray(crop_picture(Image.fromarray(face.mask), matrix, size))[..., 0].copy(), by
     mask = Image.new("L", (size, size))
@@ -278,7 +282,7 @@ def _emotions(tools: ImportTools, cuts: Sequence[_Cut]) -> list[tuple[dict[str, 
     found: list[tuple[dict[str, Any] | None, str]] = []
     for cut in cuts:
         face, labels = cut.seen.face, cut.frame.item.labels
-        by = face.told_by.get("emotion", face.reader)
+        by = face.read_by.get("emotion", face.reader)
         if face.emotion is not None and by != tools.studio.name:
             found.append((_record(face.emotion), by))
         elif (name := labels.get("emotion")) is not None:

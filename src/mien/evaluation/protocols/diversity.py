@@ -152,8 +152,10 @@ def _scores(
              f"diversity.pose.{tools.first_reader}": f"{tools.first_reader}.pose",
              "diversity.expression.judge": "judge.coefficients", "diversity.pose.judge": "judge.pose"}  # fmt: skip
     for name, network in tools.networks.faces.items():
-        told = {what: f"{what}_parameters" for what in ("expression", "pose")}  # FLAME's, which the paper measures with
-        parts |= {f"diversity.{what}.{name}": f"{part}.{name}" for what, part in told.items()
+        columns = {
+            what: f"{what}_parameters" for what in ("expression", "pose")
+        }  # FLAME's, which the paper measures with
+        parts |= {f"diversity.{what}.{name}": f"{part}.{name}" for what, part in columns.items()
                   if part in network.layout.parts}  # fmt: skip
     for name, part in parts.items():
         rows = _std_norms(done.outputs[part], count)

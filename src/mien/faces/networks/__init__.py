@@ -64,8 +64,8 @@ def expression_input(config: Any) -> dict[str, Any]:
         >>> expression_input(ExpressionEncoder(size=32, widths=(8, 8)).config)
         {'size': 96, 'framing': 'box'}
     """
-    told = config if isinstance(config, Mapping) else config.to_dict()
-    return {"size": int(told.get("image_size", 96)), "framing": told.get("framing", "box")}
+    settings = config if isinstance(config, Mapping) else config.to_dict()
+    return {"size": int(settings.get("image_size", 96)), "framing": settings.get("framing", "box")}
 
 
 __all__ = [

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mien.adapters import preset_branch
 from mien.core.pixels import pictures_to_tensor
 from mien.models.controlnet import blank_picture, build_controlnet
+from mien.training.bases import base_scale_factor
 from mien.training.branch_set import CompaniedConfig
 from mien.training.objectives.condition import ConditionObjective
 from mien.training.sources import Sources
@@ -46,7 +47,7 @@ class ControlNetObjective(ConditionObjective):
         self.injection = self.branch_set.inject()
         if config.kind == "expression":
             self.branches[config.kind] = preset_branch(self.unet, self.base.sizes, config.kind, "controlnet")
-        controlnet: Any = build_controlnet(self.unet, explicit=self.base.attention == "explicit")
+        controlnet: Any = build_controlnet(self.unet, base_scale_factor(sources), self.base.attention == "explicit")
         self.controlnet = controlnet.to(memory_format=torch.channels_last)
 
     def predict(self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor) -> Tensor:
