@@ -1,6 +1,6 @@
 """How much faster several processes are than one, on a real stage, and whether they write the same bytes.
 
-    python benchmarks/scaling.py -o benchmarks/results/scaling.json
+    python benchmarks/scaling.py -o benchmarks/results/scaling.json        # 12 minutes of two cores
     python benchmarks/scaling.py --executor ray --pictures 24 -o ...     # on a local Ray cluster of as many workers
 
 The stage is the import of a folder of renders (``mien data import``): each process finds the faces, reads
@@ -19,21 +19,26 @@ import shutil
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import psutil
 import typer
+from docs_parts import RESULTS, ROOT, write_tables
 from PIL import Image
 from result_files import write_result
 
+from mien.core.io import read_json
 from mien.core.processes import available_cores
 from mien.data.importing.job import UNIT, ImportJob
 from mien.data.importing.reading import ImportTools
 from mien.demo.examples import Examples
+from mien.evaluation.report.tables import table
 from mien.media.pictures import open_picture
 
+RESULT, PAGE = RESULTS / "scaling.json", ROOT / "docs" / "how-to-gpus.md"
 READER = "mediapipe-torch"
 SIDE = 512
 
@@ -83,11 +88,26 @@ def same_bytes(one: Path, other: Path) -> int:
     return len(names[0])
 
 
+def tables(found: Mapping[str, Any]) -> dict[Path, tuple[str, str]]:
+    """Page -> what is said to write the table, table."""
+    rows = [
+        [f"{turn['one']['seconds']:.0f}", f"{turn['several']['seconds']:.0f}", f"{turn['ratio']:.2f}"]
+        for turn in found["turns"]
+    ]
+    text = (
+        f"{found['pictures']:,} pictures of {SIDE} px imported by one process and by {found['workers']}, on "
+        f"{found['cores']} cores without a GPU; {found['equal_files']} files, the same bytes "
+        "([JSON](../benchmarks/results/scaling.json)):"
+    )
+    head = ["one process, seconds", f"{found['workers']} processes, seconds", "times as fast"]
+    return {PAGE: ("python benchmarks/scaling.py", f"{text}\n\n{table(head, rows)}")}
+
+
 def main(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The report, a JSON file.")] = None,
-    pictures: Annotated[int, typer.Option(help="How many copies.")] = 8 * UNIT,
+    pictures: Annotated[int, typer.Option(help="How many copies.")] = 32 * UNIT,
     workers: Annotated[int, typer.Option(help="Compared with one.")] = 2,
-    turns: Annotated[int, typer.Option(help="How often each.")] = 3,
+    turns: Annotated[int, typer.Option(help="How often each.")] = 2,
     executor: Annotated[str, typer.Option(help="Of the several: local or ray.")] = "local",
 ) -> None:
     """Import the same folder by one process and by several, in turns."""
@@ -115,6 +135,8 @@ def main(
     typer.echo(f"{workers} workers: {report['ratio']:.2f} times one")
     if output is not None:
         write_result(output, report)
+        if output.resolve() == RESULT:
+            write_tables(tables(read_json(RESULT)))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from tests.test_docs_results import script
 @pytest.mark.parametrize(
     ("name", "count"), [("heads", 2), ("guidance", 1), ("rounds", 1), ("photographs", 1), ("choices", 1),
      ("floors", 1), ("emotion_headroom", 1), ("mark", 1), ("app_load", 1),
-     ("first_portrait", 1), ("comfyui_pictures", 1), ("costs", 2), ("docs_rehearsal", 1), ("loader", 1)],
+     ("first_portrait", 1), ("comfyui_pictures", 1), ("costs", 2), ("docs_rehearsal", 1), ("loader", 1),
+     ("scaling", 1)],
 )  # fmt: skip
 def test_the_tables_are_what_the_command_writes(name: str, count: int) -> None:
     module = script(name)
