@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -125,7 +125,8 @@ def _towards(symbols: list[int], spectrum: NDArray[np.complex64]) -> NDArray[np.
     Informed embedding (Miller et al. 2004): more of each pattern that hardly wins, less of the one that nearly won.
     """
     patterns, beginning = _patterns()
-    scores = _scores(spectrum[:, None])[..., 0]
+    # not by the product of matrices, whose threads are late where other programs keep the cores busy
+    scores = np.einsum("sak,k->sa", _patterns_in_parts(), np.concatenate([spectrum.real, spectrum.imag]))
     spread = scores.std(1)
     wanted = scores[range(SYMBOLS), symbols].copy()
     scores[range(SYMBOLS), symbols] = -np.inf
@@ -249,10 +250,15 @@ def _band(plane: Plane) -> Plane:
     Edges are continued by reflection.
     """
     padded = np.pad(plane, _REACH, mode="reflect")
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(padded.shape[0]), np.fft.rfftfreq(padded.shape[1]), indexing="ij"))
-    passed = np.where((frequency >= BAND[0]) & (frequency <= BAND[1]), frequency / BAND[1], 0)
     inside = slice(_REACH, -_REACH)
-    return np.fft.irfft2(np.fft.rfft2(padded) * passed, padded.shape)[inside, inside].astype(np.float32)
+    return np.fft.irfft2(np.fft.rfft2(padded) * _passed(*padded.shape), padded.shape)[inside, inside].astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def _passed(height: int, width: int) -> NDArray[np.float32]:
+    """What the band keeps of each frequency of a picture, as `rfft2` gives them."""
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(height), np.fft.rfftfreq(width), indexing="ij"))
+    return np.where((frequency >= BAND[0]) & (frequency <= BAND[1]), frequency / BAND[1], 0).astype(np.float32)
 
 
 def _deviation(plane: Plane) -> Plane:
