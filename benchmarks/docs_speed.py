@@ -96,6 +96,8 @@ def page() -> str:
     for name, title in titles.items():
         if (file := RESULTS / f"speed_{name}.json").is_file():
             parts += ["## " + title, *_sampling(read_json(file), name)]
+        if name == "studio":
+            parts += _other_ways()
     if (file := RESULTS / "speed_memory.json").is_file():
         parts += ["### Memory", *_memory(read_json(file))]
     parts += _few()
@@ -105,6 +107,34 @@ def page() -> str:
         if (file := RESULTS / f"speed_{name}.json").is_file():
             parts += ["## " + title, *_sides(read_json(file), name)]
     return with_stale_note("\n\n".join(parts) + "\n")
+
+
+WAYS = {"studio": "float32", "bf16": "bfloat16", "compiled": "float32, UNet compiled"}
+"""Result -> the way of computing that was timed in it."""
+
+
+def _other_ways() -> list[str]:
+    """The same pictures in bfloat16 and with a compiled UNet, which is what a processor could do faster."""
+    found = {name: RESULTS / f"speed_{name}.json" for name in WAYS}
+    if not all(file.is_file() for file in found.values()):
+        return []
+    reports = {name: read_json(file) for name, file in found.items()}
+    sides = [side for side in reports["studio"]["sides"] if all(side in one["sides"] for one in reports.values())]
+    plain = {side: reports["studio"]["sides"][side]["seconds"]["median"] for side in sides}
+    rows = []
+    for name, report in reports.items():
+        seconds = {side: report["sides"][side]["seconds"] for side in sides}
+        faster = [f"{plain[side] / seconds[side]['median']:.2f}" for side in sides]
+        rows.append([WAYS[name], *(median_range(one) for one in seconds.values()), *faster])
+    head = ["Computed in", *(f"`{side}`, seconds" for side in sides), *(f"`{side}`, times as fast" for side in sides)]
+    sources = ", ".join(f"`{name}` ([JSON](../benchmarks/results/speed_{name}.json))" for name in ("bf16", "compiled"))
+    return [
+        "### Other ways to compute it",
+        f"`python benchmarks/speed.py bf16 compiled`, one process after the other: {sources}. A compiled UNet runs whole, "
+        "reuses no deep features, and takes a minute to compile in each "
+        "process. None is the default: float32 gives the same picture on every processor.",
+        table(head, rows),
+    ]
 
 
 def _few() -> list[str]:

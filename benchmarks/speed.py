@@ -20,10 +20,13 @@ RESULTS = Path(__file__).parent / "results"
 QUALITY = ("--model", "exact=embedded", "--model", "fast=embedded-fast", "--model", "few=embedded-few",
            "--people", "100", "--target-count", "20")  # fmt: skip
 """Of ``mien evaluate control``: the protocol of docs/results.md, with the weights as they ship."""
+OURS = ("--side", "exact", "--side", "fast", "--side", "few", "--rounds", "5")
 SD15 = ("--size", "sd15", "--pixels", "256", "--side", "naive", "--side", "exact", "--side", "fast",
         "--side", "controlnet")  # fmt: skip
 COMMANDS: dict[str, tuple[str, ...]] = {
     "studio": ("bench", "sampling", "--rounds", "5", "--portrait"),
+    "bf16": ("bench", "sampling", *OURS, "--dtype", "bfloat16"),
+    "compiled": ("bench", "sampling", *OURS, "--compile"),
     "curves": ("bench", "sampling", "--rounds", "3", "--curves"),
     "sd15": ("bench", "sampling", *SD15, "--steps", "6", "--rounds", "1"),
     "memory": ("bench", "sampling", *SD15, "--steps", "2", "--rounds", "1", "--memory"),
