@@ -135,12 +135,13 @@ def stage_cost(
             "cores that load" if loaded > computed else "GPUs" if used == gpus else f"batch of {config.global_batch}"
         )
         return {"hours": seconds / 3600, "gpus": used, "limit": limit}
-    each = numbers["import_core_seconds"] if stage["on"] == "cores" else (
-        forwards[stage["cost"]] * numbers["forward_gpu_seconds"]
-    )  # fmt: skip
+    on_cores = stage["on"] == "cores"
+    computed = numbers["import_core_seconds"] if on_cores else forwards[stage["cost"]] * numbers["forward_gpu_seconds"]
+    beside = numbers["identity_core_seconds"] / numbers["cores_a_gpu"] if stage.get("cost") == "features" else 0.0
+    each, on_cores = max(computed, beside), on_cores or beside > computed
     tasks, servers = -(-stage["samples"] // TASK), cores if stage["on"] == "cores" else gpus
     seconds = queue_seconds(tasks, each * TASK, servers, *chance, numbers["straggle"])
-    limit = "number of tasks" if servers * 2 > tasks else "cores" if stage["on"] == "cores" else "GPUs"
+    limit = "number of tasks" if servers * 2 > tasks else "cores" if on_cores else "GPUs"
     return {"hours": seconds / 3600, "gpus": gpus, "limit": limit}
 
 

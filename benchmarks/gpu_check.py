@@ -4,9 +4,10 @@
 
 Preparation of features in bfloat16, steps in bf16 and fp16, frozen layers in the compute type, a step continued from a
 checkpoint, batches from other processes, the joint and the alignment stage, a compiled step of a base; a base of
-SD1.5's layout drawn in float16, offloaded, from a spec and from a file of requests in batches; faces read in batches.
-Networks are small and untrained: it is told whether each path runs, gives finite numbers, and how they compare with
-float32 on the processor, not how well anything is drawn. What needs several GPUs (NCCL) is not among them.
+SD1.5's layout drawn in float16, offloaded, from a spec and from a file of requests in batches; faces read in batches,
+embedded and judged. Networks are small and untrained: it is told whether each path runs, gives finite numbers, and how
+they compare with float32 on the processor, not how well anything is drawn. What needs several GPUs (NCCL) is not among
+them.
 """
 
 from __future__ import annotations
@@ -30,9 +31,14 @@ from result_files import write_result
 
 from mien.assets import find_asset
 from mien.core.io import write_text
+from mien.core.modules import placed
 from mien.data.corpus import Corpus
 from mien.demo.examples import Examples
+from mien.evaluation.judges import picture_features
 from mien.faces.landmarker import AT_ONCE, LandmarkerReader
+from mien.faces.networks import JudgeAttributes
+from mien.faces.onnx import OnnxModel
+from mien.faces.torch_onnx import TorchOnnxModel
 from mien.generation.many import generate_many
 from mien.media.pictures import open_picture
 from mien.pipelines.load import load_pipeline
@@ -44,6 +50,7 @@ from mien.training.objectives.base import BaseConfig, BaseObjective
 from mien.training.objectives.branch import BranchConfig
 from mien.training.sources import Sources
 from mien.training.state import counters_of
+from tests.arcface import iresnet
 from tests.published import write_sd15
 from tests.training.parted_runs import SMALL, add_base
 from tests.training.parted_runs import losses as stage_losses
@@ -146,7 +153,7 @@ def from_spec(folder: Path) -> dict[str, float]:
     spec = ModelSpec(base=str(folder), unet=str(folder / "unet"), text_encoder=str(folder / "text_encoder"))
     pipeline = spec.load()
     devices = {str(module.device) for module in (pipeline.unet, pipeline.text_encoder, pipeline.vae)}
-    assert len(devices) == 1, devices
+    assert len(devices) == 1 and pipeline.unet.dtype == torch.float32, (devices, pipeline.unet.dtype)
     return {"mean": float(pictures_of(pipeline).mean())}
 
 
@@ -176,6 +183,20 @@ def faces(device: str) -> dict[str, float]:
     return {"compared": len(apart), "most pixels apart": max(apart)}
 
 
+def networks(folder: Path, device: str) -> dict[str, float]:
+    """ArcFace's file by PyTorch against ONNX Runtime, and a judge's features against those on the processor."""
+    path, rng = iresnet(folder / "arcface.onnx"), np.random.default_rng(0)
+    crops = rng.uniform(-1, 1, (4, 3, 112, 112)).astype(np.float32)
+    embeddings = [next(iter(run(crops).values())) for run in (OnnxModel(path), TorchOnnxModel(path, device))]
+    first, second = (one / np.linalg.norm(one, axis=1, keepdims=True) for one in embeddings)
+    judge = JudgeAttributes(widths=(8, 8, 8), depths=(1, 1, 1), classes={"glasses": ["none", "round"]}).eval()
+    pictures = list(rng.integers(0, 255, (4, 128, 128, 3), np.uint8))
+    told = [picture_features(placed(judge, device=where), pictures) for where in ("cpu", device)]
+    apart = {"embeddings": float(np.abs(first - second).max()), "features": float(np.abs(told[0] - told[1]).max())}
+    assert apart["embeddings"] < 1e-3 and apart["features"] < 0.01 * np.abs(told[0]).max(), apart
+    return apart
+
+
 def main(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The report, a JSON file.")] = None,
     device: Annotated[str, typer.Option(help="cuda, or cpu to try the script itself.")] = "cuda",
@@ -200,6 +221,7 @@ def main(
             "joint stage": lambda: stage(base, runs, "joint"),
             "alignment stage": lambda: stage(base, runs, "alignment"),
             "faces in a batch": lambda: faces(device),
+            "face networks": lambda: networks(runs, device),
             "a base, drawn": lambda: drawn(full, device=device, precision="auto"),
             "a base from a spec": lambda: from_spec(full),
             "requests in batches": lambda: requests(full, runs, device=device),

@@ -37,6 +37,20 @@ def test_what_failures_cost_one_server_is_what_the_formula_says(what: str) -> No
     assert np.mean(found) == pytest.approx(expected, rel=0.05)  # its standard error is 1 %
 
 
+def test_features_wait_for_cores_that_embed() -> None:
+    costs = script("costs")
+    values = {kind: {name: one["value"] for name, one in costs.read_json(costs.INPUTS)[kind].items()}
+              for kind in ("numbers", "forwards")}  # fmt: skip
+    stage = {"name": "features", "on": "gpus", "samples": 200000, "cost": "features"}
+    plain = costs.stage_cost(stage, **values, gpus=8)
+    values["numbers"]["identity_core_seconds"] = 0.186
+    assert costs.stage_cost(stage, **values, gpus=8) == plain, "eight cores embed while their GPU does the rest"
+    values["numbers"]["identity_core_seconds"] = 1.86
+    slow = costs.stage_cost(stage, **values, gpus=8)
+    assert (plain["limit"], slow["limit"]) == ("GPUs", "cores")
+    assert slow["hours"] == pytest.approx(200000 * 1.86 / 64 / 3600, rel=0.05)
+
+
 def test_the_slowest_of_many_is_waited_for_and_a_batch_that_does_not_divide_leaves_gpus_idle() -> None:
     costs = script("costs")
     alone, many = (costs.training_seconds(640.0, gpus, NEVER, 0.0, 60.0, 0.1) for gpus in (1, 64))

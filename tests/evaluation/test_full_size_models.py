@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from mien.cli.main import main
 from mien.data.corpus import Corpus
 from mien.errors import MissingAsset
 from mien.faces.arcface_embedder import ArcFaceEmbedder
+from mien.pipelines import load
 from mien.pipelines.base_facts import base_hashes, base_identity_mode, base_picture_size
+from mien.pipelines.load_options import Loading
 from mien.pipelines.runs import runs_folder
 from mien.pipelines.spec import ModelSpec
 from tests.full_size_assets import FEATURES, write_full_size_assets
@@ -59,6 +62,29 @@ def test_a_spec_takes_assets_and_brings_the_image_encoder(tmp_path: Path, base: 
     assert spec.mode == pipeline.config["identity_mode"] == "branch"
     own = base_hashes(base)
     assert own.items() <= spec.hashes(own).items() and "adapters/expression.safetensors" in spec.hashes(own)
+
+
+@pytest.mark.parametrize(("dtype", "precision"), [("float32", "fp32"), ("float16", "fp16"), ("bfloat16", "bf16")])
+def test_a_spec_is_opened_in_its_own_dtype(
+    tmp_path: Path, assets: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, precision: str
+) -> None:
+    """Also on a GPU, where ``auto`` would round the weights before e(0) is computed from them."""
+    plain, seen = load.load_pipeline, list[Any]()
+
+    def spied(base: str, loading: Loading) -> Any:
+        pipeline = plain(base, loading)
+        encode = pipeline.encode_null
+        seen.append(loading.precision)
+        pipeline.encode_null = lambda: seen.append(str(pipeline.text_encoder.dtype)) or encode()
+        return pipeline
+
+    monkeypatch.setattr(load, "load_pipeline", spied)
+    trained = tmp_path / "text_encoder"
+    plain("sd15", Loading(precision="fp32")).text_encoder.save_pretrained(trained)
+    pipeline = ModelSpec.model_validate({"base": "sd15", "dtype": dtype, "text_encoder": str(trained)}).load()
+    assert seen == [precision, f"torch.{dtype}"]
+    parts = (pipeline.unet, pipeline.vae, pipeline.text_encoder)
+    assert {str(part.dtype) for part in parts} == {f"torch.{dtype}"}
 
 
 def test_facts_are_those_of_the_opened_base() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.core.caches import read_arrays
+from mien.core.progress import step_of
+from mien.core.stages.execute import execute
+from mien.errors import MienError
+from mien.evaluation.context import EvaluationContext
+from mien.evaluation.control.pictures import Drawing
 from mien.evaluation.readings import read as module
-from mien.evaluation.readings.read import read_images
-from tests.evaluation.fake_control import SIZE, FakeModel, fake_control_tools
+from mien.evaluation.readings.read import ReadingStage, read_images
+from tests.evaluation.fake_control import SIZE, FakeModel, FakeReader, fake_control_tools
 
 
 @pytest.fixture
@@ -65,3 +72,68 @@ def test_nothing_is_kept_where_nobody_knows_who_judges(files: list[Path], tmp_pa
     for _ in range(2):
         read_images(fake_control_tools(FakeModel()), files, folder=tmp_path / "kept")
     assert read == [3, 3] and not (tmp_path / "kept").exists()
+
+
+def reopened() -> EvaluationContext:
+    return fake_control_tools(FakeModel())
+
+
+def test_two_processes_read_what_one_does(files: list[Path], tmp_path: Path) -> None:
+    whole = module._read(reopened(), files, lambda _: None)
+    stage, told = ReadingStage(tmp_path / "kept", files, "digest", reopened, per_task=2), list[int]()
+    assert execute(stage, workers=2, bar=lambda total, label: nullcontext(step_of(told.append)))
+    found = read_arrays(stage.whole)
+    assert found is not None and found.arrays.keys() == whole.values.keys() and sum(told) == len(files)
+    for name, value in whole.values.items():
+        assert found.arrays[name].dtype == value.dtype
+        np.testing.assert_array_equal(found.arrays[name], value)
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == [stage.whole.name]
+
+
+@pytest.mark.parametrize(("many", "reopen", "expected"), [(3, reopened, (None, "ray")), (4, reopened, (1, "local")),
+                                                          (3, None, (1, "local"))])  # fmt: skip
+def test_processes_are_started_where_they_are_worth_it(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int, reopen: Any, expected: Any
+) -> None:
+    asked: list[Any] = []
+
+    def carried_out(stage: ReadingStage, *, executor: str, workers: int | None, bar: Any) -> bool:
+        asked.append((workers, executor))
+        return execute(stage, workers=1, bar=bar)
+
+    monkeypatch.setattr(module, "execute", carried_out)
+    monkeypatch.setattr(module, "MANY", many)
+    how: dict[str, Any] = {"reopen_readers": reopen, "drawing": Drawing("ray"), "judges": {"judges/face": "a"}}
+    read_images(replace(reopened(), **how), files, folder=tmp_path)
+    assert asked == [expected]
+
+
+class Stopped(FakeReader):
+    """Is stopped at its second batch."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+
+    def read_batch(self, images: Any) -> Any:
+        self.batches += 1
+        if self.batches == 2:
+            raise KeyboardInterrupt
+        return super().read_batch(images)
+
+
+def test_what_was_read_before_an_interruption_is_not_read_again(
+    files: list[Path], tmp_path: Path, read: list[int]
+) -> None:
+    stopped = replace(reopened(), readers={"fake": Stopped()})
+    with pytest.raises(KeyboardInterrupt):
+        execute(ReadingStage(tmp_path, files, "digest", None, stopped, per_task=2), workers=1)
+    assert execute(ReadingStage(tmp_path, files, "digest", None, reopened(), per_task=2), workers=1)
+    assert read == [2, 1, 1], "of the first share, once"
+
+
+def test_a_damaged_share_is_read_again(files: list[Path], tmp_path: Path, read: list[int]) -> None:
+    stage = ReadingStage(tmp_path, files, "digest", None, reopened(), per_task=2)
+    (tmp_path / "readings-digest-0001.safetensors").write_bytes(b"no arrays")
+    with pytest.raises(MienError, match="was damaged and is removed: run the same command again"):
+        execute(stage, workers=1)
+    assert execute(stage, workers=1) and read == [2, 1]

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 
 from mien.core.io import read_json, sha256_of
-from mien.evaluation.networks import SET_NETWORKS
 from mien.evaluation.protocols.real import PRESETS
 from mien.training.state import counters_of
 from tests.rehearsal.shell import Shell
@@ -126,7 +125,7 @@ def table(report: str, protocol: str) -> Callable[[Shell], str]:
     """Proof that each model has numbers of each network that a protocol's table is read with; it says of how many."""
 
     def proof(shell: Shell) -> str:
-        networks = [one for one in PRESETS[protocol].networks if one not in SET_NETWORKS]  # FID is of `mien score`
+        networks = PRESETS[protocol].networks
         unit = "people" if PRESETS[protocol].protocol == "diversity" else "pictures"
         found, least = read_json(shell.folder / report / "report.json"), list[int]()
         for name, model in found["models"].items():

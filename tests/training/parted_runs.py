@@ -60,10 +60,10 @@ def options_of(kind: str) -> ObjectiveConfig:
     }[kind]  # fmt: skip
 
 
-def losses(base: Path, runs: Path, kind: str, accumulate: int) -> dict[str, float]:
+def losses(base: Path, runs: Path, kind: str, accumulate: int, steps: int = STEPS) -> dict[str, float]:
     """What a run of few steps logs in the end, without rounding."""
     config = TrainConfig(
-        name=kind, objective="none:none", pictures=STEPS * BATCH, global_batch=BATCH, accumulate=accumulate,
+        name=kind, objective="none:none", pictures=steps * BATCH, global_batch=BATCH, accumulate=accumulate,
         warmup_images=0, lr=1e-3, precision="no", trackers=(),
     )  # fmt: skip
     options = options_of(kind)
@@ -75,7 +75,7 @@ def losses(base: Path, runs: Path, kind: str, accumulate: int) -> dict[str, floa
     return found["running"] if found is not None else {}
 
 
-def process(rank: int, base: str, runs: str, kinds: tuple[str, ...]) -> None:
+def process(rank: int, base: str, runs: str, kinds: tuple[str, ...], steps: int = STEPS) -> None:
     """One of two processes."""
     import torch.distributed as dist
 
@@ -86,7 +86,7 @@ def process(rank: int, base: str, runs: str, kinds: tuple[str, ...]) -> None:
     found = {}
     for kind in kinds:
         for accumulate in (1, 2):
-            found[f"{kind} {accumulate}"] = losses(Path(base), folder, kind, accumulate)
+            found[f"{kind} {accumulate}"] = losses(Path(base), folder, kind, accumulate, steps)
     if rank == 0:
         write_json(Path(runs) / "found.json", found)
     dist.destroy_process_group()

@@ -37,6 +37,10 @@ def evaluate(
     targets_from: Annotated[
         Path | None, typer.Option("--targets", metavar="FOLDER", help="Pictures of targets, with --identities.")
     ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Real pictures that synth-500 and agedb-500 are compared with: FID, KID."),
+    ] = None,
     facekit: Facekit = None,
     people: Annotated[
         int | None,
@@ -65,7 +69,7 @@ def evaluate(
     ] = False,
     pictures: Annotated[Path | None, typer.Option(help="Where pictures are kept; the cache if not given.")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that draw; one for each GPU if not given.")
+        int | None, typer.Option(min=1, help="Processes that draw and read; as many as there is room for if not given.")
     ] = None,
     executor: Executor = "local",
     part: Annotated[
@@ -101,7 +105,7 @@ def evaluate(
         pairs_per_person = pairs_per_person or (sum(person == 0 for person, _ in pairs) or None)
         network = network or list(asked.networks)
     chosen = protocol_named(protocol)
-    chosen.check(identities, targets_from, sweep is not None)
+    chosen.check(identities, targets_from, sweep is not None, reference)
     specs = {name: load_spec(place) for name, place in named(model, "--model", "SPEC").items()}
     variants = sweep_of(sweep) if sweep else None
     if development and identities is not None:
@@ -121,7 +125,7 @@ def evaluate(
     command = command_line()
     try:
         report, cases = chosen.run(
-            EvaluationRun(settings, models, place, bar, identities, targets_from, command, training)
+            EvaluationRun(settings, models, place, bar, identities, targets_from, reference, command, training)
         )
     except PartDrawn:
         say(f"Part {part} is drawn; when all are, the same command without --part reads and compares them.")

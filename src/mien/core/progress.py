@@ -25,3 +25,8 @@ Bar = Callable[[int | None, str], AbstractContextManager[Step]]
 def silent(total: int | None, label: str) -> AbstractContextManager[Step]:
     """No progress."""
     return nullcontext(lambda count, note="", /: None)
+
+
+def step_of(advance: Advance) -> Step:
+    """A `Step` that leaves the words out."""
+    return lambda count, note="", /: advance(count)

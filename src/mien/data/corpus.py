@@ -48,8 +48,8 @@ class Corpus:
             [N, S/2, S/2]; ``person``, ``picture`` int64 [N] seeds and numbers; ``coefficients`` [N, 53]; ``gaze``
             [N, 2] and ``pose`` [N, 3] degrees; ``flush`` [N]; ``landmarks``, ``landmarks_mediapipe`` [N, 478, 3] pixels
             and ``blendshapes_mediapipe`` [N, 52], ``pose_mediapipe`` [N, 3]; ``emotion`` [N, 10]; ``skin_tone``,
-            ``age``, ``gender`` [N]; of pairs also ``templates`` uint8 [N, S, S, 3] and ``template_landmarks``
-            [N, 478, 3]. NaN where a record does not say.
+            ``age``, ``gender`` [N]; ``identity_arcface`` [N, 512], where told; of pairs also ``templates`` uint8
+            [N, S, S, 3] and ``template_landmarks`` [N, 478, 3]. NaN where a record does not say.
         captions: N strings.
         attributes: for each categorical attribute, N strings; `mien.data.decoding.UNKNOWN` where a record does not say.
         lacking: column -> in how many rows it is NaN, where that is known.

@@ -38,6 +38,10 @@ CATEGORIES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "gl
               "light", "headwear", "headwear_color", "eye_color")  # fmt: skip
 TEXTS = ["caption", *CATEGORIES]
 """What is kept as texts of each row."""
+ARCFACE = "arcface"
+"""What records (``told_by``) and ``import.json`` (``models``) call a face recognition network that bases read."""
+IDENTITY = "identity_arcface"
+"""Column of the embeddings by it that records hold."""
 _COUNTED, _DECODED = "counted", "decoded"
 """Folders of a preparation in progress, for its two passes over the shards."""
 
@@ -219,6 +223,7 @@ def _row(entry: Entry) -> dict[str, Any]:
     mask = np.zeros((size, size), np.uint8) if entry.mask is None else entry.mask
     felt = sample.emotion
     emotion = None if felt is None else [felt.valence, felt.arousal, *felt.probabilities]
+    known = sample.origin is not None and sample.origin.told_by.get("identity") == ARCFACE
 
     def floats(value: object, shape: tuple[int, ...]) -> np.ndarray:
         return np.full(shape, np.nan, np.float32) if value is None else np.asarray(value, np.float32).reshape(shape)
@@ -237,6 +242,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "blendshapes_mediapipe": floats(sample.blendshapes_mediapipe, (52,)),
         "pose_mediapipe": floats(sample.pose_mediapipe, (3,)),
         "emotion": floats(emotion, (10,)),
+        IDENTITY: floats(sample.identity if known else None, (512,)).astype(np.float16),
     }
     if entry.matte is not None:
         matte = Image.fromarray(entry.matte).resize((size // 2, size // 2), Image.Resampling.BOX)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from mien.core.io import write_json
 from mien.core.progress import Bar, silent
+from mien.data.decoding import ARCFACE
+from mien.data.importing.told import JOINED, arcface_files
 from mien.data.shards import ShardWriter, read_packed, shard_name, shard_paths
 from mien.errors import BadInput
-
-JOINED = "joined.json"
 
 
 def join(folders: Sequence[Path], out: Path, bar: Bar = silent) -> tuple[int, int]:
@@ -46,5 +46,7 @@ def join(folders: Sequence[Path], out: Path, bar: Bar = silent) -> tuple[int, in
                         writer.write_files(packed.sample.model_copy(update={"person": person}), packed.files)
                         pictures += 1
                 advance(1)
-    write_json(out / JOINED, {"from": [folder.name for folder in folders], "pictures": pictures, "people": len(people)})
+    about = {"from": [folder.name for folder in folders], "pictures": pictures, "people": len(people)}
+    networks = {digest for folder in folders for digest in arcface_files(folder)}
+    write_json(out / JOINED, about | {ARCFACE: sorted(networks)})
     return pictures, len(people)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mien.errors import BadInput, MissingAsset, MissingDependency
 from mien.evaluation.control.pictures import Drawing
 from mien.evaluation.control.scene import Draws, Subject
-from mien.evaluation.judges import judge_in, open_network, picture_features
+from mien.evaluation.judges import judge_in, open_judge, open_network, picture_features
 from mien.evaluation.networks import Networks, load_networks
 from mien.evaluation.networks.load import Features
 from mien.evaluation.outside import OutsideNetworks
@@ -69,7 +69,8 @@ class EvaluationContext:
         kit: sha256 of the face kit.
         plain_prompt: what a base of full size is told where nothing is said in words.
         reopen: loads the pipeline in another process; picklable. None: only this process draws.
-        drawing: who draws.
+        drawing: who draws, and who reads where there is much to read.
+        reopen_readers: loads readers, judges and networks in another process; picklable. None: only this process reads.
     """
 
     pipeline: PortraitPipeline
@@ -90,6 +91,7 @@ class EvaluationContext:
     plain_prompt: str | None = None
     reopen: Callable[[], PortraitPipeline] | None = None
     drawing: Drawing = field(default_factory=Drawing)
+    reopen_readers: Callable[[], EvaluationContext] | None = None
 
     @property
     def first_reader(self) -> str:
@@ -150,6 +152,7 @@ def load_tools(
     from mien.studio.kit import FaceKit
     from mien.studio.renderer import Renderer
 
+    networks = tuple(networks)
     others = load_networks(networks)
     face_kit = FaceKit.load(kit) if rendered else None
     pipeline = load_pipeline(model)
@@ -166,14 +169,15 @@ def load_tools(
         renderer=Renderer(face_kit, size=size) if face_kit else None,
         readers=readers,
         embedder=open_network(IdentityEmbedder, folder / "identity"),
-        judge_face=open_network(JudgeFace, judging_in / "face"),
-        judge_identity=open_network(JudgeIdentity, judging_in / "identity"),
+        judge_face=open_judge(JudgeFace, judging_in / "face"),
+        judge_identity=open_judge(JudgeIdentity, judging_in / "identity"),
         judge_gaze=judge_in(JudgeGaze, judging_in / "gaze"),
         judge_attributes=judge_in(JudgeAttributes, judging_in / "attributes"),
         networks=others,
         models=used,
         judges=judging | dict(others.files),
         kit=face_kit.sha256 if face_kit else "",
+        reopen_readers=partial(load_tools, model, None, False, networks, reader),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.modules import placed
 from mien.errors import MissingAsset
 
 if TYPE_CHECKING:
@@ -36,9 +37,25 @@ def open_network(kind: type[Network], folder: Path) -> Network:
     return kind.from_pretrained(folder).float().eval()
 
 
+def open_judge(kind: type[Network], folder: Path) -> Network:
+    """The same, on a GPU where there is one.
+
+    Raises:
+        MissingAsset: if it is not there.
+    """
+    import torch
+
+    return placed(open_network(kind, folder), device="cuda" if torch.cuda.is_available() else "cpu")
+
+
 def judge_in(kind: type[Network], folder: Path) -> Network | None:
     """A judge that not every model folder has; None where there is none."""
-    return open_network(kind, folder) if folder.is_dir() else None
+    return open_judge(kind, folder) if folder.is_dir() else None
+
+
+def beside(network: object, values: Tensor) -> Tensor:
+    """Values on the device of a network, or where they are if it has none."""
+    return values.to(getattr(network, "device", values.device))
 
 
 def picture_features(judge: JudgeAttributes, images: Sequence[Picture]) -> Floats:
@@ -48,9 +65,9 @@ def picture_features(judge: JudgeAttributes, images: Sequence[Picture]) -> Float
 
 def picture_judged(judge: JudgeAttributes, images: Sequence[Picture]) -> tuple[Floats, dict[str, NDArray[np.int64]]]:
     """The same, and the numbers [B] of the likeliest class of each named attribute."""
-    seen = judge.predict(_judged(images))
-    classes = {name: seen[name].argmax(1).numpy() for name in judge.classes}
-    return seen["features"].double().numpy(), classes
+    seen = judge.predict(beside(judge, _judged(images)))
+    classes = {name: seen[name].argmax(1).cpu().numpy() for name in judge.classes}
+    return seen["features"].double().cpu().numpy(), classes
 
 
 def picture_attributes(judge: JudgeAttributes, image: Picture) -> dict[str, str]:

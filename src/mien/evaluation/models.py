@@ -72,7 +72,8 @@ def load_models(
         spec.check()
     shared = replace(load_tools("studio", kit, rendered, networks, reader), drawing=drawing or Drawing())
     if outside is not None:
-        shared = replace(shared, outside=outside, judges={**shared.judges, **outside.files})
+        judges = {**shared.judges, **outside.files}
+        shared = replace(shared, outside=outside, judges=judges, reopen_readers=None)  # they are this process's alone
     found: dict[str, tuple[ControlSettings, EvaluationContext]] = {}
     for name, spec in specs.items():
         tools, own = with_model(shared, spec.load(), spec), settings.for_model(spec)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.errors import BadInput
-from mien.media.pictures import PictureLike, files_in
+from mien.media.pictures import PictureLike, files_below, files_in
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,20 @@ def pictures_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise BadInput(f"There is no folder {folder}; check the path.")
     return files_in(folder)
+
+
+def picture_set(folder: Path) -> list[Path]:
+    """Picture files that are compared as a set, whatever their names: those of a folder and of the folders in it.
+
+    Raises:
+        BadInput: if there is no such folder, or it has fewer than two.
+    """
+    if not folder.is_dir():
+        raise BadInput(f"There is no folder {folder}; check the path.")
+    found = files_below(folder)
+    if len(found) < 2:
+        raise BadInput(f"{folder} has {len(found)} pictures: a set has at least two.")
+    return found
 
 
 def _by_name(folder: Path) -> dict[str, Path]:

@@ -16,7 +16,7 @@ from mien.evaluation.networks import Networks
 from mien.evaluation.networks.load import Features
 from mien.evaluation.pairing import Pairs
 from mien.evaluation.readings.arrays import whole_rows
-from mien.evaluation.readings.files import opened, read_files
+from mien.evaluation.readings.files import read_files, read_sets
 from mien.evaluation.statistics.bootstrap import interval, resamples, weighted_means
 from mien.media.pictures import as_picture
 from mien.metrics import emotion, expression, identity, pose
@@ -159,16 +159,11 @@ def score_sets(
     """
     if min(len(reference), len(generated)) < 2:
         raise BadInput("A set has at least two pictures.")
-    found: dict[str, list[Floats]] = {}
     with bar(len(reference) + len(generated), "reading") as advance:
-        for side, files in zip(_SIDES, (reference, generated), strict=True):
-            for images in opened(files):
-                for name, look in features.items():
-                    found.setdefault(f"{side}.{name}", []).append(look(images))
-                advance(len(images))
+        sides = [read_sets(files, features, advance) for files in (reference, generated)]
     metrics: dict[str, Any] = {}
     for name in features:
-        metrics |= _set_distances(name, *(np.concatenate(found[f"{side}.{name}"]) for side in _SIDES))
+        metrics |= _set_distances(name, *(side[name] for side in sides))
     return {"reference": len(reference), "generated": len(generated), "metrics": _declared(metrics)}
 
 

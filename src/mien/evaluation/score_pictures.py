@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from mien.core.progress import Bar, silent
 from mien.errors import BadInput
-from mien.evaluation.pairing import Pairs, pair_up
+from mien.evaluation.pairing import Pairs, pair_up, picture_set
 
 if TYPE_CHECKING:
     from mien.media.pictures import PictureLike
@@ -83,11 +83,8 @@ def score_folders(reference: Path, generated: Path, networks: Sequence[str] = ()
     from mien.evaluation.networks import SET_NETWORKS, load_networks
     from mien.evaluation.score import score_sets
     from mien.faces.networks import JudgeAttributes
-    from mien.media.pictures import files_below
 
-    for folder in (reference, generated):
-        if not folder.is_dir():
-            raise BadInput(f"There is no folder {folder}; check the path.")
+    sets = [picture_set(folder) for folder in (reference, generated)]
     if wrong := [name for name in networks if name not in SET_NETWORKS]:
         raise BadInput(f"{wrong[0]} does not compare sets of pictures: choose of {', '.join(SET_NETWORKS)}.")
     features = dict(load_networks(tuple(networks)).sets)
@@ -95,7 +92,7 @@ def score_folders(reference: Path, generated: Path, networks: Sequence[str] = ()
         judge = judge_in(JudgeAttributes, embedded("studio") / "judges" / "attributes")
         assert judge is not None  # it ships with the package
         features["studio"] = partial(picture_features, judge)
-    return score_sets(files_below(reference), files_below(generated), features, bar)
+    return score_sets(*sets, features, bar)
 
 
 def _paired(reference: PictureSet, generated: PictureSet) -> Pairs:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mien.faces.onnx import OnnxModel
+from mien.faces.onnx import open_recognition
 
 ARCFACE_SIDE = 112
 
@@ -18,6 +18,9 @@ class ArcFaceEmbedder:
     Args:
         path: the file.
 
+    Attributes:
+        device: where it runs; crops may be on any.
+
     Raises:
         BadInput: if it is no ONNX file.
         MissingDependency: without onnxruntime.
@@ -25,11 +28,11 @@ class ArcFaceEmbedder:
 
     def __init__(self, path: Path) -> None:
         self.config: dict[str, Any] = {"size": ARCFACE_SIDE}
-        self._network = OnnxModel(path)
+        self._run, self.device = open_recognition(path)
 
     def __call__(self, crops: Tensor) -> Tensor:
-        """Aligned crops [B, 3, 112, 112] in [-1, 1] -> embeddings [B, 512] of L2 norm 1."""
+        """Aligned crops [B, 3, 112, 112] in [-1, 1] -> embeddings [B, 512] of L2 norm 1, on the CPU."""
         import torch
 
-        (values,) = self._network(crops.numpy()).values()
+        (values,) = self._run(crops.cpu().numpy()).values()
         return torch.nn.functional.normalize(torch.from_numpy(values), dim=-1)

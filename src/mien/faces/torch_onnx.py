@@ -1,6 +1,7 @@
 """ONNX files as torch modules that gradients pass through: the operations of face recognition networks.
 
-`mien.faces.onnx` runs the same files faster where no gradient is wanted; onnxruntime passes none. The package
+`mien.faces.onnx` runs the same files faster where no gradient is wanted, but for a GPU that onnxruntime cannot use;
+onnxruntime passes none. The package
 onnx2torch does what this module does for many more operations; it has not been tried on these files.
 """
 
@@ -12,10 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from mien.core.modules import placed
 from mien.core.optional import require
 from mien.errors import BadInput
 from mien.faces.graph import Graph, Operation, Step, whole_file
@@ -71,6 +75,28 @@ def _graph(network: Any, path: Path) -> Graph:
         steps.append(Step(_BUILDERS[node.op_type](attributes), tuple(node.input), tuple(node.output)))
     inputs = [one.name for one in network.input if one.name not in constants]
     return Graph(steps, constants, inputs, [one.name for one in network.output], path)
+
+
+class TorchOnnxModel:
+    """An ONNX file on a PyTorch device, called as `mien.faces.onnx.OnnxModel` is.
+
+    Args:
+        path: the file.
+        device: where it runs.
+
+    Raises:
+        BadInput, MissingDependency: see :func:`onnx_graph`.
+    """
+
+    def __init__(self, path: Path, device: str) -> None:
+        self._device = device
+        self._graph = placed(onnx_graph(path).eval().requires_grad_(False), device=device)
+
+    @torch.no_grad()
+    def __call__(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Outputs by name for a batch [B, 3, S, S]."""
+        outputs = self._graph(torch.from_numpy(batch).to(self._device))
+        return {name: values.flatten(0, 1).cpu().numpy() for name, values in outputs.items()}
 
 
 def picture_side(path: Path, default: int) -> int:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ from mien.core.io import read_json
 from mien.core.strict import StrictModel
 from mien.diffusion.caching import Speed
 from mien.errors import ConfigError, MissingAsset, one_of
+from mien.pipelines.load_options import Precision
 from mien.pipelines.runs import runs_folder
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _FOLDERS = ("unet", "scheduler", "lora", "controlnet", "text_encoder", "expressi
 """Fields of a spec that name the folder of a network."""
 _PRESET = re.compile(r"(studio|facecrafter|emojidiff)-[a-z0-9-]+")
 """Names of presets (`mien.training.presets`), as against paths."""
+_PRECISIONS: Final[Mapping[str, Precision]] = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+"""A spec's name of a data type -> what bases are opened in."""
 _FILES = {"few_step": "few_step.safetensors"}
 """Those that name a file, as a run exports it."""
 
@@ -107,8 +110,10 @@ class ModelSpec(StrictModel):
         from mien.adapters.published import read_adapter
         from mien.pipelines.image_encoder import add_image_encoder
         from mien.pipelines.load import load_pipeline
+        from mien.pipelines.load_options import Loading
 
-        pipeline = load_pipeline(self.base)
+        # not widened afterwards: what is computed while loading, such as e(0), would be of rounded weights
+        pipeline = load_pipeline(self.base, Loading(precision=_PRECISIONS[self.dtype]))
         device = pipeline.device
         if (unet := self.folder("unet")) is not None:
             from diffusers import UNet2DConditionModel

@@ -91,7 +91,8 @@ def ad_loss(
     for tap in taps.values():
         if tap.grid not in grids:
             grids[tap.grid] = resize_masks(masks, tap.grid)[tap.grid[0] * tap.grid[1]][pairs.first, :, 0]
-        one, other = (tap.total[rows] for rows in (pairs.first, pairs.second))
+        # index_select: the gradient of total[rows] is summed by threads in any order, and so differs each time
+        one, other = (tap.total.index_select(0, rows) for rows in (pairs.first, pairs.second))
         if reading == "per_branch":
             one, other = _apart(tap, pairs)
         alike = F.cosine_similarity(one.float(), other.float(), dim=-1).relu()  # [P, positions]
@@ -103,14 +104,15 @@ def ad_loss(
 
 def _apart(tap: Tap, pairs: RowPairs) -> tuple[Tensor, Tensor]:
     """What the first row's setting adds, and what the second's adds that the first's does not; [P, positions, C]."""
-    firsts, seconds = torch.zeros_like(tap.base[pairs.first]), torch.zeros_like(tap.base[pairs.first])
+    base = tap.base.index_select(0, pairs.first)
+    firsts, seconds = torch.zeros_like(base), torch.zeros_like(base)
     has = torch.tensor(
         [[name in names for name in ("landmarks", "emotion")] for names in SETTINGS], device=pairs.settings.device
     )
     a, b = has[pairs.settings[:, 0]], has[pairs.settings[:, 1]]
-    firsts = firsts + tap.base[pairs.first] * (~a.any(1))[:, None, None]
+    firsts = firsts + base * (~a.any(1))[:, None, None]
     for index, name in enumerate(("landmarks", "emotion")):
         if name in tap.terms:
-            firsts = firsts + tap.terms[name][pairs.first] * a[:, index, None, None]
-            seconds = seconds + tap.terms[name][pairs.second] * (b & ~a)[:, index, None, None]
+            firsts = firsts + tap.terms[name].index_select(0, pairs.first) * a[:, index, None, None]
+            seconds = seconds + tap.terms[name].index_select(0, pairs.second) * (b & ~a)[:, index, None, None]
     return firsts, seconds

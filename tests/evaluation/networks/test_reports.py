@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mien.errors import BadInput
 from mien.evaluation import score as module
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.pairing import pair_up
-from mien.evaluation.protocols import EvaluationRun
+from mien.evaluation.protocols import EvaluationRun, protocol_named
 from mien.evaluation.protocols.control import compare
 from mien.evaluation.protocols.diversity import DIVERSITY
+from mien.evaluation.report.tables import comparison
+from mien.media.pictures import files_below
 from mien.metrics.declared import METRICS
 from tests.evaluation.fake_control import FakeModel, fake_control_tools
 from tests.evaluation.networks.fake_networks import fake_networks
+from tests.evaluation.test_protocols import own_pictures
 from tests.evaluation.test_score import CodedReader, write
 
 SETTINGS = ControlSettings(
@@ -58,6 +62,39 @@ def test_diversity_reports_lpips_and_fid(tmp_path: Path) -> None:
     assert numbers["diversity.expression.smirk"]["ceiling"] > 0 and "diversity.expression.arcface" not in numbers
     assert numbers["fid.inception"]["value"] > 0 and numbers["kid.inception"]["n"] == 20
     assert "frechet.inception" not in numbers and "fid.studio" not in numbers
+
+
+def test_own_pictures_are_compared_with_a_reference_set(tmp_path: Path) -> None:
+    """The FID of Tables 2 and 3, as ``mien score --unpaired`` gives it of the same pictures; its place without one."""
+    people, reference = own_pictures(tmp_path / "people", 3), own_pictures(tmp_path / "reference", 5)
+    settings = replace(SETTINGS, targets=2, pairs_per_person=2)
+
+    def run(reference: Path | None) -> Any:
+        models = {"told": (settings, replace(tools(FakeModel()), renderer=None))}
+        return DIVERSITY.run(EvaluationRun(settings, models, tmp_path / "kept", identities=people, reference=reference))
+
+    report = run(reference).data
+    numbers = report["models"]["told"]["metrics"]
+    drawn = list((tmp_path / "kept").rglob("*.png"))
+    found = module.score_sets(files_below(reference), drawn, fake_networks().sets)["metrics"]
+    assert numbers["fid.inception"]["value"] == pytest.approx(found["fid.inception"]["value"], rel=1e-4)
+    for name in ("fid.inception", "kid.inception"):  # KID leaves out pairs of pictures of one person
+        assert numbers[name]["n"] == len(drawn) == 6 and numbers[name]["ceiling"] is None
+    assert "As a set against 5 real pictures." in report["title"] and "unmeasured" not in report
+    plain = run(None).data
+    assert "fid.inception" not in plain["models"]["told"]["metrics"]
+    assert "| fid.inception | lower | no reference set given | - | - | - |" in comparison(plain)
+
+
+def test_a_reference_set_is_refused_where_it_means_nothing(tmp_path: Path) -> None:
+    people, reference = own_pictures(tmp_path / "people", 3), own_pictures(tmp_path / "reference", 1)
+    for protocol, identities in (("control", people), ("diversity", None)):
+        with pytest.raises(BadInput, match="--reference is what synth-500 and agedb-500 are compared with"):
+            protocol_named(protocol).check(identities, None, reference=reference)
+    with pytest.raises(BadInput, match="reference has 1 pictures: a set has at least two"):
+        DIVERSITY.check(people, None, reference=reference)
+    with pytest.raises(BadInput, match="There is no folder"):
+        DIVERSITY.check(people, None, reference=tmp_path / "nowhere")
 
 
 def test_scores_of_two_folders(tmp_path: Path) -> None:

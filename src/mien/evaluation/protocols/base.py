@@ -15,7 +15,7 @@ from mien.evaluation.claims.training import ArmTraining
 from mien.evaluation.context import EvaluationContext
 from mien.evaluation.control.pictures import PartDrawn
 from mien.evaluation.control.settings import ControlSettings
-from mien.evaluation.pairing import pictures_in
+from mien.evaluation.pairing import picture_set, pictures_in
 from mien.evaluation.report.cases import Cases
 
 OwnPictures = Literal["none", "identities", "identities and targets"]
@@ -34,6 +34,7 @@ class EvaluationRun:
         bar: makes progress bars.
         identities: folder of a user's own pictures of people, in the place of renders.
         targets: folder of a user's own pictures of targets, with ``identities``.
+        reference: folder of real pictures that those of a user's own people are compared with as a set.
         command: the command line that is noted in the claims.
         training: model -> the training runs it takes weights from, where they are known.
         parts: of models of which only a part of the pictures was drawn.
@@ -53,6 +54,7 @@ class EvaluationRun:
     bar: Bar = silent
     identities: Path | None = None
     targets: Path | None = None
+    reference: Path | None = None
     command: str = ""
     training: Mapping[str, Sequence[ArmTraining]] = field(default_factory=dict)
     parts: list[PartDrawn] = field(default_factory=list)
@@ -150,23 +152,30 @@ class Protocol(ABC):
             conditions=self.conditions, look_alikes=0, cross_talk_people=0, **how,
         )  # fmt: skip
 
-    def check(self, identities: Path | None, targets: Path | None, sweep: bool = False) -> None:
+    def check(
+        self, identities: Path | None, targets: Path | None, sweep: bool = False, reference: Path | None = None
+    ) -> None:
         """Check a user's own folders, and whether a sweep fits, before anything is loaded.
 
         Args:
             identities: folder of pictures of people; None for studio people.
             targets: folder of pictures of targets.
             sweep: whether models are also run at other scales of a branch.
+            reference: folder of pictures to compare with as a set.
 
         Raises:
             BadInput: if a folder is absent, or the protocol needs the other as well or has no use for it.
         """
+        if reference is not None and (self.own_pictures != "identities" or identities is None):
+            raise BadInput("--reference is what synth-500 and agedb-500 are compared with as a set: leave it out.")
         if self.own_pictures == "none" and (identities is not None or targets is not None or sweep):
             raise BadInput(f"{self.name} is measured on studio people: leave --identities, --targets and --sweep out.")
         if self.own_pictures == "identities" and (targets is not None or sweep):
             raise BadInput(f"{self.name} gives models nothing but the identity: leave --targets and --sweep out.")
         if self.own_pictures == "identities and targets" and (identities is None) != (targets is None):
             raise BadInput("Give both --identities and --targets, or neither for studio people.")
+        if reference is not None:
+            picture_set(reference)
         for folder in (identities, targets):
             if folder is not None:
                 pictures_in(folder)

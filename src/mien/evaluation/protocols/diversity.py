@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,15 +24,25 @@ from mien.evaluation.control.run import Benchmark, ModelRun, gallery, renders, r
 from mien.evaluation.control.scene import Subject, identity_subjects, lay_out, pixels_digest, varied_subjects
 from mien.evaluation.control.settings import ControlSettings
 from mien.evaluation.networks.load import in_batches
+from mien.evaluation.pairing import picture_set
 from mien.evaluation.png import Pixels, read_png
 from mien.evaluation.protocols.base import EvaluationRun, Protocol, Report
 from mien.evaluation.readings.arrays import Readings
+from mien.evaluation.readings.files import read_sets
 from mien.evaluation.readings.read import read_images
 from mien.evaluation.reconstruction import reconstructed
 from mien.evaluation.report.assemble import assembled, baseline_report
 from mien.evaluation.report.cases import Case, Cases
 from mien.evaluation.statistics.bootstrap import resamples
-from mien.evaluation.statistics.scores import Comparable, finite, finite_mean, mean_score, set_scores, share_score
+from mien.evaluation.statistics.scores import (
+    Comparable,
+    finite,
+    finite_mean,
+    frechet_name,
+    mean_score,
+    set_scores,
+    share_score,
+)
 from mien.metrics.distributions import Moments, frechet_distance, kernel_distances
 from mien.metrics.diversity import per_identity_std, perceptual
 
@@ -46,7 +58,8 @@ class DiversityProtocol(Protocol):
         Args:
             run: ``settings`` has people, pictures a person (``targets``), steps and resamples; conditions other than
                 the identity are not used, whatever a model's settings say. With ``identities``, a folder of a user's
-                own pictures, one a person, there is no ceiling, and nothing that the set of pictures is compared with.
+                own pictures, one a person, there is no ceiling, and the set of pictures is compared with that of
+                ``reference``, if one is given.
         """
         first, bar = run.first, run.bar
         settings = replace(run.settings, conditions=("identity",), pairs_per_person=None)
@@ -62,6 +75,7 @@ class DiversityProtocol(Protocol):
         rendered = renders(first, varied, bar, "renders") if varied else []
         exact = read_images(first, [look.image for look in rendered]) if rendered else Readings({})
         ends = _renders_apart(settings, first, exact, bar) if rendered else {}
+        against = _reference(first, run.reference, bar)
         stage = Benchmark(
             identities=[], targets=[], pairs=pairs, people=people, donors=[], exact=exact,
             wanted=[people[0]] * settings.targets, emotions=[None] * settings.targets,  # in place of targets: not read
@@ -76,10 +90,11 @@ class DiversityProtocol(Protocol):
                 only = replace(asked, conditions=("identity",), people=len(people), targets=settings.targets,
                                pairs_per_person=None)  # fmt: skip
                 done[name] = run_model(stage, only, tools, bar)
-                scores[name] = _scores(stage, done[name], first, shown, real, ends)
+                scores[name] = _scores(stage, done[name], first, shown, real, ends, against)
         run.check_whole()
+        apart = f" As a set against {len(next(iter(against.values())))} real pictures." if against else ""
         title = (
-            f"{len(people)} people x {settings.targets} pictures from the identity alone. In parentheses: 95 % "
+            f"{len(people)} people x {settings.targets} pictures from the identity alone.{apart} In parentheses: 95 % "
             "interval, bootstrap over people."
         )
         made = {name: {"made_with": one.made_with} for name, one in done.items()}
@@ -91,6 +106,9 @@ class DiversityProtocol(Protocol):
                     for name, one in _baselines(stage, first, varied, real).items()
                 }
             )
+        elif not against:
+            names = [name for one in first.looks() for name in (f"kid.{one}", f"{frechet_name(one)}.{one}")]
+            report["unmeasured"] = dict.fromkeys(names, "no reference set given")
         report |= claims_report(scores, run.command, run.training, report.get("refused", {}))
         report["protocol"] = self.name
         cases = {name: _cases(stage, one, settings.targets, first.first_reader) for name, one in done.items()}
@@ -139,6 +157,7 @@ def _scores(
     shown: NDArray[Any],
     real: Sequence[Pixels],
     ends: Mapping[str, tuple[float | None, float | None]],
+    against: Mapping[str, Rows] = MappingProxyType({}),
 ) -> dict[str, Comparable]:
     """Every metric of one model; rows are people."""
     count = len(stage.people)
@@ -171,10 +190,21 @@ def _scores(
         if name == "studio":
             rows, exact_rows = (_apart(of, count, _straight) for of in (seen, best))
             found["perceptual.studio"] = mean_score(rows, exact_rows, weights, "higher")
+        owners = np.array([[pair.person] for pair in stage.pairs])
         if len(best):
-            owners = np.array([[pair.person] for pair in stage.pairs])
             found |= set_scores(name, best, seen, each, owners, ends[name])
+        elif name in against:
+            found |= set_scores(name, against[name], seen, each, owners, own=False)
     return found
+
+
+def _reference(tools: EvaluationContext, folder: Path | None, bar: Bar) -> dict[str, Rows]:
+    """What every network sees in a folder of real pictures, [N, D]; nothing without one."""
+    if folder is None:
+        return {}
+    files = picture_set(folder)
+    with bar(len(files), "reference set") as advance:
+        return read_sets(files, tools.looks(), advance)
 
 
 def _renders_apart(

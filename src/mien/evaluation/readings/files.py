@@ -59,6 +59,16 @@ def read_files(
     return values | {name: np.concatenate(rows) for name, rows in whole.items()}
 
 
+def read_sets(files: Sequence[PictureLike], features: Mapping[str, Features], advance: Advance) -> dict[str, Floats]:
+    """Features [N, D] of N whole pictures, by the name of their network."""
+    found: dict[str, list[Floats]] = {name: [] for name in features}
+    for images in opened(files):
+        for name, look in features.items():
+            found[name].append(look(images))
+        advance(len(images))
+    return {name: np.concatenate(rows) for name, rows in found.items()}
+
+
 def _felt(
     studio: StudioReader, images: Sequence[Image.Image], faces: Sequence[Face | None]
 ) -> dict[int, NDArray[np.float32]]:

@@ -8,18 +8,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.caches import read_arrays, write_arrays
 from mien.core.io import sha256_of
-from mien.core.progress import Advance
+from mien.core.progress import Advance, step_of
+from mien.core.stages.execute import execute
+from mien.core.stages.stage import Process, Resources, Stage
+from mien.core.stages.trial import Trial
+from mien.errors import MienError
 from mien.evaluation.context import EvaluationContext
-from mien.evaluation.judges import picture_judged
+from mien.evaluation.judges import beside, picture_judged
 from mien.evaluation.networks.load import AT_ONCE
 from mien.evaluation.png import read_png
 from mien.evaluation.readings.arrays import READ, Readings, store, whole_rows
@@ -35,6 +41,10 @@ _JUDGED = ("coefficients", "pose", "emotion")
 
 _ALSO = ("attributes",)
 """Parts that readings kept by an earlier release lack."""
+SHARE = 8 * AT_ONCE
+"""Pictures of a task; whole batches, so that every picture is read beside the same others."""
+MANY = 1000
+"""Pictures from which on several processes are worth their start."""
 _PACKAGES = ("mien", "torch", "mediapipe", "onnxruntime")
 """Whose versions the readings depend on."""
 
@@ -52,20 +62,116 @@ def read_images(
         pictures: N pictures, each PIL, uint8 [S, S, 3] or the path of a PNG file.
         advance: called with the number of pictures done.
         folder: where readings of files are kept, as ``readings-DIGEST.safetensors``; the same readers do not read the
-            same bytes again. None keeps nothing; nor are readings kept of pictures that are no files, or by judges
-            without hashes.
+            same bytes again, and several processes read where there is much. None keeps nothing; nor are readings kept
+            of pictures that are no files, or by judges without hashes.
+
+    Raises:
+        MienError: if kept readings are damaged while they are gathered, or processes die again and again.
     """
     files = [one for one in pictures if isinstance(one, Path)]
     if folder is None or not context.judges or len(files) < len(pictures):
         return _read(context, pictures, advance)
-    place = folder / f"readings-{_digest(context, files)}.safetensors"
-    kept = read_arrays(place)
+    stage = ReadingStage(folder, files, _digest(context, files), context.reopen_readers, context)
+    kept = read_arrays(stage.whole)
     if kept is not None:
         advance(len(pictures))
         return Readings(kept.arrays)
-    found = _read(context, pictures, advance)
-    write_arrays(place, found.values, {})
-    return found
+    _carry_out(stage, context, advance)
+    kept = read_arrays(stage.whole)
+    if kept is None:
+        raise MienError(f"{stage.whole} cannot be read: run the same command again.")
+    return Readings(kept.arrays)
+
+
+@dataclass
+class ReadingStage(Stage):
+    """What is read of picture files, so many at a time; whoever reads them finds the same.
+
+    Attributes:
+        folder: where readings are kept; those of a task until all are there.
+        files: what to read.
+        digest: of the files' bytes and of everything that reads them.
+        reopen: loads readers, judges and networks in another process; picklable.
+        context: those of this process.
+        per_task: files of a task.
+    """
+
+    name: ClassVar[str] = "reading"
+    resources = Resources(gpus=0.25)
+
+    folder: Path
+    files: Sequence[Path]
+    digest: str
+    reopen: Callable[[], EvaluationContext] | None = None
+    context: EvaluationContext | None = None
+    per_task: int = SHARE
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what no other process can have."""
+        return vars(self) | {"context": None}
+
+    @property
+    def whole(self) -> Path:
+        """The file of all readings."""
+        return self.folder / f"readings-{self.digest}.safetensors"
+
+    @property
+    def count(self) -> int:
+        """Of tasks, each with a share of the files that lie side by side; at least one."""
+        return max(1, -(-len(self.files) // self.per_task))
+
+    def inputs(self) -> Sequence[Path]:
+        """The pictures."""
+        return self.files
+
+    def outputs(self, task: int) -> Sequence[Path]:
+        """The readings of a share."""
+        return [self.folder / f"readings-{self.digest}-{task:04d}.safetensors"]
+
+    def share(self, task: int) -> Sequence[Path]:
+        """The files of a task."""
+        return self.files[task * self.per_task : (task + 1) * self.per_task]
+
+    def size(self, task: int) -> int:
+        """Pictures of a share."""
+        return len(self.share(task))
+
+    def setup(self) -> Process:
+        """Readers, judges and networks."""
+        context = self.context
+        if context is None:
+            assert self.reopen is not None
+            context = self.reopen()
+
+        def read(task: int, trial: Trial) -> None:
+            write_arrays(self.outputs(task)[0], _read(context, self.share(task), trial.advance).values, {})
+
+        return read
+
+    def finish(self) -> None:
+        """Make one file of all shares.
+
+        Raises:
+            MienError: if a share cannot be read.
+        """
+        paths = [path for task in range(self.count) for path in self.outputs(task)]
+        shares = [read_arrays(path) for path in paths]
+        for path, share in zip(paths, shares, strict=True):
+            if share is None:
+                path.unlink(missing_ok=True)
+                raise MienError(f"{path} was damaged and is removed: run the same command again.")
+        arrays = [share.arrays for share in shares if share is not None]
+        write_arrays(self.whole, {name: np.concatenate([one[name] for one in arrays]) for name in arrays[0]}, {})
+        for path in paths:
+            path.unlink()
+
+
+def _carry_out(stage: ReadingStage, context: EvaluationContext, advance: Advance) -> None:
+    """Read what is not read: with whoever draws where there is much, for processes take long to load the readers."""
+    how = context.drawing
+    alone = stage.reopen is None or len(stage.files) < MANY
+    executor, workers = ("local", 1) if alone else (how.executor, how.workers)
+    execute(stage, executor=executor, workers=workers, bar=lambda total, label: nullcontext(step_of(advance)))
 
 
 def _read(context: EvaluationContext, pictures: Sequence[Picture | Path], advance: Advance) -> Readings:
@@ -122,15 +228,17 @@ def judge(context: EvaluationContext, pictures: Sequence[Picture], points: Float
     images = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
     with torch.no_grad():
         crops = judge_face_crops(images, filled, context.judge_face.config["size"])
-        judged = context.judge_face.predict(crops)
+        judged = context.judge_face.predict(beside(context.judge_face, crops))
         judged = {name: judged[name] for name in _JUDGED}
         judged["coefficients"] = judged["coefficients"][:, context.judge_face.seen]
         if context.judge_gaze is not None:
             crops = judge_gaze_crops(images, filled, context.judge_gaze.config["size"])
-            judged["gaze"] = context.judge_gaze.predict(crops)
+            judged["gaze"] = context.judge_gaze.predict(beside(context.judge_gaze, crops))
         crops = filtered_crop(images, judge_identity_matrix(filled), CROP)
-        judged["identity"] = context.judge_identity(crops)
-    return {name: np.where(there[:, None], part.numpy(), np.nan).astype(np.float32) for name, part in judged.items()}
+        judged["identity"] = context.judge_identity(beside(context.judge_identity, crops))
+    return {
+        name: np.where(there[:, None], part.cpu().numpy(), np.nan).astype(np.float32) for name, part in judged.items()
+    }
 
 
 def _anybody(shape: tuple[int, ...]) -> Floats:
@@ -141,7 +249,7 @@ def _anybody(shape: tuple[int, ...]) -> Floats:
 
 def _digest(context: EvaluationContext, files: Sequence[Path]) -> str:
     """Digest of the files' bytes and of everything that reads them."""
-    asked = {
+    asked: dict[str, Any] = {
         "judges": dict(context.judges),
         "readers": {
             name: {key: sha256_of(file) for key, file in getattr(reader, "files", {}).items()}
@@ -150,6 +258,9 @@ def _digest(context: EvaluationContext, files: Sequence[Path]) -> str:
         "parts": sorted([*context.networks.parts(), *context.looks(), *_ALSO]),
         "versions": {name: version_of(name) for name in _PACKAGES},
     }
+    device = str(getattr(context.judge_face, "device", "cpu"))
+    if device != "cpu":  # whose last bits are others
+        asked["device"] = device
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
     for file in files:
         digest.update(sha256_of(file).encode())

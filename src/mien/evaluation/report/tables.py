@@ -118,6 +118,8 @@ def comparison(report: Mapping[str, Any]) -> str:
         failed = ", ".join(str(score["n_failed"]) for score in scores)
         rows.append([metric, scores[0]["better"], *map(number, scores), *ends, failed, *changes])
     heads = [f"{name} minus {names[0]}" for name in names[1:]]
+    for metric, reason in report.get("unmeasured", {}).items():
+        rows.append([metric, "lower", *[reason] * len(names), *["-"] * (3 + len(heads))])
     parts = [report["title"], table(["Metric", "Better", *names, "floor", "ceiling", "failed", *heads], rows)]
     return "\n\n".join([*parts, *headline_tables(report), *baseline_tables(report), *fairness_tables(report)]) + "\n"
 

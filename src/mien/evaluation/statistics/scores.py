@@ -131,19 +131,27 @@ def set_scores(
     weights: Weights,
     units: NDArray[Any],
     ends: tuple[float | None, float | None] = (None, None),
+    *,
+    own: bool = True,
 ) -> dict[str, Comparable]:
     """KID and Frechet distance of outputs from renders in a network's features; Inception's Frechet distance is an FID.
 
     Args:
         name: of the network.
-        real: features [N, D] of the renders.
-        seen: features [N, D] of the outputs, row by row of the same people.
+        real: features [M, D] of the renders, or of photographs.
+        seen: features [N, D] of the outputs.
         weights: resamples of the rows [1 + draws, N].
         units: whose picture each row is, and of which target where there are any [N, U], see `kernel_distances`.
         ends: (KID, Frechet distance) that exact renders give, where known.
+        own: both are of the same people, row by row, and resampled together; else ``real`` shows others, and stays
+            whole.
     """
     distance = frechet_distance(Moments.of(real), Moments.of(seen))
-    draws = kernel_distances(real, seen, weights, units=(units, units))
+    if own:
+        draws = kernel_distances(real, seen, weights, units=(units, units))
+    else:
+        others = np.repeat(-1 - np.arange(len(real))[:, None], units.shape[1], 1)  # labels that no output has
+        draws = kernel_distances(seen, real, weights, np.ones((len(weights), len(real))), (units, others))
     return {
         f"kid.{name}": KernelScore(draws, len(seen), ends[0]),
         f"{frechet_name(name)}.{name}": SetScore(distance, len(seen), ends[1]),

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mien.conditions import EMOTIONS
+from mien.core.modules import placed
 from mien.errors import BadInput
 from mien.faces.alignment import arcface_matrix, box_matrix, crop_picture
 
@@ -172,11 +173,12 @@ def _emotion(
 def _facenet(path: Path) -> Callable[[NDArray[np.float32]], Arrays]:
     from mien.faces.published.facenet import load_facenet
 
-    network = load_facenet(path)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = placed(load_facenet(path), device=device)
 
     def run(batch: NDArray[np.float32]) -> Arrays:
         with torch.no_grad():
-            return {"embedding": network(torch.from_numpy(batch)).numpy()}
+            return {"embedding": network(torch.from_numpy(batch).to(device)).cpu().numpy()}
 
     return run
 
@@ -205,7 +207,9 @@ def open_face_network(name: str, path: Path) -> FaceNetwork:
         BadInput: if the file cannot be read.
         MissingDependency: without onnxruntime, where it is needed.
     """
-    from mien.faces.onnx import OnnxModel
+    from mien.faces.onnx import OnnxModel, open_recognition
 
-    run = _facenet(path) if name == "facenet" else OnnxModel(path)
-    return FaceNetwork(name, LAYOUTS[name], run)
+    layout = LAYOUTS[name]
+    if name == "facenet":
+        return FaceNetwork(name, layout, _facenet(path))
+    return FaceNetwork(name, layout, open_recognition(path)[0] if layout.parts == ("identity",) else OnnxModel(path))

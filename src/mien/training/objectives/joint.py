@@ -174,7 +174,8 @@ class JointObjective(SelectingObjective):
         self, batch: dict[str, Tensor], noised: Tensor, timesteps: Tensor, samples: Tensor, settings: Tensor
     ) -> tuple[Tensor, dict[str, Tap]]:
         """The UNet on the rows of :meth:`_rows`, and its taps; what a row shares with others is computed once."""
-        tokens, hidden = self._tokens(batch), self.text_states(batch)[samples]
+        # index_select: the gradient of states[samples] is summed by threads in any order, and so differs each time
+        tokens, hidden = self._tokens(batch), self.text_states(batch).index_select(0, samples)
         options: dict[str, Any] = {"taps": self.config.ad > 0, "grid": tuple(noised.shape[-2:])}
         if self.shared:
             sets = [SETTINGS[number] for number in self.used]
@@ -182,7 +183,8 @@ class JointObjective(SelectingObjective):
         else:
             has = {kind: torch.tensor([kind in names for names in SETTINGS]) for kind in self.kinds}
             present = {kind: here.to(settings.device)[settings] for kind, here in has.items()}
-            plan = self.injection.condition({k: v[samples] for k, v in tokens.items()}, present=present, **options)
+            tokens = {kind: one.index_select(0, samples) for kind, one in tokens.items()}
+            plan = self.injection.condition(tokens, present=present, **options)
         return self._call(noised, timesteps, hidden, plan), plan["mien"].taps or {}
 
     def _tokens(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
