@@ -130,9 +130,9 @@ def _other_ways() -> list[str]:
     sources = ", ".join(f"`{name}` ([JSON](../benchmarks/results/speed_{name}.json))" for name in ("bf16", "compiled"))
     return [
         "### Other ways to compute it",
-        f"`python benchmarks/speed.py bf16 compiled`, one process after the other: {sources}. A compiled UNet runs whole, "
-        "reuses no deep features, and takes a minute to compile in each "
-        "process. None is the default: float32 gives the same picture on every processor.",
+        f"`python benchmarks/speed.py bf16 compiled`, one process after the other: {sources}. A compiled UNet runs "
+        "whole, reuses no deep features, and takes a minute to compile in each process. Neither is the default: both "
+        "gain little or nothing here, and float32 gives nearly the same picture on every processor.",
         table(head, rows),
     ]
 

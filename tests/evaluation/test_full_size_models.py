@@ -72,7 +72,7 @@ def test_a_spec_is_opened_in_its_own_dtype(
     plain, seen = load.load_pipeline, list[Any]()
 
     def spied(base: str, loading: Loading) -> Any:
-        pipeline = plain(base, loading)
+        pipeline: Any = plain(base, loading)
         encode = pipeline.encode_null
         seen.append(loading.precision)
         pipeline.encode_null = lambda: seen.append(str(pipeline.text_encoder.dtype)) or encode()

@@ -13,7 +13,7 @@ import torch
 
 from mien.core.io import sha256_of, write_json
 from mien.data.corpus import Corpus
-from mien.data.importing.told import JOINED
+from mien.data.importing.embeddings import JOINED
 from mien.data.join import join
 from mien.data.schema import Origin
 from mien.data.shards import Entry, ShardWriter, read_shard
@@ -86,7 +86,7 @@ def imported(folder: Path, network: str, told: dict[int, np.ndarray]) -> Path:
     with ShardWriter(folder / "data" / "shard-00000.tar") as writer:
         for row, entry in enumerate(entries):
             by = {0: "arcface", 1: "studio"}.get(row, "arcface")
-            more: dict[str, Any] = {"origin": Origin(file="a.png", who="a", told_by={"identity": by})}
+            more: dict[str, Any] = {"origin": Origin(file="a.png", who="a", read_by={"identity": by})}
             if row in told:
                 more["identity"] = told[row].tolist()
             writer.write(Entry(entry.image, entry.mask, entry.sample.model_copy(update=more), None))

@@ -39,7 +39,7 @@ CATEGORIES = ("hair_style", "hair_color", "hair_length", "beard", "glasses", "gl
 TEXTS = ["caption", *CATEGORIES]
 """What is kept as texts of each row."""
 ARCFACE = "arcface"
-"""What records (``told_by``) and ``import.json`` (``models``) call a face recognition network that bases read."""
+"""What records (``read_by``) and ``import.json`` (``models``) call a face recognition network that bases read."""
 IDENTITY = "identity_arcface"
 """Column of the embeddings by it that records hold."""
 _COUNTED, _DECODED = "counted", "decoded"
@@ -223,7 +223,7 @@ def _row(entry: Entry) -> dict[str, Any]:
     mask = np.zeros((size, size), np.uint8) if entry.mask is None else entry.mask
     felt = sample.emotion
     emotion = None if felt is None else [felt.valence, felt.arousal, *felt.probabilities]
-    known = sample.origin is not None and sample.origin.told_by.get("identity") == ARCFACE
+    known = sample.origin is not None and sample.origin.read_by.get("identity") == ARCFACE
 
     def floats(value: object, shape: tuple[int, ...]) -> np.ndarray:
         return np.full(shape, np.nan, np.float32) if value is None else np.asarray(value, np.float32).reshape(shape)

@@ -9,7 +9,7 @@ from pathlib import Path
 from mien.core.io import write_json
 from mien.core.progress import Bar, silent
 from mien.data.decoding import ARCFACE
-from mien.data.importing.told import JOINED, arcface_files
+from mien.data.importing.embeddings import JOINED, arcface_files
 from mien.data.shards import ShardWriter, read_packed, shard_name, shard_paths
 from mien.errors import BadInput
 

@@ -84,7 +84,7 @@ def score_folders(reference: Path, generated: Path, networks: Sequence[str] = ()
     from mien.evaluation.score import score_sets
     from mien.faces.networks import JudgeAttributes
 
-    sets = [picture_set(folder) for folder in (reference, generated)]
+    real, drawn = picture_set(reference), picture_set(generated)
     if wrong := [name for name in networks if name not in SET_NETWORKS]:
         raise BadInput(f"{wrong[0]} does not compare sets of pictures: choose of {', '.join(SET_NETWORKS)}.")
     features = dict(load_networks(tuple(networks)).sets)
@@ -92,7 +92,7 @@ def score_folders(reference: Path, generated: Path, networks: Sequence[str] = ()
         judge = judge_in(JudgeAttributes, embedded("studio") / "judges" / "attributes")
         assert judge is not None  # it ships with the package
         features["studio"] = partial(picture_features, judge)
-    return score_sets(*sets, features, bar)
+    return score_sets(real, drawn, features, bar)
 
 
 def _paired(reference: PictureSet, generated: PictureSet) -> Pairs:

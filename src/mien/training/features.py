@@ -16,7 +16,7 @@ from mien.core.modules import placed
 from mien.core.pixels import pictures_to_tensor
 from mien.core.processes import in_processes
 from mien.data.decoding import says_nothing
-from mien.data.importing.told import arcface_embeddings
+from mien.data.importing.embeddings import arcface_embeddings
 from mien.data.restyle import restyle
 from mien.errors import MissingAsset
 from mien.pipelines.autoencoders import encode_pictures
