@@ -214,7 +214,7 @@ def golden_loss(mien: Mien, config: dict[str, Any], data: Path, runs: Path) -> d
     name, options = config["name"], config["options"]
     place = runs / name
     place.mkdir(parents=True)
-    for needed in config["depends_on"]:
+    for needed in _needed(config):
         if needed.removeprefix("studio-") not in SHIPPED and (runs / needed / needed / "export").is_dir():
             (place / needed).symlink_to(runs / needed / needed)
     settings = dict(TRAINED)
@@ -287,7 +287,7 @@ def losses_of(mien: Mien, work: Path, data: Path, names: list[str]) -> Iterator[
     if unknown := set(names) - presets.keys():
         raise SystemExit(f"There is no preset {', '.join(unknown)}.")
     wanted = with_needed(names or list(presets), presets)
-    needed = {name for config in presets.values() for name in config["depends_on"]}
+    needed = {name for config in presets.values() for name in _needed(config)}
     for name, config in presets.items():
         if name not in wanted:
             continue
