@@ -106,7 +106,28 @@ def page() -> str:
     for name, title in {"reading": "Reading a photograph", "startup": "Starting"}.items():
         if (file := RESULTS / f"speed_{name}.json").is_file():
             parts += ["## " + title, *_sides(read_json(file), name)]
+    parts += _together()
     return with_stale_note("\n\n".join(parts) + "\n")
+
+
+def _together() -> list[str]:
+    """Two programs on the same cores."""
+    file = RESULTS / "openmp.json"
+    if not file.is_file():
+        return []
+    report = read_json(file)
+    found = report["steps a second"]
+    rows = [
+        [policy, *(f"{min(found[f'{policy}, {count}']):,.0f}" for count in ("alone", "in pairs"))]
+        for policy in ("default", "PASSIVE")
+    ]
+    return [
+        "## Two programs at once",
+        f"`python benchmarks/openmp.py` ([JSON](../benchmarks/results/openmp.json)): small steps a second of the "
+        f"slower program on {report['cores']} cores, by how OpenMP's threads wait for each other. mien sets `PASSIVE` "
+        "unless `OMP_WAIT_POLICY` is set already.",
+        table(["`OMP_WAIT_POLICY`", "alone", "two at once"], rows),
+    ]
 
 
 WAYS = {"studio": "float32", "bf16": "bfloat16", "compiled": "float32, UNet compiled"}
