@@ -40,11 +40,12 @@ system:
 	  ! (ldconfig -p | grep -q libEGL.so.1 && command -v chromedriver >/dev/null); then \
 	  apt-get update -q >/dev/null && apt-get install -y -q $(SYSTEM) >/dev/null || echo "could not install $(SYSTEM)"; fi
 
+# Two processes of tests share the cores: their threads sleep at once.
 test: $(VENV)/.test system
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2
+	HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2
 
 test-slow: $(VENV)/.test system
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 -m 'not gpu and not net'
+	HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m 'not gpu and not net'
 
 # Of this processor's kernels those of older ones too (PyTorch's and oneDNN's); BUSY=--busy keeps all cores busy beside it.
 test-kernels: $(VENV)/.test

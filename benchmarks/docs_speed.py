@@ -119,13 +119,13 @@ def _together() -> list[str]:
     found = report["steps a second"]
     rows = [
         [policy, *(f"{min(found[f'{policy}, {count}']):,.0f}" for count in ("alone", "in pairs"))]
-        for policy in ("default", "PASSIVE")
+        for policy in ("default", "PASSIVE", "mien's")
     ]
     return [
         "## Two programs at once",
         f"`python benchmarks/openmp.py` ([JSON](../benchmarks/results/openmp.json)): small steps a second of the "
         f"slower program on {report['cores']} cores, by how OpenMP's threads wait for each other. mien sets `PASSIVE` "
-        "unless `OMP_WAIT_POLICY` is set already.",
+        "and `GOMP_SPINCOUNT`, after which a thread sleeps, unless one of them is set already.",
         table(["`OMP_WAIT_POLICY`", "alone", "two at once"], rows),
     ]
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from result_files import write_result
 
+from mien.core.openmp import SPINS
+
 STEP = """
 import sys, time, torch
 seconds = float(sys.argv[1])
@@ -27,12 +29,16 @@ print(count / (time.perf_counter() - start))
 """A stand-in for a small network: many short parallel regions with waiting between them."""
 
 
-def rates(programs: int, policy: str | None, seconds: float) -> list[float]:
+PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}
+WAYS = {"default": {}, "PASSIVE": PASSIVE, "mien's": PASSIVE | {"GOMP_SPINCOUNT": str(SPINS)}}
+"""Name -> environment."""
+
+
+def rates(programs: int, way: dict[str, str], seconds: float) -> list[float]:
     """Steps a second of so many programs at once."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
-    environment = kept | ({} if policy is None else {"OMP_WAIT_POLICY": policy})
     command = [sys.executable, "-c", STEP, str(seconds)]
-    running = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(programs)]
+    running = [subprocess.Popen(command, env=kept | way, stdout=subprocess.PIPE, text=True) for _ in range(programs)]
     return [float(one.communicate()[0]) for one in running]
 
 
@@ -43,8 +49,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     chosen = parser.parse_args()
     found = {
-        f"{policy or 'default'}, {name}": [round(rate, 1) for rate in rates(programs, policy, chosen.seconds)]
-        for policy in (None, "PASSIVE")
+        f"{way}, {name}": [round(rate, 1) for rate in rates(programs, environment, chosen.seconds)]
+        for way, environment in WAYS.items()
         for name, programs in (("alone", 1), ("in pairs", 2))
     }
     sys.stdout.write(json.dumps(found, indent=2) + "\n")

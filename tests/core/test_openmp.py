@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from mien.core.openmp import SETTINGS
+from mien.core.openmp import SETTINGS, SPINS
 from tests.conftest import ROOT
 
 LOAD_TORCH = ("torch", "torchvision", "diffusers", "transformers", "peft", "accelerate")
-CODE = "{first}import mien, os; print(os.environ.get('OMP_WAIT_POLICY'))"
+CODE = "{first}import mien, os; print(os.environ.get('OMP_WAIT_POLICY'), os.environ.get('GOMP_SPINCOUNT'))"
 
 ENTRANCES = {
     "command line": "import sys; sys.argv = ['mien', 'assets', 'list']; from mien.cli.main import main; main()",
@@ -35,10 +35,10 @@ def policy(first: str = "", **environment: str) -> str:
 
 
 def test_threads_wait_passively_unless_the_user_says_otherwise() -> None:
-    assert policy() == "PASSIVE"
-    assert policy(OMP_WAIT_POLICY="ACTIVE") == "ACTIVE"
-    assert policy(KMP_BLOCKTIME="1") == "None"
-    assert policy("import sys; sys.modules['torch'] = sys; ") == "None", "too late to act, so nothing is set"
+    assert policy() == f"PASSIVE {SPINS}"
+    assert policy(OMP_WAIT_POLICY="ACTIVE") == "ACTIVE None"
+    assert policy(KMP_BLOCKTIME="1") == "None None"
+    assert policy("import sys; sys.modules['torch'] = sys; ") == "None None", "too late to act, so nothing is set"
 
 
 @pytest.mark.parametrize("entrance", ENTRANCES)
@@ -72,6 +72,11 @@ def test_torchs_library_reads_it() -> None:
         check=True, text=True,
     )  # fmt: skip
     assert "OMP_WAIT_POLICY = 'PASSIVE'" in run.stderr
+    kept |= {"OMP_DISPLAY_ENV": "VERBOSE"}
+    run = subprocess.run(
+        [sys.executable, "-c", "import mien, torch"], env=kept, capture_output=True, check=True, text=True
+    )
+    assert f"GOMP_SPINCOUNT = '{SPINS}'" in run.stderr
 
 
 def test_every_benchmark_imports_the_package_before_torch() -> None:
