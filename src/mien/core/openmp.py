@@ -16,8 +16,8 @@ def wait_passively() -> None:
 
     By default they spin. Where two programs share the cores, each spends its turns waiting for threads that the other
     keeps from running, and both become many times slower; threads that sleep at once make a program that has the
-    machine to itself a third slower (``benchmarks/openmp.py`` measures both). The settings are read when torch loads
-    its OpenMP library, so they come too late where torch is imported already.
+    machine to itself take half as long again (``benchmarks/openmp.py`` measures both). The settings are read when
+    torch loads its OpenMP library, so they come too late where torch is imported already.
     """
     if "torch" not in sys.modules and not any(name in os.environ for name in SETTINGS):
         os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": str(SPINS)}

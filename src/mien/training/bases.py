@@ -138,19 +138,28 @@ def base_tokenizer(path: Path) -> PreTrainedTokenizerBase:
 
 def base_autoencoder(path: Path) -> AutoencoderKL | StudioAutoencoder:
     """The autoencoder in a folder: the studio's class or diffusers' AutoencoderKL."""
+    return _autoencoder_type(path).from_pretrained(path).float()
+
+
+def _autoencoder_type(path: Path) -> type[AutoencoderKL | StudioAutoencoder]:
     from diffusers import AutoencoderKL
 
     from mien.models import StudioAutoencoder
 
     own = read_json(path / "config.json").get("_class_name") == StudioAutoencoder.__name__
-    return (StudioAutoencoder if own else AutoencoderKL).from_pretrained(path).float()
+    return StudioAutoencoder if own else AutoencoderKL
 
 
 def base_scale_factor(sources: Sources) -> int:
-    """How many pixels a side each latent position of a base stands for, e.g. 8."""
+    """How many pixels a side each latent position of a base stands for, e.g. 8; its weights are not read."""
+    import torch
+
     from mien.pipelines.autoencoders import vae_scale_factor
 
-    return vae_scale_factor(base_autoencoder(sources.path("vae")))
+    path = sources.path("vae")
+    with torch.device("meta"):
+        empty: Any = _autoencoder_type(path).from_config(read_json(path / "config.json"))
+    return vae_scale_factor(empty)
 
 
 def base_expression_encoder(path: Path) -> ImageEncoder:

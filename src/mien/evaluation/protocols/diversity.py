@@ -171,9 +171,8 @@ def _scores(
              f"diversity.pose.{tools.first_reader}": f"{tools.first_reader}.pose",
              "diversity.expression.judge": "judge.coefficients", "diversity.pose.judge": "judge.pose"}  # fmt: skip
     for name, network in tools.networks.faces.items():
-        columns = {
-            what: f"{what}_parameters" for what in ("expression", "pose")
-        }  # FLAME's, which the paper measures with
+        # FLAME's, which the paper measures with
+        columns = {what: f"{what}_parameters" for what in ("expression", "pose")}
         parts |= {f"diversity.{what}.{name}": f"{part}.{name}" for what, part in columns.items()
                   if part in network.layout.parts}  # fmt: skip
     for name, part in parts.items():
