@@ -30,7 +30,12 @@ print(count / (time.perf_counter() - start))
 
 
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}
-WAYS = {"default": {}, "PASSIVE": PASSIVE, "mien's": PASSIVE | {"GOMP_SPINCOUNT": str(SPINS)}}
+WAYS = {
+    "default": {},
+    "PASSIVE": PASSIVE,
+    "mien's": PASSIVE | {"GOMP_SPINCOUNT": str(SPINS)},
+    "one thread": {"OMP_NUM_THREADS": "1"},
+}
 """Name -> environment."""
 
 

@@ -10,6 +10,7 @@ nothing of a picture. Where no branch takes part it calls the base's processor: 
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -103,6 +104,12 @@ def branch_output(attn: Attention, query: Tensor, term: BranchTerm, block: str, 
     return out if term.active is None else torch.where(term.active[:, None, None], out, torch.zeros_like(out))
 
 
+@cache
+def _parameters(processor: type) -> frozenset[str]:
+    """Names of the arguments that a kind of processor takes."""
+    return frozenset(inspect.signature(processor.__call__).parameters)
+
+
 class BranchedAttnProcessor:
     """Attention processor of one block while branches are injected.
 
@@ -130,7 +137,7 @@ class BranchedAttnProcessor:
         self.base = base
         self.residual = residual
         self.serial = serial
-        self._accepted = frozenset(inspect.signature(base.__call__).parameters)
+        self._accepted = _parameters(type(base))
         # Exact classes only: a subclass may compute something else.
         self._explicit = type(base) is AttnProcessor
         self._native = self._explicit or type(base) is AttnProcessor2_0
@@ -241,6 +248,10 @@ class BranchedAttnProcessor:
         if attn.to_out[0].bias is not None:
             out = out - attn.to_out[0].bias
         return base + attn.to_out[1](out) / attn.rescale_output_factor
+
+
+# diffusers asks for it whenever attention is computed, and making it takes as long as a small attention does
+BranchedAttnProcessor.__call__.__signature__ = inspect.signature(BranchedAttnProcessor.__call__)
 
 
 class ResidualTap:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
 from mien.bench import machine
 from mien.bench.timing import Run, pairs, take_turns
 from mien.core.progress import Bar, silent
+from mien.demo.examples import Examples
 from mien.errors import MienError
 
+PHOTOGRAPH = str(Examples.load().people[0].path)
 STARTS: dict[str, tuple[str, ...]] = {
     "python": ("-c", "pass"),
     "mien --help": ("-m", "mien", "--help"),
     "mien generate --help": ("-m", "mien", "generate", "--help"),
     "import mien": ("-c", "import mien"),
     "import torch": ("-c", "import torch"),
+    "import UNet2DConditionModel": ("-c", "import torch, diffusers.models.unets.unet_2d_condition"),
     "import StableDiffusionPipeline": ("-c", "from diffusers import StableDiffusionPipeline"),
     "import PortraitPipeline": ("-c", "from mien.pipelines import PortraitPipeline"),
     "load the studio": ("-c", "from mien.generation.generate import load_pipeline; load_pipeline('studio')"),
+    "a portrait of a photograph": ("-m", "mien", "generate", "--identity", PHOTOGRAPH, "--speed", "few"),
 }
-"""Name -> arguments of Python."""
+"""Name -> arguments of Python, in a folder of its own."""
 
 PAIRS = (
     ("mien --help", "python"),
@@ -29,6 +34,7 @@ PAIRS = (
     ("import StableDiffusionPipeline", "mien generate --help"),
     ("import PortraitPipeline", "import StableDiffusionPipeline"),
     ("load the studio", "import PortraitPipeline"),
+    ("a portrait of a photograph", "import UNet2DConditionModel"),
 )
 
 
@@ -57,7 +63,8 @@ def bench_startup(rounds: int = 5, bar: Bar = silent) -> dict[str, Any]:
 
 
 def _start(given: tuple[str, ...]) -> None:
-    done = subprocess.run([sys.executable, *given], capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([sys.executable, *given], capture_output=True, text=True, check=False, cwd=folder)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise MienError(f"python {' '.join(given)} failed ({last}); run it by itself to see why.")

@@ -52,7 +52,7 @@ class Graph(nn.Module):
     """Steps over named values, in the file's order; nothing in it is trained.
 
     The published files are made for one picture at a time (a batch of 1 stands in their reshapes), so each sample is
-    computed as a batch of 1 and `torch.vmap` makes one batched computation of all of them.
+    computed as a batch of 1 and `torch.vmap` makes one batched computation of several; a single one does without.
 
     Args:
         steps: in an order in which they can be computed.
@@ -89,7 +89,11 @@ class Graph(nn.Module):
             BadInput: if the file's operations do not fit each other, or the inputs.
         """
         dtype = next((buffer.dtype for buffer in self.buffers()), torch.float32)
+        alone = all(len(value) == 1 for value in inputs)
         with whole_file(self._source):
+            if alone:
+                found = full_precision(self._one)(*(value.to(dtype) for value in inputs))
+                return {name: value[None] for name, value in found.items()}
             return full_precision(torch.vmap(self._one))(*(value.to(dtype)[:, None] for value in inputs))
 
     def _one(self, *inputs: Tensor) -> dict[str, Tensor]:

@@ -41,7 +41,7 @@ AT_ONCE = 16
 
 
 class LandmarkerReader:
-    """478 landmarks, 52 blendshapes and the pose; about 60 ms a face on one core.
+    """478 landmarks, 52 blendshapes and the pose; 30 to 40 ms a face on one core.
 
     Args:
         model: path of ``face_landmarker.task``; None looks in ``MIEN_ASSETS`` and the cache, and fetches it once where

@@ -109,22 +109,27 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> tupl
     return total // 2, total - total // 2
 
 
-def _padded(x: Tensor, options: Any, kernel: tuple[int, int], dilation: tuple[int, int], value: float) -> Tensor:
-    """Pictures [B, C, H, W] padded as the options want it (0 is "same", 1 is "valid")."""
-    if options.Padding() == 1:
-        return x
-    strides = (options.StrideH(), options.StrideW())
+_VALID = 1
+"""Padding of an operation's options: none; 0 is "same"."""
+
+
+def _padded(
+    x: Tensor, kernel: tuple[int, int], strides: tuple[int, int], dilation: tuple[int, int], value: float
+) -> Tensor:
+    """Pictures [B, C, H, W] padded as TensorFlow's "same" wants it."""
     rows, columns = map(same_padding, x.shape[-2:], kernel, strides, dilation)
-    return F.pad(x, (*columns, *rows), value=value)
+    return F.pad(x, (*columns, *rows), value=value) if any((*rows, *columns)) else x
 
 
 def _convolution(options: Any, constants: list[Tensor | None], depthwise: bool = False) -> Operation:
     strides, dilation = (options.StrideH(), options.StrideW()), (options.DilationHFactor(), options.DilationWFactor())
+    valid = options.Padding() == _VALID
 
     def run(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         x = x.permute(0, 3, 1, 2)
         weight = weight.permute(3, 0, 1, 2) if depthwise else weight.permute(0, 3, 1, 2)
-        x = _padded(x, options, (weight.shape[2], weight.shape[3]), dilation, 0.0)
+        if not valid:
+            x = _padded(x, (weight.shape[2], weight.shape[3]), strides, dilation, 0.0)
         groups = x.shape[1] if depthwise else 1
         return F.conv2d(x, weight, bias, strides, dilation=dilation, groups=groups).permute(0, 2, 3, 1)
 
@@ -133,9 +138,12 @@ def _convolution(options: Any, constants: list[Tensor | None], depthwise: bool =
 
 def _max_pool(options: Any, constants: list[Tensor | None]) -> Operation:
     kernel, strides = (options.FilterHeight(), options.FilterWidth()), (options.StrideH(), options.StrideW())
+    valid = options.Padding() == _VALID
 
     def run(x: Tensor) -> Tensor:
-        x = _padded(x.permute(0, 3, 1, 2), options, kernel, (1, 1), float("-inf"))
+        x = x.permute(0, 3, 1, 2)
+        if not valid:
+            x = _padded(x, kernel, strides, (1, 1), float("-inf"))
         return F.max_pool2d(x, kernel, strides).permute(0, 2, 3, 1)
 
     return _activated(options, run)
@@ -213,7 +221,7 @@ _BUILDERS: dict[str, Callable[[Any, list[Tensor | None]], Operation]] = {
     "MUL": _arithmetic(torch.mul),
     "NEG": _plain(torch.neg),
     "PAD": _pad,
-    "PRELU": _plain(lambda x, slope: torch.where(x >= 0, x, slope * x)),
+    "PRELU": _plain(lambda x, slope: torch.addcmul(x.clamp(min=0), slope, x.clamp(max=0))),  # faster than torch.where
     "RELU": _plain(F.relu),
     "RESHAPE": _reshape,
     "RSQRT": _plain(torch.rsqrt),
